@@ -1,0 +1,40 @@
+# `make demo` and `make test` need Python 3.10 or newer and nothing else. They run in the active environment
+# (VIRTUAL_ENV or CONDA_PREFIX) when it already has what pyproject.toml asks for, otherwise in .venv, which they make.
+#
+#   make demo TORCH="torch torchvision --index-url https://download.pytorch.org/whl/cpu"    another build of torch
+#   make test PYTHON3=python3.12                                                            another Python
+#   make test ARGS="tests/test_dm.py -x"                                                    more for pytest
+
+PYTHON3 ?= python3
+export TORCH
+# The source tree is what runs, in an environment where it is installed and in one where it is not.
+export PYTHONPATH := $(CURDIR)$(if $(PYTHONPATH),:$(PYTHONPATH))
+
+.PHONY: help demo test test-slow lint clean
+
+help:
+	@echo "make demo       a small distillation and a report of it"
+	@echo "make test       the tests, but for the slow ones and those for a GPU"
+	@echo "make test-slow  the slow tests"
+	@echo "make lint       ruff and mypy"
+	@echo "make clean      remove caches and build outputs; .venv and runs stay"
+
+# torch's allocator then asks for huge pages, and touching large fresh tensors costs far fewer page faults.
+demo test test-slow: export THP_MEM_ALLOC_ENABLE := 1
+
+demo:
+	@python=$$($(PYTHON3) scripts/environment.py) && "$$python" scripts/demo.py
+
+test:
+	@python=$$($(PYTHON3) scripts/environment.py test) && "$$python" -m pytest -rs -m "not slow and not gpu" $(ARGS)
+
+test-slow:
+	@python=$$($(PYTHON3) scripts/environment.py test) && "$$python" -m pytest -rs -m slow $(ARGS)
+
+lint:
+	@python=$$($(PYTHON3) scripts/environment.py test lint) && \
+	"$$python" -m ruff check . && "$$python" -m ruff format --check . && "$$python" -m mypy
+
+clean:
+	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find cuda_ops generators glad scripts tests -name __pycache__ -type d -prune -exec rm -rf {} +
