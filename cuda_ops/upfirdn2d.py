@@ -1,0 +1,177 @@
+"""Pad, up-sample, filter and down-sample a batch of images (Karras et al., StyleGAN3, NeurIPS 2021, appendix)."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+Factor = int | Sequence[int]
+
+
+def setup_filter(
+    f: Tensor | Sequence[float] | None,
+    device: torch.device | str = "cpu",
+    normalize: bool = True,
+    flip_filter: bool = False,
+    gain: float = 1,
+    separable: bool | None = None,
+) -> Tensor | None:
+    """Bring a FIR filter into the form that the operators take.
+
+    ``f`` has shape ``[taps]`` or ``[fh, fw]``; ``None`` stays ``None`` (identity). ``normalize`` gives unit sum,
+    ``gain`` scales the two-dimensional response. A 1-D filter of fewer than 8 taps is expanded to its outer product
+    unless ``separable`` says otherwise. Returns float32 ``[taps]`` or ``[fh, fw]``. Raises ``ValueError`` on an empty
+    filter, on more than two dimensions, and when a 2-D filter is asked to be separable.
+    """
+    if f is None:
+        return None
+    f = torch.as_tensor(f, dtype=torch.float32)
+    if f.ndim == 0:
+        f = f[None]
+    if f.ndim > 2 or f.numel() == 0:
+        raise ValueError(f"a filter has 1 or 2 dimensions and at least one tap, not shape {tuple(f.shape)}")
+    separable = (f.ndim == 1 and f.numel() >= 8) if separable is None else separable
+    if separable and f.ndim == 2:
+        raise ValueError(f"a filter of shape {tuple(f.shape)} cannot be made separable: give its 1-D taps")
+    if f.ndim == 1 and not separable:
+        f = f.outer(f)
+    if normalize:
+        f = f / f.sum()
+    if flip_filter:
+        f = f.flip(list(range(f.ndim)))
+    return (f * gain ** (f.ndim / 2)).to(device)
+
+
+def factor_pair(value: Factor, name: str) -> tuple[int, int]:
+    """Read an up- or down-sampling factor, an int or ``[x, y]``, as ``(x, y)``; ``ValueError`` below 1."""
+    pair = (value, value) if isinstance(value, int) else tuple(value)
+    if len(pair) != 2 or min(pair) < 1:
+        raise ValueError(f"{name} must be an integer of at least 1, or two of them (x, y), not {value}")
+    return pair[0], pair[1]
+
+
+def padding_quad(value: Factor) -> tuple[int, int, int, int]:
+    """Read a padding, an int, ``[x, y]`` or ``[x0, x1, y0, y1]``, as the last; ``ValueError`` on another length."""
+    if isinstance(value, int):
+        return value, value, value, value
+    if len(value) == 2:
+        return value[0], value[0], value[1], value[1]
+    if len(value) == 4:
+        return value[0], value[1], value[2], value[3]
+    raise ValueError(f"padding is one, two or four integers, not {len(value)}: {value}")
+
+
+def output_size(size: int, up: int, down: int, pad: tuple[int, int], taps: int) -> int:
+    """Length of one axis after up-sampling, padding, filtering with ``taps`` taps and down-sampling."""
+    return (size * up + pad[0] + pad[1] - taps) // down + 1
+
+
+def filter_taps(f: Tensor | None) -> tuple[int, int]:
+    """Width and height of a filter: ``(fw, fh)``."""
+    if f is None:
+        return 1, 1
+    return (f.shape[0], f.shape[0]) if f.ndim == 1 else (f.shape[1], f.shape[0])
+
+
+def _check(x: Tensor, f: Tensor | None, up: tuple[int, int], padding: tuple[int, int, int, int], gain: float) -> None:
+    if x.ndim != 4 or not x.is_floating_point():
+        raise ValueError(f"x must be a floating-point tensor [N, C, H, W], not {x.dtype} of shape {tuple(x.shape)}")
+    if f is not None and (f.ndim not in (1, 2) or f.dtype not in (torch.float32, torch.float64) or f.numel() == 0):
+        raise ValueError(f"f must be float32 or float64 [taps] or [fh, fw], not {f.dtype} of shape {tuple(f.shape)}")
+    if f is not None and f.requires_grad:
+        raise ValueError("upfirdn2d has no gradient for its filter: pass f.detach()")
+    if f is not None and f.ndim == 1 and gain < 0:
+        raise ValueError(f"a separable filter takes the root of its gain, which must be at least 0, not {gain}")
+    (fw, fh), (_, _, h, w) = filter_taps(f), x.shape
+    width, height = w * up[0] + padding[0] + padding[1], h * up[1] + padding[2] + padding[3]
+    if width < fw or height < fh:
+        raise ValueError(f"padded image {height}x{width} is smaller than the filter {fh}x{fw}")
+
+
+def upfirdn2d_ref(
+    x: Tensor,
+    f: Tensor | None,
+    up: Factor = 1,
+    down: Factor = 1,
+    padding: Factor = 0,
+    flip_filter: bool = False,
+    gain: float = 1,
+) -> Tensor:
+    """:func:`upfirdn2d` as published, step by step: the oracle of the tests, and the path of 2-D filters.
+
+    Zero-stuffing, padding or cropping, depthwise convolution at the full rate, keeping every ``down``-th sample.
+    """
+    (ux, uy), (dx, dy), (x0, x1, y0, y1) = factor_pair(up, "up"), factor_pair(down, "down"), padding_quad(padding)
+    _check(x, f, (ux, uy), (x0, x1, y0, y1), gain)
+    n, c, h, w = x.shape
+    x = F.pad(x.reshape(n, c, h, 1, w, 1), [0, ux - 1, 0, 0, 0, uy - 1]).reshape(n, c, h * uy, w * ux)
+    x = F.pad(x, [max(side, 0) for side in (x0, x1, y0, y1)])
+    x = x[:, :, max(-y0, 0) : x.shape[2] - max(-y1, 0), max(-x0, 0) : x.shape[3] - max(-x1, 0)]
+    if f is not None:
+        f = (f.to(torch.promote_types(f.dtype, x.dtype)) * gain ** (f.ndim / 2)).to(x.dtype)
+        f = f if flip_filter else f.flip(list(range(f.ndim)))
+        kernels = [f[None, :], f[:, None]] if f.ndim == 1 else [f]
+        for kernel in kernels:
+            x = F.conv2d(x, kernel.expand(c, 1, *kernel.shape), groups=c)
+    else:
+        x = x * gain
+    return x[:, :, ::dy, ::dx]
+
+
+@lru_cache(maxsize=256)
+def _band(
+    taps: tuple[float, ...], size: int, up: int, down: int, pad: tuple[int, int], dtype: torch.dtype, device: str
+) -> Tensor:
+    """One axis of the operator as a matrix ``[size, output_size]``; ``taps`` are already in correlation order."""
+    out = output_size(size, up, down, pad, len(taps))
+    rows = torch.arange(size)[:, None] * up + pad[0]
+    index = rows - torch.arange(out)[None, :] * down  # position of each input sample under each output's filter
+    table = torch.tensor([*taps, 0.0], dtype=torch.float64)
+    return table[index.where((index >= 0) & (index < len(taps)), torch.tensor(len(taps)))].to(device, dtype)
+
+
+def _upfirdn2d_separable(
+    x: Tensor,
+    taps: tuple[float, ...],
+    up: tuple[int, int],
+    down: tuple[int, int],
+    padding: tuple[int, int, int, int],
+) -> Tensor:
+    """Both axes as products with banded matrices: no zero-stuffed intermediate, and every derivative is a product."""
+    dtype = torch.float32 if x.dtype in (torch.float16, torch.bfloat16) else x.dtype
+    across = _band(taps, x.shape[3], up[0], down[0], padding[:2], dtype, str(x.device))
+    along = _band(taps, x.shape[2], up[1], down[1], padding[2:], dtype, str(x.device))
+    return (along.t() @ (x.to(dtype) @ across)).to(x.dtype)
+
+
+# Above this many input samples along an axis the zeros of the band cost more than a convolution.
+_BAND_LIMIT = 160
+
+
+def upfirdn2d(
+    x: Tensor,
+    f: Tensor | None,
+    up: Factor = 1,
+    down: Factor = 1,
+    padding: Factor = 0,
+    flip_filter: bool = False,
+    gain: float = 1,
+) -> Tensor:
+    """Up-sample ``x`` with zeros, pad, filter with ``f``, keep every ``down``-th sample.
+
+    ``x`` is ``[N, C, H, W]`` of any floating type, ``f`` float32 (or float64) ``[taps]`` (separable), ``[fh, fw]`` or
+    ``None`` (identity). ``up`` and ``down`` are int or ``[x, y]``; ``padding`` int, ``[x, y]`` or
+    ``[x0, x1, y0, y1]`` counted on the up-sampled grid, negative to crop. ``flip_filter=False`` is a true convolution,
+    ``True`` a correlation; ``gain``, at least 0 where ``f`` is separable, multiplies the result. Returns
+    ``[N, C, H', W']`` with ``W' = (W * ux + x0 + x1 - fw) // dx + 1``. Differentiable in ``x`` to any order, not in
+    ``f``. Raises ``ValueError`` when the padded image is smaller than the filter, or on arguments of another shape or
+    type.
+    """
+    ups, downs, pads = factor_pair(up, "up"), factor_pair(down, "down"), padding_quad(padding)
+    if f is None or f.ndim != 1 or max(x.shape[2:]) > _BAND_LIMIT:
+        return upfirdn2d_ref(x, f, ups, downs, pads, flip_filter, gain)
+    _check(x, f, ups, pads, gain)
+    ordered = f if flip_filter else f.flip(0)
+    return _upfirdn2d_separable(x, tuple((ordered.double() * gain**0.5).tolist()), ups, downs, pads)
