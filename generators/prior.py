@@ -1,0 +1,93 @@
+"""A StyleGAN-XL generator as a prior: latents in W+ or F_n to normalised images (Cazenavette et al., CVPR 2023)."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from generators.stylegan_xl import Generator
+
+AVERAGE_OVER = 1000  # samples of z behind the mean code of a class
+LIMIT, INFINITE = 10.0, 5.0  # features are clipped to +-10; infinite ones count as +-5
+
+
+class StyleGANPrior:
+    """Images of a frozen generator as a function of its codes.
+
+    Without ``layer`` the latents are ``{"w": [N, num_ws, w_dim]}`` (W+); with it they are ``w`` and
+    ``{"f": [N, C, S, S]}``, the activation entering that list position, and earlier layers are not run (F_n).
+    ``normalise`` maps pixels in [0, 1] of shape [N, channels, resolution, resolution] to what networks see;
+    ``class_ids`` are the generator's numbers for the data's classes. ``frame`` pixels are cut off each side of the
+    generator's image before it is resized. ``rand_f`` replaces the start of f by noise of the same mean and deviation;
+    ``avg_w`` starts from the class's mean code: published options, off at 0.
+
+    Raises ``ValueError`` on a layer that the generator lacks and on class numbers beyond its classes.
+    """
+
+    def __init__(
+        self,
+        generator: Generator,
+        normalise: Callable[[Tensor], Tensor],
+        resolution: int,
+        channels: int,
+        class_ids: Sequence[int],
+        layer: int | None = None,
+        frame: int = 0,
+        rand_f: int = 0,
+        avg_w: int = 0,
+    ) -> None:
+        known = generator.mapping.c_dim
+        if layer is not None and not 0 <= layer <= len(generator.synthesis.layer_names):
+            names = ", ".join(f"{i}: before {name}" for i, name in enumerate(generator.synthesis.layer_names))
+            raise ValueError(f"the generator has no layer {layer}; choose one of {names}")
+        if known and max(class_ids) >= known:
+            raise ValueError(f"class number {max(class_ids)} is beyond the generator's {known} classes")
+        self.generator, self.normalise = generator, normalise
+        self.resolution, self.channels, self.frame = resolution, channels, frame
+        self.layer, self.rand_f, self.avg_w = layer, rand_f, avg_w
+        self.class_ids = torch.tensor(list(class_ids))
+
+    @torch.no_grad()
+    def init(self, classes: Tensor, rng: torch.Generator) -> dict[str, Tensor]:
+        """Codes of fresh samples of ``classes`` (int64 [N]), one row each, drawn from ``rng`` (CPU)."""
+        device = self.generator.synthesis.input.freqs.device
+        labels = self.class_ids[classes.cpu()].to(device)
+        ws = self._average_codes(labels, rng) if self.avg_w else self._codes(labels, rng)
+        if self.layer is None:
+            return {"w": ws}
+        f = torch.cat([self.generator.synthesis.features(row, self.layer) for row in ws.split(1)])
+        f = f.float().nan_to_num(nan=0.0, posinf=INFINITE, neginf=-INFINITE).clamp(-LIMIT, LIMIT)
+        if self.rand_f:
+            std, mean = torch.std_mean(f, (1, 2, 3), keepdim=True)
+            f = mean + std * torch.randn(f.shape, generator=rng).to(device)
+        return {"w": ws, "f": f}
+
+    def _codes(self, labels: Tensor, rng: torch.Generator) -> Tensor:
+        z = torch.randn(len(labels), self.generator.mapping.z_dim, generator=rng)
+        return self.generator.mapping(z.to(labels.device), labels)
+
+    def _average_codes(self, labels: Tensor, rng: torch.Generator) -> Tensor:
+        means = {c: self._codes(labels.new_full([AVERAGE_OVER], c), rng).mean(0) for c in labels.unique().tolist()}
+        return torch.stack([means[c] for c in labels.tolist()])
+
+    def __call__(self, w: Tensor, f: Tensor | None = None) -> Tensor:
+        """Normalised images [N, channels, resolution, resolution]; differentiable in ``w`` and ``f``."""
+        layer = 0 if self.layer is None else self.layer
+        return self.normalise((self._fit(self.generator.synthesis.synthesize(w, f, layer)) + 1) / 2)
+
+    def _fit(self, images: Tensor) -> Tensor:
+        """Bring the generator's images to the data's channels and resolution."""
+        if self.frame:
+            images = images[:, :, self.frame : -self.frame, self.frame : -self.frame]
+        if images.shape[1] != self.channels:
+            images = images.mean(1, keepdim=True).expand(-1, self.channels, -1, -1)
+        if images.shape[2] != self.resolution:
+            size = [self.resolution, self.resolution]
+            images = F.interpolate(images, size, mode="bilinear", antialias=True, align_corners=False)
+        return images
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The generator's weights that are learnt along with the codes; none while it is frozen."""
+        named = self.generator.synthesis.named_parameters()
+        return {f"g/{name}": parameter for name, parameter in named if parameter.requires_grad}
