@@ -1,0 +1,214 @@
+"""Loading: from what a reader found to normalised train, validation and test splits."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from difflib import get_close_matches
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from glad.data import CHUNK, DataError, ImageData, Splits, decode, fit, open_image
+from glad.randomness import generator
+from glad.readers import Part, Raw, read
+from glad.zca import ZCA
+
+DECODED_LIMIT = 2 * 1024**3  # bytes; a larger set of image files is decoded on demand
+ZCA_LIMIT = 12288  # values per image: 3 x 64 x 64
+TEST_FRACTION = 0.2  # of a source that has no test images of its own
+
+
+def load_data(
+    source: str,
+    *,
+    root: str | Path = "data",
+    classes: Sequence[int | str] | None = None,
+    limit: int | None = None,
+    resolution: int | None = None,
+    zca: bool = False,
+    validation: float = 0.1,
+    seed: int = 0,
+    download: bool = False,
+) -> Splits:
+    """Read a data set and return its three splits.
+
+    ``source`` is ``fashion-mini`` (embedded), a torchvision data set under ``root`` (``mnist``, ``cifar10``, ...),
+    ``imagenet`` or one of its subsets (``imagenette``, ``imagenet-a``, ...) under ``root``/train and ``root``/val, an
+    ``.npz`` file, or a folder of images: CLASS/*, or train/CLASS/* beside test/ or val/ (with both, val is the
+    validation split). Names win over paths: write ``./mnist`` for a folder called mnist.
+
+    ``classes`` picks classes by position or name and relabels them 0..K-1. ``validation`` is the share of each class
+    of the training data held out, unless the source has a validation split; ``limit`` then keeps at most that many
+    training images. Both are stratified, drawn by ``seed``, and leave each class at least one image. Where the source
+    has no test images, a fifth of each class is held out, the same for every seed. ``resolution`` resizes and crops to
+    squares; image files of several sizes need it. Images are grey if all files are, else RGB. ``zca`` whitens.
+
+    Raises ``DataError`` for anything in the arguments or the files that cannot be used.
+    """
+    if not 0 < validation < 1:
+        raise DataError(f"validation is {validation}: choose a share of the training data between 0 and 1, such as 0.1")
+    if resolution is not None and resolution < 1:
+        raise DataError(f"resolution is {resolution}: choose at least 1")
+    raw = _choose(read(source, Path(root).expanduser(), download), classes)
+    raw = _carve(raw, "test", TEST_FRACTION, generator("test split"))
+    raw = _carve(raw, "validation", validation, generator(seed, "validation"))
+    if limit is not None:
+        raw = _limit(raw, limit, generator(seed, "limit"))
+    return _assemble(raw, resolution, zca)
+
+
+def _choose(raw: Raw, wanted: Sequence[int | str] | None) -> Raw:
+    """Keep the wanted classes, in the order asked, labelled 0..K-1; every one must have images in every part."""
+    positions = range(len(raw.classes)) if wanted is None else [_position(raw, c) for c in wanted]
+    if not positions or len(set(positions)) < len(positions):
+        raise DataError(f"classes are {wanted}: name at least one class, and none twice")
+    table = torch.full((len(raw.classes),), -1)
+    table[list(positions)] = torch.arange(len(positions))
+    parts, names = {}, tuple(raw.classes[i] for i in positions)
+    for split, part in raw.parts.items():
+        labels = table[part.labels]
+        for c, count in enumerate(labels[labels >= 0].bincount(minlength=len(names)).tolist()):
+            if not count:
+                raise DataError(
+                    f"class {names[c]!r} has no {split} images in {raw.name}: add some or leave it out (--classes)"
+                )
+        kept = (labels >= 0).nonzero().flatten()
+        parts[split] = replace(part.take(kept), labels=labels[kept])
+    return replace(raw, classes=names, class_ids=tuple(raw.class_ids[i] for i in positions), parts=parts)
+
+
+def _position(raw: Raw, wanted: int | str) -> int:
+    if isinstance(wanted, str) and wanted in raw.classes:
+        return raw.classes.index(wanted)
+    if isinstance(wanted, str) and not wanted.isdecimal():
+        close = get_close_matches(wanted, raw.classes, n=1)
+        hint = f"did you mean {close[0]!r}?" if close else f"its classes are {', '.join(raw.classes[:10])}, ..."
+        raise DataError(f"{raw.name} has no class {wanted!r}: {hint}")
+    if not 0 <= int(wanted) < len(raw.classes):
+        raise DataError(f"{raw.name} has no class {wanted}: choose from 0 to {len(raw.classes) - 1}")
+    return int(wanted)
+
+
+def _ranks(labels: Tensor, rng: torch.Generator) -> Tensor:
+    """Give each image a random rank within its class, divided by the size of the class: float64 [N] in [0, 1)."""
+    shuffled = torch.randperm(len(labels), generator=rng)
+    ranks = torch.empty(len(labels), dtype=torch.float64)
+    for c in labels.unique():
+        members = shuffled[labels[shuffled] == c]
+        ranks[members] = torch.arange(len(members), dtype=torch.float64) / len(members)
+    return ranks
+
+
+def _carve(raw: Raw, split: str, fraction: float, rng: torch.Generator) -> Raw:
+    """Move a fraction of each class, rounded up, from the training part to a new one; nothing if it is there."""
+    if split in raw.parts:
+        return raw
+    train = raw.parts["train"]
+    held = _ranks(train.labels, rng) < fraction
+    for c, count in enumerate(train.labels[~held].bincount(minlength=len(raw.classes)).tolist()):
+        if not count:
+            raise DataError(
+                f"class {raw.classes[c]!r} of {raw.name} has {int((train.labels == c).sum())} images left when the "
+                f"{split} split is taken, which leaves none for training: add images"
+            )
+    parts = {"train": train.take((~held).nonzero().flatten()), split: train.take(held.nonzero().flatten())}
+    return replace(raw, parts=raw.parts | parts)
+
+
+def _limit(raw: Raw, limit: int, rng: torch.Generator) -> Raw:
+    if limit < len(raw.classes):
+        raise DataError(f"limit is {limit} but there are {len(raw.classes)} classes: allow one image each (--limit)")
+    train = raw.parts["train"]
+    # The first rank of every class is 0, so that each keeps an image.
+    kept = _ranks(train.labels, rng).argsort(stable=True)[:limit].sort().values
+    return replace(raw, parts=raw.parts | {"train": train.take(kept)})
+
+
+def _assemble(raw: Raw, resolution: int | None, zca: bool) -> Splits:
+    channels, resolution = _layout(raw, resolution)
+    sets = {}
+    for split, part in _fitted(raw, channels, resolution).items():
+        mean, std = (0.0,) * channels, (1.0,) * channels
+        sets[split] = ImageData(
+            raw.name,
+            part.images,
+            part.labels,
+            raw.classes,
+            raw.class_ids,
+            mean,
+            std,
+            resolution,
+            channels,
+            None,
+            raw.flip,
+        )
+    mean, std = sets["train"].statistics()
+    sets = {split: replace(data, mean=mean, std=std) for split, data in sets.items()}
+    if zca:
+        whitening = _whitening(sets["train"])
+        sets = {split: replace(data, whitening=whitening) for split, data in sets.items()}
+    return Splits(**sets)
+
+
+def _whitening(train: ImageData) -> ZCA:
+    values = train.channels * train.resolution**2
+    if values > ZCA_LIMIT:
+        raise DataError(
+            f"ZCA of {train.channels}x{train.resolution}x{train.resolution} images works on {values} values at once, "
+            f"the limit is {ZCA_LIMIT}: choose a smaller resolution (--resolution) or leave ZCA out"
+        )
+    return ZCA.fit((train.batch(indices) for indices in train.chunks()), key=train.digest)
+
+
+def _layout(raw: Raw, resolution: int | None) -> tuple[int, int]:
+    """Settle on one number of channels and one resolution for all parts; files are grey only if all of them are."""
+    images = [part.images for part in raw.parts.values()]
+    found = {part.shape[1] for part in images if isinstance(part, Tensor)}
+    if len(found) > 1:
+        raise DataError(f"{raw.name} mixes images of {' and '.join(map(str, sorted(found)))} channels: store one kind")
+    if raw.channels or found:
+        channels = raw.channels or found.pop()
+    else:
+        channels = 1 if all(_header(path)[0] in ("1", "L") for part in images for path in part) else 3
+    return channels, _side(raw) if resolution is None else resolution
+
+
+def _side(raw: Raw) -> int:
+    """Return the side of all images, which must be squares of one size."""
+    sizes = _sizes(raw)
+    first, size = next(sizes)
+    for name, other in sizes:
+        if other != size:
+            raise DataError(
+                f"{first} is {size[0]}x{size[1]} but {name} is {other[0]}x{other[1]}: choose one size with --resolution"
+            )
+    if size[0] != size[1]:
+        raise DataError(f"{first} is {size[0]}x{size[1]}, not square: choose a size to crop to with --resolution")
+    return size[0]
+
+
+def _sizes(raw: Raw) -> Iterator[tuple[str, tuple[int, int]]]:
+    for split, part in raw.parts.items():
+        if isinstance(part.images, Tensor):
+            yield f"the {split} part of {raw.name}", (part.images.shape[3], part.images.shape[2])
+        else:
+            yield from ((str(path), _header(path)[1]) for path in part.images)
+
+
+def _header(path: Path) -> tuple[str, tuple[int, int]]:
+    with open_image(path) as image:
+        return image.mode, image.size
+
+
+def _fitted(raw: Raw, channels: int, resolution: int) -> dict[str, Part]:
+    """Bring all images to one resolution; files are decoded here unless that would take too much memory."""
+    decoded = sum(len(part.labels) for part in raw.parts.values()) * channels * resolution**2
+    parts = {}
+    for split, part in raw.parts.items():
+        images = part.images
+        if isinstance(images, Tensor):
+            images = torch.cat([fit(chunk, resolution) for chunk in images.split(CHUNK)])
+        elif decoded <= DECODED_LIMIT:
+            images = decode(images, channels, resolution)
+        parts[split] = replace(part, images=images)
+    return parts

@@ -1,0 +1,161 @@
+"""ImageData: normalisation, draws, digests; ZCA."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from PIL import Image
+from torchvision.transforms import functional
+
+from glad.data import DataError, ImageData, decode, fit
+from glad.randomness import generator
+from glad.zca import ZCA
+
+
+def make(n=40, side=6, channels=3, seed=0, **changes):
+    images = torch.randint(0, 256, (n, channels, side, side), generator=generator(seed), dtype=torch.uint8)
+    data = ImageData(
+        "toy",
+        images,
+        torch.arange(n) % 4,
+        tuple("abcd"),
+        (0, 1, 2, 3),
+        (0.5,) * channels,
+        (0.25,) * channels,
+        side,
+        channels,
+    )
+    return replace(data, **changes)
+
+
+def whitened(data):
+    return replace(data, whitening=ZCA.fit([data.tensor()], data.digest))
+
+
+@pytest.mark.parametrize("prepare", [lambda d: d, whitened], ids=["plain", "zca"])
+def test_pixels_undoes_normalise_and_keeps_values_outside_the_range(prepare):
+    data, pixels = prepare(make()), torch.rand(5, 3, 6, 6) * 3 - 1
+    torch.testing.assert_close(data.pixels(data.normalise(pixels)), pixels, rtol=0, atol=2e-5)
+
+
+@pytest.mark.parametrize("prepare", [lambda d: d, whitened], ids=["plain", "zca"])
+def test_normalise_is_differentiable(prepare):
+    data, pixels = prepare(make(side=2, channels=1)), torch.rand(2, 1, 2, 2, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(data.normalise, pixels)
+
+
+def test_whitening_first_used_in_inference_mode_still_trains():
+    data = whitened(make())
+    with torch.inference_mode():
+        data.normalise(torch.rand(1, 3, 6, 6))
+    pixels = torch.rand(1, 3, 6, 6, requires_grad=True)
+    data.normalise(pixels).sum().backward()
+    assert pixels.grad is not None
+
+
+def test_batch_tensor_and_select_agree():
+    data = make()
+    expected = (data.images.float() / 255 - 0.5) / 0.25
+    torch.testing.assert_close(data.tensor(), expected)
+    indices = torch.tensor([7, 3, 3])
+    assert data.batch(indices).dtype == torch.float32
+    torch.testing.assert_close(data.batch(indices), expected[indices])
+    torch.testing.assert_close(data.select(indices).tensor(), expected[indices])
+    assert data.select(indices).labels.tolist() == [3, 3, 3] and len(data.select(indices)) == 3
+
+
+def test_statistics_are_exact(monkeypatch):
+    monkeypatch.setattr("glad.data.CHUNK", 7)
+    data = make()
+    pixels = data.images.double() / 255
+    mean, std = data.statistics()
+    torch.testing.assert_close(torch.tensor(mean).double(), pixels.mean((0, 2, 3)))
+    torch.testing.assert_close(torch.tensor(std).double(), pixels.std((0, 2, 3), correction=0))
+    assert make(images=torch.full((40, 3, 6, 6), 51, dtype=torch.uint8)).statistics() == ((0.2,) * 3, (1.0,) * 3)
+
+
+def test_real_draws_distinct_images_of_the_class_as_a_function_of_the_generator():
+    data = make()
+    drawn = data.real(2, 10, generator(1))
+    assert len(drawn.unique(dim=0)) == 10
+    torch.testing.assert_close(drawn.sort(0).values, data.batch(data.of_class(2)).sort(0).values)
+    assert torch.equal(data.real(2, 4, generator(1)), data.real(2, 4, generator(1)))
+    assert not torch.equal(data.real(2, 4, generator(1)), data.real(2, 4, generator(2)))
+
+
+def test_real_says_which_class_has_too_few():
+    with pytest.raises(DataError, match="class 'c' of toy has 10 images, 11 were asked for"):
+        make().real(2, 11, generator(0))
+    with pytest.raises(DataError, match="class 4 does not exist: toy has classes 0 to 3"):
+        make().of_class(4)
+
+
+def test_digest_depends_on_the_content_and_nothing_else():
+    data, images = make(), make().images.clone()
+    images[0, 0, 0, 0] += 1
+    changed = [
+        make(images=images),
+        make(labels=3 - make().labels),
+        make(classes=tuple("abce")),
+        make(mean=(0.5, 0.5, 0.4)),
+        make(std=(0.5, 0.25, 0.25)),
+        data.select(torch.arange(39)),
+        whitened(data),
+        whitened(make(seed=1, images=data.images, mean=(0.4,) * 3)),
+        replace(data, whitening=ZCA.fit([data.tensor()], data.digest, eps=0.2)),
+    ]
+    assert len({data.digest, *(other.digest for other in changed)}) == 10
+    assert data.digest == make(name="other").digest == data.select(torch.arange(40)).digest
+    assert whitened(data).digest == whitened(make()).digest
+
+
+def test_paths_are_decoded_on_demand_and_have_a_digest_that_moves_with_them(tmp_path):
+    memory, digests = make(n=8), []
+    for root in ("here", "there"):
+        folder = tmp_path / root / "a"
+        folder.mkdir(parents=True)
+        paths = tuple(folder / f"{i}.png" for i in range(8))
+        for path, image in zip(paths, memory.images, strict=True):
+            functional.to_pil_image(image).save(path)
+        data = replace(memory, images=paths)
+        torch.testing.assert_close(data.tensor(), memory.tensor())
+        torch.testing.assert_close(data.select(torch.tensor([5, 1])).tensor(), memory.batch(torch.tensor([5, 1])))
+        assert data.statistics() == memory.statistics()
+        digests.append(data.digest)
+    assert data.batch(torch.tensor([], dtype=torch.int64)).shape == (0, 3, 6, 6)
+    assert digests[0] == digests[1] != memory.digest
+    (tmp_path / "there/a/0.png").write_bytes(b"no image")
+    assert replace(memory, images=paths).digest != digests[0]
+    with pytest.raises(DataError, match=r"0.png cannot be read"):
+        data.batch(torch.tensor([0]))
+
+
+def test_fit_scales_the_shorter_side_and_crops_the_centre():
+    image = torch.zeros(1, 4, 12, dtype=torch.uint8)
+    image[:, :, 4:8] = 200
+    assert torch.equal(fit(image, 4), torch.full((1, 4, 4), 200, dtype=torch.uint8))
+    assert fit(image, 9).shape == (1, 9, 9) and fit(image[..., :4], 2).shape == (1, 2, 2)
+
+
+def test_decode_refuses_sixteen_bits(tmp_path):
+    Image.new("I;16", (4, 4)).save(tmp_path / "deep.png")
+    with pytest.raises(DataError, match=r"deep.png cannot be read as an 8-bit image \(its mode is I;16\)"):
+        decode([tmp_path / "deep.png"], 1, 4)
+
+
+def test_zca_whitens_by_the_regularised_spectrum():
+    mixing = torch.randn(12, 12, generator=generator(3), dtype=torch.float64)
+    rows = torch.randn(500, 12, generator=generator(4), dtype=torch.float64) @ mixing + 2
+    images = rows.view(500, 3, 2, 2).float()
+    values, vectors = torch.linalg.eigh(rows.T.cov())
+    for eps, tolerance in ((0.1, 1e-4), (1e-6, 1e-3)):
+        zca = ZCA.fit(images.split(100), "key", eps)
+        out = zca.whiten(images).flatten(1).double()
+        torch.testing.assert_close(out.mean(0), torch.zeros(12).double(), rtol=0, atol=1e-4)
+        expected = (vectors * (values / (values + eps))) @ vectors.T
+        torch.testing.assert_close(out.T.cov(), expected, rtol=0, atol=tolerance)
+        torch.testing.assert_close(zca.matrix, zca.matrix.T, rtol=0, atol=1e-4)
+        torch.testing.assert_close(zca.unwhiten(zca.whiten(images)), images, rtol=0, atol=1e-4)
+    torch.testing.assert_close(out.T.cov(), torch.eye(12).double(), rtol=0, atol=1e-2)
+    with pytest.raises(ValueError, match="at least one image"):
+        ZCA.fit([], "key")
