@@ -1,0 +1,55 @@
+"""The student networks of the field by name.
+
+Each is a ``Network`` with ``embed`` and ``stages``, differentiable twice, without dropout, and a function of the
+generator it is given.
+"""
+
+from collections.abc import Callable
+
+import torch
+
+from glad.networks.alexnet import alexnet
+from glad.networks.convnet import convnet
+from glad.networks.network import Network
+from glad.networks.resnet import resnet18
+from glad.networks.vgg import vgg11
+from glad.networks.vit import vit
+
+__all__ = ["NETWORKS", "Network", "make_network"]
+
+NETWORKS: dict[str, Callable[..., Network]] = {
+    "convnet": convnet,
+    "alexnet": alexnet,
+    "vgg11": vgg11,
+    "resnet18": resnet18,
+    "vit": vit,
+}
+
+
+def make_network(
+    name: str,
+    *,
+    channels: int,
+    classes: int,
+    resolution: int,
+    rng: torch.Generator,
+    norm: str = "instance",
+    **options: int,
+) -> Network:
+    """Return a freshly initialised float32 network on the CPU for images [N, channels, resolution, resolution].
+
+    Every weight is drawn from ``rng`` (a CPU generator): equal seeds give equal bits, and the global generator is
+    neither read nor moved. ``norm`` is ``"instance"``, ``"batch"`` or ``"none"`` and concerns the networks that
+    normalise channels: AlexNet has no normalisation and ViT its own. ``options`` are the builder's, above all
+    ``width``, the number of channels of the first stage. Raises ValueError for an unknown name or norm and for a
+    resolution outside 16 to 512.
+    """
+    if name not in NETWORKS:
+        raise ValueError(f"unknown network {name!r}; known: {', '.join(NETWORKS)}")
+    if not 16 <= resolution <= 512:
+        raise ValueError(f"networks take 16 to 512 pixels a side, not {resolution}")
+    with torch.device("meta"):  # torch's own initialisation would draw from the global generator
+        network = NETWORKS[name](channels=channels, classes=classes, resolution=resolution, norm=norm, **options)
+    network.to_empty(device="cpu")
+    network.initialise(rng)
+    return network

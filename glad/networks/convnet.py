@@ -1,0 +1,26 @@
+"""ConvNet, the network the field distils with (Gidaris & Komodakis, CVPR 2018; Zhao et al., ICLR 2021)."""
+
+from torch import nn
+
+from glad.networks.network import Network, norm_layer, stem_padding
+
+
+def convnet(
+    *, channels: int, classes: int, resolution: int, norm: str, width: int = 128, depth: int | None = None
+) -> Network:
+    """Return ``depth`` blocks of 3×3 convolution, norm, ReLU, 2×2 average pooling, and a linear classifier.
+
+    The default depth is 3 below 64 pixels and one more with each doubling: 4 at 64, 5 at 128, 6 at 256, 7 at 512.
+    Raises ValueError when so many poolings would leave a block less than 2×2 pixels to normalise.
+    """
+    depth = max(3, resolution.bit_length() - 3) if depth is None else depth
+    padding = stem_padding(3, channels, resolution)
+    side = resolution + 2 * (padding - 1)
+    if depth < 1 or side >> depth < 1:
+        raise ValueError(f"a ConvNet of depth {depth} does not fit images of {resolution} pixels")
+    blocks = []
+    for index in range(depth):
+        conv = nn.Conv2d(channels if index == 0 else width, width, 3, padding=padding if index == 0 else 1)
+        blocks.append(nn.Sequential(conv, norm_layer(norm, width), nn.ReLU(), nn.AvgPool2d(2)))
+        side //= 2
+    return Network(blocks, nn.Identity(), width * side * side, classes)

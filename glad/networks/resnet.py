@@ -1,0 +1,44 @@
+"""ResNet-18 (He et al., CVPR 2016) with instance norm and, up to 64 pixels, the stem of its CIFAR form."""
+
+from torch import Tensor, nn
+
+from glad.networks.network import Network, norm_layer
+
+
+class _Residual(nn.Module):
+    """Two 3×3 convolutions beside a shortcut, [N, before, H, W] to [N, after, H / stride, W / stride]."""
+
+    def __init__(self, before: int, after: int, stride: int, norm: str) -> None:
+        super().__init__()
+        self.main = nn.Sequential(
+            nn.Conv2d(before, after, 3, stride, padding=1, bias=False),
+            norm_layer(norm, after),
+            nn.ReLU(),
+            nn.Conv2d(after, after, 3, padding=1, bias=False),
+            norm_layer(norm, after),
+        )
+        self.shortcut: nn.Module = nn.Identity()
+        if stride != 1 or before != after:
+            project = nn.Conv2d(before, after, 1, stride, bias=False)
+            self.shortcut = nn.Sequential(project, norm_layer(norm, after))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (self.main(x) + self.shortcut(x)).relu()
+
+
+def resnet18(*, channels: int, classes: int, resolution: int, norm: str, width: int = 64) -> Network:
+    """Return four stages of two residual blocks with (1, 2, 4, 8) × ``width`` channels and global average pooling.
+
+    The stem is 3×3 with stride 1 up to 64 pixels, 7×7 with stride 2 and a max pooling above.
+    """
+    small = resolution <= 64
+    stem = nn.Conv2d(channels, width, 3 if small else 7, 1 if small else 2, padding=1 if small else 3, bias=False)
+    layers: list[nn.Module] = [stem, norm_layer(norm, width), nn.ReLU()]
+    if not small:
+        layers.append(nn.MaxPool2d(3, 2, padding=1))
+    blocks, before = [], width
+    for stride, after in [(1, width), (2, 2 * width), (2, 4 * width), (2, 8 * width)]:
+        layers += [_Residual(before, after, stride, norm), _Residual(after, after, 1, norm)]
+        blocks.append(nn.Sequential(*layers))
+        layers, before = [], after
+    return Network(blocks, nn.AdaptiveAvgPool2d(1), before, classes)
