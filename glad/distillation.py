@@ -1,0 +1,152 @@
+"""The loop: render, let the objective see plain images, pull its gradient back through the prior, step.
+
+Nothing here knows which prior or which objective runs.
+"""
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from glad.objectives import Objective
+from glad.randomness import generator
+from glad.runs import optimizer_tensors, read_tensors, restore_optimizer, write_tensors
+from glad.synset import SyntheticSet
+
+Metrics = dict[str, float]
+
+
+class DistillationError(RuntimeError):
+    """A run that cannot go on: the iteration, the cause and a hint."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one iteration may know: its number, and randomness that is a function of it and of the run's seed."""
+
+    seed: int
+    iteration: int
+
+    def rng(self, purpose: str) -> torch.Generator:
+        """A fresh CPU generator for ``purpose``."""
+        return generator(self.seed, "distill", self.iteration, purpose)
+
+
+def learnt_tensors(synset: SyntheticSet, objective: Objective) -> dict[str, Tensor]:
+    """All that the optimiser changes, by name: latents, and what prior and objective offer that requires grad."""
+    offered = {**synset.tensors(), **synset.prior.tensors(), **objective.tensors()}
+    return {name: tensor for name, tensor in offered.items() if tensor.requires_grad}
+
+
+def make_optimizer(tensors: Mapping[str, Tensor], rates: Mapping[str, float], momentum: float) -> torch.optim.SGD:
+    """SGD with one group per tensor, at the rate of its name, or of the part of its name before a slash.
+
+    Raises ``ValueError`` naming the tensors without a rate.
+    """
+    named = {name: rates.get(name, rates.get(name.split("/")[0])) for name in tensors}
+    if unknown := [name for name, rate in named.items() if rate is None]:
+        raise ValueError(f"no learning rate for {', '.join(unknown)}; there are rates for {', '.join(rates)}")
+    groups = [{"params": [tensor], "lr": named[name], "name": name} for name, tensor in tensors.items()]
+    return torch.optim.SGD(groups, lr=0.0, momentum=momentum)
+
+
+def iterate(synset: SyntheticSet, objective: Objective, optimizer: torch.optim.Optimizer, step: Step) -> Metrics:
+    """One iteration: the metrics of the set as it was, and an update of everything the optimiser holds.
+
+    Raises :class:`DistillationError`, with nothing changed, when a term or a gradient is not finite.
+    """
+    optimizer.zero_grad()
+    rendered = synset.images()
+    images = rendered.detach().requires_grad_()  # the objective sees plain images
+    losses = []
+    for term in objective.terms(images, synset.labels, step):
+        term.backward()
+        losses.append(term.detach())
+    if images.grad is None:
+        raise DistillationError(f"iteration {step.iteration}: the objective gave no gradient for the images")
+    rendered.backward(images.grad)  # one pass through the prior, whatever the number of terms
+    metrics = {"loss": float(torch.stack(losses).double().sum()), "image_grad": float(images.grad.norm())}
+    for group in optimizer.param_groups:
+        grad = group["params"][0].grad
+        metrics[f"grad/{group['name']}"] = 0.0 if grad is None else float(grad.norm())
+    _require_finite(metrics, losses, step)
+    optimizer.step()
+    return metrics
+
+
+def _require_finite(metrics: Metrics, losses: list[Tensor], step: Step) -> None:
+    broken = [name for name, value in metrics.items() if not math.isfinite(value)]
+    if not broken:
+        return
+    terms = [str(i) for i, loss in enumerate(losses) if not bool(loss.isfinite())]
+    where = f"term {', '.join(terms)} of the objective" if terms else f"the gradient ({', '.join(broken)})"
+    raise DistillationError(
+        f"iteration {step.iteration}: {where} is not finite; the state before it is kept. "
+        "Lower the learning rates (lr), or start again from another seed"
+    )
+
+
+@dataclass
+class Progress:
+    """A run's state between iterations, written to and read from one file."""
+
+    synset: SyntheticSet
+    objective: Objective
+    optimizer: torch.optim.Optimizer
+    iteration: int = 0
+    seconds: float = 0.0
+    _clock: float = field(default_factory=time.monotonic)
+
+    def _state(self) -> dict[str, Tensor]:
+        named = {"latents": self.synset.tensors(), "prior": self.synset.prior.tensors()}
+        named["objective"] = self.objective.tensors()
+        return {f"{part}/{name}": tensor for part, tensors in named.items() for name, tensor in tensors.items()}
+
+    def elapsed(self) -> float:
+        """Seconds of this run so far, earlier parts included."""
+        return self.seconds + time.monotonic() - self._clock
+
+    def save(self, path: Path) -> None:
+        """Write latents, labels, the tensors of prior and objective, and the optimiser's moments, durably."""
+        tensors = {**self._state(), "labels": self.synset.labels, **optimizer_tensors(self.optimizer)}
+        write_tensors(path, tensors, iteration=str(self.iteration), seconds=f"{self.elapsed():.3f}")
+
+    def restore(self, path: Path) -> None:
+        """Put back, in place, what :meth:`save` wrote; ``DistillationError`` when it belongs to another run."""
+        saved, metadata = read_tensors(path)
+        state = self._state()
+        for name, tensor in state.items():  # all are looked at before the first is changed
+            if name not in saved or saved[name].shape != tensor.shape:
+                have = list(saved[name].shape) if name in saved else "missing"
+                raise DistillationError(f"{path}: {name} is {have}, this run has {list(tensor.shape)}")
+        for name, tensor in state.items():
+            tensor.data.copy_(saved[name])
+        restore_optimizer(self.optimizer, saved)
+        self.iteration, self.seconds = int(metadata["iteration"]), float(metadata["seconds"])
+        self._clock = time.monotonic()
+
+
+def run(
+    progress: Progress,
+    iterations: int,
+    seed: int,
+    save: Callable[[], None],
+    save_every: int,
+    on_step: Callable[[int, Metrics], None],
+) -> None:
+    """Iterate up to ``iterations``, calling ``save`` every ``save_every`` of them, at the end, and before an error."""
+    while progress.iteration < iterations:
+        step = Step(seed, progress.iteration)
+        try:
+            metrics = iterate(progress.synset, progress.objective, progress.optimizer, step)
+        except DistillationError:
+            save()
+            raise
+        progress.iteration += 1
+        on_step(step.iteration, metrics)
+        if progress.iteration % save_every == 0 or progress.iteration == iterations:
+            save()

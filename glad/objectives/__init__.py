@@ -1,0 +1,45 @@
+"""Objectives: losses on synthetic images, each in a file of its own.
+
+An objective of one's own is a class with the two methods of :class:`Objective` and one line in ``OBJECTIVES`` (or
+``--objective module:Class``). Constructor parameters called ``real``, ``network`` and ``augment`` are handed in; the
+others are its options. ``learning_rates`` holds the published rate per latent space.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from glad.objectives.dm import DM
+
+
+class Step(Protocol):
+    """What one iteration may know."""
+
+    @property
+    def iteration(self) -> int:
+        """The number of the iteration, from 0."""
+        ...
+
+    def rng(self, purpose: str) -> torch.Generator:
+        """A fresh CPU generator, a function of run seed, iteration and purpose."""
+        ...
+
+
+class Objective(Protocol):
+    """A loss on synthetic images, given as a stream of scalar terms whose sum it is.
+
+    The caller calls ``backward`` on each term as it arrives and so frees its graph: peak memory is one term's.
+    """
+
+    def terms(self, images: Tensor, labels: Tensor, step: Step) -> Iterator[Tensor]:
+        """Scalars, differentiable in ``images`` [N, C, H, W] and in ``tensors()``."""
+        ...
+
+    def tensors(self) -> dict[str, Tensor]:
+        """State to save; what requires grad is optimised along with the latents."""
+        ...
+
+
+OBJECTIVES: dict[str, Callable[..., Any]] = {"dm": DM}

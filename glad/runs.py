@@ -1,0 +1,98 @@
+"""Durable files: a reader sees the old content or the new, never a part, whenever the writer is killed."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+
+class RunError(RuntimeError):
+    """A run folder that cannot be used, with its path and the way out."""
+
+
+def write_durably(path: Path, content: bytes) -> None:
+    """Write ``content`` under a temporary name in the same folder, flush it to the disk, rename it to ``path``."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise RunError(
+            f"{path}: cannot be written: {error.strerror or error}; what was there before is kept"
+        ) from error
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write ``content`` as indented JSON, durably; NaN is refused with ``ValueError``, since JSON has none."""
+    write_durably(path, (json.dumps(content, indent=1, allow_nan=False) + "\n").encode())
+
+
+def read_json(path: Path) -> Any:
+    """Read JSON; :class:`RunError` with the path when it is missing or damaged."""
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path}: cannot be read: {error}") from error
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], **metadata: str) -> None:
+    """Write ``tensors`` and string ``metadata`` as one safetensors file, durably; equal content gives equal bytes."""
+    cpu = {name: tensors[name].detach().cpu().contiguous() for name in sorted(tensors)}
+    write_durably(path, _sort_header(save(cpu, metadata or None)))
+
+
+def _sort_header(content: bytes) -> bytes:
+    """A safetensors file with its metadata sorted: the library writes them in the random order of a hash map."""
+    end = 8 + int.from_bytes(content[:8], "little")
+    header = json.loads(content[8:end])
+    header["__metadata__"] = dict(sorted(header.get("__metadata__", {}).items()))
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text = text.ljust(-(-len(text) // 8) * 8)  # what follows stays aligned
+    return len(text).to_bytes(8, "little") + text + content[end:]
+
+
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Read a safetensors file: tensors and metadata; :class:`RunError` with the path when missing or damaged."""
+    try:
+        with safe_open(str(path), "pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise RunError(f"{path}: cannot be read: {error}") from error
+
+
+def optimizer_tensors(optimizer: torch.optim.Optimizer, prefix: str = "optimizer") -> dict[str, Tensor]:
+    """The tensors of an optimiser's state (moments, step counts), named by position."""
+    return {
+        f"{prefix}/{index}/{key}": value
+        for index, state in optimizer.state_dict()["state"].items()
+        for key, value in state.items()
+        if isinstance(value, Tensor)
+    }
+
+
+def restore_optimizer(
+    optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor], prefix: str = "optimizer"
+) -> None:
+    """Put back what :func:`optimizer_tensors` returned; learning rates stay those of ``optimizer``."""
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, value in tensors.items():
+        head, *rest = name.split("/")
+        if head == prefix:
+            state.setdefault(int(rest[0]), {})[rest[1]] = value.clone()
+    optimizer.load_state_dict({**optimizer.state_dict(), "state": state})

@@ -1,0 +1,124 @@
+"""The synthetic set: latents and labels, rendered by a prior chunk by chunk."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+
+class Prior(Protocol):
+    """A differentiable, deterministic map from latents to images, each row on its own."""
+
+    def init(self, classes: Tensor, rng: torch.Generator) -> dict[str, Tensor]:
+        """Start latents for ``classes`` (int64 [N]): tensors of N rows, whose keys name the space."""
+        ...
+
+    def __call__(self, **latents: Tensor) -> Tensor:
+        """Normalised images [N, C, H, W]."""
+        ...
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Shared tensors; those that require grad are learnt along with the latents."""
+        ...
+
+
+class Pixels:
+    """The trivial prior: the latents are the images.
+
+    ``real(c, n, rng)`` gives n normalised images of class c, [n, C, H, W]; with ``init="noise"`` they only lend
+    their shape and the start is N(0, 1), with ``init="real"`` they are the start.
+    """
+
+    def __init__(self, real: Callable[[int, int, torch.Generator], Tensor], init: str = "noise") -> None:
+        if init not in ("noise", "real"):
+            raise ValueError(f"pixels start from 'noise' or 'real', not {init!r}")
+        self._real, self._start = real, init
+
+    def init(self, classes: Tensor, rng: torch.Generator) -> dict[str, Tensor]:
+        """``{"pixels": [N, C, H, W]}``; real images of one class are distinct."""
+        drawn = {c: self._real(c, int((classes == c).sum()), rng) for c in classes.unique().tolist()}
+        pixels = torch.cat([drawn[c] for c in classes.unique().tolist()])
+        pixels = pixels[classes.argsort(stable=True).argsort()]  # from sorted by class to the order of classes
+        if self._start == "noise":
+            pixels = torch.randn(pixels.shape, generator=rng)
+        return {"pixels": pixels}
+
+    def __call__(self, pixels: Tensor) -> Tensor:
+        """The latents themselves."""
+        return pixels
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Nothing is shared."""
+        return {}
+
+
+class SyntheticSet:
+    """N rows of latents with int64 (or soft [N, K]) labels, and the prior that makes images of them.
+
+    ``images()`` renders ``chunk`` rows at a time. The graphs of all chunks are kept for the backward pass when they
+    fit into ``memory`` bytes; otherwise each chunk is rendered again there, so that peak memory is one chunk's.
+    Either way the gradient is that of rendering everything at once.
+    """
+
+    def __init__(
+        self, prior: Prior, latents: Mapping[str, Tensor], labels: Tensor, chunk: int = 10, memory: int = 2 * 2**30
+    ) -> None:
+        rows = {name: len(tensor) for name, tensor in latents.items()} | {"labels": len(labels)}
+        if len(set(rows.values())) != 1:
+            raise ValueError(f"latents and labels differ in their number of rows: {rows}")
+        if chunk < 1:
+            raise ValueError(f"a chunk has at least 1 row, not {chunk}")
+        self.prior, self.labels, self.chunk, self.memory = prior, labels, chunk, memory
+        self.latents = {name: tensor.detach().clone().requires_grad_() for name, tensor in latents.items()}
+        self._keeps_graphs: bool | None = None
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The latents by name."""
+        return dict(self.latents)
+
+    def images(self) -> Tensor:
+        """Normalised images [N, C, H, W], differentiable in the latents and in the prior's learnt tensors."""
+        chunks = self._chunks()
+        if torch.is_grad_enabled() and not self.keeps_graphs():
+            return torch.cat([self._render_again_in_backward(rows) for rows in chunks])
+        return torch.cat([self.prior(**rows) for rows in chunks])
+
+    def keeps_graphs(self) -> bool:
+        """Whether the graphs of all chunks fit into the memory budget, measured once on the first two."""
+        if self._keeps_graphs is None:
+            chunks = self._chunks()
+            seen: dict[int, int] = {}
+            measured = [self._graph_bytes(rows, seen) for rows in chunks[:2]]  # the second shares with the first
+            self._keeps_graphs = sum(measured) + measured[-1] * (len(chunks) - len(measured)) <= self.memory
+        return self._keeps_graphs
+
+    def _chunks(self) -> list[dict[str, Tensor]]:
+        parts = {name: tensor.split(self.chunk) for name, tensor in self.latents.items()}
+        return [{name: part[i] for name, part in parts.items()} for i in range(-(-len(self) // self.chunk))]
+
+    def _render_again_in_backward(self, rows: dict[str, Tensor]) -> Tensor:
+        names = list(rows)
+
+        def render(*tensors: Tensor) -> Tensor:
+            return self.prior(**dict(zip(names, tensors, strict=True)))
+
+        return checkpoint(render, *rows.values(), use_reentrant=False, preserve_rng_state=False)
+
+    def _graph_bytes(self, rows: dict[str, Tensor], seen: dict[int, int]) -> int:
+        """Bytes that the graph of one chunk holds beyond those in ``seen``, to which they are added."""
+        held: list[Any] = []  # keeps storages alive, or their addresses would be used again
+
+        def pack(tensor: Tensor) -> Tensor:
+            held.append(tensor)
+            seen.setdefault(tensor.untyped_storage().data_ptr(), tensor.untyped_storage().nbytes())
+            return tensor
+
+        before = sum(seen.values())
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+            held.append(self.prior(**rows))
+        return sum(seen.values()) - before
