@@ -1,0 +1,163 @@
+"""The protocol: what is learnt, how weights are averaged, and what a table is made of."""
+
+import json
+import math
+
+import pytest
+import torch
+from rich.console import Console
+from torch import nn
+from torch.nn import functional as F
+
+from glad.evaluation import (
+    Protocol,
+    accuracy,
+    average_decay,
+    class_accuracy,
+    evaluate_sets,
+    predict,
+    results_table,
+    schedule,
+    summarise,
+    train_network,
+)
+from glad.networks import make_network
+from glad.randomness import generator
+
+OPTIONS = {"convnet": {"width": 8}, "alexnet": {"width": 8}}
+QUICK = Protocol(epochs=2, batch=8, strategy="color_crop")
+
+
+def blobs(n, seed=0):
+    """Return grey images [n, 1, 16, 16] whose class of three is the place of a bright stripe."""
+    labels = torch.arange(n) % 3
+    images = torch.randn(n, 1, 16, 16, generator=generator(seed, "blobs")) * 0.5
+    for c in range(3):
+        images[labels == c, :, 5 * c : 5 * c + 5] += 1.5
+    return images, labels
+
+
+def evaluate(sets, **changes):
+    arguments = {"networks": ["convnet", "alexnet"], "same": "convnet", "seeds": [0, 1], "classes": 3}
+    arguments |= {"protocol": QUICK, "network_options": OPTIONS} | changes
+    return evaluate_sets(sets, blobs(30, seed=1), **arguments)
+
+
+def test_a_network_learns_what_can_be_learnt():
+    images, labels = blobs(36)
+    unrelated = torch.arange(36) // 12  # each label equally often in every true class
+    sets = {"real": (images, labels), "unrelated": (images, unrelated)}
+    results = evaluate(sets, networks=["convnet"], protocol=Protocol(epochs=30, strategy="color_crop"))
+    assert results["summary"]["real"]["same"]["mean"] > 0.9
+    assert results["summary"]["unrelated"]["same"]["mean"] < 0.7
+
+
+def test_soft_labels_are_distributions():
+    images, labels = blobs(12)
+    hard = evaluate({"s": (images, labels)}, networks=["convnet"])
+    soft = evaluate({"s": (images, F.one_hot(labels, 3).float())}, networks=["convnet"])
+    assert [cell["accuracy"] for cell in hard["cells"]] == [cell["accuracy"] for cell in soft["cells"]]
+
+
+def test_schedule():
+    rates = [schedule(epoch, 8) for epoch in range(8)]
+    assert rates[:5] == [0.25, 0.5, 0.75, 1.0, 1.0]
+    assert rates[6] == pytest.approx(0.5) and rates[7] == pytest.approx(0.5 * (1 - math.cos(math.pi / 4)))
+    assert schedule(0, 1) == 1.0
+
+
+def test_averages_against_a_hand_computation():
+    assert [average_decay(k) for k in (0, 1, 3, 198, 199, 1000)] == [0.0, 0.5, 0.75, 1 - 1 / 199, 0.995, 0.995]
+    # A model of one weight whose gradient is known: logits (w·x, 0), one image, no augmentation.
+    model = nn.Sequential(nn.Flatten(), nn.Linear(1, 2, bias=False)).double()
+    with torch.no_grad():
+        model[1].weight.copy_(torch.tensor([[0.3], [0.0]]))
+    weight, momentum, history = torch.tensor([0.3, 0.0], dtype=torch.float64), torch.zeros(2).double(), []
+    for epoch in range(4):
+        gradient = weight.softmax(0) - torch.tensor([1.0, 0.0]).double() + 0.1 * weight
+        momentum = 0.5 * momentum + gradient
+        weight = weight - 0.2 * [0.5, 1.0, 1.0, 0.5][epoch] * momentum
+        history.append(weight)
+    average = sum(history[:2]) / 2  # the decay is limited to 0.5 here: a plain mean of two, then halves
+    for later in history[2:]:
+        average = 0.5 * average + 0.5 * later
+    protocol = Protocol(epochs=4, momentum=0.5, weight_decay=0.1, strategy="none", decay=0.5)
+    one = torch.ones(1, 1, 1, 1).double()
+    train_network(model, one, torch.tensor([0]), key=(0,), lr=0.2, protocol=protocol)
+    torch.testing.assert_close(model[1].weight.flatten(), average)
+
+
+def test_equal_keys_give_equal_bits():
+    def train(key):
+        network = make_network("convnet", channels=1, classes=3, resolution=16, rng=generator(0), width=4)
+        losses = []
+        protocol = Protocol(epochs=3, batch=5)
+        train_network(network, *blobs(12), key=key, lr=0.01, protocol=protocol, on_epoch=lambda _, x: losses.append(x))
+        assert len(losses) == 3
+        return torch.cat([p.flatten() for p in network.parameters()])
+
+    state = torch.get_rng_state()
+    assert torch.equal(train((1, "a")), train((1, "a")))
+    assert not torch.equal(train((1, "a")), train((2, "a")))
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_accuracies():
+    network = nn.Sequential(nn.Flatten(), nn.Identity())
+    images = F.one_hot(torch.tensor([0, 1, 1, 2]), 4).float()[:, :, None, None]
+    labels = torch.tensor([0, 1, 2, 2])
+    assert accuracy(network, images, labels, batch=3) == 0.75
+    predicted = predict(network, images)
+    assert class_accuracy(predicted, labels, 4) == [1.0, 1.0, 0.5, None]
+    assert network.training
+
+
+def test_cells_are_reproducible_paired_and_kept():
+    sets = {"a": blobs(12), "b": blobs(9, seed=4)}
+    told = []
+    results = evaluate(sets, on_cell=told.append)
+    assert told == results["cells"] and len(told) == 2 * 2 * 2
+    again = evaluate(sets, done=results["cells"][:5], on_cell=lambda cell: told.append(cell))
+    assert len(told) == 8 + 3
+    untimed = [[{k: v for k, v in c.items() if k != "seconds"} for c in r["cells"]] for r in (results, again)]
+    assert untimed[0] == untimed[1]
+    assert again["cells"][:5] == results["cells"][:5]
+    assert json.loads(json.dumps(results)) == results
+
+
+def test_learning_rates():
+    protocol = Protocol()
+    assert [protocol.lr(name, "convnet") for name in ("convnet", "vit", "vgg11")] == [1e-2, 1e-3, 1e-4]
+    assert protocol.lr("convnet", "convnet", 0.03) == 0.03 and protocol.lr("vit", "convnet", 0.03) == 1e-3
+    results = evaluate({"a": blobs(6), "b": blobs(6)}, seeds=[0], learned_lr={"b": 0.02})
+    rates = {(cell["set"], cell["network"]): cell["lr"] for cell in results["cells"]}
+    assert rates == {("a", "convnet"): 1e-2, ("a", "alexnet"): 1e-3, ("b", "convnet"): 0.02, ("b", "alexnet"): 1e-3}
+
+
+def test_summary_by_hand_and_table():
+    values = {"convnet": [0.5, 0.7], "vit": [0.3, 0.4], "vgg11": [0.1, 0.4]}
+    cells = [
+        {"set": "s", "network": name, "seed": seed, "accuracy": value}
+        for name, pair in values.items()
+        for seed, value in enumerate(pair)
+    ]
+    summary = summarise(cells, "convnet")["s"]
+    assert summary["same"] == {"mean": pytest.approx(0.6), "std": pytest.approx(0.02**0.5), "n": 2}
+    assert summary["networks"]["vit"]["mean"] == pytest.approx(0.35)
+    assert summary["cross"] == {"mean": pytest.approx(0.3), "std": pytest.approx(0.02**0.5), "n": 2}
+    alone = summarise(cells[:1], "convnet")["s"]
+    assert alone["cross"] is None and alone["same"] == {"mean": 0.5, "std": None, "n": 1}
+
+    results = {"protocol": {"epochs": 7}, "seeds": [0, 1], "networks": ["vit", "convnet", "vgg11"], "same": "convnet"}
+    console = Console(record=True, width=120)
+    console.print(results_table(results | {"summary": {"s": summary, "t": alone}}))
+    text = console.export_text()
+    assert "7 epochs, 2 seeds" in text and "60.0 ± 14.1" in text and "30.0 ± 14.1" in text and "50.0" in text
+    assert text.index("convnet (same)") < text.index("vit") < text.index("cross-architecture")
+
+
+def test_a_diverged_training_is_noted():
+    results = evaluate({"s": blobs(9)}, networks=["convnet"], seeds=[0], learned_lr={"s": float("inf")})
+    cell = results["cells"][0]
+    assert "not finite" in cell["note"] and 0 <= cell["accuracy"] <= 1
+    assert evaluate({"s": blobs(9)}, networks=["convnet"], seeds=[0])["cells"][0]["note"] == ""
