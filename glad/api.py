@@ -1,0 +1,190 @@
+"""The two functions of the package, ``distill`` and ``evaluate``: from names to finished files.
+
+This is the door: settings end here, below are plain objects.
+"""
+
+import platform
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import torchvision
+
+import glad
+from glad.augment import ALL
+from glad.data import ImageData, Splits
+from glad.distillation import Metrics, Progress, learnt_tensors, make_optimizer
+from glad.distillation import run as iterate
+from glad.monitor import Monitor
+from glad.objectives import Objective
+from glad.opening import Opened, learning_rates, open_data, open_objective, open_prior, pick_device
+from glad.randomness import generator
+from glad.run_folder import Run
+from glad.synset import Prior, SyntheticSet
+from glad.trial import Trial
+
+OnStep = Callable[[int, Metrics], None]
+
+
+def distill(
+    data: str | Splits = "fashion-mini",
+    objective: str | Objective = "dm",
+    prior: str | Prior = "fashion-mini",
+    ipc: int = 1,
+    *,
+    out: str | Path | None = None,
+    root: str | Path = "data",
+    classes: Sequence[int | str] | None = None,
+    limit: int | None = None,
+    resolution: int | None = None,
+    zca: bool = False,
+    prior_options: Mapping[str, Any] | None = None,
+    objective_options: Mapping[str, Any] | None = None,
+    network: str = "convnet",
+    network_options: Mapping[str, Any] | None = None,
+    augmentation: str = ALL,
+    iterations: int = 1000,
+    lr: Mapping[str, float] | float | None = None,
+    momentum: float = 0.5,
+    chunk: int = 10,
+    memory: float = 2.0,
+    seed: int = 0,
+    device: str = "auto",
+    save_every: int = 50,
+    grid_every: int = 100,
+    on_step: OnStep | None = None,
+) -> Run:
+    """Distil ``data`` into ``ipc`` synthetic images per class and return the finished run's folder.
+
+    ``data`` is a name that ``glad.sources.load_data`` knows (``root`` to ``zca`` go there) or ``Splits``; ``objective``
+    a name, ``module:Class`` or an object; ``prior`` ``"pixels"``, ``"fashion-mini"``, a safetensors file of a
+    StyleGAN-XL generator, ``module:Class`` or an object. ``prior_options`` are for instance ``{"layer": 2}`` (F_n) or
+    ``{"init": "real"}`` (pixels); ``lr`` a number or a dict by latent name. ``memory`` (GiB) decides whether the
+    generator's graphs are kept or rendered twice. An existing folder ``out`` with the same settings is continued, and
+    the result is then the same as without the interruption. ``on_step(iteration, metrics)`` is called after each step.
+
+    Raises ``DataError``, ``WeightsError``, ``ValueError`` (a setting), ``RunError`` (the folder) and
+    ``DistillationError`` (a loss that is not finite), each with one line that says what to change.
+    """
+    given = dict(locals())
+    config = _resolve(given)
+    where = pick_device(device)
+    splits = open_data(config, data)
+    opened = open_prior(prior, splits.train, config["prior_options"], where)
+    loss = open_objective(objective, splits.train, config, where)
+    progress = _start(splits.train, opened, loss, config, where)
+    return _run(Run(Path(config["out"])), progress, splits.train, opened, config, on_step)
+
+
+def _resolve(given: dict[str, Any]) -> dict[str, Any]:
+    """The arguments of ``distill`` as plain settings: what can be written down and given again."""
+    config = {name: value for name, value in given.items() if name != "on_step"}
+    for name in ("ipc", "iterations", "chunk", "save_every", "grid_every"):
+        if config[name] < 1:
+            raise ValueError(f"{name} must be at least 1, not {config[name]}")
+    for name in ("data", "objective", "prior"):
+        value = config[name]
+        if not isinstance(value, str):
+            config[name] = f"object:{type(value).__module__}.{type(value).__qualname__}"
+    for name in ("prior_options", "objective_options", "network_options"):
+        config[name] = dict(config[name] or {})
+    config["classes"] = None if config["classes"] is None else list(config["classes"])
+    config["lr"] = dict(config["lr"]) if isinstance(config["lr"], Mapping) else config["lr"]
+    parts = [Path(config[name]).stem.replace(":", "-") for name in ("data", "objective", "prior")]
+    folder = "-".join([*parts, f"ipc{config['ipc']}", f"seed{config['seed']}"])
+    return {**config, "root": str(config["root"]), "out": str(config["out"] or Path("runs") / folder)}
+
+
+def _start(
+    data: ImageData, opened: Opened, objective: Objective, config: Mapping[str, Any], device: torch.device
+) -> Progress:
+    """The set at its start, and its optimiser."""
+    labels = torch.arange(len(data.classes)).repeat_interleave(config["ipc"])
+    latents = opened.prior.init(labels, generator(config["seed"], "init"))
+    latents = {name: tensor.to(device) for name, tensor in latents.items()}
+    memory = int(config["memory"] * 2**30)
+    synset = SyntheticSet(opened.prior, latents, labels.to(device), config["chunk"], memory)
+    recommended = opened.rates.get(config["objective"], {})
+    rates = learning_rates(list(latents), objective, recommended, config["lr"])
+    optimizer = make_optimizer(learnt_tensors(synset, objective), rates, config["momentum"])
+    return Progress(synset, objective, optimizer)
+
+
+def _run(
+    run: Run, progress: Progress, data: ImageData, opened: Opened, config: dict[str, Any], on_step: OnStep | None
+) -> Run:
+    """Begin or continue the folder, iterate, and write the set."""
+    if run.begin(config, _inputs(data, opened)):
+        progress.restore(run.state)
+    monitor = Monitor(run, data, progress.synset, config["grid_every"], progress.iteration, config["iterations"])
+    if progress.iteration == 0:
+        monitor.snapshot("initial", 0)
+
+    def step(iteration: int, metrics: Metrics) -> None:
+        monitor.record(iteration, metrics)
+        if on_step is not None:
+            on_step(iteration, metrics)
+
+    def save() -> None:
+        progress.save(run.state)
+
+    try:
+        iterate(progress, config["iterations"], config["seed"], save, config["save_every"], step)
+        monitor.snapshot("synset", progress.iteration)
+    finally:
+        monitor.close()
+    return run
+
+
+def _inputs(data: ImageData, opened: Opened) -> dict[str, Any]:
+    versions = {"glad": glad.__version__, "torch": torch.__version__, "torchvision": torchvision.__version__}
+    return {
+        "hashes": {"data": data.digest, "weights": opened.digest},
+        "classes": list(data.classes),
+        "mean": list(data.mean),
+        "std": list(data.std),
+        "training_images": len(data),
+        "versions": {**versions, "python": platform.python_version()},
+    }
+
+
+def evaluate(
+    runs: str | Path | Run | Sequence[str | Path | Run],
+    *,
+    networks: Sequence[str] = ("convnet", "alexnet", "vgg11", "resnet18", "vit"),
+    seeds: int | Sequence[int] = 5,
+    epochs: int = 1000,
+    baselines: Sequence[str] = ("before", "random"),
+    data: Splits | None = None,
+    split: str = "test",
+    augmentation: str = ALL,
+    network_options: Mapping[str, Mapping[str, int]] | None = None,
+    device: str = "auto",
+    on_cell: Callable[[dict[str, Any], int], None] | None = None,
+) -> dict[str, Any]:
+    """Train ``networks`` from scratch on finished ``runs`` and test them after the last epoch.
+
+    ``runs`` are folders, of one data set; ``seeds`` a number (0, 1, ...) or a list; ``baselines`` any of ``before``
+    (the same latents before optimisation), ``random`` (real images, drawn anew for each seed) and ``full`` (all
+    training images). ``split`` is ``test``, or ``validation`` for whatever is tuned. Finished cells are kept in each
+    run's ``results.json`` and not computed again under the same settings. ``on_cell(cell, left)`` is called after
+    each. Returns the results, accuracies in [0, 1]; see ``glad.evaluation.evaluate_sets``.
+
+    Raises ``ValueError`` on unknown names, ``RunError`` on an unfinished run or on runs of different data.
+    """
+    listed = [runs] if isinstance(runs, str | Path | Run) else list(runs)
+    folders = [run if isinstance(run, Run) else Run(Path(run)) for run in listed]
+    trial = Trial(
+        runs=folders,
+        networks=list(networks),
+        seeds=list(range(seeds)) if isinstance(seeds, int) else list(seeds),
+        epochs=epochs,
+        baselines=list(baselines),
+        split=split,
+        augmentation=augmentation,
+        network_options={name: dict(options) for name, options in (network_options or {}).items()},
+        device=pick_device(device),
+        data=data,
+    )
+    return trial.run(on_cell)

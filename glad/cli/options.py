@@ -1,0 +1,146 @@
+"""What the commands share: reading KEY=VALUE, YAML settings, and progress that is plain when nobody watches."""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import click
+import yaml
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+PLAIN_LINES = 10  # lines of progress in a log file
+
+
+class Pairs(click.ParamType):
+    """KEY=VALUE, given as often as needed; from YAML a mapping."""
+
+    name = "KEY=VALUE"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
+        """Split one pair."""
+        if isinstance(value, tuple):
+            return value
+        key, equals, text = str(value).partition("=")
+        if not equals or not key:
+            self.fail(f"{value!r} is not KEY=VALUE", param, ctx)
+        return key.strip(), text.strip()
+
+
+def whole_numbers(
+    ctx: click.Context, param: click.Parameter, pairs: Sequence[tuple[str, str]]
+) -> dict[str, dict[str, int]]:
+    """Read ``network.option=number`` pairs into a dict by network."""
+    options: dict[str, dict[str, int]] = {}
+    for key, value in pairs:
+        network, dot, option = key.partition(".")
+        if not dot or not value.isdigit():
+            raise click.BadParameter(
+                f"{key}={value} is not NETWORK.OPTION=NUMBER, such as resnet18.width=16", ctx, param
+            )
+        options.setdefault(network, {})[option] = int(value)
+    return options
+
+
+def read_rates(ctx: click.Context, param: click.Parameter, values: Sequence[str]) -> dict[str, float] | float | None:
+    """Read ``0.1`` or ``w=0.1 f=10`` into a rate or a dict of rates."""
+    named: dict[str, float] = {}
+    for value in values:
+        key, equals, text = str(value).rpartition("=")
+        try:
+            number = float(text)
+        except ValueError:
+            raise click.BadParameter(f"{value!r} is neither a number nor NAME=NUMBER", ctx, param) from None
+        if not equals:
+            return number
+        named[key] = number
+    return named or None
+
+
+def load_settings(ctx: click.Context, param: click.Parameter, path: Path | None) -> Path | None:
+    """Take the settings of a YAML file as defaults; unknown names are refused."""
+    if path is None:
+        return None
+    try:
+        content = yaml.safe_load(path.read_text()) or {}
+    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
+        raise click.BadParameter(f"{path} cannot be read: {' '.join(str(error).split())}", ctx, param) from error
+    if not isinstance(content, dict):
+        raise click.BadParameter(f"{path} must hold NAME: VALUE lines, not a {type(content).__name__}", ctx, param)
+    settings = {str(name).replace("-", "_"): _as_option(value) for name, value in content.items() if value is not None}
+    known = {p.name: p for p in ctx.command.params}
+    for name in settings:
+        if name not in known or name == param.name:
+            near = get_close_matches(name, [k for k in known if k], 1)
+            hint = f"; did you mean {near[0]}?" if near else f"; known: {', '.join(sorted(k for k in known if k))}"
+            raise click.BadParameter(f"{path} sets {name}, which does not exist{hint}", ctx, param)
+    for name, value in settings.items():
+        if known[name].multiple and not isinstance(value, list):
+            settings[name] = [value]
+    ctx.default_map = {**(ctx.default_map or {}), **settings}
+    return path
+
+
+def _as_option(value: Any) -> Any:
+    """A YAML value as the command line would give it: mappings become KEY=VALUE lists."""
+    if not isinstance(value, dict):
+        return value
+    pairs = []
+    for key, entry in value.items():
+        nested = isinstance(entry, dict)
+        pairs += [f"{key}.{k}={v}" for k, v in entry.items()] if nested else [f"{key}={entry}"]
+    return pairs
+
+
+CONFIG = click.option(
+    "--config",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    is_eager=True,
+    expose_value=False,
+    callback=load_settings,
+    help="YAML file with the options below by name (a run's config.yaml is one); the command line wins.",
+)
+
+
+class Bar:
+    """Counts steps with rate and remaining time: a bar on a terminal, a line now and then elsewhere."""
+
+    def __init__(self, total: int, unit: str, console: Console, live: Progress | None) -> None:
+        self.total, self.unit, self.console, self.live = total, unit, console, live
+        self.began, self.counted, self.task = (
+            time.monotonic(),
+            0,
+            live.add_task(unit, total=total, note="") if live else None,
+        )
+
+    def advance(self, done: int, note: str) -> None:
+        """Say that ``done`` of the total are finished."""
+        self.counted += 1
+        rate = self.counted / max(time.monotonic() - self.began, 1e-9)
+        text = f"{rate:.2f} {self.unit}/s  {note}" if rate >= 1 else f"{1 / rate:.2f} s/{self.unit}  {note}"
+        if self.live is not None and self.task is not None:
+            self.live.update(self.task, completed=done, note=text)
+        elif done == self.total or done * PLAIN_LINES // self.total > (done - 1) * PLAIN_LINES // self.total:
+            remaining = (self.total - done) / rate
+            click.echo(f"{done}/{self.total}  {text}  {remaining:.0f} s left")
+
+
+@contextmanager
+def progress_bar(total: int, unit: str) -> Iterator[Bar]:
+    """A :class:`Bar` for ``total`` steps called ``unit``."""
+    console = Console()
+    if not console.is_terminal:
+        yield Bar(total, unit, console, None)
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
+    with Progress(*columns, console=console) as live:
+        yield Bar(total, unit, console, live)

@@ -1,0 +1,49 @@
+"""What a person watches while a run goes on: a line of metrics per iteration, curves and pictures."""
+
+import torch
+from torch import Tensor
+from torch.utils.tensorboard import SummaryWriter
+
+from glad.data import ImageData
+from glad.distillation import Metrics
+from glad.pictures import grid, save_png
+from glad.run_folder import Run
+from glad.synset import SyntheticSet
+
+CURVE_EVERY = 10
+
+
+class Monitor:
+    """Writes ``metrics.jsonl``, TensorBoard events and ``grid_*.png`` into a run's folder."""
+
+    def __init__(self, run: Run, data: ImageData, synset: SyntheticSet, grid_every: int, start: int, end: int) -> None:
+        self.run, self.data, self.synset, self.grid_every, self.end = run, data, synset, grid_every, end
+        run.keep_metrics_before(start)
+        self.writer = SummaryWriter(str(run.path / "tensorboard"), purge_step=start)
+
+    def record(self, iteration: int, metrics: Metrics) -> None:
+        """Note the metrics of ``iteration``, and draw the set when it is time."""
+        self.run.add_metrics(iteration, metrics)
+        if iteration % CURVE_EVERY == 0:
+            for name, value in metrics.items():
+                self.writer.add_scalar(name, value, iteration)
+        if (iteration + 1) % self.grid_every == 0 and iteration + 1 < self.end:
+            with torch.no_grad():
+                self.picture(iteration + 1, self.synset.images())
+
+    def snapshot(self, kind: str, iteration: int) -> None:
+        """Write the set as it is now as ``kind`` (``initial`` or ``synset``), and draw it."""
+        with torch.no_grad():
+            images = self.synset.images()
+        self.run.write_set(kind, images, self.synset.labels, self.synset.latents)
+        self.picture(iteration, images)
+
+    def picture(self, iteration: int, images: Tensor) -> None:
+        """Draw normalised ``images`` [N, C, H, W], the set after ``iteration`` updates."""
+        pixels = self.data.pixels(images).cpu()
+        save_png(grid(pixels, self.synset.labels.cpu(), self.data.classes), self.run.path / f"grid_{iteration:06d}.png")
+        self.writer.add_images("set", pixels[:100].clamp(0, 1), iteration)
+
+    def close(self) -> None:
+        """Flush the curves."""
+        self.writer.close()

@@ -1,0 +1,53 @@
+"""Grids of images for people to look at."""
+
+import io
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+
+from glad.runs import write_durably
+
+SIDE = 96  # pixels of a tile, at least
+MOST = 20  # rows and columns, at most
+GAP, HEAD, FONT = 4, 18, 11
+
+
+def grid(pixels: Tensor, labels: Tensor, classes: Sequence[str]) -> Image.Image:
+    """Draw ``pixels`` [N, C, H, W] in [0, 1] with a column per class and its name above (the first ``MOST``).
+
+    Small images are enlarged without smoothing. A class's images run down its column, in order.
+    """
+    shown = [(labels == c).nonzero().flatten()[:MOST] for c in range(min(len(classes), MOST))]
+    scale = max(1, math.ceil(SIDE / pixels.shape[-1]))
+    side = pixels.shape[-1] * scale
+    rows = max(len(index) for index in shown)
+    canvas = Image.new("RGB", (len(shown) * (side + GAP) + GAP, HEAD + rows * (side + GAP) + GAP), "white")
+    draw, font = ImageDraw.Draw(canvas), ImageFont.load_default(FONT)
+    for column, index in enumerate(shown):
+        x = GAP + column * (side + GAP)
+        draw.text((x, 3), classes[column][: side // 6], fill="black", font=font)
+        for row, i in enumerate(index.tolist()):
+            canvas.paste(tile(pixels[i], side), (x, HEAD + GAP + row * (side + GAP)))
+    return canvas
+
+
+def tile(image: Tensor, side: int) -> Image.Image:
+    """One image [C, H, W] in [0, 1] (one or three channels; outside values are clipped) as a square of ``side``."""
+    values = eight_bit(image).expand(3, -1, -1).permute(1, 2, 0)  # [C, H, W] -> [H, W, 3]
+    return Image.fromarray(values.contiguous().numpy()).resize((side, side), Image.Resampling.NEAREST)
+
+
+def eight_bit(pixels: Tensor) -> Tensor:
+    """Pixels in [0, 1], clipped and rounded to uint8, on the CPU."""
+    return (pixels.detach().clamp(0, 1) * 255).round().to(torch.uint8).cpu()
+
+
+def save_png(image: Image.Image, path: Path) -> None:
+    """Write a picture durably."""
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    write_durably(path, buffer.getvalue())

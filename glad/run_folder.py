@@ -1,0 +1,105 @@
+"""The folder of one run: what it was asked, what it depends on, how far it is, what it gave."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from torch import Tensor
+
+from glad.runs import RunError, read_json, read_tensors, write_durably, write_json, write_tensors
+
+MAY_CHANGE = {"iterations", "save_every", "grid_every", "chunk", "memory", "root", "device", "out"}
+"""Settings that may differ when a run is continued: they do not change what an iteration computes."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder by its path.
+
+    ``config.yaml`` the resolved settings, ``inputs.json`` hashes and versions, ``metrics.jsonl`` a line per iteration,
+    ``state.safetensors`` where it stands, ``initial.safetensors`` and ``synset.safetensors`` the set before and after,
+    ``grid_*.png`` pictures, ``tensorboard/`` curves, ``results.json`` accuracies.
+    """
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """The folder's name."""
+        return self.path.name
+
+    @property
+    def state(self) -> Path:
+        """The file that a run continues from."""
+        return self.path / "state.safetensors"
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The resolved settings; ``RunError`` when the folder is no run."""
+        try:
+            content = yaml.safe_load((self.path / "config.yaml").read_text())
+        except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
+            raise RunError(f"{self.path} is not the folder of a run: {error}") from error
+        if not isinstance(content, dict):
+            raise RunError(f"{self.path}/config.yaml holds no settings")
+        return content
+
+    @property
+    def inputs(self) -> dict[str, Any]:
+        """Hashes of data and weights, class names, normalisation, versions."""
+        content: dict[str, Any] = read_json(self.path / "inputs.json")
+        return content
+
+    def begin(self, config: dict[str, Any], inputs: dict[str, Any]) -> bool:
+        """Write settings and inputs, or check that the folder's are the same: True when there is work to continue.
+
+        Raises ``RunError`` naming what differs.
+        """
+        if (self.path / "config.yaml").exists() and (self.path / "inputs.json").exists():
+            old, new = {**self.config, **self.inputs["hashes"]}, {**config, **inputs["hashes"]}
+            keys = sorted((old.keys() | new.keys()) - MAY_CHANGE)
+            if different := [
+                f"{key} {old.get(key)!r} there, {new.get(key)!r} now" for key in keys if old.get(key) != new.get(key)
+            ]:
+                raise RunError(
+                    f"{self.path} holds another run ({'; '.join(different)}): choose another folder with --out"
+                )
+        write_durably(self.path / "config.yaml", yaml.safe_dump(config, sort_keys=False).encode())
+        write_json(self.path / "inputs.json", inputs)
+        return self.state.exists()
+
+    def write_set(self, kind: str, images: Tensor, labels: Tensor, latents: dict[str, Tensor]) -> None:
+        """Write a set (``kind`` is ``initial`` or ``synset``): normalised images, labels, and latents by name."""
+        tensors = {"images": images, "labels": labels, **{f"latents/{name}": t for name, t in latents.items()}}
+        write_tensors(self.path / f"{kind}.safetensors", tensors)
+
+    def read_set(self, kind: str = "synset") -> tuple[Tensor, Tensor]:
+        """Normalised images [N, C, H, W] and labels of the ``initial`` set or the final ``synset``.
+
+        Raises ``RunError`` telling to finish the run when there is none.
+        """
+        path = self.path / f"{kind}.safetensors"
+        if not path.exists():
+            raise RunError(f"{self.path} has no {path.name}: the run is not finished; start it again to continue it")
+        tensors, _ = read_tensors(path)
+        return tensors["images"], tensors["labels"]
+
+    def keep_metrics_before(self, iteration: int) -> None:
+        """Drop the metrics of iterations that will be computed again, and a line that a kill cut off."""
+        path = self.path / "metrics.jsonl"
+        kept = []
+        for line in path.read_text().splitlines() if path.exists() else []:
+            try:
+                entry = json.loads(line)
+            except ValueError:
+                continue  # only the last line can be incomplete
+            if entry["iteration"] < iteration:
+                kept.append(line + "\n")
+        write_durably(path, "".join(kept).encode())
+
+    def add_metrics(self, iteration: int, metrics: dict[str, float]) -> None:
+        """Append the metrics of one iteration."""
+        with (self.path / "metrics.jsonl").open("a") as file:
+            file.write(json.dumps({"iteration": iteration, **metrics}) + "\n")

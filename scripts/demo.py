@@ -1,0 +1,93 @@
+"""The demo: fashion-mini at 1 image per class through the embedded generator and as pixels, tested on three networks.
+
+python scripts/demo.py [--out runs/demo]
+"""
+
+import resource
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+import torch
+from PIL import Image
+from rich.console import Console
+
+import glad
+from glad.cli.options import progress_bar
+from glad.evaluation import results_table
+from glad.opening import open_data
+from glad.pictures import grid, save_png
+from glad.run_folder import Run
+from glad.trial import random_real
+
+ITERATIONS, REAL_BATCH, EPOCHS, SEEDS = 50, 48, 200, 2
+NETWORKS = ("convnet", "alexnet", "vit")
+NARROW = {"alexnet": {"width": 32}, "vit": {"width": 64}}  # sized for two cores
+PRIORS: dict[str, dict[str, Any]] = {
+    "generator": {"prior": "fashion-mini"},
+    "pixels": {"prior": "pixels", "prior_options": {"init": "real"}},
+}
+
+
+def distil(name: str, settings: dict[str, Any], out: Path) -> Run:
+    """One run of DM."""
+    click.echo(f"\nDM, 1 image per class, {name}: {ITERATIONS} iterations")
+    with progress_bar(ITERATIONS, "iteration") as bar:
+        return glad.distill(
+            **settings,
+            objective_options={"batch": REAL_BATCH},
+            iterations=ITERATIONS,
+            grid_every=20,
+            out=out / name,
+            on_step=lambda i, metrics: bar.advance(i + 1, f"loss {metrics['loss']:.4g}"),
+        )
+
+
+def compare(runs: list[Run]) -> dict[str, Any]:
+    """Train the networks on both sets, on random real images and on the codes before optimisation."""
+    total = len(NETWORKS) * SEEDS * 4
+    click.echo(f"\nTraining {', '.join(NETWORKS)} from scratch, {EPOCHS} epochs, {SEEDS} seeds")
+    with progress_bar(total, "training") as bar:
+        return glad.evaluate(
+            runs,
+            networks=NETWORKS,
+            seeds=SEEDS,
+            epochs=EPOCHS,
+            network_options=NARROW,
+            on_cell=lambda cell, left: bar.advance(total - left, f"{cell['set']}: {100 * cell['accuracy']:.1f} %"),
+        )
+
+
+def picture(runs: dict[str, Run], path: Path) -> None:
+    """Real images, the codes before and after, and the pixels, one row each."""
+    data = open_data(runs["generator"].config).train
+    rows = [random_real(data, 1, 0), runs["generator"].read_set("initial"), runs["generator"].read_set()]
+    rows.append(runs["pixels"].read_set())
+    images, labels = (torch.cat([row[i] for row in rows]) for i in range(2))
+    drawn: Image.Image = grid(data.pixels(images), labels, data.classes)
+    save_png(drawn, path)
+
+
+@click.command()
+@click.option("--out", type=click.Path(path_type=Path), default=Path("runs/demo"), show_default=True)
+def main(out: Path) -> None:
+    """Distil, evaluate, and say what it took."""
+    began = time.monotonic()
+    runs = {name: distil(name, settings, out) for name, settings in PRIORS.items()}
+    results = compare(list(runs.values()))
+    picture(runs, out / "comparison.png")
+    Console(width=None if Console().is_terminal else 160).print(results_table(results))
+    click.echo(f"{out}/comparison.png, from the top: random real images, codes before optimisation, codes, pixels.")
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    minutes = (time.monotonic() - began) / 60
+    click.echo(
+        f"DM: {REAL_BATCH} real images per class, {ITERATIONS} iterations; training: {EPOCHS} epochs, {SEEDS} seeds;"
+    )
+    click.echo(
+        f"narrowed: {NARROW}; {minutes:.1f} minutes on {torch.get_num_threads()} threads, {peak:.1f} GiB at most."
+    )
+
+
+if __name__ == "__main__":
+    main()

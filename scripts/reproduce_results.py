@@ -1,0 +1,83 @@
+"""The tables of docs/RESULTS.md: DM on FashionMNIST, pixels against the embedded generator, 1 and 10 images per class.
+
+Every run and every training resumes where it was cut; finished ones are skipped. Two of these at once, one per
+number of images per class, use two cores best:
+
+    OMP_NUM_THREADS=1 python scripts/reproduce_results.py --root DATA --ipc 1 &
+    OMP_NUM_THREADS=1 python scripts/reproduce_results.py --root DATA --ipc 10
+"""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+import glad
+from glad.evaluation import results_table
+from glad.run_folder import Run
+from glad.runs import write_json
+
+NETWORKS = ("convnet", "alexnet", "vgg11", "resnet18", "vit")
+NARROW = {"alexnet": {"width": 32}, "vgg11": {"width": 16}, "resnet18": {"width": 16}, "vit": {"width": 64}}
+SEEDS = 3
+REAL_BATCH = 64
+BUDGETS = {1: {"iterations": 200, "epochs": 300}, 10: {"iterations": 150, "epochs": 60}}
+ROWS: dict[str, dict[str, Any]] = {
+    "pixels from noise": {"prior": "pixels", "prior_options": {"init": "noise"}},
+    "pixels from real": {"prior": "pixels", "prior_options": {"init": "real"}},
+    "generator W+": {"prior": "fashion-mini"},
+    "generator F_2": {"prior": "fashion-mini", "prior_options": {"layer": 2}},
+}
+ROWS_AT = {1: list(ROWS), 10: ["pixels from real", "generator W+"]}
+
+
+def distil(name: str, ipc: int, root: str, out: Path) -> Run:
+    """One row's run, and how long its iterations took in all."""
+    began = time.monotonic()
+    run = glad.distill(
+        "fashionmnist",
+        ipc=ipc,
+        root=root,
+        iterations=BUDGETS[ipc]["iterations"],
+        objective_options={"batch": REAL_BATCH},
+        out=out / f"{name.replace(' ', '-')}-ipc{ipc}",
+        **ROWS[name],
+    )
+    click.echo(f"{run.path}: {(time.monotonic() - began) / 60:.1f} minutes")
+    return run
+
+
+@click.command()
+@click.option("--root", default="data", show_default=True, help="Where FashionMNIST lies.")
+@click.option("--ipc", type=click.Choice(["1", "10"]), default="1", show_default=True)
+@click.option("--out", type=click.Path(path_type=Path), default=Path("runs/results"), show_default=True)
+@click.option(
+    "--row", "names", multiple=True, type=click.Choice(list(ROWS)), help="Distil only this row, evaluate none."
+)
+def main(root: str, ipc: str, out: Path, names: tuple[str, ...]) -> None:
+    """Distil the rows, evaluate them together, print the table and write it to OUT."""
+    number = int(ipc)
+    runs = [distil(name, number, root, out) for name in names or ROWS_AT[number]]
+    if names:
+        return
+    began = time.monotonic()
+    results = glad.evaluate(
+        runs,
+        networks=NETWORKS,
+        seeds=SEEDS,
+        epochs=BUDGETS[number]["epochs"],
+        network_options=NARROW,
+        on_cell=lambda cell, left: click.echo(
+            f"{cell['set']}, {cell['network']}, seed {cell['seed']}: {100 * cell['accuracy']:.1f} %, {left} left"
+        ),
+    )
+    write_json(out / f"table-ipc{ipc}.json", {key: results[key] for key in ("protocol", "seeds", "summary")})
+    Console(width=200).print(results_table(results))
+    click.echo(json.dumps({"minutes of evaluation": round((time.monotonic() - began) / 60, 1)}))
+
+
+if __name__ == "__main__":
+    main()

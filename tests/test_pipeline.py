@@ -1,0 +1,247 @@
+"""The README's way, end to end, on the embedded data and generator with a narrow network."""
+
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from click.testing import CliRunner
+from safetensors.torch import load_file
+
+import glad
+from glad.cli import main
+from glad.run_folder import Run
+from glad.runs import RunError
+
+ROOT = Path(__file__).parent.parent
+NARROW = ["--network-option", "width=16", "-o", "batch=16", "--iterations", "12", "--save-every", "4"]
+
+
+def invoke(*arguments: str) -> str:
+    result = CliRunner().invoke(main, list(arguments), catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def fails(*arguments: str) -> str:
+    result = CliRunner().invoke(main, list(arguments))
+    assert result.exit_code != 0 and isinstance(result.exception, SystemExit), result.exception
+    return result.output
+
+
+@pytest.fixture(scope="module")
+def optimised(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    out = tmp_path_factory.mktemp("run") / "codes"
+    return glad.distill(
+        network_options={"width": 32},
+        objective_options={"batch": 32},
+        iterations=40,
+        grid_every=40,
+        out=out,
+        device="cpu",
+    )
+
+
+def test_optimised_codes_train_better_than_the_same_codes_before(optimised: Run) -> None:
+    results = glad.evaluate(
+        optimised,
+        networks=["convnet", "vit"],
+        network_options={"convnet": {"width": 32}, "vit": {"width": 32, "depth": 2}},
+        seeds=2,
+        epochs=150,
+        baselines=["before"],
+        split="validation",
+        device="cpu",
+    )
+    after, before = (results["summary"][name] for name in ("codes", "codes before optimisation"))
+    assert after["same"]["mean"] > before["same"]["mean"] + 0.02
+    assert after["same"]["mean"] > 0.3  # chance is 0.1
+
+
+def test_the_run_folder_says_what_happened(optimised: Run) -> None:
+    metrics = [json.loads(line) for line in (optimised.path / "metrics.jsonl").read_text().splitlines()]
+    assert [entry["iteration"] for entry in metrics] == list(range(40))
+    assert sum(entry["loss"] for entry in metrics[-5:]) < sum(entry["loss"] for entry in metrics[:5])
+    assert {"grid_000000.png", "grid_000040.png"} <= {path.name for path in optimised.path.iterdir()}
+    assert list((optimised.path / "tensorboard").iterdir())
+    assert len(optimised.inputs["hashes"]["weights"]) == 64
+    images, labels = optimised.read_set()
+    assert images.shape == (10, 1, 28, 28) and labels.tolist() == list(range(10))
+
+
+def test_export_comes_back_as_data(optimised: Run, tmp_path: Path) -> None:
+    for kind, suffix in (("npz", ".npz"), ("folder", ""), ("safetensors", ".safetensors")):
+        invoke("export", str(optimised.path), "--format", kind, "--out", str(tmp_path / f"set{suffix}"))
+    assert len(list((tmp_path / "set").rglob("*.png"))) == 10
+    stored = load_file(tmp_path / "set.safetensors")
+    assert torch.equal(stored["images"], optimised.read_set()[0])
+    assert "exists already" in fails("export", str(optimised.path), "--out", str(tmp_path / "set"))
+
+
+def test_evaluation_keeps_finished_cells(optimised: Run) -> None:
+    def command(epochs: int) -> None:
+        options = [
+            "--networks",
+            "convnet",
+            "--network-option",
+            "convnet.width=8",
+            "--seeds",
+            "1",
+            "--split",
+            "validation",
+        ]
+        invoke("evaluate", str(optimised.path), *options, "--epochs", str(epochs), "--baselines", "before")
+
+    command(2)
+    cells = json.loads((optimised.path / "results.json").read_text())["cells"]
+    command(2)
+    assert json.loads((optimised.path / "results.json").read_text())["cells"] == cells  # seconds included
+    command(3)
+    assert json.loads((optimised.path / "results.json").read_text())["cells"] != cells
+
+
+def test_config_file_and_options_say_the_same(tmp_path: Path) -> None:
+    shared = ["--prior", "pixels", "-p", "init=real", *NARROW]
+    invoke("distill", *shared, "--lr", "pixels=0.5", "--out", str(tmp_path / "a"))
+    invoke("distill", "--config", str(tmp_path / "a" / "config.yaml"), "--out", str(tmp_path / "b"))
+    first, second = (load_file(tmp_path / name / "synset.safetensors") for name in "ab")
+    assert torch.equal(first["images"], second["images"])
+    bad = tmp_path / "bad.yaml"
+    bad.write_text("iteration: 3\n")
+    assert "did you mean iterations" in fails("distill", "--config", str(bad))
+
+
+def distill_command(out: Path, *options: str) -> list[str]:
+    return [sys.executable, "-m", "glad", "distill", *NARROW, "--out", str(out), "--device", "cpu", *options]
+
+
+def test_a_killed_run_ends_with_the_same_bytes(tmp_path: Path) -> None:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    subprocess.run(distill_command(tmp_path / "whole"), check=True, capture_output=True, env=environment)
+    cut = tmp_path / "cut"
+    for lines in (1, 5, 10):  # kill before the first state, after it, and near the end
+        process = subprocess.Popen(
+            distill_command(cut), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment
+        )
+        metrics = cut / "metrics.jsonl"
+        while process.poll() is None and (not metrics.exists() or len(metrics.read_text().splitlines()) < lines):
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL
+        assert not (cut / "synset.safetensors").exists()
+    subprocess.run(distill_command(cut), check=True, capture_output=True, env=environment)
+    for name in ("synset.safetensors", "initial.safetensors", "metrics.jsonl", "grid_000012.png"):
+        assert (cut / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
+
+
+def test_another_run_is_not_overwritten(tmp_path: Path) -> None:
+    out = str(tmp_path / "run")
+    invoke("distill", "--prior", "pixels", *NARROW, "--out", out)
+    message = fails("distill", "--prior", "pixels", *NARROW, "--seed", "1", "--out", out)
+    assert "seed 0 there, 1 now" in " ".join(message.split())
+    longer = [*NARROW[:-4], "--iterations", "13"]
+    invoke("distill", "--prior", "pixels", *longer, "--out", out)
+    assert len((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()) == 13
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--prior", "pixel"], "did you mean 'pixels'"),
+        (["--objective", "dmm"], "did you mean 'dm'"),
+        (["--prior", "missing.safetensors"], "missing.safetensors"),
+        (["-p", "layer=99"], "the generator has no layer 99"),
+        (["-p", "layers=2"], "has no option 'layers'; its options are: layer=None"),
+        (["-o", "batch=many"], "option dm.batch is 'many'"),
+        (["-o", "batch=501"], "500 images, 501 were asked for"),
+        (["--data", "fashon-mini"], "fashion-mini"),
+        (["--ipc", "0"], "ipc must be at least 1, not 0"),
+        (["--device", "cuda:77"], "device 'cuda:77' is not available"),
+        (["--lr", "fast"], "'fast' is neither a number nor NAME=NUMBER"),
+        (["--lr", "1e30", *NARROW], "Lower the learning rates"),
+        (["--prior", "pixels", "-p", "init=reel"], "'noise' or 'real', not 'reel'"),
+    ],
+)
+def test_a_mistake_gives_one_line(arguments: list[str], message: str, tmp_path: Path) -> None:
+    output = fails("distill", "--device", "cpu", "--out", str(tmp_path / "run"), *arguments)
+    assert message in " ".join(output.split())
+    assert "Traceback" not in output
+
+
+def test_evaluating_an_unfinished_run_says_so(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    assert "is not the folder of a run" in fails("evaluate", str(tmp_path / "run"))
+    with pytest.raises(RunError, match="is not finished"):
+        Run(tmp_path / "run").read_set()
+
+
+def test_a_prior_and_an_objective_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mine.py").write_text(
+        "import torch\n"
+        "class Blurred:\n"
+        "    def __init__(self, resolution, channels, scale: float = 1.0):\n"
+        "        self.shape, self.scale = (channels, resolution, resolution), scale\n"
+        "    def init(self, classes, rng):\n"
+        "        return {'low': torch.randn(len(classes), self.shape[0], 7, 7, generator=rng)}\n"
+        "    def __call__(self, low):\n"
+        "        return self.scale * torch.nn.functional.interpolate(low, self.shape[1:], mode='bilinear')\n"
+        "    def tensors(self):\n"
+        "        return {}\n"
+        "class Mean:\n"
+        "    def __init__(self, real):\n"
+        "        self.real = real\n"
+        "    def terms(self, images, labels, step):\n"
+        "        for i, c in enumerate(labels.tolist()):\n"
+        "            yield (images[i] - self.real(c, 8, step.rng(f'real {c}')).mean(0)).square().mean()\n"
+        "    def tensors(self):\n"
+        "        return {}\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    own = [
+        "--prior",
+        "mine:Blurred",
+        "-p",
+        "scale=0.5",
+        "--objective",
+        "mine:Mean",
+        "--lr",
+        "low=5",
+        "--iterations",
+        "20",
+    ]
+    invoke("distill", *own, "--out", str(tmp_path / "run"))
+    losses = [json.loads(line)["loss"] for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert losses[-1] < 0.7 * losses[0]
+
+
+def test_info_names_versions_devices_and_operators() -> None:
+    output = invoke("info")
+    assert torch.__version__.split("+")[0] in output and "cpu:" in output and "upfirdn2d" in output
+
+
+def readme_commands() -> list[str]:
+    blocks = re.findall(r"```(?:bash|sh|console)\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
+    return [line.split("#")[0].strip() for line in lines if line.startswith("glad ")]
+
+
+@pytest.mark.parametrize("command", readme_commands())
+def test_commands_of_the_readme_are_understood(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs" / "NAME").mkdir(parents=True)
+    (tmp_path / "runs" / "NAME" / "config.yaml").write_text("ipc: 2\n")
+    assert "Usage" in invoke(*shlex.split(command)[1:], "--help")
+
+
+def test_the_two_commands_of_the_readme_exist() -> None:
+    readme = (ROOT / "README.md").read_text()
+    for target in ("demo", "test"):
+        assert f"make {target}" in readme
+        subprocess.run(["make", "-n", target], cwd=ROOT, check=True, capture_output=True)
