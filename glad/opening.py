@@ -63,6 +63,8 @@ def open_prior(name: str | Prior, data: ImageData, options: Mapping[str, Any], d
         "class_ids": data.class_ids,
     }
     path = weights.EMBEDDED.get(name, Path(name))
+    if path.suffix == ".pkl":
+        raise ValueError(f"{name}: pickles run code when they are opened and are not read; give a .safetensors file")
     if path.suffix != ".safetensors":
         known = dict.fromkeys([*PRIORS, *weights.EMBEDDED, "FILE.safetensors"], Pixels)
         return Opened(construct(PRIORS.get(name) or locate(name, known, "prior"), provided, options), "", {})

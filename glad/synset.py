@@ -1,10 +1,11 @@
 """The synthetic set: latents and labels, rendered by a prior chunk by chunk."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor
+from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils.checkpoint import checkpoint
 
 
@@ -89,12 +90,10 @@ class SyntheticSet:
         return torch.cat([self.prior(**rows) for rows in chunks])
 
     def keeps_graphs(self) -> bool:
-        """Whether the graphs of all chunks fit into the memory budget, measured once on the first two."""
+        """Whether the graphs of all chunks fit into the memory budget, measured once on the first."""
         if self._keeps_graphs is None:
             chunks = self._chunks()
-            seen: dict[int, int] = {}
-            measured = [self._graph_bytes(rows, seen) for rows in chunks[:2]]  # the second shares with the first
-            self._keeps_graphs = sum(measured) + measured[-1] * (len(chunks) - len(measured)) <= self.memory
+            self._keeps_graphs = self._graph_bytes(chunks[0]) * len(chunks) <= self.memory
         return self._keeps_graphs
 
     def _chunks(self) -> list[dict[str, Tensor]]:
@@ -109,16 +108,16 @@ class SyntheticSet:
 
         return checkpoint(render, *rows.values(), use_reentrant=False, preserve_rng_state=False)
 
-    def _graph_bytes(self, rows: dict[str, Tensor], seen: dict[int, int]) -> int:
-        """Bytes that the graph of one chunk holds beyond those in ``seen``, to which they are added."""
-        held: list[Any] = []  # keeps storages alive, or their addresses would be used again
+    def _graph_bytes(self, rows: dict[str, Tensor]) -> int:
+        """Bytes that the graph of one chunk holds for itself: those that are freed with it, so no shared weights."""
+        held: dict[int, tuple[StorageWeakRef, int]] = {}
 
         def pack(tensor: Tensor) -> Tensor:
-            held.append(tensor)
-            seen.setdefault(tensor.untyped_storage().data_ptr(), tensor.untyped_storage().nbytes())
-            return tensor
+            storage = tensor.untyped_storage()
+            held[storage.data_ptr()] = StorageWeakRef(storage), storage.nbytes()
+            return tensor.detach()  # a node that holds its own output would never be freed
 
-        before = sum(seen.values())
         with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-            held.append(self.prior(**rows))
-        return sum(seen.values()) - before
+            images = self.prior(**rows)
+        del images
+        return sum(size for reference, size in held.values() if reference.expired())

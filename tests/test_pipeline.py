@@ -157,6 +157,9 @@ def test_another_run_is_not_overwritten(tmp_path: Path) -> None:
         (["--prior", "pixel"], "did you mean 'pixels'"),
         (["--objective", "dmm"], "did you mean 'dm'"),
         (["--prior", "missing.safetensors"], "missing.safetensors"),
+        (["--prior", "official.pkl"], "pickles run code"),
+        (["--network-option", "widht=3"], "network convnet has no option 'widht'; known: depth, width"),
+        (["--network-option", "width=wide"], "option convnet.width is 'wide'"),
         (["-p", "layer=99"], "the generator has no layer 99"),
         (["-p", "layers=2"], "has no option 'layers'; its options are: layer=None"),
         (["-o", "batch=many"], "option dm.batch is 'many'"),
@@ -245,3 +248,11 @@ def test_the_two_commands_of_the_readme_exist() -> None:
     for target in ("demo", "test"):
         assert f"make {target}" in readme
         subprocess.run(["make", "-n", target], cwd=ROOT, check=True, capture_output=True)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_a_run_on_the_gpu(tmp_path: Path) -> None:
+    run = glad.distill(network_options={"width": 32}, iterations=30, out=tmp_path / "run", device="cuda")
+    losses = [json.loads(line)["loss"] for line in (run.path / "metrics.jsonl").read_text().splitlines()]
+    assert sum(losses[-5:]) < sum(losses[:5])

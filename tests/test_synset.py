@@ -103,11 +103,12 @@ def test_without_gradient_chunks_are_rendered_once_and_leave_no_graph():
     assert images.grad_fn is None
 
 
-@pytest.mark.parametrize(("memory", "kept"), [(1_500_000, True), (500_000, False)])
-def test_weights_that_all_graphs_share_are_counted_once(memory, kept):
+@pytest.mark.parametrize(("scaled", "memory", "kept"), [(False, 0, True), (True, 9e6, False), (True, 11e6, True)])
+def test_only_what_a_chunk_holds_for_itself_counts(scaled, memory, kept):
     class Linear(Nonlinear):
         def __call__(self, z):
-            return (z @ self.weights).view(-1, 1, 10, 10)
+            weights = 2 * self.weights if scaled else self.weights  # a copy for each chunk, or one for all
+            return (z @ weights).view(-1, 1, 10, 10)
 
     prior = Linear()
     prior.weights = torch.ones(1250, 100, dtype=torch.float64)  # 1 MB

@@ -6,7 +6,7 @@ import click
 
 from glad.augment import ALL
 from glad.cli.options import CONFIG, Pairs, progress_bar, read_rates
-from glad.construct import options_of
+from glad.construct import options_of, read_option
 from glad.networks import NETWORKS
 from glad.objectives import OBJECTIVES
 
@@ -105,7 +105,10 @@ def distill(**settings: Any) -> None:
     from glad.api import distill as run
 
     settings["classes"] = list(settings["classes"]) or None
-    settings["network_options"] = {key: int(value) for key, value in settings["network_options"].items()}
+    settings["network_options"] = {
+        key: read_option(f"{settings['network']}.{key}", value, int)
+        for key, value in settings["network_options"].items()
+    }
     total = settings["iterations"]
     with progress_bar(total, "iteration") as bar:
         folder = run(**settings, on_step=lambda i, metrics: bar.advance(i + 1, f"loss {metrics['loss']:.4g}"))

@@ -4,6 +4,7 @@ Each is a ``Network`` with ``embed`` and ``stages``, differentiable twice, witho
 generator it is given.
 """
 
+import inspect
 from collections.abc import Callable
 
 import torch
@@ -41,11 +42,14 @@ def make_network(
     Every weight is drawn from ``rng`` (a CPU generator): equal seeds give equal bits, and the global generator is
     neither read nor moved. ``norm`` is ``"instance"``, ``"batch"`` or ``"none"`` and concerns the networks that
     normalise channels: AlexNet has no normalisation and ViT its own. ``options`` are the builder's, above all
-    ``width``, the number of channels of the first stage. Raises ValueError for an unknown name or norm and for a
-    resolution outside 16 to 512.
+    ``width``, the number of channels of the first stage. Raises ValueError for an unknown name, norm or option and for
+    a resolution outside 16 to 512.
     """
     if name not in NETWORKS:
         raise ValueError(f"unknown network {name!r}; known: {', '.join(NETWORKS)}")
+    known = inspect.signature(NETWORKS[name]).parameters.keys() - {"channels", "classes", "resolution", "norm"}
+    if unknown := options.keys() - known:
+        raise ValueError(f"network {name} has no option {min(unknown)!r}; known: {', '.join(sorted(known))}")
     if not 16 <= resolution <= 512:
         raise ValueError(f"networks take 16 to 512 pixels a side, not {resolution}")
     with torch.device("meta"):  # torch's own initialisation would draw from the global generator
