@@ -86,7 +86,9 @@ class Trial:
         for run in self.runs:
             sets[run.name] = run.read_set()
             if "before" in self.baselines and run.config["prior"] != "pixels":
-                sets[f"{run.name} before optimisation"] = run.read_set("initial")
+                start = run.read_set("initial")
+                if not any(torch.equal(start[0], images) for images, _ in sets.values()):  # shared with another run
+                    sets[f"{run.name} before optimisation"] = start
         for ipc in sorted({run.config["ipc"] for run in self.runs}) if "random" in self.baselines else []:
             sets[f"random real images, {ipc} per class"] = random_real(train, ipc, seed)
         if "full" in self.baselines:
