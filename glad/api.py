@@ -159,6 +159,7 @@ def evaluate(
     data: Splits | None = None,
     split: str = "test",
     augmentation: str = ALL,
+    lr: Mapping[str, float] | float | None = None,
     network_options: Mapping[str, Mapping[str, int]] | None = None,
     device: str = "auto",
     on_cell: Callable[[dict[str, Any], int], None] | None = None,
@@ -167,9 +168,11 @@ def evaluate(
 
     ``runs`` are folders, of one data set; ``seeds`` a number (0, 1, ...) or a list; ``baselines`` any of ``before``
     (the same latents before optimisation), ``random`` (real images, drawn anew for each seed) and ``full`` (all
-    training images). ``split`` is ``test``, or ``validation`` for whatever is tuned. Finished cells are kept in each
-    run's ``results.json`` and not computed again under the same settings. ``on_cell(cell, left)`` is called after
-    each. Returns the results, accuracies in [0, 1]; see ``glad.evaluation.evaluate_sets``.
+    training images). ``lr`` replaces the published rates, which are for 1,000 epochs (1e-2 for the network distilled
+    with, 1e-3 for others, 1e-4 for VGG): a number, or by network; short trainings need larger ones. ``split`` is
+    ``test``, or ``validation`` for whatever is tuned. Finished cells are kept in each run's ``results.json`` and not
+    computed again under the same settings. ``on_cell(cell, left)`` is called after each. Returns the results,
+    accuracies in [0, 1]; see ``glad.evaluation.evaluate_sets``.
 
     Raises ``ValueError`` on unknown names, ``RunError`` on an unfinished run or on runs of different data.
     """
@@ -183,6 +186,7 @@ def evaluate(
         baselines=list(baselines),
         split=split,
         augmentation=augmentation,
+        lr=dict(lr) if isinstance(lr, Mapping) else lr,
         network_options={name: dict(options) for name, options in (network_options or {}).items()},
         device=pick_device(device),
         data=data,

@@ -36,7 +36,13 @@ class Protocol:
     batch: int = 256
     strategy: str = ALL
     decay: float = 0.995
+    """At most; a run of fewer than 1,000 epochs forgets as large a share of itself, see ``decay_limit``."""
     norm: str = "instance"
+
+    @property
+    def decay_limit(self) -> float:
+        """The decay whose memory is a fifth of the epochs, as 0.995 is over the published 1,000."""
+        return max(0.0, min(self.decay, 1 - 5 / self.epochs))
 
     def lr(self, network: str, same: str, learned: float | None = None) -> float:
         """Return the peak learning rate of ``network`` on a set distilled with ``same``."""
@@ -82,7 +88,7 @@ def train_network(
     for epoch in range(protocol.epochs):
         optimizer.param_groups[0]["lr"] = lr * schedule(epoch, protocol.epochs)
         loss = _train_epoch(network, optimizer, images, labels, (*key, epoch), protocol)
-        torch._foreach_lerp_(average, weights, 1 - average_decay(epoch, protocol.decay))
+        torch._foreach_lerp_(average, weights, 1 - average_decay(epoch, protocol.decay_limit))
         if on_epoch is not None:
             on_epoch(epoch, loss)
     torch._foreach_copy_(weights, average)

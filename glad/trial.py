@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -32,6 +32,7 @@ class Trial:
     baselines: list[str]
     split: str
     augmentation: str
+    lr: float | dict[str, float] | None
     network_options: dict[str, dict[str, int]]
     device: torch.device
     data: Splits | None = None
@@ -80,6 +81,17 @@ class Trial:
             )
         return str(names.pop())
 
+    @property
+    def protocol(self) -> Protocol:
+        """How networks are trained; ``lr`` replaces the published rates, of all networks or by name."""
+        published = Protocol(epochs=self.epochs, strategy=strategy_for(self.splits.train, self.augmentation))
+        if self.lr is None:
+            return published
+        if not isinstance(self.lr, dict):
+            return replace(published, lr_same=self.lr, lr_other=self.lr, lr_by_network={})
+        by_network = {**published.lr_by_network, **self.lr}
+        return replace(published, lr_same=self.lr.get(self.same, published.lr_same), lr_by_network=by_network)
+
     def sets(self, seed: int) -> dict[str, Labelled]:
         """What is compared: each run's set, its start, and the baselines, by the name shown in the table."""
         train, sets = self.splits.train, {}
@@ -100,7 +112,7 @@ class Trial:
         """What a finished cell depends on, beside its own set, network and seed."""
         hashes = {"data": self.splits.train.digest, "tested": self.tested.digest}
         sets = {run.name: [hash_of(run.read_set(kind)[0]) for kind in ("synset", "initial")] for run in self.runs}
-        options = {"epochs": self.epochs, "split": self.split, "augmentation": self.augmentation}
+        options = {"epochs": self.epochs, "split": self.split, "augmentation": self.augmentation, "lr": self.lr}
         return {**options, "network_options": self.network_options, "hashes": hashes, "sets": sets}
 
     def _earlier(self) -> list[Cell]:
@@ -117,7 +129,6 @@ class Trial:
     def run(self, on_cell: Callable[[Cell, int], None] | None) -> dict[str, Any]:
         """Compute what is missing, writing each run's ``results.json`` after every cell."""
         cells, results = self._earlier(), {}
-        protocol = Protocol(epochs=self.epochs, strategy=strategy_for(self.splits.train, self.augmentation))
         test = (self.tested.tensor(), self.tested.labels)
         first = self.sets(self.seeds[0])
         wanted = {(s, n, seed) for s in first for n in self.networks for seed in self.seeds}
@@ -139,7 +150,7 @@ class Trial:
                 same=self.same,
                 seeds=seed,
                 classes=len(self.tested.classes),
-                protocol=protocol,
+                protocol=self.protocol,
                 network_options=self.network_options,
                 device=self.device,
                 on_cell=keep,

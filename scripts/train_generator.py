@@ -173,7 +173,7 @@ def sample_grid(average: Generator, path: Path, classes: int) -> None:
     save_image(images, path, nrow=10, normalize=True, value_range=(-1, 1), padding=1)
 
 
-def ship(t: Training, data: ImageData, path: Path, batch: int, minutes: float, seed: int) -> None:
+def ship(t: Training, data: ImageData, path: Path, batch: int, minutes: float, seed: int, rates: str) -> None:
     """Write the averaged generator in half precision, with where it comes from as metadata."""
     frame = t.generator.resolution - data.resolution
     weights.save(
@@ -188,6 +188,7 @@ def ship(t: Training, data: ImageData, path: Path, batch: int, minutes: float, s
         minutes=f"{minutes:.0f}",
         frame=str(frame // 2),
         classes="\n".join(data.classes),
+        learning_rates=rates,
     )
 
 
@@ -207,9 +208,10 @@ def ship(t: Training, data: ImageData, path: Path, batch: int, minutes: float, s
 @click.option("--w-dim", default=128, show_default=True, help="Length of a style code.")
 @click.option("--r1", default=1.0, show_default=True, help="Weight of the gradient penalty.")
 @click.option("--seed", default=0, show_default=True)
+@click.option("--rates", default="{}", help='Learning rates to recommend, as JSON: {"dm": {"w": 0.1}}.')
 def main(
     source: str, root: str, out: Path, minutes: float, batch: int, channels: int, channel_base: float, layers: int,
-    w_dim: int, r1: float, seed: int,
+    w_dim: int, r1: float, seed: int, rates: str,
 ) -> None:  # fmt: skip
     """Train a generator and write OUT/generator.safetensors."""
     out.mkdir(parents=True, exist_ok=True)
@@ -235,7 +237,7 @@ def main(
     t.save(state)
     spent.write_text(str(minutes))
     sample_grid(t.average, out / "samples.png", len(data.classes))
-    ship(t, data, out / "generator.safetensors", batch, minutes, seed)
+    ship(t, data, out / "generator.safetensors", batch, minutes, seed, rates)
 
 
 if __name__ == "__main__":

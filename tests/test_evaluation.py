@@ -73,18 +73,24 @@ def test_averages_against_a_hand_computation():
     with torch.no_grad():
         model[1].weight.copy_(torch.tensor([[0.3], [0.0]]))
     weight, momentum, history = torch.tensor([0.3, 0.0], dtype=torch.float64), torch.zeros(2).double(), []
-    for epoch in range(4):
+    rates = [0.2, 0.4, 0.6, 0.8, 1.0, 1.0, *(0.5 * (1 + math.cos(math.pi * k / 5)) for k in (1, 2, 3, 4))]
+    for rate in rates:
         gradient = weight.softmax(0) - torch.tensor([1.0, 0.0]).double() + 0.1 * weight
         momentum = 0.5 * momentum + gradient
-        weight = weight - 0.2 * [0.5, 1.0, 1.0, 0.5][epoch] * momentum
+        weight = weight - 0.2 * rate * momentum
         history.append(weight)
     average = sum(history[:2]) / 2  # the decay is limited to 0.5 here: a plain mean of two, then halves
     for later in history[2:]:
         average = 0.5 * average + 0.5 * later
-    protocol = Protocol(epochs=4, momentum=0.5, weight_decay=0.1, strategy="none", decay=0.5)
+    protocol = Protocol(epochs=10, momentum=0.5, weight_decay=0.1, strategy="none", decay=0.5)
     one = torch.ones(1, 1, 1, 1).double()
     train_network(model, one, torch.tensor([0]), key=(0,), lr=0.2, protocol=protocol)
     torch.testing.assert_close(model[1].weight.flatten(), average)
+
+
+@pytest.mark.parametrize(("epochs", "limit"), [(1000, 0.995), (2000, 0.995), (200, 0.975), (10, 0.5), (3, 0.0)])
+def test_the_average_remembers_a_fifth_of_a_short_training(epochs, limit):
+    assert Protocol(epochs=epochs).decay_limit == pytest.approx(limit)
 
 
 def test_equal_keys_give_equal_bits():

@@ -107,6 +107,21 @@ def test_evaluation_keeps_finished_cells(optimised: Run) -> None:
     assert json.loads((optimised.path / "results.json").read_text())["cells"] != cells
 
 
+def test_learning_rates_are_published_unless_given(optimised: Run) -> None:
+    def rates(lr: dict[str, float] | float | None) -> list[float]:
+        options = {"convnet": {"width": 8}, "vgg11": {"width": 4}}
+        networks = list(options)
+        results = glad.evaluate(
+            optimised, networks=networks, network_options=options, seeds=1, epochs=1, lr=lr, baselines=[], device="cpu"
+        )
+        return [cell["lr"] for cell in results["cells"]]
+
+    assert rates(None) == [1e-2, 1e-4]
+    assert rates(0.5) == [0.5, 0.5]
+    assert rates({"vgg11": 0.1}) == [1e-2, 0.1]
+    assert rates({"convnet": 0.1}) == [0.1, 1e-4]
+
+
 def test_config_file_and_options_say_the_same(tmp_path: Path) -> None:
     shared = ["--prior", "pixels", "-p", "init=real", *NARROW]
     invoke("distill", *shared, "--lr", "pixels=0.5", "--out", str(tmp_path / "a"))

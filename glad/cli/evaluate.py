@@ -8,7 +8,7 @@ import click
 from rich.console import Console
 
 from glad.augment import ALL
-from glad.cli.options import CONFIG, Bar, Pairs, progress_bar, whole_numbers
+from glad.cli.options import CONFIG, Bar, Pairs, progress_bar, read_rates, whole_numbers
 from glad.evaluation import results_table
 from glad.networks import NETWORKS
 from glad.trial import BASELINES
@@ -43,6 +43,13 @@ def _seeds(ctx: click.Context, param: click.Parameter, value: str) -> list[int]:
 )
 @click.option(
     "--split", type=click.Choice(["test", "validation"]), default="test", help="Tune on validation; use test once."
+)
+@click.option(
+    "--lr",
+    multiple=True,
+    callback=read_rates,
+    metavar="RATE",
+    help="Learning rate, or NETWORK=RATE.  [default: published, for 1000 epochs]",
 )
 @click.option("--augmentation", default=ALL, help="DSA transforms joined by _, or none.")
 @click.option(
