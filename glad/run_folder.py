@@ -58,7 +58,7 @@ class Run:
         Raises ``RunError`` naming what differs.
         """
         if (self.path / "config.yaml").exists() and (self.path / "inputs.json").exists():
-            old, new = {**self.config, **self.inputs["hashes"]}, {**config, **inputs["hashes"]}
+            old, new = _compared(self.config, self.inputs), _compared(config, inputs)
             keys = sorted((old.keys() | new.keys()) - MAY_CHANGE)
             if different := [
                 f"{key} {old.get(key)!r} there, {new.get(key)!r} now" for key in keys if old.get(key) != new.get(key)
@@ -103,3 +103,8 @@ class Run:
         """Append the metrics of one iteration."""
         with (self.path / "metrics.jsonl").open("a") as file:
             file.write(json.dumps({"iteration": iteration, **metrics}) + "\n")
+
+
+def _compared(config: dict[str, Any], inputs: dict[str, Any]) -> dict[str, Any]:
+    """What must be the same when a run is continued: settings, and hashes short enough to print."""
+    return {**config, **{f"hash of {name}": digest[:12] for name, digest in inputs["hashes"].items()}}

@@ -108,24 +108,26 @@ CONFIG = click.option(
 class Bar:
     """Counts steps with rate and remaining time: a bar on a terminal, a line now and then elsewhere."""
 
-    def __init__(self, total: int, unit: str, console: Console, live: Progress | None) -> None:
-        self.total, self.unit, self.console, self.live = total, unit, console, live
-        self.began, self.counted, self.task = (
-            time.monotonic(),
-            0,
-            live.add_task(unit, total=total, note="") if live else None,
-        )
+    def __init__(self, total: int, unit: str, live: Progress | None) -> None:
+        self.total, self.unit, self.live = total, unit, live
+        self.task = live.add_task(unit, total=total, note="") if live else None
+        self.first: tuple[int, float] | None = None
 
     def advance(self, done: int, note: str) -> None:
-        """Say that ``done`` of the total are finished."""
-        self.counted += 1
-        rate = self.counted / max(time.monotonic() - self.began, 1e-9)
-        text = f"{rate:.2f} {self.unit}/s  {note}" if rate >= 1 else f"{1 / rate:.2f} s/{self.unit}  {note}"
+        """Say that ``done`` of the total are finished; the rate counts from the first call, without what preceded."""
+        now = time.monotonic()
+        self.first = self.first or (done, now)
+        steps, seconds = done - self.first[0], now - self.first[1]
+        pace = f"{_pace(steps / seconds, self.unit)}  " if steps and seconds else ""
         if self.live is not None and self.task is not None:
-            self.live.update(self.task, completed=done, note=text)
+            self.live.update(self.task, completed=done, note=pace + note)
         elif done == self.total or done * PLAIN_LINES // self.total > (done - 1) * PLAIN_LINES // self.total:
-            remaining = (self.total - done) / rate
-            click.echo(f"{done}/{self.total}  {text}  {remaining:.0f} s left")
+            left = f"  {(self.total - done) * seconds / steps:.0f} s left" if steps else ""
+            click.echo(f"{done}/{self.total}  {pace}{note}{left}")
+
+
+def _pace(rate: float, unit: str) -> str:
+    return f"{rate:.2f} {unit}/s" if rate >= 1 else f"{1 / rate:.2f} s/{unit}"
 
 
 @contextmanager
@@ -133,7 +135,7 @@ def progress_bar(total: int, unit: str) -> Iterator[Bar]:
     """A :class:`Bar` for ``total`` steps called ``unit``."""
     console = Console()
     if not console.is_terminal:
-        yield Bar(total, unit, console, None)
+        yield Bar(total, unit, None)
         return
     columns = (
         TextColumn("{task.description}"),
@@ -143,4 +145,4 @@ def progress_bar(total: int, unit: str) -> Iterator[Bar]:
         TextColumn("{task.fields[note]}"),
     )
     with Progress(*columns, console=console) as live:
-        yield Bar(total, unit, console, live)
+        yield Bar(total, unit, live)
