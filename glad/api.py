@@ -115,7 +115,8 @@ def _run(
     run: Run, progress: Progress, data: ImageData, opened: Opened, config: dict[str, Any], on_step: OnStep | None
 ) -> Run:
     """Begin or continue the folder, iterate, and write the set."""
-    if run.begin(config, _inputs(data, opened)):
+    rates = {group["name"]: group["lr"] for group in progress.optimizer.param_groups}
+    if run.begin(config, {**_inputs(data, opened), "learning_rates": rates}):
         progress.restore(run.state)
     monitor = Monitor(run, data, progress.synset, config["grid_every"], progress.iteration, config["iterations"])
     if progress.iteration == 0:

@@ -115,8 +115,11 @@ def network_factory(data: ImageData, name: str, options: Mapping[str, Any], devi
     return lambda rng: make(rng=rng, **options).to(device)
 
 
-def open_objective(objective: Any, data: ImageData, config: Mapping[str, Any], device: torch.device) -> Objective:
-    """The objective called ``objective`` (or already made), with data, network and augmentation handed in."""
+def open_objective(objective: Any, data: ImageData, config: dict[str, Any], device: torch.device) -> Objective:
+    """The objective called ``objective`` (or already made), with data, network and augmentation handed in.
+
+    A published batch that exceeds the smallest class is lowered to it, and ``config`` says so.
+    """
     if not isinstance(objective, str):
         opened: Objective = objective
         return opened
@@ -126,9 +129,8 @@ def open_objective(objective: Any, data: ImageData, config: Mapping[str, Any], d
         "network": network_factory(data, config["network"], config["network_options"], device),
         "augment": partial(augment, strategy=strategy_for(data, config["augmentation"])),
     }
-    options = dict(config["objective_options"])
+    options = config["objective_options"]
     if "batch" in options_of(factory) and "batch" not in options:
-        # The published batch may exceed a small class.
         smallest = int(data.labels.bincount(minlength=len(data.classes)).min())
         options["batch"] = min(int(options_of(factory)["batch"].default), smallest)
     made: Objective = construct(factory, provided, options)

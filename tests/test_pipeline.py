@@ -1,5 +1,6 @@
 """The README's way, end to end, on the embedded data and generator with a narrow network."""
 
+import inspect
 import json
 import os
 import re
@@ -72,6 +73,7 @@ def test_the_run_folder_says_what_happened(optimised: Run) -> None:
     assert {"grid_000000.png", "grid_000040.png"} <= {path.name for path in optimised.path.iterdir()}
     assert list((optimised.path / "tensorboard").iterdir())
     assert len(optimised.inputs["hashes"]["weights"]) == 64
+    assert optimised.inputs["learning_rates"] == {"w": 0.03}  # what the embedded weights recommend
     images, labels = optimised.read_set()
     assert images.shape == (10, 1, 28, 28) and labels.tolist() == list(range(10))
 
@@ -131,6 +133,19 @@ def test_config_file_and_options_say_the_same(tmp_path: Path) -> None:
     bad = tmp_path / "bad.yaml"
     bad.write_text("iteration: 3\n")
     assert "did you mean iterations" in fails("distill", "--config", str(bad))
+
+
+def test_options_and_arguments_are_one_list_with_one_set_of_defaults() -> None:
+    for function, own in ((glad.distill, {"on_step"}), (glad.evaluate, {"on_cell", "data"})):
+        arguments = inspect.signature(function).parameters
+        options = {p.name: p for p in main.commands[function.__name__].params if p.name != "config"}
+        assert options.keys() == arguments.keys() - own
+        for name, option in options.items():
+            if not option.multiple and name not in ("runs", "seeds"):
+                default = (
+                    option.default if isinstance(option.default, str | int | float) else None
+                )  # or click's "unset"
+                assert default == arguments[name].default, name
 
 
 def distill_command(out: Path, *options: str) -> list[str]:
