@@ -74,18 +74,18 @@ def test_part(root: str) -> Splits:
 @click.option(
     "--row", "names", multiple=True, type=click.Choice(list(ROWS)), help="Distil only this row, evaluate none."
 )
-def main(root: str, ipc: str, out: Path, names: tuple[str, ...]) -> None:
+def main(root: str, ipc: str, out: Path, epochs: int | None, networks: tuple[str, ...], names: tuple[str, ...]) -> None:
     """Distil the rows, evaluate them together, print the table and write it to OUT."""
     number = int(ipc)
     runs = [distil(name, number, root, out) for name in names or ROWS_AT[number]]
     if names:
         return
-    began = time.monotonic()
+    began, epochs = time.monotonic(), epochs or BUDGETS[number]["epochs"]
     results = glad.evaluate(
         runs,
-        networks=NETWORKS,
+        networks=networks or NETWORKS,
         seeds=SEEDS,
-        epochs=BUDGETS[number]["epochs"],
+        epochs=epochs,
         lr=LR,
         network_options=NARROW,
         data=test_part(root),
@@ -93,7 +93,9 @@ def main(root: str, ipc: str, out: Path, names: tuple[str, ...]) -> None:
             f"{cell['set']}, {cell['network']}, seed {cell['seed']}: {100 * cell['accuracy']:.1f} %, {left} left"
         ),
     )
-    write_json(out / f"table-ipc{ipc}.json", {key: results[key] for key in ("protocol", "seeds", "summary")})
+    write_json(
+        out / f"table-ipc{ipc}-{epochs}-epochs.json", {key: results[key] for key in ("protocol", "seeds", "summary")}
+    )
     Console(width=200).print(results_table(results))
     click.echo(json.dumps({"minutes of evaluation": round((time.monotonic() - began) / 60, 1)}))
 
