@@ -71,6 +71,10 @@ def test_part(root: str) -> Splits:
 @click.option("--root", default="data", show_default=True, help="Where FashionMNIST lies.")
 @click.option("--ipc", type=click.Choice(["1", "10"]), default="1", show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), default=Path("runs/results"), show_default=True)
+@click.option("--epochs", type=int, help="Epochs of training, in place of the budget's.")
+@click.option(
+    "--network", "networks", multiple=True, type=click.Choice(NETWORKS), help="Evaluate on this network only."
+)
 @click.option(
     "--row", "names", multiple=True, type=click.Choice(list(ROWS)), help="Distil only this row, evaluate none."
 )
