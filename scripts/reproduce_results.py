@@ -20,6 +20,7 @@ from rich.console import Console
 import glad
 from glad.data import Splits
 from glad.evaluation import results_table
+from glad.pictures import grid, save_png
 from glad.randomness import generator
 from glad.run_folder import Run
 from glad.runs import write_json
@@ -67,6 +68,13 @@ def test_part(root: str) -> Splits:
     return replace(splits, test=splits.test.select(torch.cat([index[:TESTED] for index in kept])))
 
 
+def picture(runs: list[Run], root: str, path: Path) -> None:
+    """The sets of ``runs``, one below the other."""
+    data = load_data("fashionmnist", root=root).train
+    images, labels = (torch.cat(parts) for parts in zip(*(run.read_set() for run in runs), strict=True))
+    save_png(grid(data.pixels(images), labels, data.classes), path)
+
+
 @click.command()
 @click.option("--root", default="data", show_default=True, help="Where FashionMNIST lies.")
 @click.option("--ipc", type=click.Choice(["1", "10"]), default="1", show_default=True)
@@ -84,6 +92,7 @@ def main(root: str, ipc: str, out: Path, epochs: int | None, networks: tuple[str
     runs = [distil(name, number, root, out) for name in names or ROWS_AT[number]]
     if names:
         return
+    picture(runs, root, out / f"sets-ipc{ipc}.png")
     began, epochs = time.monotonic(), epochs or BUDGETS[number]["epochs"]
     results = glad.evaluate(
         runs,
