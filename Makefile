@@ -1,7 +1,7 @@
 # `make demo` and `make test` need Python 3.10 or newer and nothing else. They run in the active environment
 # (VIRTUAL_ENV or CONDA_PREFIX) when it already has what pyproject.toml asks for, otherwise in .venv, which they make.
 #
-#   make demo TORCH="torch torchvision --index-url https://download.pytorch.org/whl/cpu"    another build of torch
+#   make demo TORCH="torch torchvision --index-url URL"    another build of torch, from an index of its own
 #   make test PYTHON3=python3.12                                                            another Python
 #   make test ARGS="tests/test_dm.py -x"                                                    more for pytest
 
