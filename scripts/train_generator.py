@@ -10,7 +10,7 @@ their twins. Every step is a function of the seed and its number: an interrupted
 import hashlib
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import click
@@ -93,7 +93,7 @@ def build_generator(data: ImageData, channels: tuple[float, int], layers: int, w
     specs = geometry.stem(resolution, layers, channels[0], channels[1], data.channels)
     classes = len(data.classes)
     mapping = Mapping(len(specs) + 1, Z_DIM, classes, w_dim, embedding=(classes, Z_DIM))
-    synthesis = Synthesis([geometry.replace(spec, clamp=None) for spec in specs], w_dim)
+    synthesis = Synthesis([replace(spec, clamp=None) for spec in specs], w_dim)
     return Generator(mapping, synthesis).initialise(rng_for(seed, "generator"))
 
 
