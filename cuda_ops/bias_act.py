@@ -1,35 +1,91 @@
-"""Bias, activation, gain and clamp in one call (StyleGAN2/3's pointwise operator)."""
+"""Bias, activation, gain and clamp in one pass over memory (StyleGAN2/3's pointwise operator)."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from cuda_ops import _library
+
+_SQRT2 = 2.0**0.5
+_SELU, _SELU_BELOW = 1.0507009873554805, 1.0507009873554805 * 1.6732632423543772
+
+Function = Callable[[Tensor, float], Tensor]
+
 
 @dataclass(frozen=True)
 class Activation:
-    """An activation ``function(x, alpha)`` with its default ``alpha`` and ``gain``."""
+    """An activation of ``(x, alpha)``, its first and second derivative, and the default ``alpha`` and ``gain``."""
 
-    function: Callable[[Tensor, float], Tensor]
+    function: Function
+    first: Function
+    second: Function
     alpha: float = 0.0
     gain: float = 1.0
 
 
-_SQRT2 = 2.0**0.5
+def _zero(x: Tensor, alpha: float) -> Tensor:
+    return torch.zeros_like(x)
+
+
+def _slope(x: Tensor, alpha: float) -> Tensor:
+    return torch.full_like(x, alpha).masked_fill_(x > 0, 1.0)
+
+
+def _sigmoid1(x: Tensor, alpha: float = 0.0) -> Tensor:
+    return torch.sigmoid(x) * torch.sigmoid(-x)
+
+
+def _sigmoid2(x: Tensor, alpha: float = 0.0) -> Tensor:
+    return _sigmoid1(x) * (1 - 2 * torch.sigmoid(x))
+
+
+def _tanh1(x: Tensor, alpha: float = 0.0) -> Tensor:
+    return 1 - torch.tanh(x).square()
+
+
+def _exponential(scale: float, below: float, order: int) -> Function:
+    above = scale if order == 1 else 0.0
+    return lambda x, alpha: torch.where(x > 0, torch.full_like(x, above), below * torch.exp(x.clamp(max=0)))
+
 
 ACTIVATIONS: dict[str, Activation] = {
-    "linear": Activation(lambda x, alpha: x),
-    "relu": Activation(lambda x, alpha: torch.relu(x), gain=_SQRT2),
-    "lrelu": Activation(lambda x, alpha: F.leaky_relu(x, alpha), alpha=0.2, gain=_SQRT2),
-    "tanh": Activation(lambda x, alpha: torch.tanh(x)),
-    "sigmoid": Activation(lambda x, alpha: torch.sigmoid(x)),
-    "elu": Activation(lambda x, alpha: F.elu(x)),
-    "selu": Activation(lambda x, alpha: F.selu(x)),
-    "softplus": Activation(lambda x, alpha: F.softplus(x)),
-    "swish": Activation(lambda x, alpha: torch.sigmoid(x) * x, gain=_SQRT2),
+    "linear": Activation(lambda x, alpha: x, lambda x, alpha: torch.ones_like(x), _zero),
+    "relu": Activation(lambda x, alpha: torch.relu(x), lambda x, alpha: _slope(x, 0.0), _zero, gain=_SQRT2),
+    "lrelu": Activation(lambda x, alpha: F.leaky_relu(x, alpha), _slope, _zero, alpha=0.2, gain=_SQRT2),
+    "tanh": Activation(lambda x, alpha: torch.tanh(x), _tanh1, lambda x, alpha: -2 * torch.tanh(x) * _tanh1(x)),
+    "sigmoid": Activation(lambda x, alpha: torch.sigmoid(x), _sigmoid1, _sigmoid2),
+    "elu": Activation(lambda x, alpha: F.elu(x), _exponential(1.0, 1.0, 1), _exponential(1.0, 1.0, 2)),
+    "selu": Activation(
+        lambda x, alpha: F.selu(x), _exponential(_SELU, _SELU_BELOW, 1), _exponential(_SELU, _SELU_BELOW, 2)
+    ),
+    "softplus": Activation(lambda x, alpha: F.softplus(x), lambda x, alpha: torch.sigmoid(x), _sigmoid1),
+    "swish": Activation(
+        lambda x, alpha: torch.sigmoid(x) * x,
+        lambda x, alpha: torch.sigmoid(x) + x * _sigmoid1(x),
+        lambda x, alpha: 2 * _sigmoid1(x) + x * _sigmoid2(x),
+        gain=_SQRT2,
+    ),
 }
+
+
+def bias_act_ref(
+    x: Tensor,
+    b: Tensor | None = None,
+    dim: int = 1,
+    act: str = "linear",
+    alpha: float | None = None,
+    gain: float | None = None,
+    clamp: float | None = None,
+) -> Tensor:
+    """:func:`bias_act` step by step in plain torch, each step with torch's own derivative: the oracle of the tests."""
+    alpha, gain = _check(x, b, dim, act, alpha, gain, clamp)
+    x = ACTIVATIONS[act].function(_biased(x, b, dim % max(x.ndim, 1)), alpha)
+    x = x * gain if gain != 1 else x
+    return x if clamp is None else x.clamp(-clamp, clamp)
 
 
 def bias_act(
@@ -45,13 +101,25 @@ def bias_act(
 
     ``x`` has any shape and floating type, ``b`` is ``[x.shape[dim]]`` or ``None``. ``act`` is a key of
     ``ACTIVATIONS``; ``alpha`` (the slope of ``lrelu``) and ``gain`` default to the activation's own, ``clamp=None``
-    switches the clamp off. The gain acts before the clamp; the gradient is zero where clamped (exactly at the clamp,
-    releases of torch differ).
-    Returns a tensor like ``x``, differentiable twice. Raises ``ValueError`` on an unknown activation, a bias of
-    another length, or a negative clamp.
+    switches the clamp off. The gain acts before the clamp; the gradient is zero where clamped and passes at equality.
+    Returns a tensor like ``x``, differentiable in ``x`` and ``b`` to any order. Raises ``ValueError`` on an unknown
+    activation, a bias of another length, or a negative clamp.
     """
+    alpha, gain = _check(x, b, dim, act, alpha, gain, clamp)
+    _library.load(x.device.type)
+    b = None if b is None else b.to(x.dtype).contiguous()
+    result: Tensor = torch.ops.glad.bias_act(x, b, dim % max(x.ndim, 1), act, alpha, gain, clamp)
+    return result
+
+
+def _check(
+    x: Tensor, b: Tensor | None, dim: int, act: str, alpha: float | None, gain: float | None, clamp: float | None
+) -> tuple[float, float]:
+    """Alpha and gain; ``ValueError`` where the arguments do not fit each other."""
     if act not in ACTIVATIONS:
         raise ValueError(f"unknown activation {act!r}: one of {', '.join(ACTIVATIONS)}")
+    if not x.is_floating_point():
+        raise ValueError(f"x must be a floating-point tensor, not {x.dtype}")
     if clamp is not None and clamp < 0:
         raise ValueError(f"clamp must be at least 0 or None, not {clamp}")
     if b is not None:
@@ -59,9 +127,92 @@ def bias_act(
             raise ValueError(f"dim {dim} is outside a tensor of {x.ndim} dimensions")
         if b.shape != (x.shape[dim],):
             raise ValueError(f"bias has shape {tuple(b.shape)}, x has {x.shape[dim]} entries along dim {dim}")
-        x = x + b.to(x.dtype).reshape([-1 if i == dim % x.ndim else 1 for i in range(x.ndim)])
+        if b.device != x.device:
+            raise ValueError(f"bias is on {b.device}, x on {x.device}")
     spec = ACTIVATIONS[act]
-    x = spec.function(x, spec.alpha if alpha is None else alpha)
-    gain = spec.gain if gain is None else gain
-    x = x * gain if gain != 1 else x
-    return x if clamp is None else x.clamp(-clamp, clamp)
+    return (spec.alpha if alpha is None else float(alpha)), (spec.gain if gain is None else float(gain))
+
+
+def _biased(x: Tensor, b: Tensor | None, dim: int) -> Tensor:
+    if b is None:
+        return x
+    return x + b.to(x.dtype).reshape([-1 if i == dim else 1 for i in range(x.ndim)])
+
+
+def _forward(x: Tensor, b: Tensor | None, dim: int, act: str, alpha: float, gain: float, clamp: float | None) -> Tensor:
+    y = bias_act_ref(x, b, dim, act, alpha, gain, clamp)
+    return y.clone() if y is x else y
+
+
+def _fake(x: Tensor, b: Tensor | None, *rest: Any) -> Tensor:
+    return torch.empty_like(x)
+
+
+def _setup(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    x, b, *ctx.rest = inputs
+    ctx.save_for_backward(x, b)
+
+
+def _backward(ctx: Any, g: Tensor) -> tuple[Any, ...]:
+    x, b = ctx.saved_tensors
+    dx = torch.ops.glad.bias_act_grad(g, x, b, *ctx.rest, 1)
+    return dx, _bias_grad(ctx.needs_input_grad[1], dx, ctx.rest[0]), None, None, None, None, None
+
+
+def _bias_grad(needed: bool, dx: Tensor, dim: int) -> Tensor | None:
+    return dx.sum([i for i in range(dx.ndim) if i != dim]) if needed and dx.ndim > 1 else dx if needed else None
+
+
+def _derivative(
+    g: Tensor,
+    x: Tensor,
+    b: Tensor | None,
+    dim: int,
+    act: str,
+    alpha: float,
+    gain: float,
+    clamp: float | None,
+    order: int,
+) -> Tensor:
+    """``g`` times the order-th derivative of the activation, zero where clamped."""
+    spec, x = ACTIVATIONS[act], _biased(x, b, dim)
+    y = g * gain * (spec.first if order == 1 else spec.second)(x, alpha)
+    return y if clamp is None else y.masked_fill((spec.function(x, alpha) * gain).abs() > clamp, 0.0)
+
+
+def _derivative_like_x(*inputs: Any) -> Tensor:
+    y, x = _derivative(*inputs), inputs[1]
+    return y if y.stride() == x.stride() else torch.empty_like(x).copy_(y)
+
+
+def _derivative_fake(g: Tensor, x: Tensor, b: Tensor | None, *rest: Any) -> Tensor:
+    return torch.empty_like(x)
+
+
+def _derivative_setup(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    g, x, b, *ctx.rest = inputs
+    ctx.save_for_backward(g, x, b)
+
+
+def _derivative_backward(ctx: Any, gg: Tensor) -> tuple[Any, ...]:
+    (g, x, b), (*rest, order) = ctx.saved_tensors, ctx.rest
+    dg = torch.ops.glad.bias_act_grad(gg, x, b, *rest, order) if ctx.needs_input_grad[0] else None
+    dx = None
+    if ctx.needs_input_grad[1] or ctx.needs_input_grad[2]:
+        if ACTIVATIONS[rest[1]].second is _zero:
+            dx = torch.zeros_like(x)
+        elif order == 1:
+            dx = torch.ops.glad.bias_act_grad(gg * g, x, b, *rest, 2)
+        else:  # the third derivative and all above are torch's own of the second
+            with torch.enable_grad():
+                at = x.view_as(x) if x.requires_grad else x.detach().requires_grad_()
+                second = _derivative(gg * g, at, b, *rest, order)
+                dx = torch.autograd.grad(second.sum(), at, create_graph=True)[0]
+    db = None if dx is None else _bias_grad(ctx.needs_input_grad[2], dx, rest[0])
+    return dg, dx, db, None, None, None, None, None, None
+
+
+_library.register(_library.Operator("bias_act", _forward, _fake, _backward, _setup))
+_library.register(
+    _library.Operator("bias_act_grad", _derivative_like_x, _derivative_fake, _derivative_backward, _derivative_setup)
+)

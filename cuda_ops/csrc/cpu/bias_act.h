@@ -1,0 +1,102 @@
+// bias_act and its derivatives: chunks that fit the first cache are read, worked on in A, and written.
+#pragma once
+
+#include <algorithm>
+
+#include "activations.h"
+#include "kernels.h"
+
+namespace glad::GLAD_ISA {
+
+template <class T>
+class BiasActTask {
+  using A = typename Element<T>::A;
+  using V = Vec<A>;
+  static constexpr int L = kLanes<A>, kChunk = 1024;
+
+ public:
+  explicit BiasActTask(const BiasAct& p) : p_(p) {}
+
+  void run(int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; i += kChunk) {
+      const int64_t n = std::min<int64_t>(kChunk, end - i);
+      biased(i, n);
+      if (p_.order) {
+        derivative(i, n);
+      } else {
+        activate<0>(p_, x_, x_, n);
+        clamp(n);
+      }
+      T* y = reinterpret_cast<T*>(p_.y) + i;
+      int64_t k = 0;
+      for (; k + L <= n; k += L) Element<T>::write(y + k, load<V>(x_ + k));
+      T part[L];
+      Element<T>::write(part, load<V>(x_ + k));
+      std::copy_n(part, n - k, y + k);
+    }
+  }
+
+ private:
+  // to = elements from p on, as A.
+  static void read(const T* p, int64_t n, A* to) {
+    int64_t k = 0;
+    for (; k + L <= n; k += L) store(to + k, Element<T>::read(p + k));
+    T part[L] = {};
+    std::copy_n(p + k, n - k, part);
+    store(to + k, Element<T>::read(part));
+  }
+
+  // x_ = x + b, in spans over which b is constant, or consecutive.
+  void biased(int64_t i, int64_t n) {
+    read(reinterpret_cast<const T*>(p_.x) + i, n, x_);
+    if (!p_.b) return;
+    const T* b = reinterpret_cast<const T*>(p_.b);
+    for (int64_t k = 0; k < n;) {
+      const int64_t c = (i + k) / p_.bias_stride % p_.bias_count;
+      if (p_.bias_stride == 1) {
+        const int64_t count = std::min(n - k, p_.bias_count - c);
+        read(b + c, count, other_);
+        for (int64_t j = 0; j < count; ++j) x_[k + j] += other_[j];
+        k += count;
+      } else {
+        const int64_t stop = std::min(n, ((i + k) / p_.bias_stride + 1) * p_.bias_stride - i);
+        T same[L] = {b[c]};
+        const A bias = Element<T>::read(same)[0];
+        for (; k < stop; ++k) x_[k] += bias;
+      }
+    }
+  }
+
+  void clamp(int64_t n) {
+    const A gain = p_.gain, clamp = p_.clamp;
+    for (int64_t k = 0; k < n; k += L) {
+      V y = load<V>(x_ + k) * gain;
+      if (clamp >= 0) {
+        y = y > clamp ? V{} + clamp : y;  // NaN stays
+        y = y < -clamp ? V{} - clamp : y;
+      }
+      store(x_ + k, y);
+    }
+  }
+
+  // x_ = g * gain * derivative of the activation at x_, 0 where clamped.
+  void derivative(int64_t i, int64_t n) {
+    const A gain = p_.gain, clamp = p_.clamp;
+    if (clamp >= 0) activate<0>(p_, x_, whole_, n);
+    p_.order == 1 ? activate<1>(p_, x_, x_, n) : activate<2>(p_, x_, x_, n);
+    read(reinterpret_cast<const T*>(p_.g) + i, n, other_);
+    for (int64_t k = 0; k < n; k += L) {
+      V y = load<V>(x_ + k) * gain * load<V>(other_ + k);
+      if (clamp >= 0) {
+        const V whole = load<V>(whole_ + k) * gain;
+        y = ((whole > clamp) | (whole < -clamp)) ? V{} : y;
+      }
+      store(x_ + k, y);
+    }
+  }
+
+  const BiasAct& p_;
+  alignas(64) A x_[kChunk + L] = {}, other_[kChunk + L] = {}, whole_[kChunk + L] = {};
+};
+
+}  // namespace glad::GLAD_ISA

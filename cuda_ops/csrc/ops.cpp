@@ -1,0 +1,12 @@
+// The operators' schemas, the one place where they are written: Python reads them here when no library can be loaded.
+#include <torch/csrc/stable/library.h>
+
+STABLE_TORCH_LIBRARY(glad, m) {
+  // clang-format off
+  m.def("upfirdn2d(Tensor x, Tensor? f, int[] up, int[] down, int[] padding, bool flip_filter, float gain) -> Tensor");
+  m.def("bias_act(Tensor x, Tensor? b, int dim, str act, float alpha, float gain, float? clamp) -> Tensor");
+  m.def("bias_act_grad(Tensor g, Tensor x, Tensor? b, int dim, str act, float alpha, float gain, float? clamp, int order) -> Tensor");
+  m.def("filtered_lrelu(Tensor x, Tensor? fu, Tensor? fd, Tensor? b, int up, int down, int[] padding, float gain, float slope, float? clamp, bool flip_filter) -> Tensor");
+  m.def("filtered_lrelu_jacobian(Tensor v, Tensor x, Tensor? fu, Tensor? fd, Tensor? b, int up, int down, int[] padding, float gain, float slope, float? clamp, bool flip_filter, bool transpose) -> Tensor");
+  // clang-format on
+}
