@@ -1,7 +1,15 @@
-"""The three operators of StyleGAN's synthesis layers, differentiable to any order."""
+"""The operators of StyleGAN's synthesis layers on fused kernels for CPU and CUDA, differentiable to any order."""
 
+from cuda_ops._library import OperatorsUnavailableError, SlowOperatorsWarning
 from cuda_ops.bias_act import bias_act
 from cuda_ops.filtered_lrelu import filtered_lrelu
 from cuda_ops.upfirdn2d import setup_filter, upfirdn2d
 
-__all__ = ["bias_act", "filtered_lrelu", "setup_filter", "upfirdn2d"]
+__all__ = [
+    "OperatorsUnavailableError",
+    "SlowOperatorsWarning",
+    "bias_act",
+    "filtered_lrelu",
+    "setup_filter",
+    "upfirdn2d",
+]

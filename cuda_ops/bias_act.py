@@ -206,7 +206,7 @@ def _derivative_backward(ctx: Any, gg: Tensor) -> tuple[Any, ...]:
         else:  # the third derivative and all above are torch's own of the second
             with torch.enable_grad():
                 at = x.view_as(x) if x.requires_grad else x.detach().requires_grad_()
-                second = _derivative(gg * g, at, b, *rest, order)
+                second = _derivative(gg * g, at, b, rest[0], rest[1], rest[2], rest[3], rest[4], order)
                 dx = torch.autograd.grad(second.sum(), at, create_graph=True)[0]
     db = None if dx is None else _bias_grad(ctx.needs_input_grad[2], dx, rest[0])
     return dg, dx, db, None, None, None, None, None, None

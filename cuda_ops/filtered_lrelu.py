@@ -21,6 +21,7 @@ from cuda_ops.upfirdn2d import (
 )
 
 _SQRT2 = 2.0**0.5
+_FUSED_TAPS = 48  # of a filter, which the fused kernels hold for any factors; those of StyleGAN have 12 and 24
 
 
 def filtered_lrelu_ref(
@@ -63,13 +64,14 @@ def filtered_lrelu(
     up-sampling keeps the mean (gain ``up**2``). Returns ``[N, C, H', W']`` with
     ``W' = (W * up + x0 + x1 - (fu_w - 1) - (fd_w - 1) + down - 1) // down``; differentiable in ``x`` and ``b`` to any
     order, and the up-sampled map is never in memory as a whole. ``slope=1, gain=1`` is resampling with a clamp.
-    Filters in two dimensions, and calls without any filter, run as their parts. Raises ``ValueError`` as those do.
+    Filters in two dimensions or of more than 48 taps, and calls without any, run as their parts. Raises ``ValueError``
+    as those do.
     """
     pads = padding_quad(padding)
     _check(x, fu, fd, b, up, down, pads, clamp)
     if fu is None and fd is None and up == down == 1 and not any(pads):
         return bias_act(x, b, act="lrelu", alpha=slope, gain=gain, clamp=clamp)
-    if any(f is not None and f.ndim == 2 for f in (fu, fd)):
+    if any(f is not None and (f.ndim == 2 or f.numel() > _FUSED_TAPS) for f in (fu, fd)):
         x = bias_act(x, b)
         x = upfirdn2d(x, fu, up=up, padding=pads, flip_filter=flip_filter, gain=up**2)
         x = bias_act(x, act="lrelu", alpha=slope, gain=gain, clamp=clamp)

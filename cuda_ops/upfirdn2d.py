@@ -155,29 +155,16 @@ def upfirdn2d(
     return result
 
 
-# Outputs of an axis that one product makes: more, and the zeros of the band outweigh the speed of a product.
-_BLOCK = 64
-
-
-def _band(taps: Tensor, first: int, rows: int, columns: int, up: int, down: int, pad: int) -> Tensor:
-    """One axis of the operator as a matrix from ``rows`` samples, ``first`` on, to ``columns`` outputs."""
-    sample = torch.arange(first, first + rows, device=taps.device)[:, None] * up + pad
-    index = sample - torch.arange(columns, device=taps.device) * down  # each sample's place under each output's filter
-    inside = (index >= 0) & (index < len(taps))
-    return torch.where(inside, taps[index.clamp(0, len(taps) - 1)], 0.0)
-
-
 def _filter_axis(x: Tensor, dim: int, taps: Tensor, up: int, down: int, pad: int, out: int) -> Tensor:
-    """Filter axis 2 or 3 of ``x`` by products with a banded matrix, block by block: no zero-stuffed intermediate."""
-    block = out if out <= 3 * _BLOCK // 2 else max(_BLOCK // down, 1) * up
-    first, step = -(pad // up), max(block * down // up, 1)
-    rows = (down * (block - 1) - pad + len(taps) - 1) // up - first + 1
-    blocks = -(-out // block)
-    band = _band(taps, first, rows, block, up, down, pad).to(x.dtype)
-    parts = _window(x, dim, first, (blocks - 1) * step + rows).unfold(dim, rows, step)
-    if dim == 3:
-        return (parts @ band).flatten(3)[..., :out]  # from [N, C, H, blocks, block]
-    return (band.t() @ parts.mT).flatten(2, 3)[:, :, :out]  # from [N, C, blocks, block, W]
+    """Filter axis 2 or 3 of ``x`` by one depthwise convolution with a stride: no zero-stuffed intermediate."""
+    shape = (x.shape[1], 1, -1, 1) if dim == 2 else (x.shape[1], 1, 1, -1)
+    kernel, stride = taps.to(x.dtype).expand(x.shape[1], -1), (lambda n: (n, 1) if dim == 2 else (1, n))
+    if up == 1:
+        x = _window(x, dim, -pad, down * (out - 1) + len(taps))
+        return F.conv2d(x, kernel.reshape(shape), stride=stride(down), groups=x.shape[1])
+    full = F.conv_transpose2d(x, kernel.flip(1).reshape(shape), stride=stride(up), groups=x.shape[1])
+    y = _window(full, dim, len(taps) - 1 - pad, down * (out - 1) + 1)
+    return y if down == 1 else y[:, :, ::down] if dim == 2 else y[..., ::down]
 
 
 def _window(x: Tensor, dim: int, first: int, length: int) -> Tensor:
@@ -205,7 +192,8 @@ def filter_plain(
     else:
         dtype = torch.float32 if x.dtype in (torch.float16, torch.bfloat16) else x.dtype
         taps = (f if flip_filter else f.flip(0)).double() * gain**0.5
-        y, (_, _, height, width) = x.to(dtype), _output_shape(x, f, up, down, padding)
+        y = x.to(dtype, memory_format=torch.channels_last)  # the faster layout for depthwise convolutions
+        _, _, height, width = _output_shape(x, f, up, down, padding)
         y = _filter_axis(y, 2, taps, up[1], down[1], padding[2], height)
         y = _filter_axis(y, 3, taps, up[0], down[0], padding[0], width)
     return y.to(x.dtype)

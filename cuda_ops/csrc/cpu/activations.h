@@ -95,7 +95,7 @@ struct Activate {
   }
   template <class A>
   static GLAD_INLINE V elu(V x, A scale, A below) {  // selu: the scales of both sides
-    const V under = x < 0 ? x : V{};
+    const V under = x > 0 ? V{} : x;  // NaN stays
     return x > 0 ? (Order == 0 ? x * scale : V{} + (Order == 1) * scale) : (Order == 0 ? expm1(under) : exp(under)) * below;
   }
   static GLAD_INLINE V softplus(V x) {
