@@ -7,6 +7,8 @@ from importlib import metadata
 import click
 import torch
 
+from cuda_ops.diagnosis import diagnose
+
 PACKAGES = ("glad-distill", "torch", "torchvision", "numpy", "safetensors", "huggingface_hub")
 
 
@@ -37,7 +39,8 @@ def info() -> None:
     for line in devices():
         click.echo(f"  {line}")
     click.echo("\noperators (upfirdn2d, bias_act, filtered_lrelu)")
-    click.echo("  plain torch, on every device; this version has no fused kernels")
+    for line in diagnose():
+        click.echo(f"  {line}")
     huge = os.environ.get("THP_MEM_ALLOC_ENABLE") == "1"
     advice = "on" if huge else "off: set THP_MEM_ALLOC_ENABLE=1 before Python starts to make large tensors cheaper"
     click.echo(f"\nhuge pages in torch's CPU allocator: {advice}")
