@@ -158,6 +158,7 @@ def test_activations_far_out_and_at_zero(act):
         if not order:
             values, slopes = y.detach(), g
     torch.testing.assert_close(values.double(), y.detach(), rtol=2e-6, atol=1e-33)  # e^x stops at 1e-38
+    assert bias_act(torch.full((1,), float("nan")), act=act).isnan().all()
     away = x != 0
     torch.testing.assert_close(slopes.double()[away], g[away], rtol=4e-6, atol=1e-7)
 

@@ -1,0 +1,192 @@
+"""Time the operators against the published formulation: median process CPU time, autograd and bias gradient included.
+
+    python scripts/bench_ops.py [--sizes 512x36 ...] [--threads 1] [--repeat 7] [--out docs/BENCHMARKS.md]
+
+Both sides run in this process, one after the other, with the same allocator (THP_MEM_ALLOC_ENABLE=1). Run it on an
+otherwise idle machine. "MiB moved" is the least that the forward call has to move, and "of copy" compares it, per
+second, with copying a tensor, which moves as much as half of it in and half of it out. "peak" is what a call with its
+gradients adds to the process. ``GLAD_OPS=reference`` times the plain-torch fallback in place of the kernels.
+"""
+
+import os
+import sys
+
+os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # before torch starts
+
+import platform
+import statistics
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+import torch
+from torch import Tensor
+
+from cuda_ops import _library, bias_act, filtered_lrelu, upfirdn2d
+from cuda_ops.bias_act import bias_act_ref
+from cuda_ops.filtered_lrelu import filtered_lrelu_ref
+from cuda_ops.upfirdn2d import upfirdn2d_ref
+from generators.filters import lowpass
+
+SIZES = ("512x36", "256x52", "128x84", "64x148", "32x276")
+BATCH = 10
+Operator = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One operator on one size: ours and the published formulation, from the same input."""
+
+    name: str
+    x: Tensor
+    ours: Operator
+    reference: Operator
+
+
+def cases(size: str, threads: int) -> Iterator[Case]:
+    """The operators as StyleGAN-XL's layers of this size use them; the slowest references only where they fit."""
+    channels, side = (int(part) for part in size.split("x"))
+    rng = torch.Generator().manual_seed(0)
+    x = torch.randn(BATCH, channels, side, side, generator=rng)
+    wide = torch.randn(BATCH, channels, side + 2, side + 2, generator=rng)  # as a convolution leaves it
+    b = torch.randn(channels, generator=rng).requires_grad_()
+    f, f4 = lowpass(12, 2, 12, 32), lowpass(24, 2, 12, 64)
+
+    def pair(name: str, x: Tensor, ours: Callable[..., Tensor], reference: Callable[..., Tensor], *rest, **named):  # type: ignore[no-untyped-def]
+        return Case(name, x, lambda t: ours(t, *rest, **named), lambda t: reference(t, *rest, **named))
+
+    yield pair("bias_act lrelu", x, bias_act, bias_act_ref, b, act="lrelu", clamp=256.0)
+    yield pair("upfirdn2d up 2", x, upfirdn2d, upfirdn2d_ref, f, up=2, padding=[6, 5, 6, 5], gain=4.0)
+    yield pair("upfirdn2d down 2", x, upfirdn2d, upfirdn2d_ref, f, down=2, padding=5)
+    both = (filtered_lrelu, filtered_lrelu_ref)
+    yield pair("filtered_lrelu 2/2", wide, *both, f, f, b, up=2, down=2, padding=[9, 8, 9, 8], clamp=256.0)
+    yield pair("filtered_lrelu 4/2", wide, *both, f4, f, b, up=4, down=2, padding=[-6, -9, -6, -9], clamp=256.0)
+
+
+def forward(operator: Operator, x: Tensor) -> Callable[[], object]:
+    """A call without derivatives."""
+
+    def call() -> Tensor:
+        with torch.no_grad():
+            return operator(x)
+
+    return call
+
+
+def both_ways(operator: Operator, x: Tensor) -> Callable[[], object]:
+    """A call with gradients by the input and, where there is one, the bias."""
+    leaf = x.clone().requires_grad_()
+    v = torch.ones_like(operator(leaf))
+
+    def call() -> None:
+        leaf.grad = None
+        operator(leaf).backward(v)
+
+    return call
+
+
+def seconds(call: Callable[[], object], repeat: int, threads: int) -> float:
+    """Median time of a call after one to warm up: process CPU time on one thread, wall time on several."""
+    clock = time.process_time if threads == 1 else time.perf_counter
+    call()
+    times = []
+    for _ in range(repeat):
+        start = clock()
+        call()
+        times.append(clock() - start)
+    return statistics.median(times)
+
+
+def peak(call: Callable[[], object]) -> float:
+    """The most MiB that the process holds during a call, beyond what it held before; Linux counts them."""
+    status, reset = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+    if not reset.exists():
+        return float("nan")
+
+    def mebibytes(name: str) -> float:
+        return next(int(line.split()[1]) / 1024 for line in status.read_text().splitlines() if line.startswith(name))
+
+    reset.write_text("5")  # the peak so far becomes the present size
+    before = mebibytes("VmRSS")
+    call()
+    return mebibytes("VmHWM") - before
+
+
+def row(case: Case, repeat: int, threads: int) -> list[str]:
+    """One line of the table."""
+    y = case.ours(case.x)
+    moved = case.x.nbytes + y.nbytes
+    cells = [case.name]
+    times = {}
+    for way in (forward, both_ways):
+        ours, reference = way(case.ours, case.x), way(case.reference, case.x)
+        times[way] = seconds(ours, repeat, threads)
+        slow = seconds(reference, max(repeat // 3, 2), threads)
+        cells += [f"{times[way] * 1e3:.1f}", f"{slow * 1e3:.0f}", f"**{slow / times[way]:.1f}**"]
+    block = torch.empty(moved // 8)  # a copy of it moves as many bytes as the operator
+    copy = seconds(block.clone, repeat, threads)
+    memory = [peak(both_ways(side, case.x)) for side in (case.ours, case.reference)]
+    of_copy = copy / times[forward]
+    return [*cells, f"{moved / 2**20:.0f}", f"{of_copy:.0%}", f"{memory[0]:.0f}", f"{memory[1]:.0f}"]
+
+
+def head(threads: int) -> Iterator[str]:
+    """Where and with what the numbers were measured."""
+    commit = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True).stdout.strip()
+    _library.load("cpu")
+    served = _library.status()["cpu"]
+    yield f"`{' '.join(['python', *sys.argv])}` at commit {commit or 'unknown'}, {time.strftime('%Y-%m-%d')}\n"
+    yield f"{processor()}, {os.cpu_count()} cores, {threads} used; torch {torch.__version__}, batch {BATCH}, float32"
+    yield f"operators: {served.by}{f', {served.isa}' if served.isa else ''}; THP_MEM_ALLOC_ENABLE=1 on both sides\n"
+
+
+def processor() -> str:
+    """The processor's name."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.is_file() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()
+
+
+@click.command(help=__doc__)
+@click.option("--sizes", multiple=True, default=SIZES, show_default=True, help="CHANNELSxSIDE, may be repeated.")
+@click.option("--threads", default=1, show_default=True)
+@click.option("--repeat", default=7, show_default=True, help="Calls per median; the reference takes a third.")
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write the table there too.")
+def main(sizes: tuple[str, ...], threads: int, repeat: int, out: Path | None) -> None:
+    """Print one table per size."""
+    torch.set_num_threads(threads)
+    lines: list[str] = []
+
+    def say(line: str) -> None:
+        lines.append(line)
+        click.echo(line)
+
+    for line in head(threads):
+        say(line)
+    columns = [
+        "operator",
+        "fwd ms",
+        "ref",
+        "ratio",
+        "fwd+bwd ms",
+        "ref",
+        "ratio",
+        "MiB moved",
+        "of copy",
+        "peak MiB",
+        "ref",
+    ]
+    for size in sizes:
+        say(f"\n### {size}²\n\n| {' | '.join(columns)} |\n|{' --- |' * len(columns)}")
+        for case in cases(size, threads):
+            say(f"| {' | '.join(row(case, repeat, threads))} |")
+    if out:
+        out.write_text("\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    main()
