@@ -13,7 +13,7 @@ from torch import Tensor
 
 from cuda_ops import _library
 
-NAMES = ("upfirdn2d", "bias_act", "bias_act_grad")
+NAMES = ("upfirdn2d", "bias_act", "bias_act_grad", "filtered_lrelu", "filtered_lrelu_jacobian")
 
 
 @pytest.fixture(scope="session")

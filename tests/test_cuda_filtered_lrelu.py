@@ -1,33 +1,16 @@
 """filtered_lrelu's CUDA kernels and both directions of their Jacobian: emulated on the host, and on a device."""
 
-import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import emulation
 import pytest
 import torch
 from emulated_filtered_lrelu import EDGES, GENERIC, MODES, SMALL, SMALL4, STREAMED, Case, Emulator, check, random
-from torch import Tensor
+from kernel_cases import FLOATS, NEEDS_COMPILER, sanitized
 
-from cuda_ops import _library
 from cuda_ops.filtered_lrelu import filtered_lrelu_ref
-
-FLOATS = [torch.float32, torch.float64, torch.float16, torch.bfloat16]
-NEEDS_COMPILER = pytest.mark.skipif(emulation.compiler() is None, reason="no C++ compiler: set CXX or install g++")
-
-
-@pytest.fixture(scope="session")
-def build_folder(request: pytest.FixtureRequest) -> Path:
-    return Path(request.config.cache.mkdir("emulation"))
-
-
-@pytest.fixture(scope="session")
-def library(build_folder: Path) -> Path:
-    return emulation.build_library(build_folder)
 
 
 @pytest.fixture
@@ -36,49 +19,6 @@ def emulator(library: Path) -> Iterator[Emulator]:
     yield emulator
     emulator.schedule("forward")
     emulator.plant(0)
-
-
-@pytest.fixture(scope="session")
-def registered(build_folder: Path) -> Any:
-    torch.ops.load_library(emulation.build_registered(build_folder))
-    return torch.ops.glad_emulated
-
-
-def _on_device(name: str) -> Callable[..., Tensor]:
-    def call(*arguments: Any) -> Tensor:
-        moved = [a.cuda() if isinstance(a, Tensor) else a for a in arguments]
-        return getattr(torch.ops.glad, name)(*moved).cpu()
-
-    return call
-
-
-@pytest.fixture(scope="session")
-def device() -> SimpleNamespace:
-    if not torch.cuda.is_available():
-        pytest.skip("no CUDA device")
-    _library.load("cuda")
-    names = ("filtered_lrelu", "filtered_lrelu_jacobian")
-    missing = [n for n in names if not torch._C._dispatch_has_kernel_for_dispatch_key(f"glad::{n}", "CUDA")]
-    assert not missing, f"there is a CUDA device, but no CUDA kernels for {missing}"
-    return SimpleNamespace(**{name: _on_device(name) for name in names})
-
-
-REGISTERED = [pytest.param("registered", marks=NEEDS_COMPILER), pytest.param("device", marks=pytest.mark.gpu)]
-
-
-@pytest.fixture(params=[pytest.param("emulator", marks=NEEDS_COMPILER), *REGISTERED])
-def kernels(request: pytest.FixtureRequest) -> Any:
-    """The operators with the signatures of ``torch.ops.glad``.
-
-    ``emulator`` is their launcher, ``registered`` all of them on emulated kernels, ``device`` the real thing.
-    """
-    return request.getfixturevalue(request.param)
-
-
-@pytest.fixture(params=REGISTERED)
-def operators(request: pytest.FixtureRequest) -> Any:
-    """:func:`kernels` with the checks of the arguments."""
-    return request.getfixturevalue(request.param)
 
 
 # ---- values
@@ -275,14 +215,6 @@ REPORTS = {1: "ThreadSanitizer: data race", 2: "heap-buffer-overflow", 3: "misal
 @pytest.mark.parametrize("bug", REPORTS)
 def test_the_sanitizers_name_planted_bugs(build_folder, bug):
     sanitizers, schedule = ("thread", "threads") if bug == 1 else ("address,undefined", "forward")
-    try:
-        executable = emulation.build_sanitized(sanitizers, build_folder)
-    except subprocess.CalledProcessError:
-        pytest.skip(f"the compiler has no -fsanitize={sanitizers} here")
-    environment = {"ASAN_OPTIONS": "detect_leaks=0", "TSAN_OPTIONS": "halt_on_error=1"}
-    command = [str(executable), "filtered_lrelu", schedule, str(bug)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    if "unexpected memory mapping" in done.stderr:
-        pytest.skip("ThreadSanitizer cannot map its shadow memory under this kernel")
+    done = sanitized(sanitizers, build_folder, "filtered_lrelu", schedule, str(bug))
     assert done.returncode != 0
     assert REPORTS[bug] in done.stderr
