@@ -26,7 +26,7 @@ PREBUILT, JIT, REFERENCE = "prebuilt library", "library compiled here", "referen
 INSTALL = "GLAD_BUILD_OPS=1 pip install --no-build-isolation ."
 
 # Seconds that compiling takes on one core, for the line that is shown meanwhile.
-SECONDS = {"cpu": 180, "cuda": 90}
+SECONDS = {"cpu": 70, "cuda": 90}
 
 
 class SlowOperatorsWarning(RuntimeWarning):

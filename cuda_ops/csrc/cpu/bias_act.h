@@ -13,11 +13,16 @@ class BiasActTask {
   using A = typename Element<T>::A;
   using V = Vec<A>;
   static constexpr int L = kLanes<A>, kChunk = 1024;
+  static constexpr size_t kPastCaches = size_t{16} << 20;  // bytes
 
  public:
   explicit BiasActTask(const BiasAct& p) : p_(p) {}
 
   void run(int64_t begin, int64_t end) {
+    const A alpha = p_.alpha;
+    using F = Activate<0, V>;
+    if (p_.order == 0 && p_.act == Activation::linear) return direct(begin, end, [](V x) { return x; });
+    if (p_.order == 0 && p_.act == Activation::lrelu) return direct(begin, end, [=](V x) { return F::lrelu(x, alpha); });
     for (int64_t i = begin; i < end; i += kChunk) {
       const int64_t n = std::min<int64_t>(kChunk, end - i);
       biased(i, n);
@@ -25,7 +30,7 @@ class BiasActTask {
         derivative(i, n);
       } else {
         activate<0>(p_, x_, x_, n);
-        clamp(n);
+        for (int64_t k = 0; k < n; k += L) store(x_ + k, scaled(load<V>(x_ + k)));
       }
       T* y = reinterpret_cast<T*>(p_.y) + i;
       int64_t k = 0;
@@ -37,6 +42,52 @@ class BiasActTask {
   }
 
  private:
+  // In one pass, what takes less time than memory does.
+  template <class F>
+  void direct(int64_t begin, int64_t end, F act) const {
+    const T* b = reinterpret_cast<const T*>(p_.b);
+    if (!b) {
+      constexpr T none{};
+      span<false>(begin, end, &none, act);
+    } else if (p_.bias_stride == 1) {
+      for (int64_t i = begin, stop; i < end; i = stop) {
+        stop = std::min(end, (i / p_.bias_count + 1) * p_.bias_count);
+        span<true>(i, stop, b + i % p_.bias_count, act);
+      }
+    } else {
+      for (int64_t i = begin, stop; i < end; i = stop) {
+        stop = std::min(end, (i / p_.bias_stride + 1) * p_.bias_stride);
+        span<false>(i, stop, b + i / p_.bias_stride % p_.bias_count, act);
+      }
+    }
+    stores_done();
+  }
+
+  // [begin, end) with one bias, or one for each element. Results too large for the caches go past them.
+  template <bool Each, class F>
+  void span(int64_t begin, int64_t end, const T* b, F act) const {
+    const T* x = reinterpret_cast<const T*>(p_.x) + begin;
+    T* y = reinterpret_cast<T*>(p_.y) + begin;
+    T same[L];
+    std::fill_n(same, L, *b);
+    const V bias = Element<T>::read(same);
+    const auto value = [&](const T* from, const T* with) {
+      return scaled(act(Element<T>::read(from) + (Each ? Element<T>::read(with) : bias)));
+    };
+    const int64_t n = end - begin;
+    int64_t k = 0;
+    if (p_.count * sizeof(T) >= kPastCaches && reinterpret_cast<uintptr_t>(y) % sizeof(V) == 0) {
+      for (; k + L <= n; k += L) Element<T>::stream(y + k, value(x + k, b + k));
+    } else {
+      for (; k + L <= n; k += L) Element<T>::write(y + k, value(x + k, b + k));
+    }
+    T part[L] = {}, with[L] = {};
+    std::copy_n(x + k, n - k, part);
+    if (Each) std::copy_n(b + k, n - k, with);
+    Element<T>::write(part, value(part, with));
+    std::copy_n(part, n - k, y + k);
+  }
+
   // to = elements from p on, as A.
   static void read(const T* p, int64_t n, A* to) {
     int64_t k = 0;
@@ -67,16 +118,12 @@ class BiasActTask {
     }
   }
 
-  void clamp(int64_t n) {
+  GLAD_INLINE V scaled(V y) const {
     const A gain = p_.gain, clamp = p_.clamp;
-    for (int64_t k = 0; k < n; k += L) {
-      V y = load<V>(x_ + k) * gain;
-      if (clamp >= 0) {
-        y = y > clamp ? V{} + clamp : y;  // NaN stays
-        y = y < -clamp ? V{} - clamp : y;
-      }
-      store(x_ + k, y);
-    }
+    y *= gain;
+    if (clamp < 0) return y;
+    y = y > clamp ? V{} + clamp : y;  // NaN stays
+    return y < -clamp ? V{} - clamp : y;
   }
 
   // x_ = g * gain * derivative of the activation at x_, 0 where clamped.
