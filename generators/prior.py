@@ -9,6 +9,7 @@ from torch import Tensor
 from generators.stylegan_xl import Generator
 
 AVERAGE_OVER = 1000  # samples of z behind the mean code of a class
+CONV_DTYPES = {"float32": None, "bfloat16": torch.bfloat16}  # None: that of the activations
 LIMIT, INFINITE = 10.0, 5.0  # features are clipped to +-10; infinite ones count as +-5
 
 
@@ -20,9 +21,10 @@ class StyleGANPrior:
     ``normalise`` maps pixels in [0, 1] of shape [N, channels, resolution, resolution] to what networks see;
     ``class_ids`` are the generator's numbers for the data's classes. ``frame`` pixels are cut off each side of the
     generator's image before it is resized. ``rand_f`` replaces the start of f by noise of the same mean and deviation;
-    ``avg_w`` starts from the class's mean code: published options, off at 0.
+    ``avg_w`` starts from the class's mean code: published options, off at 0. ``conv`` is the type in which the
+    generator's convolutions run, ``float32`` or ``bfloat16``; all else stays float32.
 
-    Raises ``ValueError`` on a layer that the generator lacks and on class numbers beyond its classes.
+    Raises ``ValueError`` on a layer that the generator lacks, on class numbers beyond its classes and on another type.
     """
 
     def __init__(
@@ -36,6 +38,7 @@ class StyleGANPrior:
         frame: int = 0,
         rand_f: int = 0,
         avg_w: int = 0,
+        conv: str = "float32",
     ) -> None:
         known = generator.mapping.c_dim
         if layer is not None and not 0 <= layer <= len(generator.synthesis.layer_names):
@@ -43,6 +46,9 @@ class StyleGANPrior:
             raise ValueError(f"the generator has no layer {layer}; choose one of {names}")
         if known and max(class_ids) >= known:
             raise ValueError(f"class number {max(class_ids)} is beyond the generator's {known} classes")
+        if conv not in CONV_DTYPES:
+            raise ValueError(f"convolutions run in {' or '.join(CONV_DTYPES)}, not {conv!r}")
+        generator.synthesis.conv_dtype = CONV_DTYPES[conv]
         self.generator, self.normalise = generator, normalise
         self.resolution, self.channels, self.frame = resolution, channels, frame
         self.layer, self.rand_f, self.avg_w = layer, rand_f, avg_w

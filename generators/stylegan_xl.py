@@ -1,19 +1,18 @@
 """StyleGAN-XL's generator: mapping network and alias-free synthesis (Karras et al. 2021; Sauer et al. 2022).
 
-Written from the mathematics. Modulated convolutions are one convolution with shared weights between a scaling of the
-input and one of the output, so nothing per-sample is ever materialised; the published code groups per-sample weights.
+Written from the mathematics.
 """
 
 import math
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cuda_ops import filtered_lrelu
 from generators.geometry import MARGIN, LayerSpec
 from generators.mapping import FullyConnected, Mapping
+from generators.modulated_conv import modulated_conv
 
 
 class FourierInput(nn.Module):
@@ -63,24 +62,6 @@ class FourierInput(nn.Module):
         return torch.einsum("nchw,dc->ndhw", waves, self.weight / math.sqrt(self.weight.shape[0]))
 
 
-def modulated_conv(
-    x: Tensor, weight: Tensor, style: Tensor, demodulate: bool = True, gain: Tensor | float = 1.0, padding: int = 0
-) -> Tensor:
-    """Convolve ``x`` [N, I, H, W] with ``weight`` [O, I, k, k] scaled per sample by ``style`` [N, I].
-
-    ``demodulate`` gives every per-sample filter unit norm; ``gain`` (scalar, [I] or [N, I]) multiplies afterwards.
-    Equals the published per-sample weights: the styles' norm, taken there over the batch, cancels, so it is taken per
-    sample here and a sample's image does not depend on its neighbours.
-    """
-    if not demodulate:
-        return F.conv2d(x * (style * gain)[:, :, None, None], weight.to(x.dtype), padding=padding)
-    weight = weight * weight.square().mean((1, 2, 3), keepdim=True).rsqrt()
-    style = style * (style.square().mean(1, keepdim=True) + 1e-20).rsqrt()
-    norm = (style.square() @ weight.square().sum((2, 3)).t() + 1e-8).rsqrt()  # [N, O]
-    x = F.conv2d(x * (style * gain)[:, :, None, None], weight.to(x.dtype), padding=padding)
-    return x * norm[:, :, None, None]
-
-
 class SynthesisLayer(nn.Module):
     """Modulated convolution and alias-free nonlinearity: [N, in, S_in, S_in] to [N, out, S_out, S_out]."""
 
@@ -104,16 +85,17 @@ class SynthesisLayer(nn.Module):
         """Draw the convolution from N(0, 1)."""
         self.weight.data.normal_(generator=rng)
 
-    def forward(self, x: Tensor, w: Tensor, update_emas: bool = False) -> Tensor:
-        """``x`` [N, in, S_in, S_in] modulated by ``w`` [N, w_dim]."""
+    def forward(self, x: Tensor, w: Tensor, update_emas: bool = False, conv_dtype: torch.dtype | None = None) -> Tensor:
+        """``x`` [N, in, S_in, S_in] modulated by ``w`` [N, w_dim]; ``conv_dtype`` as in :class:`Synthesis`."""
         spec = self.spec
         if update_emas:
             self.magnitude_ema.lerp_(x.detach().float().square().mean(), 1 - spec.ema_beta)
         style = self.affine(w)
         if spec.to_rgb:
             style = style / math.sqrt(spec.in_channels * spec.kernel**2)
-        x = modulated_conv(x, self.weight, style, not spec.to_rgb, self.magnitude_ema.rsqrt(), spec.kernel - 1)
-        gain, slope = (1.0, 1.0) if spec.to_rgb else (math.sqrt(2), 0.2)
+        gain, padding = self.magnitude_ema.rsqrt(), spec.kernel - 1
+        x = modulated_conv(x, self.weight, style, not spec.to_rgb, gain, padding, conv_dtype)
+        slope = 1.0 if spec.to_rgb else 0.2
         return filtered_lrelu(
             x,
             self.up_filter,
@@ -123,13 +105,18 @@ class SynthesisLayer(nn.Module):
             down=spec.down,
             padding=spec.padding,
             clamp=spec.clamp,
-            gain=gain,
+            gain=1.0 if spec.to_rgb else math.sqrt(2),
             slope=slope,
         )
 
 
 class Synthesis(nn.Module):
-    """Style codes [N, num_ws, w_dim] to images [N, channels, R, R], nominally in [-1, 1]."""
+    """Style codes [N, num_ws, w_dim] to images [N, channels, R, R], nominally in [-1, 1].
+
+    ``conv_dtype`` is the type in which the convolutions run, by default that of the activations between them.
+    """
+
+    conv_dtype: torch.dtype | None = None
 
     def __init__(self, specs: Sequence[LayerSpec], w_dim: int = 512, output_scale: float = 0.25) -> None:
         super().__init__()
@@ -173,7 +160,7 @@ class Synthesis(nn.Module):
 
     def _run(self, x: Tensor, ws: Tensor, start: int, stop: int, update_emas: bool) -> Tensor:
         for position, layer in enumerate(self.layers[start:stop], start):
-            x = layer(x, ws[:, position + 1], update_emas)
+            x = layer(x, ws[:, position + 1], update_emas, self.conv_dtype)
         return x
 
     def _check(self, ws: Tensor, layer: int) -> None:

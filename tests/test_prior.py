@@ -180,6 +180,17 @@ def test_learnt_weights_are_offered_by_name_and_get_gradients():
     assert not torch.equal(prior(codes(generator)), before)  # they are the generator's own, not copies
 
 
+def test_convolutions_run_in_the_type_asked_for():
+    generator = tiny_generator()
+    latents = make(generator).init(torch.tensor([0, 1]), rng())
+    single = make(generator)(**latents)
+    half = make(generator, conv="bfloat16")(**latents)
+    assert generator.synthesis.conv_dtype == torch.bfloat16
+    assert half.dtype == torch.float32
+    assert 1e-5 < (half - single).abs().max() < 0.05
+    assert torch.equal(make(generator)(**latents), single)
+
+
 def test_no_latents_give_no_images():
     prior = make(layer=2)
     latents = prior.init(torch.zeros(0, dtype=torch.long), rng())
@@ -192,6 +203,7 @@ def test_no_latents_give_no_images():
     [
         ({"layer": 8}, "no layer 8; choose one of 0: before L0_28_6, .* 6: before L7_16_3"),
         ({"layer": -1}, "no layer -1"),
+        ({"conv": "float8"}, "convolutions run in float32 or bfloat16, not 'float8'"),
         ({"class_ids": [0, 3]}, "class number 3 is beyond the generator's 3 classes"),
     ],
 )

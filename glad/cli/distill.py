@@ -27,7 +27,7 @@ def _dict_or_none(ctx: click.Context, param: click.Parameter, pairs: tuple[tuple
 PRIOR_HELP = """\b
 Options of the priors (-p) and their defaults:
   pixels: init=noise (or real)
-  generator: layer=None (F_n space) rand_f=0 avg_w=0 (1 switches them on)
+  generator: layer=None (F_n space) rand_f=0 avg_w=0 (1 switches them on) conv=float32 (or bfloat16)
 """
 
 
