@@ -1,6 +1,7 @@
 """Time the operators against the published formulation: median process CPU time, autograd and bias gradient included.
 
-    python scripts/bench_ops.py [--sizes 512x36 ...] [--threads 1] [--repeat 7] [--out docs/BENCHMARKS.md]
+    python scripts/bench_ops.py [--sizes 512x36 ...] [--repeat 7] [--out FILE]
+    python scripts/bench_ops.py --threads 2       # what a second thread gains, in wall time, without the reference
 
 Both sides run in this process, one after the other, with the same allocator (THP_MEM_ALLOC_ENABLE=1). Run it on an
 otherwise idle machine. "MiB moved" is the least that the forward call has to move, and "of copy" compares it, per
@@ -90,9 +91,8 @@ def both_ways(operator: Operator, x: Tensor) -> Callable[[], object]:
     return call
 
 
-def seconds(call: Callable[[], object], repeat: int, threads: int) -> float:
-    """Median time of a call after one to warm up: process CPU time on one thread, wall time on several."""
-    clock = time.process_time if threads == 1 else time.perf_counter
+def seconds(call: Callable[[], object], repeat: int, clock: Callable[[], float] = time.process_time) -> float:
+    """Median time of a call after one to warm up."""
     call()
     times = []
     for _ in range(repeat):
@@ -117,22 +117,52 @@ def peak(call: Callable[[], object]) -> float:
     return mebibytes("VmHWM") - before
 
 
-def row(case: Case, repeat: int, threads: int) -> list[str]:
-    """One line of the table."""
+def against_reference(case: Case, repeat: int) -> list[str]:
+    """One line of the table on one thread."""
     y = case.ours(case.x)
     moved = case.x.nbytes + y.nbytes
     cells = [case.name]
     times = {}
     for way in (forward, both_ways):
         ours, reference = way(case.ours, case.x), way(case.reference, case.x)
-        times[way] = seconds(ours, repeat, threads)
-        slow = seconds(reference, max(repeat // 3, 2), threads)
+        times[way] = seconds(ours, repeat)
+        slow = seconds(reference, max(repeat // 3, 2))
         cells += [f"{times[way] * 1e3:.1f}", f"{slow * 1e3:.0f}", f"**{slow / times[way]:.1f}**"]
     block = torch.empty(moved // 8)  # a copy of it moves as many bytes as the operator
-    copy = seconds(block.clone, repeat, threads)
+    copy = seconds(block.clone, repeat)
     memory = [peak(both_ways(side, case.x)) for side in (case.ours, case.reference)]
     of_copy = copy / times[forward]
     return [*cells, f"{moved / 2**20:.0f}", f"{of_copy:.0%}", f"{memory[0]:.0f}", f"{memory[1]:.0f}"]
+
+
+def against_one_thread(case: Case, repeat: int, threads: int) -> list[str]:
+    """One line of the table on several threads; the two sides take turns."""
+    cells = [case.name]
+    for way in (forward, both_ways):
+        call = way(case.ours, case.x)
+        times: dict[int, list[float]] = {1: [], threads: []}
+        for _ in range(3):
+            for count, taken in times.items():
+                torch.set_num_threads(count)
+                taken.append(seconds(call, repeat, time.perf_counter))
+        one, several = (statistics.median(taken) for taken in times.values())
+        cells += [f"{one * 1e3:.1f}", f"{several * 1e3:.1f}", f"**{one / several:.2f}**"]
+    return cells
+
+
+COLUMNS = [
+    "operator",
+    "fwd ms",
+    "ref",
+    "ratio",
+    "fwd+bwd ms",
+    "ref",
+    "ratio",
+    "MiB moved",
+    "of copy",
+    "peak MiB",
+    "ref",
+]
 
 
 def head(threads: int) -> Iterator[str]:
@@ -169,23 +199,13 @@ def main(sizes: tuple[str, ...], threads: int, repeat: int, out: Path | None) ->
 
     for line in head(threads):
         say(line)
-    columns = [
-        "operator",
-        "fwd ms",
-        "ref",
-        "ratio",
-        "fwd+bwd ms",
-        "ref",
-        "ratio",
-        "MiB moved",
-        "of copy",
-        "peak MiB",
-        "ref",
-    ]
+    timed = [[f"{way} ms, 1 thread", f"{threads} threads", "ratio"] for way in ("fwd", "fwd+bwd")]
+    columns = COLUMNS if threads == 1 else ["operator", *timed[0], *timed[1]]
     for size in sizes:
         say(f"\n### {size}²\n\n| {' | '.join(columns)} |\n|{' --- |' * len(columns)}")
         for case in cases(size):
-            say(f"| {' | '.join(row(case, repeat, threads))} |")
+            cells = against_reference(case, repeat) if threads == 1 else against_one_thread(case, repeat, threads)
+            say(f"| {' | '.join(cells)} |")
     if out:
         out.write_text("\n".join(lines) + "\n")
 

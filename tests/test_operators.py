@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from fixtures import leaf
+from fixtures import codes, leaf, tiny_generator
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.autograd import gradcheck, gradgradcheck
@@ -241,16 +241,15 @@ def test_thread_counts_and_stripes_give_the_same_bits():
         assert all(torch.equal(a, b) for a, b in zip(results[0], other, strict=True))
 
 
-def test_a_compiled_layer_is_one_graph_with_the_same_derivatives():
-    x, f, b = leaf(randn(2, 3, 8, 8, dtype=torch.float32)), smooth(12), randn(3, dtype=torch.float32)
-
-    def layer(x):
-        return filtered_lrelu(x * 2, f, f, b, up=2, down=2, padding=[9, 8, 9, 8], clamp=1.0).square()
-
-    compiled = torch.compile(layer, fullgraph=True, backend="aot_eager")
-    y, expected = compiled(x), layer(x)
+@pytest.mark.parametrize("dynamic", [False, True])
+def test_a_compiled_synthesis_layer_is_one_graph_with_the_same_derivatives(dynamic):
+    generator = tiny_generator()
+    layer, spec = generator.synthesis.layers[2], generator.synthesis.layers[2].spec
+    x, w = leaf(randn(2, spec.in_channels, spec.in_size, spec.in_size, dtype=torch.float32)), codes(generator)[:, 0]
+    compiled = torch.compile(layer, fullgraph=True, backend="aot_eager", dynamic=dynamic)
+    y, expected = compiled(x, w), layer(x, w)
     torch.testing.assert_close(y, expected)
-    torch.testing.assert_close(*(torch.autograd.grad(out.sum(), x)[0] for out in (y, expected)))
+    torch.testing.assert_close(*(torch.autograd.grad(out.square().sum(), x)[0] for out in (y, expected)))
 
 
 @pytest.mark.skipif(os.environ.get("GLAD_OPS") == "reference", reason="no kernels: GLAD_OPS=reference")
