@@ -13,7 +13,6 @@ class BiasActTask {
   using A = typename Element<T>::A;
   using V = Vec<A>;
   static constexpr int L = kLanes<A>, kChunk = 1024;
-  static constexpr size_t kPastCaches = size_t{16} << 20;  // bytes
 
  public:
   explicit BiasActTask(const BiasAct& p) : p_(p) {}
@@ -60,10 +59,9 @@ class BiasActTask {
         span<false>(i, stop, b + i / p_.bias_stride % p_.bias_count, act);
       }
     }
-    stores_done();
   }
 
-  // [begin, end) with one bias, or one for each element. Results too large for the caches go past them.
+  // [begin, end) with one bias, or one for each element.
   template <bool Each, class F>
   void span(int64_t begin, int64_t end, const T* b, F act) const {
     const T* x = reinterpret_cast<const T*>(p_.x) + begin;
@@ -76,11 +74,7 @@ class BiasActTask {
     };
     const int64_t n = end - begin;
     int64_t k = 0;
-    if (p_.count * sizeof(T) >= kPastCaches && reinterpret_cast<uintptr_t>(y) % sizeof(V) == 0) {
-      for (; k + L <= n; k += L) Element<T>::stream(y + k, value(x + k, b + k));
-    } else {
-      for (; k + L <= n; k += L) Element<T>::write(y + k, value(x + k, b + k));
-    }
+    for (; k + L <= n; k += L) Element<T>::write(y + k, value(x + k, b + k));
     T part[L] = {}, with[L] = {};
     std::copy_n(x + k, n - k, part);
     if (Each) std::copy_n(b + k, n - k, with);

@@ -15,10 +15,6 @@
 #endif
 #define GLAD_INLINE inline __attribute__((always_inline))
 
-#ifdef __x86_64__
-#include <immintrin.h>
-#endif
-
 namespace glad::GLAD_ISA {
 
 struct Half {
@@ -62,33 +58,12 @@ GLAD_INLINE void store(void* p, V v) {
   std::memcpy(p, &v, sizeof v);
 }
 
-// Store to an aligned address past the caches; stores_done makes such stores visible in order.
-template <class V>
-GLAD_INLINE void stream(void* p, V v) {
-#if GLAD_VECTOR_BYTES == 64
-  _mm512_stream_ps(static_cast<float*>(p), bits<__m512>(v));
-#elif GLAD_VECTOR_BYTES == 32
-  _mm256_stream_ps(static_cast<float*>(p), bits<__m256>(v));
-#elif defined(__x86_64__)
-  _mm_stream_ps(static_cast<float*>(p), bits<__m128>(v));
-#else
-  store(p, v);
-#endif
-}
-
-GLAD_INLINE void stores_done() {
-#ifdef __x86_64__
-  _mm_sfence();
-#endif
-}
-
 // Reading and writing a vector of A as elements of T in memory.
 template <class T>
 struct Element {
   using A = T;  // arithmetic is in A
   static GLAD_INLINE Vec<A> read(const T* p) { return load<Vec<A>>(p); }
   static GLAD_INLINE void write(T* p, Vec<A> v) { store(p, v); }
-  static GLAD_INLINE void stream(T* p, Vec<A> v) { GLAD_ISA::stream(p, v); }
 };
 
 template <>
@@ -99,7 +74,6 @@ struct Element<BFloat16> {
   static GLAD_INLINE Vec<A> read(const BFloat16* p) {
     return bits<Vec<A>>(__builtin_convertvector(load<U16>(p), U32) << 16);
   }
-  static GLAD_INLINE void stream(BFloat16* p, Vec<A> v) { write(p, v); }  // half a vector
   static GLAD_INLINE void write(BFloat16* p, Vec<A> v) {  // to the nearest, ties to even
     const U32 u = bits<U32>(v);
     const U32 rounded = (u + 0x7fff + ((u >> 16) & 1)) >> 16;
@@ -119,7 +93,6 @@ struct Element<Half> {
     const U32 finite = magnitude < (0x7c00u << 13) ? scaled : magnitude | 0x7f800000u;
     return bits<Vec<A>>(finite | ((h & 0x8000) << 16));
   }
-  static GLAD_INLINE void stream(Half* p, Vec<A> v) { write(p, v); }  // half a vector
   static GLAD_INLINE void write(Half* p, Vec<A> v) {  // to the nearest, ties to even
     const U32 u = bits<U32>(v), sign = u & 0x80000000u, a = u ^ sign;
     const U32 normal = (a - (112u << 23) + 0xfff + ((a >> 13) & 1)) >> 13;
