@@ -32,7 +32,7 @@ def _zero(x: Tensor, alpha: float) -> Tensor:
 
 
 def _slope(x: Tensor, alpha: float) -> Tensor:
-    return torch.full_like(x, alpha).masked_fill_(x > 0, 1.0)
+    return torch.where(x > 0, x.new_ones(()), x.new_full((), alpha))
 
 
 def _sigmoid1(x: Tensor, alpha: float = 0.0) -> Tensor:
@@ -176,8 +176,8 @@ def _derivative(
 ) -> Tensor:
     """``g`` times the order-th derivative of the activation, zero where clamped."""
     spec, x = ACTIVATIONS[act], _biased(x, b, dim)
-    y = g * gain * (spec.first if order == 1 else spec.second)(x, alpha)
-    return y if clamp is None else y.masked_fill((spec.function(x, alpha) * gain).abs() > clamp, 0.0)
+    y = ((spec.first if order == 1 else spec.second)(x, alpha) * g).mul_(gain)
+    return y if clamp is None else y.masked_fill_((spec.function(x, alpha) * gain).abs_() > clamp, 0.0)
 
 
 def _derivative_like_x(*inputs: Any) -> Tensor:

@@ -114,6 +114,8 @@ def _padded(x: Tensor, up: int, padding: Sequence[int]) -> tuple[int, int]:
 
 
 def _biased(x: Tensor, b: Tensor | None) -> Tensor:
+    """``x + b``, channels-last: the faster layout for depthwise convolutions, worth a change for four of them."""
+    x = x.contiguous(memory_format=torch.channels_last)
     return x if b is None else x + b[:, None, None]
 
 
@@ -131,8 +133,8 @@ def _reference(
     flip_filter: bool,
 ) -> Tensor:
     y = filter_plain(_biased(x, b), fu, (up, up), (1, 1), padding, flip_filter, up**2)
-    y = torch.where(y > 0, y, y * slope) * gain
-    y = y if clamp is None else y.clamp(-clamp, clamp)
+    y = torch.nn.functional.leaky_relu(y, slope).mul_(gain)
+    y = y if clamp is None else y.clamp_(-clamp, clamp)
     y = filter_plain(y, fd, (1, 1), (down, down), (0, 0, 0, 0), flip_filter, 1)
     return y.contiguous(memory_format=memory_format(x))
 
@@ -181,16 +183,17 @@ def _jacobian_reference(
 ) -> Tensor:
     one, none, format_of_x = (1, 1), (0, 0, 0, 0), memory_format(x)
     mid = filter_plain(_biased(x, b), fu, (up, up), one, padding, flip_filter, up**2)
-    slopes = torch.full_like(mid, gain * slope).masked_fill_(mid > 0, gain)
-    slopes = slopes if clamp is None else slopes.masked_fill((mid * slopes).abs() > clamp, 0.0)
+    slopes = torch.where(mid > 0, mid.new_full((), gain), mid.new_full((), gain * slope))
+    if clamp is not None:
+        slopes.masked_fill_(mid.mul_(slopes).abs_() > clamp, 0.0)
     if not transpose:
-        y = slopes * filter_plain(v, fu, (up, up), one, padding, flip_filter, up**2)
+        y = slopes * filter_plain(_biased(v, None), fu, (up, up), one, padding, flip_filter, up**2)
         y = filter_plain(y, fd, one, (down, down), none, flip_filter, 1)
         return y.contiguous(memory_format=format_of_x)
     (u, _), (d, _), (height, width) = filter_taps(fu), filter_taps(fd), mid.shape[2:]
     rest = [width - (v.shape[3] - 1) * down, height - (v.shape[2] - 1) * down]
     pads = [d - 1, rest[0] - down, d - 1, rest[1] - down]
-    y = slopes * filter_plain(v, fd, (down, down), one, pads, not flip_filter, 1)
+    y = slopes * filter_plain(_biased(v, None), fd, (down, down), one, pads, not flip_filter, 1)
     pads = [u - 1 - padding[0], padding[0] + x.shape[3] * up - width, u - 1 - padding[2], 0]
     pads[3] = padding[2] + x.shape[2] * up - height
     y = filter_plain(y, fu, one, (up, up), pads, not flip_filter, up**2)

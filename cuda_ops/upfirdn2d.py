@@ -173,8 +173,8 @@ def _window(x: Tensor, dim: int, first: int, length: int) -> Tensor:
     begin = min(max(first, 0), size)
     end = max(min(first + length, size), begin)
     before = min(max(-first, 0), length)
-    sides = [before, length - before - (end - begin)]
-    return F.pad(x.narrow(dim, begin, end - begin), sides if dim == 3 else [0, 0, *sides])
+    sides, inside = [before, length - before - (end - begin)], x.narrow(dim, begin, end - begin)
+    return F.pad(inside, sides if dim == 3 else [0, 0, *sides]) if any(sides) else inside
 
 
 def filter_plain(
@@ -192,8 +192,7 @@ def filter_plain(
     else:
         dtype = torch.float32 if x.dtype in (torch.float16, torch.bfloat16) else x.dtype
         taps = (f if flip_filter else f.flip(0)).double() * gain**0.5
-        y = x.to(dtype, memory_format=torch.channels_last)  # the faster layout for depthwise convolutions
-        _, _, height, width = _output_shape(x, f, up, down, padding)
+        y, (_, _, height, width) = x.to(dtype), _output_shape(x, f, up, down, padding)
         y = _filter_axis(y, 2, taps, up[1], down[1], padding[2], height)
         y = _filter_axis(y, 3, taps, up[0], down[0], padding[0], width)
     return y.to(x.dtype)
