@@ -82,7 +82,7 @@ def bias_act_ref(
     clamp: float | None = None,
 ) -> Tensor:
     """:func:`bias_act` step by step in plain torch, each step with torch's own derivative: the oracle of the tests."""
-    alpha, gain = _check(x, b, dim, act, alpha, gain, clamp)
+    alpha, gain = check_call(x, b, dim, act, alpha, gain, clamp)
     x = ACTIVATIONS[act].function(_biased(x, b, dim % max(x.ndim, 1)), alpha)
     x = x * gain if gain != 1 else x
     return x if clamp is None else x.clamp(-clamp, clamp)
@@ -105,14 +105,14 @@ def bias_act(
     Returns a tensor like ``x``, differentiable in ``x`` and ``b`` to any order. Raises ``ValueError`` on an unknown
     activation, a bias of another length, or a negative clamp.
     """
-    alpha, gain = _check(x, b, dim, act, alpha, gain, clamp)
+    alpha, gain = check_call(x, b, dim, act, alpha, gain, clamp)
     _library.load(x.device.type)
     b = None if b is None else b.to(x.dtype).contiguous()
     result: Tensor = torch.ops.glad.bias_act(x, b, dim % max(x.ndim, 1), act, alpha, gain, clamp)
     return result
 
 
-def _check(
+def check_call(
     x: Tensor, b: Tensor | None, dim: int, act: str, alpha: float | None, gain: float | None, clamp: float | None
 ) -> tuple[float, float]:
     """Alpha and gain; ``ValueError`` where the arguments do not fit each other."""

@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 
 from cuda_ops import _library
-from cuda_ops.bias_act import bias_act, bias_act_ref
+from cuda_ops.bias_act import bias_act, bias_act_ref, check_call
 from cuda_ops.upfirdn2d import (
+    check_image,
     check_size,
     factor_pair,
     filter_plain,
@@ -94,14 +95,10 @@ def _check(
     clamp: float | None,
 ) -> None:
     """``ValueError`` where the arguments do not fit each other."""
-    if x.ndim != 4 or not x.is_floating_point():
-        raise ValueError(f"x must be a floating-point tensor [N, C, H, W], not {x.dtype} of shape {tuple(x.shape)}")
-    if b is not None and b.shape != (x.shape[1],):
-        raise ValueError(f"bias has shape {tuple(b.shape)}, x has {x.shape[1]} entries along dim 1")
-    if clamp is not None and clamp < 0:
-        raise ValueError(f"clamp must be at least 0 or None, not {clamp}")
+    check_image(x)
+    check_call(x, b, 1, "lrelu", None, None, clamp)
     factor_pair(up, "up"), factor_pair(down, "down")
-    for name, tensor in (("fu", fu), ("fd", fd), ("b", b)):
+    for name, tensor in (("fu", fu), ("fd", fd)):
         if tensor is not None and tensor.device != x.device:
             raise ValueError(f"{name} is on {tensor.device}, x on {x.device}")
     (width, height), (fw, fh) = _padded(x, up, padding), filter_taps(fu)

@@ -77,9 +77,14 @@ def filter_taps(f: Tensor | None) -> tuple[int, int]:
     return (f.shape[0], f.shape[0]) if f.ndim == 1 else (f.shape[1], f.shape[0])
 
 
-def _check(x: Tensor, f: Tensor | None, up: tuple[int, int], padding: tuple[int, int, int, int], gain: float) -> None:
+def check_image(x: Tensor) -> None:
+    """``ValueError`` if ``x`` is not [N, C, H, W] of a floating type."""
     if x.ndim != 4 or not x.is_floating_point():
         raise ValueError(f"x must be a floating-point tensor [N, C, H, W], not {x.dtype} of shape {tuple(x.shape)}")
+
+
+def _check(x: Tensor, f: Tensor | None, up: tuple[int, int], padding: tuple[int, int, int, int], gain: float) -> None:
+    check_image(x)
     if f is not None and (f.ndim not in (1, 2) or f.dtype not in (torch.float32, torch.float64) or f.numel() == 0):
         raise ValueError(f"f must be float32 or float64 [taps] or [fh, fw], not {f.dtype} of shape {tuple(f.shape)}")
     if f is not None and f.requires_grad:

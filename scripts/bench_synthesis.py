@@ -9,7 +9,6 @@ Every variant runs in a process of its own; they take turns, so that a busy mach
 
 import json
 import os
-import platform
 import resource
 import statistics
 import subprocess
@@ -26,6 +25,7 @@ os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # read by torch when it star
 import click
 import torch
 import torch.nn.functional as F
+from bench_ops import processor
 from torch import Tensor
 
 from cuda_ops.filtered_lrelu import filtered_lrelu_ref
@@ -157,7 +157,7 @@ class Worker:
 
     def errors(self, exact: tuple[Tensor, Tensor]) -> list[float]:
         """Relative error of the first sample's image and gradient, in the Euclidean norm."""
-        found = torch.load(self.path)
+        found = torch.load(self.path, weights_only=True)
         return [((a.double() - b).norm() / b.norm()).item() for a, b in zip(found, exact, strict=True)]
 
 
@@ -184,14 +184,13 @@ def gemm_rate(threads: int, dtype: torch.dtype = torch.float32) -> float:
 def head(threads: int, rates: dict[str, float]) -> str:
     """The machine and the versions, in one line."""
     info = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
-    model = next((line.split(": ")[1] for line in info.splitlines() if line.startswith("model name")), "")
     native = "native" if any(flag in info for flag in ("avx512_bf16", "amx_bf16")) else "not native"
     commit = subprocess.run(
         ["git", "describe", "--always", "--dirty"], cwd=Path(__file__).parent, capture_output=True, text=True
     ).stdout.strip()
     speeds = ", ".join(f"{name} {rate / 1e9:.0f}" for name, rate in rates.items())
     return (
-        f"{model or platform.processor()} ({os.cpu_count()} cores, bfloat16 {native}), {threads} thread(s), "
+        f"{processor()} ({os.cpu_count()} cores, bfloat16 {native}), {threads} thread(s), "
         f"torch {torch.__version__}, THP_MEM_ALLOC_ENABLE={os.environ['THP_MEM_ALLOC_ENABLE']}, commit {commit}; "
         f"matrix products reach, in GFLOP/s: {speeds}."
     )
@@ -227,7 +226,7 @@ def measure(names: list[str], repeat: int, folder: Path, numbers: tuple[int, ...
             worker.turn()
     for worker in workers:
         worker.close()
-    return workers, torch.load(truth.path)
+    return workers, torch.load(truth.path, weights_only=True)
 
 
 @click.command()
