@@ -1,243 +1,240 @@
-"""Train a small class-conditional StyleGAN-XL generator on the training images of a data set.
+"""Train a small StyleGAN-XL generator on the training images of a data set: a prior for a domain of one's own.
 
-Non-saturating loss with a lazy R1 penalty (Mescheder et al., ICML 2018), an exponential moving average of the weights,
-class-balanced batches. Images that occur in a validation or test set, here or in fashion-mini, are left out, and so are
-their twins. Every step is a function of the seed and its number: an interrupted run continues to the same bits.
+First a classifier of the images, whose frozen features the discriminator sees, then the two networks against each
+other (``scripts/gan.py`` has the method). Images of a validation or test set, here or in fashion-mini, are left out,
+and so are their twins. Every step is a function of the seed and its number: an interrupted run continues to the same
+bits. docs/TRAIN_A_PRIOR.md says what to expect.
 
     python scripts/train_generator.py --data fashionmnist --root DATA --out runs/generator --minutes 60
 """
 
-import hashlib
-import os
+import json
+import resource
+import statistics
+import sys
 import time
-from dataclasses import dataclass, replace
+from collections import defaultdict
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import click
 import torch
-import torch.nn.functional as F
-from discriminator import Discriminator
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from discriminator import Features
+from gan import Z_DIM, DivergedError, Networks, Reals, Recipe, start, train_features, train_step
+from held_out import training_images
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from torch import Tensor
-from torchvision.utils import save_image
+from torch.utils.tensorboard import SummaryWriter
 
-from generators import geometry, weights
-from generators.stylegan_xl import Generator, Mapping, Synthesis
-from glad.data import ImageData
+from generators import weights
+from generators.stylegan_xl import Generator
+from glad.cli.options import progress_bar
+from glad.data import DataError, ImageData
+from glad.pictures import grid, save_png
 from glad.randomness import generator as rng_for
-from glad.runs import optimizer_tensors, read_tensors, restore_optimizer, write_tensors
+from glad.runs import RunError, read_tensors
 from glad.sources import load_data
 
-Z_DIM = 64
-R1_EVERY = 8
-AVERAGE_HALF_LIFE = 5_000  # images
+SNAPSHOT = 250  # steps between states and pictures
+CURVE = 25  # steps between points of the curves
+SHOWN = 10  # classes, and samples of each, in a picture
+SMALL = 10_000  # images; with fewer, both sides of the game are augmented
+DIFF_AUGMENT = "color_crop_cutout"
 
 
-@dataclass
-class Training:
-    """The two networks, the average of the generator, and their optimisers."""
+class Log:
+    """Curves, pictures and lines of one run, from ``step`` on."""
 
-    generator: Generator
-    average: Generator
-    discriminator: Discriminator
-    g_optimizer: torch.optim.Adam
-    d_optimizer: torch.optim.Adam
-    step: int = 0
+    def __init__(self, out: Path, step: int, batch: int) -> None:
+        self.out, self.batch = out, batch
+        self.writer = SummaryWriter(str(out / "tensorboard"), purge_step=step)
+        self.curve: dict[str, list[float]] = defaultdict(list)
+        self.lines: dict[str, list[float]] = defaultdict(list)
+        self.began, self.since = time.monotonic(), step
 
-    def tensors(self) -> dict[str, Tensor]:
-        """Everything that changes, by name."""
-        parts = {"generator": self.generator, "average": self.average, "discriminator": self.discriminator}
-        tensors = {f"{part}/{name}": t for part, module in parts.items() for name, t in module.state_dict().items()}
-        tensors |= optimizer_tensors(self.g_optimizer, "g_optimizer")
-        return tensors | optimizer_tensors(self.d_optimizer, "d_optimizer")
+    def metrics(self, step: int, metrics: dict[str, float]) -> None:
+        """Note what the step before ``step`` gave."""
+        for name, value in metrics.items():
+            self.curve[name].append(value)
+            self.lines[name].append(value)
+        if step % CURVE == 0:
+            for name, values in self.curve.items():
+                self.writer.add_scalar(name, statistics.fmean(values), step)
+            self.curve.clear()
 
-    def save(self, path: Path) -> None:
-        """Write the state durably."""
-        write_tensors(path, self.tensors(), step=str(self.step))
-
-    def restore(self, path: Path) -> None:
-        """Continue from what :meth:`save` wrote."""
-        tensors, metadata = read_tensors(path)
-        parts = {"generator": self.generator, "average": self.average, "discriminator": self.discriminator}
-        for part, module in parts.items():
-            prefix = part + "/"
-            module.load_state_dict({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
-        restore_optimizer(self.g_optimizer, tensors, "g_optimizer")
-        restore_optimizer(self.d_optimizer, tensors, "d_optimizer")
-        self.step = int(metadata["step"])
-
-
-def every(data: ImageData) -> Tensor:
-    """All stored pixels, uint8 [N, C, H, W]."""
-    return data.raw(torch.arange(len(data)))
-
-
-def unseen_elsewhere(data: ImageData, held_out: list[ImageData]) -> Tensor:
-    """Indices of the images of ``data`` without an identical twin in any of ``held_out``."""
-    digests = [{hashlib.sha256(image.numpy().tobytes()).digest() for image in every(other)} for other in held_out]
-    taken = set().union(*digests)
-    kept = [i for i, image in enumerate(every(data)) if hashlib.sha256(image.numpy().tobytes()).digest() not in taken]
-    return torch.tensor(kept)
-
-
-def training_images(source: str, root: str) -> ImageData:
-    """The training images of ``source``, less those in a validation or test set of it or of fashion-mini."""
-    splits, embedded = load_data(source, root=root), load_data("fashion-mini")
-    held_out = [splits.validation, splits.test, embedded.validation, embedded.test]
-    return splits.train.select(unseen_elsewhere(splits.train, held_out))
-
-
-def build_generator(data: ImageData, channels: tuple[float, int], layers: int, w_dim: int, seed: int) -> Generator:
-    """A fresh generator for ``data``: the next power of two above its resolution, one class of codes per label."""
-    resolution = 1 << (data.resolution - 1).bit_length()
-    specs = geometry.stem(resolution, layers, channels[0], channels[1], data.channels)
-    classes = len(data.classes)
-    mapping = Mapping(len(specs) + 1, Z_DIM, classes, w_dim, embedding=(classes, Z_DIM))
-    synthesis = Synthesis([replace(spec, clamp=None) for spec in specs], w_dim)
-    return Generator(mapping, synthesis).initialise(rng_for(seed, "generator"))
-
-
-def start(data: ImageData, channels: tuple[float, int], layers: int, w_dim: int, seed: int) -> Training:
-    """Fresh networks and optimisers."""
-    g, average = (build_generator(data, channels, layers, w_dim, seed) for _ in range(2))
-    d = Discriminator(data.channels, g.resolution, len(data.classes)).initialise(rng_for(seed, "discriminator"))
-    return Training(
-        g,
-        average.requires_grad_(False),
-        d,
-        torch.optim.Adam(g.parameters(), lr=2e-3, betas=(0.0, 0.99), eps=1e-8),
-        torch.optim.Adam(d.parameters(), lr=5e-4, betas=(0.0, 0.99), eps=1e-8),
-    )
-
-
-def balanced_batch(data: ImageData, resolution: int, batch: int, rng: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Real images in [-1, 1], framed with black up to ``resolution``, as many of each class as of any other."""
-    classes = len(data.classes)
-    labels = (torch.arange(batch) + int(torch.randint(classes, [], generator=rng))) % classes
-    members = [data.of_class(c) for c in range(classes)]
-    index = torch.stack([members[c][torch.randint(len(members[c]), [], generator=rng)] for c in labels.tolist()])
-    frame = resolution - data.resolution
-    images = F.pad(data.raw(index).float() / 127.5 - 1, [frame // 2, frame - frame // 2] * 2, value=-1.0)
-    return images, labels
-
-
-def discriminator_step(t: Training, real: Tensor, fake: Tensor, labels: Tensor, r1: float) -> float:
-    """One update of the discriminator; every ``R1_EVERY`` steps with the penalty on the gradient at real images."""
-    penalised = t.step % R1_EVERY == 0
-    real = real.requires_grad_(penalised)
-    on_real, on_fake = t.discriminator(real, labels), t.discriminator(fake.detach(), labels)
-    loss = F.softplus(on_fake).mean() + F.softplus(-on_real).mean()
-    total = loss
-    if penalised:
-        (slope,) = torch.autograd.grad(on_real.sum(), real, create_graph=True)
-        total = loss + r1 / 2 * R1_EVERY * slope.square().sum((1, 2, 3)).mean()
-    t.d_optimizer.zero_grad()
-    total.backward()
-    t.d_optimizer.step()
-    return float(loss.detach())
-
-
-def generator_step(t: Training, fake: Tensor, labels: Tensor) -> float:
-    """One update of the generator and of its moving average, against the discriminator as it is now."""
-    t.discriminator.requires_grad_(False)
-    loss = F.softplus(-t.discriminator(fake, labels)).mean()
-    t.g_optimizer.zero_grad()
-    loss.backward()
-    t.discriminator.requires_grad_(True)
-    t.g_optimizer.step()
-    images = (t.step + 1) * len(labels)
-    keep = 0.5 ** (len(labels) / min(AVERAGE_HALF_LIFE, images * 0.1 + 1))
-    for slow, fast in zip(t.average.state_dict().values(), t.generator.state_dict().values(), strict=True):
-        slow.lerp_(fast, 1 - keep)
-    return float(loss.detach())
-
-
-def train_step(t: Training, data: ImageData, batch: int, r1: float, seed: int) -> tuple[float, float]:
-    """One step of both networks, on one rendering: (discriminator loss, generator loss)."""
-    rng = rng_for(seed, "train", t.step)
-    real, labels = balanced_batch(data, t.generator.resolution, batch, rng)
-    fake = t.generator(torch.randn(batch, Z_DIM, generator=rng), labels, update_emas=True)
-    d_loss = discriminator_step(t, real, fake, labels, r1)
-    g_loss = generator_step(t, fake, labels)
-    if not (abs(d_loss) < 1e4 and abs(g_loss) < 1e4):
-        raise click.ClickException(f"training diverged at step {t.step}: losses {d_loss}, {g_loss}; lower the rates")
-    t.step += 1
-    return d_loss, g_loss
+    def snapshot(self, n: Networks, minutes: float, classes: tuple[str, ...]) -> None:
+        """Draw samples, and print how far and how fast the run is."""
+        images, labels = samples(n.average, classes)
+        save_png(grid(images, labels, classes[:SHOWN] or ("",) * SHOWN), self.out / f"samples_{n.step:06d}.png")
+        self.writer.add_images("samples", images, n.step)
+        rate = (n.step - self.since) * self.batch / (time.monotonic() - self.began)
+        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+        losses = ", ".join(f"{name.removeprefix('loss/')} {statistics.fmean(v):.3f}" for name, v in self.lines.items())
+        click.echo(f"step {n.step}, {minutes:.1f} min, {rate:.0f} images/s, {memory:.1f} GiB at most: {losses}")
+        self.began, self.since = time.monotonic(), n.step
+        self.lines.clear()
 
 
 @torch.no_grad()
-def sample_grid(average: Generator, path: Path, classes: int) -> None:
-    """Ten samples of every class, a class per row, as a PNG."""
-    labels = torch.arange(classes).repeat_interleave(10)
-    images = average(torch.randn(len(labels), Z_DIM, generator=rng_for("grid")), labels)
-    save_image(images, path, nrow=10, normalize=True, value_range=(-1, 1), padding=1)
+def samples(generator: Generator, classes: tuple[str, ...]) -> tuple[Tensor, Tensor]:
+    """Ten samples of each class that is shown, in [0, 1], and their columns; ``classes`` is empty if there are none."""
+    columns = torch.arange(len(classes[:SHOWN]) or SHOWN).repeat_interleave(SHOWN)
+    device = generator.mapping.w_avg.device
+    z = torch.randn(len(columns), Z_DIM, generator=rng_for("grid")).to(device)
+    images = generator(z, columns.to(device) if classes else None)
+    return ((images + 1) / 2).clamp(0, 1).cpu(), columns
 
 
-def ship(t: Training, data: ImageData, path: Path, batch: int, minutes: float, seed: int, rates: str) -> None:
+def ship(n: Networks, reals: Reals, recipe: Recipe, path: Path, minutes: float, rates: str) -> None:
     """Write the averaged generator in half precision, with where it comes from as metadata."""
-    frame = t.generator.resolution - data.resolution
     weights.save(
         path,
-        t.average,
+        n.average,
         torch.float16,
-        data=data.name,
-        real_images=str(len(data)),
-        images_shown=str(t.step * batch),
-        steps=str(t.step),
-        seed=str(seed),
+        data=reals.data.name,
+        real_images=str(len(reals.data)),
+        images_shown=str(n.step * recipe.batch),
+        steps=str(n.step),
         minutes=f"{minutes:.0f}",
-        frame=str(frame // 2),
-        classes="\n".join(data.classes),
+        frame=str(reals.frame),
+        classes="\n".join(reals.data.classes),
+        recipe=json.dumps(asdict(recipe)),
         learning_rates=rates,
     )
 
 
-@click.command()
-@click.option("--data", "source", default="fashionmnist", show_default=True, help="Data set, as `glad distill --data`.")
-@click.option("--root", default="data", show_default=True, help="Where the data set lies.")
+def accuracy(features: Features, images: Reals) -> float:
+    """The share of ``images`` whose class the features tell."""
+    right = 0
+    for part in images.data.chunks():
+        with torch.no_grad():
+            logits = features.classify(features(images.at(part).to(features.start.weight.device)))
+        right += int((logits.argmax(1).cpu() == images.data.labels[part]).sum())
+    return right / len(images.data)
+
+
+def pretrain(n: Networks, reals: Reals, recipe: Recipe, validation: ImageData) -> None:
+    """Train and freeze the features, and say how well they tell the classes of images that they have not seen."""
+    click.echo("training the features that the discriminator sees")
+    with progress_bar(recipe.feature_steps, "step") as bar:
+        for i, loss in enumerate(train_features(n.features, reals, recipe)):
+            bar.advance(i + 1, f"loss {loss:.3f}")
+    if reals.classes > 1:
+        known = accuracy(n.features, Reals(validation, conditional=True))
+        click.echo(f"they tell the class of {100 * known:.1f} % of the validation images")
+
+
+def resume(n: Networks, path: Path, recipe: Recipe, images: str) -> float:
+    """Restore a state and return its minutes; ``RunError`` if it is of another recipe or of other images."""
+    tensors, found = read_tensors(path)
+    made = json.loads(found.get("recipe", "{}"))
+    differing = [
+        f"{name} {made.get(name)}, not {value}" for name, value in asdict(recipe).items() if made.get(name) != value
+    ]
+    if found.get("images") != images:
+        differing.append("other training images")
+    if differing:
+        raise RunError(f"{path} was made with {'; '.join(differing)}: choose another --out")
+    n.restore(tensors, int(found["step"]))
+    return float(found["minutes"])
+
+
+def train(
+    n: Networks, reals: Reals, recipe: Recipe, out: Path, budget: tuple[float, int | None], validation: ImageData
+) -> float:
+    """Train for ``budget`` minutes or up to that step, earlier runs included; returns the minutes."""
+    state, told = out / "state.safetensors", {"recipe": json.dumps(asdict(recipe)), "images": reals.data.digest}
+    clock = time.monotonic()
+    if state.exists():
+        clock -= 60 * resume(n, state, recipe, told["images"])
+        click.echo(f"continuing at step {n.step}")
+    else:
+        pretrain(n, reals, recipe, validation)
+        n.save(state, minutes=str((time.monotonic() - clock) / 60), **told)
+    log = Log(out, n.step, recipe.batch)
+    classes = reals.data.classes if recipe.conditional else ()
+    columns = TextColumn("step {task.fields[step]}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn()
+    with Progress(*columns, disable=not sys.stdout.isatty()) as progress:
+        bar = progress.add_task("", total=budget[0], step=n.step)
+        while (minutes := (time.monotonic() - clock) / 60) < budget[0] and n.step != budget[1]:
+            log.metrics(n.step + 1, train_step(n, reals, recipe))
+            progress.update(bar, completed=minutes, step=n.step)
+            if n.step % SNAPSHOT == 0:
+                n.save(state, minutes=str(minutes), **told)
+                log.snapshot(n, minutes, classes)
+    n.save(state, minutes=str(minutes), **told)
+    images, columns = samples(n.average, classes)
+    save_png(grid(images, columns, classes[:SHOWN] or ("",) * SHOWN), out / "samples.png")
+    log.writer.close()
+    return minutes
+
+
+def choose(recipe: dict[str, Any], data: ImageData) -> Recipe:
+    """The recipe, with what depends on the data."""
+    if recipe["augment"] == "auto":
+        recipe["augment"] = DIFF_AUGMENT if len(data) < SMALL else "none"
+    recipe["conditional"] = recipe["conditional"] and len(data.classes) > 1
+    return Recipe(**recipe)
+
+
+@click.command(context_settings={"show_default": True, "max_content_width": 110})
 @click.option(
-    "--out", type=click.Path(path_type=Path), required=True, help="Folder of the run; continues if it exists."
+    "--data", "source", default="fashionmnist", help="Data set by name, or a folder, as `glad distill --data`."
 )
+@click.option("--root", default="data", help="Where named data sets lie.")
 @click.option(
-    "--minutes", default=60.0, show_default=True, help="Stop after this much training time, earlier runs included."
+    "--resolution", type=click.IntRange(16), help="Resize and crop to squares; folders of mixed sizes need it."
 )
-@click.option("--batch", default=16, show_default=True)
-@click.option("--channels", default=48, show_default=True, help="Widest layer.")
-@click.option("--channel-base", default=1024.0, show_default=True, help="Channels are at most this / 2 / cutoff.")
-@click.option("--layers", default=7, show_default=True, help="Synthesis layers before toRGB.")
-@click.option("--w-dim", default=128, show_default=True, help="Length of a style code.")
-@click.option("--r1", default=1.0, show_default=True, help="Weight of the gradient penalty.")
-@click.option("--seed", default=0, show_default=True)
+@click.option("--download", is_flag=True, help="Download a named data set that is not there.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), required=True, help="Folder; continues if there is a run in it."
+)
+@click.option("--minutes", default=60.0, help="Stop after this much training time, earlier runs included.")
+@click.option("--steps", type=int, help="Stop at this step, if that is earlier.")
+@click.option("--device", default="cpu", help="cpu or cuda.")
+@click.option("--conditional/--unconditional", default=True, help="Whether the generator is told the class.")
+@click.option("--batch", type=click.IntRange(2), default=Recipe.batch)
+@click.option("--channels", type=click.IntRange(1), default=Recipe.channels, help="Of the widest layer.")
+@click.option("--channel-base", default=Recipe.channel_base, help="Channels are at most this / 2 / cutoff.")
+@click.option("--layers", type=click.IntRange(4), default=Recipe.layers, help="Synthesis layers before toRGB.")
+@click.option("--w-dim", type=click.IntRange(1), default=Recipe.w_dim, help="Length of a style code.")
+@click.option("--feature-steps", type=click.IntRange(1), default=Recipe.feature_steps, help="Training of the features.")
+@click.option("--lr", default=Recipe.lr, help="Learning rate of the generator.")
+@click.option("--discriminator-lr", default=Recipe.discriminator_lr)
+@click.option("--r1", default=Recipe.r1, help="Weight of the penalty on the slope at real images; 0 is off.")
+@click.option("--guidance", default=Recipe.guidance, help="Weight of the classifier's loss on samples; 0 is off.")
+@click.option(
+    "--augment", default="auto", help=f"What both sides see, as in DSA; auto: {DIFF_AUGMENT} below {SMALL:,} images."
+)
+@click.option("--seed", default=Recipe.seed)
 @click.option("--rates", default="{}", help='Learning rates to recommend, as JSON: {"dm": {"w": 0.1}}.')
 def main(
-    source: str, root: str, out: Path, minutes: float, batch: int, channels: int, channel_base: float, layers: int,
-    w_dim: int, r1: float, seed: int, rates: str,
+    source: str, root: str, resolution: int | None, download: bool, out: Path, minutes: float, steps: int | None,
+    device: str, rates: str, **recipe: Any,
 ) -> None:  # fmt: skip
     """Train a generator and write OUT/generator.safetensors."""
-    out.mkdir(parents=True, exist_ok=True)
-    data = training_images(source, root)
-    t = start(data, (channel_base, channels), layers, w_dim, seed)
-    spent, clock = out / "minutes.txt", time.monotonic()
-    state = out / "state.safetensors"
-    if state.exists():
-        t.restore(state)
-        clock -= 60 * float(spent.read_text())
-    click.echo(f"{len(data)} real images; generator of {sum(p.numel() for p in t.generator.parameters()):,} parameters")
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    with Progress(*columns, disable=not os.isatty(1)) as progress:
-        bar = progress.add_task("training (minutes)", total=round(minutes))
-        while (elapsed := (time.monotonic() - clock) / 60) < minutes:
-            losses = train_step(t, data, batch, r1, seed)
-            progress.update(bar, completed=int(elapsed))
-            if t.step % 250 == 0:
-                sample_grid(t.average, out / f"samples_{t.step:06d}.png", len(data.classes))
-                t.save(state)
-                spent.write_text(str(elapsed))
-                click.echo(f"step {t.step}, {elapsed:.1f} min, D {losses[0]:.3f}, G {losses[1]:.3f}")
-    t.save(state)
-    spent.write_text(str(minutes))
-    sample_grid(t.average, out / "samples.png", len(data.classes))
-    ship(t, data, out / "generator.safetensors", batch, minutes, seed, rates)
+    try:
+        json.loads(rates)
+        splits = load_data(source, root=root, resolution=resolution, download=download)
+        data = training_images(splits)
+        chosen = choose(recipe, data)
+        reals = Reals(data, chosen.conditional)
+        out.mkdir(parents=True, exist_ok=True)
+        n = start(reals, chosen, device)
+        click.echo(
+            f"{len(data):,} training images of {len(splits.train):,}, {reals.resolution} pixels; "
+            f"generator of {sum(p.numel() for p in n.generator.parameters()):,} parameters"
+        )
+        spent = train(n, reals, chosen, out, (minutes, steps), splits.validation)
+        ship(n, reals, chosen, out / "generator.safetensors", spent, rates)
+    except DivergedError as error:
+        raise click.ClickException(f"{error}: lower --lr or raise --r1; {out} has the last state") from error
+    except (DataError, RunError, ValueError, OSError) as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(
+        f"{out / 'generator.safetensors'}: use it with glad distill --data {source} --prior {out}/generator.safetensors"
+    )
 
 
 if __name__ == "__main__":
