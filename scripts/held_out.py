@@ -22,6 +22,6 @@ def unseen_elsewhere(data: ImageData, held_out: list[ImageData]) -> Tensor:
 
 def training_images(splits: Splits) -> ImageData:
     """The training images, less those in a validation or test set of ``splits`` or of the embedded data."""
-    embedded = load_data("fashion-mini")
+    embedded = load_data("fashion-mini", resolution=splits.train.resolution)  # twins stay twins when both are resized
     held_out = [splits.validation, splits.test, embedded.validation, embedded.test]
     return splits.train.select(unseen_elsewhere(splits.train, held_out))

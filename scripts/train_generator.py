@@ -154,8 +154,8 @@ def train(
         n.save(state, minutes=str((time.monotonic() - clock) / 60), **told)
     log = Log(out, n.step, recipe.batch)
     classes = reals.data.classes if recipe.conditional else ()
-    columns = TextColumn("step {task.fields[step]}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn()
-    with Progress(*columns, disable=not sys.stdout.isatty()) as progress:
+    parts = TextColumn("step {task.fields[step]}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn()
+    with Progress(*parts, disable=not sys.stdout.isatty()) as progress:
         bar = progress.add_task("", total=budget[0], step=n.step)
         while (minutes := (time.monotonic() - clock) / 60) < budget[0] and n.step != budget[1]:
             log.metrics(n.step + 1, train_step(n, reals, recipe))
