@@ -41,7 +41,7 @@ class Recipe:
     """What is trained, and how; a run cannot be continued with another."""
 
     seed: int = 0
-    batch: int = 32
+    batch: int = 16
     channels: int = 48
     channel_base: float = 676.0
     layers: int = 7

@@ -1,0 +1,167 @@
+"""The gradient of where a student ends, with respect to the images that it was trained on.
+
+A student starts at parameters that are given, takes steps of SGD on batches of the images, and is compared with
+targets on its way. Three functions give the same loss; what differs is how its gradient reaches the images:
+
+- ``full`` keeps the graph of all steps. Exact; memory grows with the number of steps.
+- ``adjoint`` is exact as well, with the graph of one step at a time: a sweep forward that keeps the parameters now and
+  then, and a sweep back that takes each step again, with a graph of its own, and pulls the adjoint through it.
+- ``tesla`` (Cui et al., ICML 2023) takes every step's parameters as if earlier images had not led there. It is not
+  exact: docs/UNROLLING.md measures by how much.
+
+The adjoint of a step m' = mu m + grad l(theta; x), theta' = theta - a m', with p and q the adjoints of theta' and m':
+v = q - a p is that of the gradient, one Hessian-vector product gives h = d<grad l(theta; x), v>, and then p += h_theta,
+x.grad += h_x, q = mu v and a.grad -= <m', p before the step>.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+State = tuple[Tensor, Tensor]
+"""A student between two steps: its parameters [P] and its momentum [P]."""
+
+
+@dataclass(frozen=True)
+class Student:
+    """How a student is trained and what it is compared with; deterministic, so that any step can be taken again.
+
+    ``loss(parameters [P], images [N, ...], step)`` is a scalar, twice differentiable in both, on the batch and under
+    the augmentation of that step. ``targets`` maps a number of steps to a scalar of the parameters after them: what is
+    asked for is their sum.
+    """
+
+    start: Tensor
+    loss: Callable[[Tensor, Tensor, int], Tensor]
+    targets: Mapping[int, Callable[[Tensor], Tensor]]
+    momentum: float = 0.0
+
+    @property
+    def steps(self) -> int:
+        """How many steps there are: no more than the last target needs."""
+        return max(self.targets)
+
+
+def full(student: Student, images: Tensor, rate: Tensor) -> Tensor:
+    """The student's loss, by the graph of all its steps: a scalar, differentiable in ``images`` and ``rate`` [].
+
+    Differentiable once more too, at a price in memory.
+    """
+    parameters, momentum = student.start.detach().requires_grad_(), torch.zeros_like(student.start)
+    total = student.start.new_zeros(())
+    for step in range(student.steps):
+        (gradient,) = torch.autograd.grad(student.loss(parameters, images, step), parameters, create_graph=True)
+        momentum = student.momentum * momentum + gradient
+        parameters = parameters - rate * momentum
+        if step + 1 in student.targets:
+            total = total + student.targets[step + 1](parameters)
+    return total
+
+
+def adjoint(student: Student, images: Tensor, rate: Tensor, every: int | None = None) -> Tensor:
+    """The student's loss, by adjoints: a scalar, once differentiable in ``images`` and ``rate`` [].
+
+    Every ``every``-th state is kept, by default every square root of the number of steps, and those between are
+    computed again: memory is the graph of one step and twice that root of states, time a forward and backward pass
+    more per step than ``full`` takes with ``every=1`` and two with a larger one.
+    """
+    return _Unrolled.apply(student, every or _root(student.steps), _pull_to_both, images, rate)
+
+
+def tesla(student: Student, images: Tensor, rate: Tensor, every: int | None = None) -> Tensor:
+    """The student's loss; its gradient leaves out how parameters depend on the images of earlier steps."""
+    return _Unrolled.apply(student, every or _root(student.steps), _pull_to_images, images, rate)
+
+
+UNROLLS: dict[str, Callable[[Student, Tensor, Tensor], Tensor]] = {"adjoint": adjoint, "full": full, "tesla": tesla}
+"""The three by name."""
+
+
+def _root(steps: int) -> int:
+    return max(1, math.isqrt(steps))
+
+
+def _pull_to_both(product: Tensor, parameters: Tensor, images: Tensor) -> tuple[Tensor, Tensor]:
+    """The gradient of a product for the parameters and for the images."""
+    to_parameters, to_images = torch.autograd.grad(product, (parameters, images))
+    return to_parameters, to_images
+
+
+def _pull_to_images(product: Tensor, parameters: Tensor, images: Tensor) -> tuple[Tensor, Tensor]:
+    """The gradient of a product for the images; for the parameters nothing, which is TESLA's approximation."""
+    return torch.zeros_like(parameters), torch.autograd.grad(product, images)[0]
+
+
+def _advance(student: Student, state: State, images: Tensor, rate: Tensor, step: int) -> State:
+    """The state after ``step``, without a graph."""
+    parameters = state[0].detach().requires_grad_()
+    (gradient,) = torch.autograd.grad(student.loss(parameters, images, step), parameters)
+    momentum = student.momentum * state[1] + gradient
+    return parameters.detach() - rate * momentum, momentum
+
+
+class _Unrolled(torch.autograd.Function):
+    """The sweep forward, and the sweep back."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, student: Student, every: int, pull: Callable[..., Any], images: Tensor, rate: Tensor
+    ) -> Tensor:
+        images, rate = images.detach(), rate.detach()
+        state: State = (student.start.detach(), torch.zeros_like(student.start))
+        kept, total = [], student.start.new_zeros(())
+        for step in range(student.steps):
+            if step % every == 0:
+                kept.append(state)
+            with torch.enable_grad():
+                state = _advance(student, state, images, rate, step)
+            if step + 1 in student.targets:
+                total = total + student.targets[step + 1](state[0])
+        ctx.student, ctx.every, ctx.pull, ctx.kept = student, every, pull, kept
+        ctx.save_for_backward(images, rate)
+        return total
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, upstream: Tensor) -> tuple[None, None, None, Tensor, Tensor]:
+        student, (images, rate) = ctx.student, ctx.saved_tensors
+        sweep = _Back(student, images.detach().requires_grad_(), rate, ctx.pull)
+        with torch.enable_grad():
+            for number in reversed(range(len(ctx.kept))):
+                first = number * ctx.every
+                states = [ctx.kept[number]]
+                for step in range(first, min(first + ctx.every, student.steps) - 1):
+                    states.append(_advance(student, states[-1], images, rate, step))
+                while states:
+                    sweep.step(states.pop(), first + len(states))
+        return None, None, None, upstream * sweep.to_images, upstream * sweep.to_rate
+
+
+class _Back:
+    """The sweep back: the adjoints of the parameters and of the momentum after a step, and the gradients so far."""
+
+    def __init__(self, student: Student, images: Tensor, rate: Tensor, pull: Callable[..., Any]) -> None:
+        self.student, self.images, self.rate, self.pull = student, images, rate, pull
+        self.of_parameters, self.of_momentum = torch.zeros_like(student.start), torch.zeros_like(student.start)
+        self.to_images, self.to_rate = torch.zeros_like(images), torch.zeros_like(rate)
+
+    def step(self, state: State, number: int) -> None:
+        """Pull the adjoints through step ``number``, which starts at ``state``."""
+        student, parameters = self.student, state[0].detach().requires_grad_()
+        loss = student.loss(parameters, self.images, number)
+        (gradient,) = torch.autograd.grad(loss, parameters, create_graph=True)
+        momentum = student.momentum * state[1] + gradient.detach()
+        if number + 1 in student.targets:
+            after = (parameters.detach() - self.rate * momentum).requires_grad_()
+            self.of_parameters = self.of_parameters + torch.autograd.grad(student.targets[number + 1](after), after)[0]
+        self.to_rate = self.to_rate - momentum @ self.of_parameters
+        direction = self.of_momentum - self.rate * self.of_parameters
+        to_parameters, to_images = self.pull(gradient @ direction, parameters, self.images)
+        self.of_parameters = self.of_parameters + to_parameters
+        self.of_momentum = student.momentum * direction
+        self.to_images += to_images

@@ -1,0 +1,166 @@
+"""The three gradients of an unrolled student: exact ones agree with each other and with differences of the loss."""
+
+from itertools import pairwise
+
+import pytest
+import torch
+from torch.func import functional_call
+from torch.nn import functional as F
+
+from glad.augment import augment
+from glad.networks import make_network
+from glad.objectives.unroll import Student, adjoint, full, tesla
+from glad.randomness import generator
+
+STEPS = 7
+
+
+def normal(name, *shape):
+    return torch.randn(*shape, generator=generator("unroll", name), dtype=torch.float64)
+
+
+def toy(steps=STEPS, momentum=0.0, batch=3, targets=None):
+    """A smooth two-layer student of 2 * 5 + 5 * 3 parameters on batches of ``batch`` of six points."""
+    labels = torch.arange(6) % 3
+    start = 0.5 * normal("start", 25)
+
+    def loss(parameters, points, step):
+        order = torch.randperm(6, generator=generator("order", step // (6 // batch)))
+        chosen = order.split(batch)[step % (6 // batch)]
+        first, second = parameters[:10].view(2, 5), parameters[10:].view(5, 3)
+        shift = 0.1 * normal(f"augment {step}", 2)
+        return F.cross_entropy(torch.tanh((points[chosen] + shift) @ first) @ second, labels[chosen])
+
+    goals = targets or {steps: 1.0}
+    return Student(
+        start,
+        loss,
+        {k: lambda p, k=k, w=w: w * (p - normal(f"goal {k}", 25)).square().sum() for k, w in goals.items()},
+        momentum,
+    )
+
+
+def gradients(unroll, student, **options):
+    points = normal("points", 6, 2).requires_grad_()
+    rate = torch.tensor(0.7, dtype=torch.float64, requires_grad=True)
+    loss = unroll(student, points, rate, **options)
+    loss.backward()
+    return loss.detach(), points.grad, rate.grad
+
+
+CASES = {
+    "plain": {},
+    "one step": {"steps": 1},
+    "momentum": {"momentum": 0.9},
+    "all in one batch": {"batch": 6},
+    "intermediate targets": {"targets": {2: 0.5, 4: 1.5, 7: 1.0}, "momentum": 0.9},
+    "a target that is not the last step of a segment": {"targets": {1: 1.0, 3: 2.0, 6: 1.0}},
+}
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+@pytest.mark.parametrize("every", [None, 1, 2, 3, 7, 100])
+def test_adjoint_is_full_to_rounding_under_any_chunking(case, every):
+    expected = gradients(full, toy(**case))
+    for found, value in zip(gradients(adjoint, toy(**case), every=every), expected, strict=True):
+        torch.testing.assert_close(found, value, rtol=1e-10, atol=1e-12)
+
+
+def test_full_agrees_with_differences_of_the_loss():
+    student = toy(momentum=0.9, targets={3: 1.0, 7: 1.0})
+    points, rate = normal("points", 6, 2), torch.tensor(0.7, dtype=torch.float64)
+    assert torch.autograd.gradcheck(
+        lambda x, a: full(student, x, a), (points.requires_grad_(), rate.requires_grad_()), atol=1e-7
+    )
+    assert torch.autograd.gradcheck(lambda x, a: adjoint(student, x, a), (points, rate), atol=1e-7)
+
+
+def test_upstream_factors_arrive():
+    points, rate = normal("points", 6, 2).requires_grad_(), torch.tensor(0.7, dtype=torch.float64, requires_grad=True)
+    (-3 * adjoint(toy(), points, rate)).backward()
+    _, expected_points, expected_rate = gradients(full, toy())
+    torch.testing.assert_close(points.grad, -3 * expected_points, rtol=1e-10, atol=1e-12)
+    torch.testing.assert_close(rate.grad, -3 * expected_rate, rtol=1e-10, atol=1e-12)
+
+
+def test_tesla_has_the_loss_and_is_exact_for_one_step_only():
+    for steps in (1, 2):
+        loss, to_points, to_rate = gradients(tesla, toy(steps, batch=6))
+        expected_loss, expected_points, expected_rate = gradients(full, toy(steps, batch=6))
+        torch.testing.assert_close(loss, expected_loss, rtol=1e-12, atol=0)
+        exact = torch.allclose(to_points, expected_points, rtol=1e-9, atol=1e-12)
+        assert exact == (steps == 1)
+        if steps == 1:
+            torch.testing.assert_close(to_rate, expected_rate)
+
+
+def test_tesla_is_the_gradient_with_earlier_parameters_held():
+    """Cui et al.: the end is start - a times the sum of gradients, each at parameters that are constants."""
+    student = toy(5, batch=6)
+    points = normal("points", 6, 2).requires_grad_()
+    rate = torch.tensor(0.7, dtype=torch.float64)
+    path = [student.start]
+    for step in range(5):
+        leaf = path[-1].detach().requires_grad_()
+        path.append((leaf - rate * torch.autograd.grad(student.loss(leaf, points, step), leaf)[0]).detach())
+    end = student.start
+    for step, (here, _) in enumerate(pairwise(path)):
+        leaf = here.detach().requires_grad_()
+        end = end - rate * torch.autograd.grad(student.loss(leaf, points, step), leaf, create_graph=True)[0]
+    (expected,) = torch.autograd.grad(student.targets[5](end), points)
+    _, found, _ = gradients(tesla, student)
+    torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-12)
+
+
+def test_a_convnet_with_augmentation_gives_the_same_gradient_both_ways():
+    network = make_network("convnet", channels=1, classes=3, resolution=16, rng=generator("net"), width=4).double()
+    shapes = {name: p.shape for name, p in network.named_parameters()}
+    start = torch.cat([p.detach().flatten() for p in network.parameters()])
+    labels, images = torch.arange(6) % 3, normal("images", 6, 1, 16, 16)
+
+    def loss(parameters, x, step):
+        parts = parameters.split([shape.numel() for shape in shapes.values()])
+        named = {name: part.view(shape) for (name, shape), part in zip(shapes.items(), parts, strict=True)}
+        seen = augment(x, generator("augment", step), shared=False)
+        return F.cross_entropy(functional_call(network, named, (seen,)), labels)
+
+    student = Student(start, loss, {6: lambda p: (p - 0.9 * start).square().sum()}, 0.5)
+    found = []
+    for unroll in (full, adjoint):
+        x, rate = images.clone().requires_grad_(), torch.tensor(0.05, dtype=torch.float64, requires_grad=True)
+        unroll(student, x, rate).backward()
+        found.append((x.grad, rate.grad))
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-13)
+    assert found[0][0].abs().max() > 0
+
+
+def test_adjoint_keeps_the_states_of_a_root_of_the_steps_and_one_graph():
+    """The number of tensors alive in a backward sweep does not grow with the steps, but with their root."""
+    alive, most = [0], {}
+
+    class Counted(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            alive[0] += 1
+            alive.append(alive[0])
+            ctx.token = Token()
+            return x.clone()
+
+        @staticmethod
+        def backward(ctx, grad):
+            return Counted.apply(grad)
+
+    class Token:
+        def __del__(self):
+            alive[0] -= 1
+
+    for unroll in (full, adjoint):
+        for steps in (4, 16):
+            plain = toy(steps)
+            student = Student(plain.start, lambda p, x, s, f=plain.loss: f(Counted.apply(p), x, s), plain.targets)
+            del alive[1:]
+            gradients(unroll, student)
+            most[unroll.__name__, steps] = max(alive)
+    assert most["full", 16] >= 3 * most["full", 4]
+    assert most["adjoint", 16] == most["adjoint", 4]
