@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 SLOPE = 0.2
 SMALLEST = 4  # pixels a side of the last map
+GROUP = 4  # images of one class that stand together in a batch, so that their spread tells how much a class varies
 
 
 def activate(x: Tensor) -> Tensor:
@@ -88,7 +89,11 @@ class Score(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Maps of :class:`Features` and labels to logits: a list of [N, positions], one per map and one for all of it."""
+    """Maps of :class:`Features` and labels to logits: a list of [N, positions], one per map and one for all of it.
+
+    Of ``GROUP`` images that follow each other, all of a class, the last head also sees the spread (Karras et al., ICLR
+    2018).
+    """
 
     def __init__(self, widths: list[int], classes: int, width: int = 64, dense: int = 128) -> None:
         super().__init__()
@@ -112,6 +117,8 @@ class Discriminator(nn.Module):
         pairs = zip(self.local, self.local_scores, maps, strict=True)
         logits = [score(head(x), labels) for head, score, x in pairs]
         x = activate(maps[-1])
-        spread = (x.var(0, unbiased=False) + 1e-8).sqrt().mean()  # of the batch, against collapse
-        x = torch.cat([x, spread.expand(x.shape[0], 1, *x.shape[2:])], 1)
+        groups = x.unflatten(0, (-1, GROUP))
+        spread = (groups.var(1, unbiased=False) + 1e-8).sqrt().mean((1, 2, 3))  # of each group, against collapse
+        spread = spread.repeat_interleave(GROUP)[:, None, None, None]
+        x = torch.cat([x, spread.expand(-1, -1, *x.shape[2:])], 1)
         return [*logits, self.whole_score(self.whole(x), labels)]

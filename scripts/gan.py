@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from discriminator import Discriminator, Features, initialise
+from discriminator import GROUP, Discriminator, Features, initialise
 from torch import Tensor
 
 from generators import geometry
@@ -29,6 +29,7 @@ LEAST = 16  # pixels a side
 R1_EVERY = 8  # steps
 AVERAGE_HALF_LIFE = 5_000  # images
 MAGNITUDE_HALF_LIFE = 20_000  # images
+GUIDANCE_HALF_LIFE = 10_000  # images: a classifier's liking speeds up the start, and later makes all images typical
 DIVERGED = 1e4  # a loss beyond it
 
 
@@ -38,7 +39,7 @@ class DivergedError(ArithmeticError):
 
 @dataclass(frozen=True)
 class Recipe:
-    """What is trained, and how; a run cannot be continued with another."""
+    """What is trained, and how. A run may be continued with other numbers for ``LOOSE``, and none of the others."""
 
     seed: int = 0
     batch: int = 16
@@ -51,9 +52,12 @@ class Recipe:
     feature_batch: int = 64
     lr: float = 2e-3
     discriminator_lr: float = 1e-3
-    r1: float = 1.0
+    r1: float = 0.1
     guidance: float = 0.2
     augment: str = "none"
+
+
+LOOSE = ("lr", "discriminator_lr", "r1", "guidance", "augment")
 
 
 class Reals:
@@ -73,8 +77,9 @@ class Reals:
         self.members = [data.of_class(c) for c in range(self.classes)] if conditional else [everything]
 
     def batch(self, count: int, rng: torch.Generator) -> tuple[Tensor, Tensor]:
-        """``count`` images [N, C, R, R] and labels, as many of each class as of any other."""
-        labels = (torch.arange(count) + int(torch.randint(self.classes, [], generator=rng))) % self.classes
+        """``count`` images [N, C, R, R] and labels: groups of one class each, no class before all others had one."""
+        order = torch.randperm(self.classes, generator=rng)
+        labels = order[torch.arange(count // GROUP) % self.classes].repeat_interleave(GROUP)
         rows = [self.members[c][torch.randint(len(self.members[c]), [], generator=rng)] for c in labels.tolist()]
         return self.at(torch.stack(rows)), labels
 
@@ -215,7 +220,7 @@ def generator_step(n: Networks, fake: list[Tensor], labels: Tensor, recipe: Reci
     metrics, total = {"loss/generator": float(loss.detach())}, loss
     if recipe.guidance and recipe.conditional:
         confusion = F.cross_entropy(n.features.classify(fake), labels)
-        total = loss + recipe.guidance * confusion
+        total = loss + recipe.guidance * 0.5 ** (n.step * recipe.batch / GUIDANCE_HALF_LIFE) * confusion
         metrics["loss/guidance"] = float(confusion.detach())
     n.g_optimizer.zero_grad()
     total.backward()

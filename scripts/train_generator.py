@@ -20,8 +20,8 @@ from typing import Any
 
 import click
 import torch
-from discriminator import Features
-from gan import Z_DIM, DivergedError, Networks, Reals, Recipe, start, train_features, train_step
+from discriminator import GROUP, Features
+from gan import LOOSE, Z_DIM, DivergedError, Networks, Reals, Recipe, start, train_features, train_step
 from held_out import training_images
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from torch import Tensor
@@ -86,7 +86,7 @@ def samples(generator: Generator, classes: tuple[str, ...]) -> tuple[Tensor, Ten
     return ((images + 1) / 2).clamp(0, 1).cpu(), columns
 
 
-def ship(n: Networks, reals: Reals, recipe: Recipe, path: Path, minutes: float, rates: str) -> None:
+def ship(n: Networks, reals: Reals, batch: int, path: Path, told: dict[str, str]) -> None:
     """Write the averaged generator in half precision, with where it comes from as metadata."""
     weights.save(
         path,
@@ -94,13 +94,11 @@ def ship(n: Networks, reals: Reals, recipe: Recipe, path: Path, minutes: float, 
         torch.float16,
         data=reals.data.name,
         real_images=str(len(reals.data)),
-        images_shown=str(n.step * recipe.batch),
+        images_shown=str(n.step * batch),
         steps=str(n.step),
-        minutes=f"{minutes:.0f}",
         frame=str(reals.frame),
         classes="\n".join(reals.data.classes),
-        recipe=json.dumps(asdict(recipe)),
-        learning_rates=rates,
+        **told,
     )
 
 
@@ -125,32 +123,41 @@ def pretrain(n: Networks, reals: Reals, recipe: Recipe, validation: ImageData) -
         click.echo(f"they tell the class of {100 * known:.1f} % of the validation images")
 
 
-def resume(n: Networks, path: Path, recipe: Recipe, images: str) -> float:
-    """Restore a state and return its minutes; ``RunError`` if it is of another recipe or of other images."""
+def resume(n: Networks, path: Path, recipe: Recipe, images: str) -> tuple[float, list[dict[str, Any]]]:
+    """Restore a state; its minutes, and the recipes so far with the steps that they began at, the last one ``recipe``.
+
+    Raises ``RunError`` if it is of other images, or of a recipe that is not to be changed under way.
+    """
     tensors, found = read_tensors(path)
-    made = json.loads(found.get("recipe", "{}"))
-    differing = [
-        f"{name} {made.get(name)}, not {value}" for name, value in asdict(recipe).items() if made.get(name) != value
-    ]
+    history = json.loads(found.get("recipes", "[{}]"))
+    made = history[-1]
+    changed = {name: value for name, value in asdict(recipe).items() if made.get(name) != value}
+    differing = [f"{name} {made.get(name)}, not {value}" for name, value in changed.items() if name not in LOOSE]
     if found.get("images") != images:
         differing.append("other training images")
     if differing:
         raise RunError(f"{path} was made with {'; '.join(differing)}: choose another --out")
     n.restore(tensors, int(found["step"]))
-    return float(found["minutes"])
+    if changed:
+        click.echo(f"from step {n.step} on: {', '.join(f'{name} {value}' for name, value in changed.items())}")
+        history.append({"step": n.step, **asdict(recipe)})
+    return float(found["minutes"]), history
 
 
 def train(
     n: Networks, reals: Reals, recipe: Recipe, out: Path, budget: tuple[float, int | None], validation: ImageData
-) -> float:
-    """Train for ``budget`` minutes or up to that step, earlier runs included; returns the minutes."""
-    state, told = out / "state.safetensors", {"recipe": json.dumps(asdict(recipe)), "images": reals.data.digest}
-    clock = time.monotonic()
+) -> tuple[float, str]:
+    """Train for ``budget`` minutes or up to that step, earlier runs included; the minutes, and the recipes as JSON."""
+    state, clock = out / "state.safetensors", time.monotonic()
+    history: list[dict[str, Any]] = [{"step": 0, **asdict(recipe)}]
     if state.exists():
-        clock -= 60 * resume(n, state, recipe, told["images"])
+        spent, history = resume(n, state, recipe, reals.data.digest)
+        clock -= 60 * spent
         click.echo(f"continuing at step {n.step}")
     else:
         pretrain(n, reals, recipe, validation)
+    told = {"recipes": json.dumps(history), "images": reals.data.digest}
+    if n.step == 0:
         n.save(state, minutes=str((time.monotonic() - clock) / 60), **told)
     log = Log(out, n.step, recipe.batch)
     classes = reals.data.classes if recipe.conditional else ()
@@ -167,7 +174,7 @@ def train(
     images, columns = samples(n.average, classes)
     save_png(grid(images, columns, classes[:SHOWN] or ("",) * SHOWN), out / "samples.png")
     log.writer.close()
-    return minutes
+    return minutes, told["recipes"]
 
 
 def choose(recipe: dict[str, Any], data: ImageData) -> Recipe:
@@ -175,6 +182,8 @@ def choose(recipe: dict[str, Any], data: ImageData) -> Recipe:
     if recipe["augment"] == "auto":
         recipe["augment"] = DIFF_AUGMENT if len(data) < SMALL else "none"
     recipe["conditional"] = recipe["conditional"] and len(data.classes) > 1
+    if recipe["batch"] % GROUP:
+        raise ValueError(f"batch is {recipe['batch']}: choose a multiple of {GROUP}, the images of a class in a group")
     return Recipe(**recipe)
 
 
@@ -194,7 +203,7 @@ def choose(recipe: dict[str, Any], data: ImageData) -> Recipe:
 @click.option("--steps", type=int, help="Stop at this step, if that is earlier.")
 @click.option("--device", default="cpu", help="cpu or cuda.")
 @click.option("--conditional/--unconditional", default=True, help="Whether the generator is told the class.")
-@click.option("--batch", type=click.IntRange(2), default=Recipe.batch)
+@click.option("--batch", type=click.IntRange(GROUP), default=Recipe.batch, help=f"A multiple of {GROUP}.")
 @click.option("--channels", type=click.IntRange(1), default=Recipe.channels, help="Of the widest layer.")
 @click.option("--channel-base", default=Recipe.channel_base, help="Channels are at most this / 2 / cutoff.")
 @click.option("--layers", type=click.IntRange(4), default=Recipe.layers, help="Synthesis layers before toRGB.")
@@ -203,7 +212,7 @@ def choose(recipe: dict[str, Any], data: ImageData) -> Recipe:
 @click.option("--lr", default=Recipe.lr, help="Learning rate of the generator.")
 @click.option("--discriminator-lr", default=Recipe.discriminator_lr)
 @click.option("--r1", default=Recipe.r1, help="Weight of the penalty on the slope at real images; 0 is off.")
-@click.option("--guidance", default=Recipe.guidance, help="Weight of the classifier's loss on samples; 0 is off.")
+@click.option("--guidance", default=Recipe.guidance, help="Weight of the classifier's loss on samples, at first.")
 @click.option(
     "--augment", default="auto", help=f"What both sides see, as in DSA; auto: {DIFF_AUGMENT} below {SMALL:,} images."
 )
@@ -226,8 +235,9 @@ def main(
             f"{len(data):,} training images of {len(splits.train):,}, {reals.resolution} pixels; "
             f"generator of {sum(p.numel() for p in n.generator.parameters()):,} parameters"
         )
-        spent = train(n, reals, chosen, out, (minutes, steps), splits.validation)
-        ship(n, reals, chosen, out / "generator.safetensors", spent, rates)
+        spent, recipes = train(n, reals, chosen, out, (minutes, steps), splits.validation)
+        told = {"minutes": f"{spent:.0f}", "recipes": recipes, "learning_rates": rates}
+        ship(n, reals, chosen.batch, out / "generator.safetensors", told)
     except DivergedError as error:
         raise click.ClickException(f"{error}: lower --lr or raise --r1; {out} has the last state") from error
     except (DataError, RunError, ValueError, OSError) as error:

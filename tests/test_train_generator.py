@@ -82,6 +82,7 @@ def test_batches_are_framed_in_black_and_balanced(tmp_path):
     assert images.shape == (12, 1, 32, 32)
     assert real.frame == 6
     assert labels.bincount().tolist() == [4, 4, 4]
+    assert all(len(group.unique()) == 1 for group in labels.split(discriminator.GROUP))
     inside = images[:, :, 6:-6, 6:-6]
     assert inside.abs().max() <= 1
     outside = images.clone()
