@@ -16,6 +16,8 @@ from glad.augment import ALL
 from glad.data import ImageData, Splits
 from glad.distillation import Metrics, Progress, learnt_tensors, make_optimizer
 from glad.distillation import run as iterate
+from glad.expert_run import experts_digest, open_experts
+from glad.experts import Experts
 from glad.monitor import Monitor
 from glad.objectives import Objective
 from glad.opening import Opened, learning_rates, open_data, open_objective, open_prior, pick_device
@@ -44,6 +46,7 @@ def distill(
     network: str = "convnet",
     network_options: Mapping[str, Any] | None = None,
     augmentation: str = ALL,
+    experts: str | Path | None = None,
     iterations: int = 1000,
     lr: Mapping[str, float] | float | None = None,
     momentum: float = 0.5,
@@ -60,9 +63,10 @@ def distill(
     ``data`` is a name that ``glad.sources.load_data`` knows (``root`` to ``zca`` go there) or ``Splits``; ``objective``
     a name, ``module:Class`` or an object; ``prior`` ``"pixels"``, ``"fashion-mini"``, a safetensors file of a
     StyleGAN-XL generator, ``module:Class`` or an object. ``prior_options`` are for instance ``{"layer": 2}`` (F_n) or
-    ``{"init": "real"}`` (pixels); ``lr`` a number or a dict by latent name. ``memory`` (GiB) decides whether the
-    generator's graphs are kept or rendered twice. An existing folder ``out`` with the same settings is continued, and
-    the result is then the same as without the interruption. ``on_step(iteration, metrics)`` is called after each step.
+    ``{"init": "real"}`` (pixels); ``experts`` the folder that mtt and ast need; ``lr`` a number or a dict by latent
+    name. ``memory`` (GiB) decides whether the generator's graphs are kept or rendered twice. An existing folder ``out``
+    with the same settings is continued, and the result is then the same as without the interruption.
+    ``on_step(iteration, metrics)`` is called after each step.
 
     Raises ``DataError``, ``WeightsError``, ``ValueError`` (a setting), ``RunError`` (the folder) and
     ``DistillationError`` (a loss that is not finite), each with one line that says what to change.
@@ -72,9 +76,11 @@ def distill(
     where = pick_device(device)
     splits = open_data(config, data)
     opened = open_prior(prior, splits.train, config["prior_options"], where)
-    loss = open_objective(objective, splits.train, config, where)
+    guides = open_experts(splits.train, config)
+    loss = open_objective(objective, splits.train, opened.prior, guides, config, where)
     progress = _start(splits.train, opened, loss, config, where)
-    return _run(Run(Path(config["out"])), progress, splits.train, opened, config, on_step)
+    inputs = _inputs(splits.train, opened, guides)
+    return _run(Run(Path(config["out"])), progress, splits.train, inputs, config, on_step)
 
 
 def _resolve(given: dict[str, Any]) -> dict[str, Any]:
@@ -92,8 +98,14 @@ def _resolve(given: dict[str, Any]) -> dict[str, Any]:
     config["classes"] = None if config["classes"] is None else list(config["classes"])
     config["lr"] = dict(config["lr"]) if isinstance(config["lr"], Mapping) else config["lr"]
     parts = [Path(config[name]).stem.replace(":", "-") for name in ("data", "objective", "prior")]
+    experts = None if config["experts"] is None else str(config["experts"])
     folder = "-".join([*parts, f"ipc{config['ipc']}", f"seed{config['seed']}"])
-    return {**config, "root": str(config["root"]), "out": str(config["out"] or Path("runs") / folder)}
+    return {
+        **config,
+        "root": str(config["root"]),
+        "experts": experts,
+        "out": str(config["out"] or Path("runs") / folder),
+    }
 
 
 def _start(
@@ -112,11 +124,16 @@ def _start(
 
 
 def _run(
-    run: Run, progress: Progress, data: ImageData, opened: Opened, config: dict[str, Any], on_step: OnStep | None
+    run: Run,
+    progress: Progress,
+    data: ImageData,
+    inputs: dict[str, Any],
+    config: dict[str, Any],
+    on_step: OnStep | None,
 ) -> Run:
     """Begin or continue the folder, iterate, and write the set."""
     rates = {group["name"]: group["lr"] for group in progress.optimizer.param_groups}
-    if run.begin(config, {**_inputs(data, opened), "learning_rates": rates}):
+    if run.begin(config, {**inputs, "learning_rates": rates}):
         progress.restore(run.state)
     monitor = Monitor(run, data, progress.synset, config["grid_every"], progress.iteration, config["iterations"])
     if progress.iteration == 0:
@@ -138,10 +155,14 @@ def _run(
     return run
 
 
-def _inputs(data: ImageData, opened: Opened) -> dict[str, Any]:
+def _inputs(data: ImageData, opened: Opened, guides: Experts | None) -> dict[str, Any]:
     versions = {"glad": glad.__version__, "torch": torch.__version__, "torchvision": torchvision.__version__}
     return {
-        "hashes": {"data": data.digest, "weights": opened.digest},
+        "hashes": {
+            "data": data.digest,
+            "weights": opened.digest,
+            **({"experts": experts_digest(guides)} if guides is not None else {}),
+        },
         "classes": list(data.classes),
         "mean": list(data.mean),
         "std": list(data.std),

@@ -5,7 +5,8 @@ Nothing here knows which prior or which objective runs.
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -60,6 +61,32 @@ def iterate(synset: SyntheticSet, objective: Objective, optimizer: torch.optim.O
     Raises :class:`DistillationError`, with nothing changed, when a term or a gradient is not finite.
     """
     optimizer.zero_grad()
+    with _undone_by_error(objective):
+        metrics = _gradients(synset, objective, optimizer, step)
+    optimizer.step()
+    return metrics
+
+
+@contextmanager
+def _undone_by_error(objective: Objective) -> Iterator[None]:
+    """Put the objective's own state back when the block fails.
+
+    All else stands still until the optimiser's step, but an objective may train a network inside ``terms``; saved after
+    such a failure, it would be trained twice when the run goes on. A copy per iteration is a copy of one network's
+    weights, which is nothing beside the passes through it.
+    """
+    state = {name: tensor for name, tensor in objective.tensors().items() if not tensor.requires_grad}
+    before = {name: tensor.clone() for name, tensor in state.items()}
+    try:
+        yield
+    except BaseException:
+        for name, tensor in state.items():
+            tensor.copy_(before[name])
+        raise
+
+
+def _gradients(synset: SyntheticSet, objective: Objective, optimizer: torch.optim.Optimizer, step: Step) -> Metrics:
+    """Give everything the optimiser holds its gradient; the metrics, all finite."""
     rendered = synset.images()
     images = rendered.detach().requires_grad_()  # the objective sees plain images
     losses = []
@@ -74,7 +101,6 @@ def iterate(synset: SyntheticSet, objective: Objective, optimizer: torch.optim.O
         grad = group["params"][0].grad
         metrics[f"grad/{group['name']}"] = 0.0 if grad is None else float(grad.norm())
     _require_finite(metrics, losses, step)
-    optimizer.step()
     return metrics
 
 

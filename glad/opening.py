@@ -1,6 +1,7 @@
 """From names to objects: devices, data, priors, networks and objectives, each with an error that says what exists."""
 
 import hashlib
+import inspect
 import json
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -16,6 +17,7 @@ from generators.prior import StyleGANPrior
 from glad.augment import augment, without_flip
 from glad.construct import construct, locate, options_of
 from glad.data import ImageData, Splits
+from glad.experts import Experts
 from glad.networks import make_network
 from glad.objectives import OBJECTIVES, Objective
 from glad.sources import load_data
@@ -115,21 +117,40 @@ def network_factory(data: ImageData, name: str, options: Mapping[str, Any], devi
     return lambda rng: make(rng=rng, **options).to(device)
 
 
-def open_objective(objective: Any, data: ImageData, config: dict[str, Any], device: torch.device) -> Objective:
+def open_objective(
+    objective: Any,
+    data: ImageData,
+    prior: Prior,
+    experts: Experts | None,
+    config: dict[str, Any],
+    device: torch.device,
+) -> Objective:
     """The objective called ``objective`` (or already made), with data, network and augmentation handed in.
 
-    A published batch that exceeds the smallest class is lowered to it, and ``config`` says so.
+    Options that are published for codes replace those for pixels where ``prior`` is a generator. A published batch that
+    exceeds the smallest class is lowered to it. ``config`` says so in both cases. ``ValueError`` where an objective
+    needs ``experts`` and there are none.
     """
     if not isinstance(objective, str):
         opened: Objective = objective
         return opened
     factory = locate(objective, OBJECTIVES, "objective")
-    provided = {
+    provided: dict[str, Any] = {
         "real": data.real,
         "network": network_factory(data, config["network"], config["network_options"], device),
         "augment": partial(augment, strategy=strategy_for(data, config["augmentation"])),
     }
+    if experts is not None:
+        provided["segment"] = experts.segment
+    elif "segment" in inspect.signature(factory).parameters:
+        raise ValueError(
+            f"{objective} follows experts, and there are none: train some with `glad experts train --out FOLDER` and "
+            "name the folder (--experts FOLDER)"
+        )
     options = config["objective_options"]
+    if not isinstance(prior, Pixels):
+        for name, value in getattr(factory, "options_for_codes", {}).items():
+            options.setdefault(name, value)
     if "batch" in options_of(factory) and "batch" not in options:
         smallest = int(data.labels.bincount(minlength=len(data.classes)).min())
         options["batch"] = min(int(options_of(factory)["batch"].default), smallest)

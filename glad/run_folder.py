@@ -10,7 +10,7 @@ from torch import Tensor
 
 from glad.runs import RunError, read_json, read_tensors, write_durably, write_json, write_tensors
 
-MAY_CHANGE = {"iterations", "save_every", "grid_every", "chunk", "memory", "root", "device", "out"}
+MAY_CHANGE = {"iterations", "save_every", "grid_every", "chunk", "memory", "root", "device", "out", "experts"}
 """Settings that may differ when a run is continued: they do not change what an iteration computes."""
 
 

@@ -8,13 +8,14 @@ import click
 
 from glad.cli.distill import distill
 from glad.cli.evaluate import evaluate
+from glad.cli.experts import experts
 from glad.cli.export import export
 from glad.cli.info import info
 from glad.data import DataError
 from glad.distillation import DistillationError
 from glad.runs import RunError
 
-MISTAKES = (DataError, RunError, DistillationError, ValueError, OSError)
+MISTAKES = (DataError, RunError, DistillationError, ArithmeticError, ValueError, OSError)
 
 
 class Commands(click.Group):
@@ -41,10 +42,11 @@ def main() -> None:
 
     \b
     glad distill                      the embedded data and generator, 1 image per class
+    glad experts train --out FOLDER   networks whose paths mtt and ast follow
     glad evaluate runs/NAME           train networks on the result and test them
     glad export runs/NAME             the images as files
     """
 
 
-for command in (distill, evaluate, export, info):
+for command in (distill, evaluate, experts, export, info):
     main.add_command(command)

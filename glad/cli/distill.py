@@ -16,7 +16,8 @@ def _objective_help() -> str:
     lines = []
     for name, factory in OBJECTIVES.items():
         options = " ".join(f"{key}={p.default}" for key, p in options_of(factory).items()) or "none"
-        lines.append(f"  {name}: {options}")
+        codes = " ".join(f"{key}={value}" for key, value in getattr(factory, "options_for_codes", {}).items())
+        lines.append(f"  {name}: {options}" + (f" (for codes of a generator: {codes})" if codes else ""))
     return "\b\n" + "\n".join(["Options of the objectives (-o) and their defaults:", *lines])
 
 
@@ -87,7 +88,10 @@ Options of the priors (-p) and their defaults:
     type=Pairs(),
     multiple=True,
     callback=_dict_or_none,
-    help="Option of that network, such as width=64.",
+    help="Option of that network, such as width=64 or norm=batch.",
+)
+@click.option(
+    "--experts", type=click.Path(file_okay=False), help="Folder of `glad experts train`, which mtt and ast need."
 )
 @click.option("--augmentation", default=ALL, help="DSA transforms joined by _, or none.")
 @click.option("--chunk", default=10, help="Images rendered at a time.")
@@ -106,7 +110,7 @@ def distill(**settings: Any) -> None:
 
     settings["classes"] = list(settings["classes"]) or None
     settings["network_options"] = {
-        key: read_option(f"{settings['network']}.{key}", value, int)
+        key: read_option(f"{settings['network']}.{key}", value, str if key == "norm" else int)
         for key, value in settings["network_options"].items()
     }
     total = settings["iterations"]

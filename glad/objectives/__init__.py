@@ -1,8 +1,10 @@
 """Objectives: losses on synthetic images, each in a file of its own.
 
 An objective of one's own is a class with the two methods of :class:`Objective` and one line in ``OBJECTIVES`` (or
-``--objective module:Class``). Constructor parameters called ``real``, ``network`` and ``augment`` are handed in; the
-others are its options. ``learning_rates`` holds the published rate per latent space.
+``--objective module:Class``). Constructor parameters called ``real``, ``network``, ``augment`` and ``segment`` (of an
+expert's path) are handed in; the others are its options. ``learning_rates`` holds the published rate per latent
+space, ``options_for_codes`` (if any) the options that are published with other defaults where a generator's codes are
+optimised instead of pixels.
 """
 
 from collections.abc import Callable, Iterator
@@ -11,7 +13,10 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from glad.objectives.dc import DC
 from glad.objectives.dm import DM
+from glad.objectives.mtt import MTT
+from glad.objectives.smooth import AST
 
 
 class Step(Protocol):
@@ -42,4 +47,4 @@ class Objective(Protocol):
         ...
 
 
-OBJECTIVES: dict[str, Callable[..., Any]] = {"dm": DM}
+OBJECTIVES: dict[str, Callable[..., Any]] = {"dm": DM, "dc": DC, "mtt": MTT, "ast": AST}

@@ -1,0 +1,182 @@
+"""Training the experts of a folder, and opening them for a run that they fit."""
+
+import hashlib
+import json
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from glad.augment import ALL
+from glad.data import ImageData, Splits
+from glad.evaluation import accuracy
+from glad.experts.files import DTYPES, ExpertError, ExpertFile, Experts, file_size
+from glad.experts.training import RECIPES, Recipe, flatten, make_optimizer, train_epoch, train_expert, unflatten
+from glad.opening import network_factory, pick_device, strategy_for
+from glad.randomness import generator
+from glad.runs import optimizer_tensors, restore_optimizer
+
+OnEpoch = Callable[[int, int, float], None]
+"""Told the expert's number, the epochs behind it and its validation accuracy."""
+
+TIMED_BATCHES = 3
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Experts to be trained: on what, how, and into which files."""
+
+    splits: Splits
+    recipe: Recipe
+    network: str
+    network_options: Mapping[str, Any]
+    augmentation: str
+    dtype: str
+    seed: int
+    count: int
+    out: Path
+    device: torch.device
+
+    @property
+    def make(self) -> Callable[[torch.Generator], Any]:
+        """``make(rng)``: a fresh network."""
+        return network_factory(self.splits.train, self.network, self.network_options, self.device)
+
+    def file(self, number: int) -> ExpertFile:
+        """The file of expert ``number``."""
+        shapes = {name: list(p.shape) for name, p in self.make(generator(0)).named_parameters()}
+        about = {
+            **kind(self.splits.train, self.network, self.network_options),
+            "data_name": self.splits.train.name,
+            "recipe": asdict(self.recipe),
+            "augmentation": self.augmentation,
+            "seed": self.seed,
+            "number": number,
+            "parameters": shapes,
+        }
+        size = sum(torch.Size(shape).numel() for shape in shapes.values())
+        return ExpertFile(
+            self.out / f"expert_{number:03d}.safetensors", self.recipe.epochs + 1, size, self.dtype, about
+        )
+
+    def bytes(self) -> int:
+        """Size of all files."""
+        file = self.file(0)
+        return self.count * file_size(file.rows, file.parameters, file.dtype, file.about)
+
+    def seconds(self) -> float:
+        """How long all epochs will take, judged by three batches after one to warm up; without the tests after each."""
+        data, batch = self.splits.train, self.recipe.batch
+        network = self.make(generator("trial")).to(memory_format=torch.channels_last)
+        part = data.select(torch.arange(min(len(data), batch)))
+        times = []
+        for trial in range(TIMED_BATCHES + 1):
+            began = time.perf_counter()
+            optimizer = make_optimizer(network, self.recipe, 0)
+            train_epoch(network, optimizer, part, self.recipe, self.augmentation, trial, ("trial",))
+            times.append(time.perf_counter() - began)
+        return sorted(times[1:])[TIMED_BATCHES // 2] / len(part) * len(data) * self.recipe.epochs * self.count
+
+
+def kind(data: ImageData, network: str, network_options: Mapping[str, Any]) -> dict[str, Any]:
+    """What experts and a run must have in common."""
+    return {"data": data.digest, "network": network, "network_options": dict(sorted(network_options.items()))}
+
+
+def plan(
+    splits: Splits,
+    out: str | Path,
+    *,
+    count: int = 10,
+    recipe: str = "mtt",
+    changes: Mapping[str, Any] | None = None,
+    network: str = "convnet",
+    network_options: Mapping[str, Any] | None = None,
+    augmentation: str = ALL,
+    dtype: str = "float32",
+    seed: int = 0,
+    device: str = "auto",
+) -> Plan:
+    """Experts on the training images of ``splits``, by the ``recipe`` of a name with ``changes`` to its fields.
+
+    Raises ``ValueError`` for an unknown recipe, network or type, or a number that makes no sense.
+    """
+    for value, known, what in ((recipe, RECIPES, "recipe"), (dtype, DTYPES, "dtype")):
+        if value not in known:
+            raise ValueError(f"unknown {what} {value!r}: one of {', '.join(known)}")
+    if count < 1:
+        raise ValueError(f"count must be at least 1, not {count}")
+    chosen = replace(RECIPES[recipe], **(changes or {}))
+    strategy = strategy_for(splits.train, augmentation)
+    options = dict(network_options or {})
+    return Plan(splits, chosen, network, options, strategy, dtype, seed, count, Path(out), pick_device(device))
+
+
+def train_experts(plan: Plan, on_epoch: OnEpoch | None = None) -> Experts:
+    """Train the experts that are not there yet, and return all of the folder.
+
+    Killed at any moment, it goes on from the last epoch, to the same files. Raises ``ExpertError`` before it starts
+    when they do not fit on the disk, or the folder holds experts of another kind.
+    """
+    plan.out.mkdir(parents=True, exist_ok=True)
+    missing = [number for number in range(plan.count) if not plan.file(number).path.exists()]
+    needed, free = plan.bytes() * len(missing) // plan.count, shutil.disk_usage(plan.out).free
+    if needed > free:
+        raise ExpertError(
+            f"{len(missing)} experts take {needed / 2**30:.1f} GiB, {plan.out} has {free / 2**30:.1f} GiB left: train "
+            "fewer, for fewer epochs, or store them in bfloat16"
+        )
+    for number in missing:
+        _train_one(plan, number, on_epoch)
+    experts = Experts(plan.out, kind(plan.splits.train, plan.network, plan.network_options))
+    for expert in experts.experts:
+        if expert.about["recipe"] != asdict(plan.recipe):
+            raise ExpertError(f"{expert.path} is of another recipe, {expert.about['recipe']}: choose another folder")
+    return experts
+
+
+def _train_one(plan: Plan, number: int, on_epoch: OnEpoch | None) -> None:
+    """Train expert ``number``, or go on with it."""
+    file, key = plan.file(number), (plan.seed, "expert", number)
+    network = plan.make(generator(*key, "network"))
+    tested = plan.splits.validation.tensor().to(plan.device), plan.splits.validation.labels.to(plan.device)
+
+    def write(epoch: int, network: torch.nn.Module, optimizer: torch.optim.Optimizer) -> None:
+        known, parameters = accuracy(network, *tested), flatten(network)
+        file.write(epoch, parameters, known, {"parameters": parameters, **optimizer_tensors(optimizer)})
+        if on_epoch is not None:
+            on_epoch(number, epoch, known)
+
+    found = file.begin()
+    if found is None:
+        write(0, network, make_optimizer(network, plan.recipe, 0))
+        start, restore = 0, None
+    else:
+        start, state = found
+        unflatten(network, state["parameters"])
+
+        def restore(optimizer: torch.optim.Optimizer) -> None:
+            restore_optimizer(optimizer, state)
+
+    train_expert(network, plan.splits.train, plan.recipe, plan.augmentation, key, write, start, restore)
+
+
+def open_experts(data: ImageData, config: Mapping[str, Any]) -> Experts | None:
+    """The experts that ``config`` names, if any; ``ExpertError`` when they are not of its data and network."""
+    if config["experts"] is None:
+        return None
+    return Experts(Path(config["experts"]), kind(data, config["network"], config["network_options"]))
+
+
+def experts_digest(experts: Experts) -> str:
+    """SHA-256 of what the experts are, of their accuracies and of where each of them ends."""
+    digest = hashlib.sha256()
+    for expert in experts.experts:
+        digest.update(json.dumps(expert.about, sort_keys=True).encode())
+        digest.update(json.dumps(expert.accuracy).encode())
+        digest.update(expert.row(expert.epochs).numpy().tobytes())
+    return digest.hexdigest()

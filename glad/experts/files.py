@@ -1,0 +1,171 @@
+"""Experts on disk: one safetensors file each, grown row by row, and read row by row.
+
+``checkpoints`` [epochs + 1, P] are the parameters at the start and after every epoch, ``accuracy`` [epochs + 1] is
+theirs on the validation images. While an expert is trained its file is called ``.partial`` and has its final size from
+the start; beside it lies what an interrupted training needs to go on, in full precision.
+"""
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from glad.runs import RunError, read_tensors, write_tensors
+
+DTYPES = {"float32": (torch.float32, "F32"), "bfloat16": (torch.bfloat16, "BF16")}
+KEY = "expert"  # the metadata entry that holds what an expert is, as JSON
+
+
+class ExpertError(RunError):
+    """Experts that are missing, damaged, or of another run, data set or network: one line that says which."""
+
+
+def _header(rows: int, parameters: int, dtype: str, about: Mapping[str, Any]) -> bytes:
+    """A safetensors header for ``accuracy`` and ``checkpoints``, with its length before it."""
+    itemsize, end = DTYPES[dtype][0].itemsize, rows * 4
+    header = {
+        "__metadata__": {KEY: json.dumps(about, sort_keys=True)},
+        "accuracy": {"dtype": "F32", "shape": [rows], "data_offsets": [0, end]},
+        "checkpoints": {
+            "dtype": DTYPES[dtype][1],
+            "shape": [rows, parameters],
+            "data_offsets": [end, end + rows * parameters * itemsize],
+        },
+    }
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text = text.ljust(-(-len(text) // 8) * 8)  # the numbers stay aligned
+    return len(text).to_bytes(8, "little") + text
+
+
+def file_size(rows: int, parameters: int, dtype: str, about: Mapping[str, Any]) -> int:
+    """Bytes of an expert's file."""
+    return len(_header(rows, parameters, dtype, about)) + rows * (4 + parameters * DTYPES[dtype][0].itemsize)
+
+
+@dataclass
+class ExpertFile:
+    """An expert's file while it is trained; ``about`` says what it is, as JSON has it."""
+
+    path: Path
+    rows: int
+    parameters: int
+    dtype: str
+    about: Mapping[str, Any]
+
+    @property
+    def partial(self) -> Path:
+        """The file as it grows."""
+        return self.path.with_suffix(".partial")
+
+    @property
+    def state(self) -> Path:
+        """What an interrupted training goes on from."""
+        return self.path.with_suffix(".state")
+
+    @cached_property
+    def header(self) -> bytes:
+        """The file's first bytes, by which a partial file is known as the same expert's."""
+        return _header(self.rows, self.parameters, self.dtype, self.about)
+
+    def begin(self) -> tuple[int, dict[str, Tensor]] | None:
+        """Make the file, or find an interrupted one: the epochs behind it and its state.
+
+        Raises :class:`ExpertError` when the file is another expert's.
+        """
+        if self.partial.exists() and self.state.exists():
+            with self.partial.open("rb") as file:
+                if file.read(len(self.header)) != self.header:
+                    raise ExpertError(f"{self.partial} is of another recipe, network or data: choose another folder")
+            tensors, metadata = read_tensors(self.state)
+            return int(metadata["epoch"]), tensors
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self.partial.open("wb") as file:
+            file.write(self.header)
+            file.truncate(file_size(self.rows, self.parameters, self.dtype, self.about))
+        return None
+
+    def write(self, epoch: int, parameters: Tensor, accuracy: float, state: Mapping[str, Tensor]) -> None:
+        """Write the row of ``epoch`` and what training goes on from, durably; the last row completes the file."""
+        row = parameters.to(DTYPES[self.dtype][0]).view(torch.uint8).numpy().tobytes()
+        with self.partial.open("r+b") as file:
+            file.seek(len(self.header) + 4 * epoch)
+            file.write(torch.tensor([accuracy]).numpy().tobytes())
+            file.seek(len(self.header) + 4 * self.rows + len(row) * epoch)
+            file.write(row)
+            file.flush()
+            os.fsync(file.fileno())
+        if epoch + 1 < self.rows:
+            write_tensors(self.state, state, epoch=str(epoch))
+            return
+        self.partial.replace(self.path)
+        self.state.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A piece of an expert's path, from ``epoch`` on; rows are read when they are asked for."""
+
+    row: Callable[[int], Tensor]
+    """``row(i)``: the parameters ``i`` epochs later, float32 [P]."""
+    epoch: int
+
+
+class Expert:
+    """A finished expert, mapped: only the rows that are asked for are read."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            self._file = safe_open(str(path), "pt").__enter__()
+            self.about: dict[str, Any] = json.loads((self._file.metadata() or {})[KEY])
+            self._rows = self._file.get_slice("checkpoints")
+            self.epochs, self.parameters = self._rows.get_shape()[0] - 1, self._rows.get_shape()[1]
+        except (OSError, SafetensorError, KeyError, ValueError) as error:
+            raise ExpertError(f"{path} is not an expert that glad wrote: {error}") from error
+
+    @property
+    def accuracy(self) -> list[float]:
+        """Validation accuracy at the start and after every epoch, in [0, 1]."""
+        return self._file.get_tensor("accuracy").tolist()
+
+    def row(self, epoch: int) -> Tensor:
+        """The parameters after ``epoch`` epochs, float32 [P]; a copy."""
+        if not 0 <= epoch <= self.epochs:
+            raise ExpertError(f"{self.path} has epochs 0 to {self.epochs}, {epoch} was asked for")
+        return self._rows[epoch : epoch + 1][0].float().clone()
+
+
+class Experts:
+    """The experts of a folder, all of one kind."""
+
+    def __init__(self, folder: Path, needed: Mapping[str, Any] | None = None) -> None:
+        """Open every expert of ``folder``; :class:`ExpertError` naming what differs from ``needed``."""
+        paths = sorted(folder.glob("expert_*.safetensors"))
+        if not paths:
+            raise ExpertError(f"there are no experts in {folder}: train some with glad experts train --out {folder}")
+        self.experts = [Expert(path) for path in paths]
+        for expert in self.experts:
+            for name, value in (needed or {}).items():
+                if (found := expert.about.get(name)) != value:
+                    raise ExpertError(f"{expert.path} was trained with {name} {found}, this run has {value}")
+
+    def __len__(self) -> int:
+        return len(self.experts)
+
+    def segment(self, rng: torch.Generator, below: int, length: int) -> Segment:
+        """``length`` epochs of a random expert from a random epoch below ``below``; ``ExpertError`` where it ends."""
+        expert = self.experts[int(torch.randint(len(self.experts), (), generator=rng))]
+        epoch = int(torch.randint(below, (), generator=rng))
+        if below - 1 + length > expert.epochs:
+            raise ExpertError(
+                f"{expert.path} has {expert.epochs} epochs: starts below {below} and {length} epochs of matching need "
+                f"{below - 1 + length}"
+            )
+        return Segment(lambda i: expert.row(epoch + i), epoch)

@@ -1,0 +1,154 @@
+"""Training an expert: a network on the real data, whose parameters after every epoch a student is to follow.
+
+The recipe ``mtt`` is that of Cazenavette et al. (CVPR 2022), ``glad`` the same for fewer epochs (Cazenavette et al.,
+CVPR 2023), ``smooth`` that of AST (Shen et al., 2023): its first epochs count less, and the slope of the logits is held
+near one, so that the path bends less.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from glad.augment import augment
+from glad.data import ImageData
+from glad.randomness import generator
+
+FIRST_CLIP, CLIP_STEP = 0.50, 0.05  # of AST's clipping loss: the factor of the first epoch, and its growth per epoch
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How experts are trained; a number that is 0 (a ``drop`` of 1) switches its part off."""
+
+    epochs: int = 50
+    lr: float = 1e-2
+    momentum: float = 0.0
+    weight_decay: float = 0.0
+    batch: int = 256
+    clipping: int = 0
+    """1: the loss of epoch e is multiplied by 0.50, 0.55, ... up to 1."""
+    penalty: float = 0.0
+    """Weight of the distance of the slope of the summed logits from 1, per pixel, on images not augmented."""
+    drop: float = 1.0
+    """Factor of the rate from epoch ``epochs // 2 + 1`` on, where the momentum starts from zero again."""
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"experts: {name} must be at least 1, not {getattr(self, name)}")
+        for name in ("lr", "drop"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"experts: {name} must be above 0, not {getattr(self, name)}")
+
+    @property
+    def turn(self) -> int:
+        """The epoch from which on the rate is dropped."""
+        return self.epochs // 2 + 1
+
+    def weight(self, epoch: int) -> float:
+        """The factor of the loss in ``epoch``."""
+        return min(1.0, FIRST_CLIP + CLIP_STEP * epoch) if self.clipping else 1.0
+
+
+RECIPES = {
+    "mtt": Recipe(),
+    "glad": Recipe(epochs=15),
+    "smooth": Recipe(lr=3e-3, momentum=0.9, weight_decay=1e-3, clipping=1, penalty=2.0, drop=0.6),
+}
+"""Published recipes by name."""
+
+
+def slope_penalty(network: nn.Module, images: Tensor) -> Tensor:
+    """The mean over samples and pixels of (||d sum of logits / d x|| - 1)^2, the norm over channels: AST's penalty."""
+    images = images.detach().requires_grad_()
+    (slope,) = torch.autograd.grad(network(images).sum(), images, create_graph=True)
+    # The root has no derivative at zero, where ReLUs leave many pixels of small networks.
+    return ((slope.square().sum(1) + 1e-12).sqrt() - 1).square().mean()
+
+
+def make_optimizer(network: nn.Module, recipe: Recipe, epoch: int) -> torch.optim.SGD:
+    """The optimiser of ``epoch``."""
+    rate = recipe.lr * (recipe.drop if epoch >= recipe.turn else 1.0)
+    return torch.optim.SGD(
+        network.parameters(), rate, momentum=recipe.momentum, weight_decay=recipe.weight_decay, foreach=True
+    )
+
+
+def train_epoch(
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    data: ImageData,
+    recipe: Recipe,
+    strategy: str,
+    epoch: int,
+    key: Sequence[int | str],
+) -> float:
+    """One pass over ``data``, each image augmented by ``strategy`` on its own; the mean loss.
+
+    Order and augmentation are functions of ``key`` and the epoch.
+    """
+    device = next(network.parameters()).device
+    draws = generator(*key, epoch, "augment")
+    order = torch.randperm(len(data), generator=generator(*key, epoch, "order"))
+    losses = []
+    for indices in order.split(recipe.batch):
+        images, labels = data.batch(indices).to(device), data.labels[indices].to(device)
+        seen = augment(images, draws, shared=False, strategy=strategy).contiguous(memory_format=torch.channels_last)
+        loss = recipe.weight(epoch) * F.cross_entropy(network(seen), labels)
+        if recipe.penalty:
+            loss = loss + recipe.penalty * slope_penalty(network, images)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.detach() * len(indices))
+    return float(torch.stack(losses).sum()) / len(data)
+
+
+def flatten(network: nn.Module) -> Tensor:
+    """A copy of all parameters in one vector, float32 [P] on the CPU.
+
+    Always a copy: ``.detach().cpu()`` of a parameter on the CPU is the parameter itself, which goes on changing.
+    """
+    return torch.cat([parameter.detach().flatten() for parameter in network.parameters()]).cpu().clone()
+
+
+def unflatten(network: nn.Module, vector: Tensor) -> None:
+    """Put a vector [P] back into the parameters."""
+    parameters = list(network.parameters())
+    with torch.no_grad():
+        for parameter, part in zip(parameters, vector.split([p.numel() for p in parameters]), strict=True):
+            parameter.copy_(part.view(parameter.shape))
+
+
+OnEpoch = Callable[[int, nn.Module, torch.optim.Optimizer], None]
+"""Told the number of epochs behind, the network and the optimiser."""
+
+
+def train_expert(
+    network: nn.Module,
+    data: ImageData,
+    recipe: Recipe,
+    strategy: str,
+    key: Sequence[int | str],
+    on_epoch: OnEpoch,
+    start: int = 0,
+    restore: Callable[[torch.optim.Optimizer], None] | None = None,
+) -> None:
+    """Train ``network`` from epoch ``start`` on, and tell ``on_epoch`` of every epoch's end.
+
+    ``restore`` puts back the optimiser of an interrupted training. ``ArithmeticError`` if the loss is not finite.
+    """
+    network.to(memory_format=torch.channels_last)
+    optimizer = make_optimizer(network, recipe, start)
+    if restore is not None:
+        restore(optimizer)
+    for epoch in range(start, recipe.epochs):
+        if epoch == recipe.turn and recipe.drop != 1:
+            optimizer = make_optimizer(network, recipe, epoch)
+        loss = train_epoch(network, optimizer, data, recipe, strategy, epoch, key)
+        if loss != loss or loss == float("inf"):
+            raise ArithmeticError(f"the expert's loss is {loss} in epoch {epoch}: lower its rate (lr)")
+        on_epoch(epoch + 1, network, optimizer)

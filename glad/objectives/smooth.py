@@ -1,0 +1,112 @@
+"""AST, alignment with smooth experts (Shen et al., 2023): MTT with changes, each switched off by a number of its own.
+
+Here are those of distillation: the balanced inner loop, the student's momentum, intermediate matching, and the
+perturbation of the start. Those of the experts are the recipe ``smooth`` of ``glad experts``, and the representative
+start of the images is the prior's. The released code keeps the graph of all steps; here one step's is enough.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from glad.objectives.mtt import LEAST_ALPHA, StudentLoss, relative_distance
+from glad.objectives.unroll import UNROLLS, Student
+
+
+class AST:
+    """Match the path of smooth experts, at its end and on its way.
+
+    What MTT has, is MTT's. ``momentum`` is the student's. ``balance`` 1 weighs its loss by how late the piece
+    starts. ``intermediate`` is the weight of the distances to the epochs between start and end, ``adaptive`` 1 gives
+    them less the earlier they are. ``perturbation`` is the size of the noise on the start's convolutions.
+    """
+
+    learning_rates: ClassVar[Mapping[str, float]] = {"pixels": 1e3, "w": 10.0, "f": 1e4, "g": 0.1, "alpha": 1e-5}
+
+    def __init__(
+        self,
+        segment: Callable[[torch.Generator, int, int], Any],
+        network: Callable[[torch.Generator], nn.Module],
+        augment: Callable[[Tensor, torch.Generator, bool], Tensor],
+        syn_steps: int = 20,
+        expert_epochs: int = 3,
+        max_start_epoch: int = 5,
+        batch_syn: int | None = None,
+        alpha: float = 1e-2,
+        unroll: str = "adjoint",
+        momentum: float = 0.9,
+        balance: int = 1,
+        intermediate: float = 1.0,
+        adaptive: int = 0,
+        perturbation: float = 1.0,
+    ) -> None:
+        sizes = {"syn_steps": syn_steps, "expert_epochs": expert_epochs, "max_start_epoch": max_start_epoch}
+        for name, value in {**sizes, "batch_syn": 1 if batch_syn is None else batch_syn}.items():
+            if value < 1:
+                raise ValueError(f"ast: {name} must be at least 1, not {value}")
+        if not alpha > 0:
+            raise ValueError(f"ast: alpha, the student's step size, must be above 0, not {alpha}")
+        if unroll not in UNROLLS:
+            raise ValueError(f"ast: unroll is one of {', '.join(UNROLLS)}, not {unroll!r}")
+        if intermediate and syn_steps < expert_epochs:
+            raise ValueError(f"ast: {syn_steps} syn_steps cannot meet each of {expert_epochs} expert_epochs: take more")
+        self.segment, self.network, self.augment = segment, network, augment
+        self.syn_steps, self.expert_epochs, self.max_start_epoch = syn_steps, expert_epochs, max_start_epoch
+        self.batch_syn, self.unroll, self.momentum = batch_syn, UNROLLS[unroll], momentum
+        self.balance, self.intermediate, self.adaptive, self.perturbation = (
+            balance,
+            intermediate,
+            adaptive,
+            perturbation,
+        )
+        self.alpha = torch.tensor(alpha, requires_grad=True)
+
+    def terms(self, images: Tensor, labels: Tensor, step: Any) -> Iterator[Tensor]:
+        """One term: relative squared distances from where the expert was, at the end and on the way."""
+        self.alpha.data.clamp_(min=LEAST_ALPHA)
+        piece = self.segment(step.rng("segment"), self.max_start_epoch, self.expert_epochs)
+        factor = balance(piece.epoch, self.max_start_epoch) if self.balance else 1.0
+        network = self.network(step.rng("network"))
+        loss = StudentLoss(network, self.augment, labels, self.batch_syn, step, factor)
+        start = perturb(piece.row(0), loss.shapes.values(), self.perturbation, step.rng("perturbation"))
+        start = start.to(images.device)
+        targets = {
+            after: relative_distance(start, piece.row(epoch).to(images.device), weight)
+            for after, epoch, weight in self.meetings()
+        }
+        yield self.unroll(Student(start, loss, targets, self.momentum), images, self.alpha.to(images.device))
+
+    def meetings(self) -> list[tuple[int, int, float]]:
+        """Where student and expert are compared: steps taken, epochs taken, weight."""
+        last = self.expert_epochs
+        between = range(1, last) if self.intermediate else ()
+        weights = [self.intermediate * (i / last if self.adaptive else 1.0) for i in between]
+        stride = self.syn_steps // last
+        return [
+            *((i * stride, i, weight) for i, weight in zip(between, weights, strict=True)),
+            (self.syn_steps, last, 1.0),
+        ]
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The step size, which is learnt."""
+        return {"alpha": self.alpha}
+
+
+def balance(epoch: int, below: int) -> float:
+    """The factor of the student's loss for a piece that starts at ``epoch``, one of those below ``below``."""
+    half = below // 2
+    return math.log(epoch - half + 8, 5) if epoch >= half else 1 / math.log(half - epoch + 8, 5)
+
+
+def perturb(parameters: Tensor, shapes: Any, size: float, rng: torch.Generator) -> Tensor:
+    """``parameters`` [P] with w + size * w * d / |d|, d normal, in place of each convolution w of the ``shapes``."""
+    if not size:
+        return parameters
+    parts = []
+    for part, shape in zip(parameters.split([shape.numel() for shape in shapes]), shapes, strict=True):
+        noise = torch.randn(part.shape, generator=rng)
+        parts.append(part + size * part * noise / noise.norm() if len(shape) == 4 else part)
+    return torch.cat(parts)

@@ -1,0 +1,281 @@
+"""Experts: how they are trained, their files, and who may use them."""
+
+import json
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+import torch
+from click.testing import CliRunner
+from safetensors.torch import load_file
+from torch.nn import functional as F
+
+from glad import expert_run
+from glad.cli import main
+from glad.experts import files, paths, training
+from glad.experts.files import Expert, ExpertError, ExpertFile, Experts
+from glad.experts.training import RECIPES, Recipe
+from glad.networks import make_network
+from glad.randomness import generator
+from glad.sources import load_data
+
+ABOUT = {"data": "abc", "network": "convnet", "number": 0}
+
+
+@pytest.fixture(scope="module")
+def splits():
+    return load_data("fashion-mini", limit=60)
+
+
+def make_plan(splits, out, **options):
+    changes = {"epochs": 3, "batch": 20, **options.pop("changes", {})}
+    return expert_run.plan(
+        splits, out, **{"count": 2, "changes": changes, "network_options": {"width": 4}, "device": "cpu", **options}
+    )
+
+
+def small_network(seed=0):
+    return make_network("convnet", channels=1, classes=10, resolution=28, rng=generator("net", seed), width=4)
+
+
+def test_a_file_holds_the_rows_that_were_written(tmp_path):
+    rows = torch.randn(3, 7, generator=generator("rows"))
+    file = ExpertFile(tmp_path / "expert_000.safetensors", 3, 7, "float32", ABOUT)
+    assert file.begin() is None
+    for epoch, row in enumerate(rows):
+        file.write(epoch, row, epoch / 4, {"parameters": row})
+    assert [path.name for path in tmp_path.iterdir()] == ["expert_000.safetensors"]
+    found = load_file(file.path)
+    assert torch.equal(found["checkpoints"], rows)
+    assert found["accuracy"].tolist() == [0, 0.25, 0.5]
+    assert file.path.stat().st_size == files.file_size(3, 7, "float32", ABOUT)
+    expert = Expert(file.path)
+    assert torch.equal(expert.row(1), rows[1]) and expert.about == ABOUT
+    assert (expert.epochs, expert.parameters, expert.accuracy) == (2, 7, [0, 0.25, 0.5])
+    with pytest.raises(ExpertError, match="epochs 0 to 2, 3 was asked for"):
+        expert.row(3)
+
+
+def test_bfloat16_halves_a_file_and_rounds_its_rows(tmp_path):
+    row = torch.randn(1001, generator=generator("row"))
+    for dtype in files.DTYPES:
+        file = ExpertFile(tmp_path / dtype / "expert_000.safetensors", 1, 1001, dtype, {})
+        file.begin()
+        file.write(0, row, 0.0, {})
+    exact, rounded = (Expert(tmp_path / dtype / "expert_000.safetensors").row(0) for dtype in files.DTYPES)
+    assert torch.equal(exact, row) and torch.equal(rounded, row.bfloat16().float())
+    assert rounded.dtype == torch.float32
+
+
+def test_a_partial_file_of_another_expert_is_refused(tmp_path):
+    file = ExpertFile(tmp_path / "expert_000.safetensors", 3, 7, "float32", ABOUT)
+    file.begin()
+    file.write(0, torch.zeros(7), 0.0, {"parameters": torch.zeros(7)})
+    assert file.begin()[0] == 0
+    with pytest.raises(ExpertError, match="another recipe, network or data"):
+        replace(file, about={**ABOUT, "number": 1}).begin()
+
+
+@pytest.mark.parametrize("content", [b"", b"nonsense", b"\x10\0\0\0\0\0\0\0{}              "])
+def test_damaged_files_are_named(tmp_path, content):
+    path = tmp_path / "expert_000.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(ExpertError, match=r"expert_000\.safetensors is not an expert"):
+        Experts(tmp_path)
+
+
+def test_snapshots_are_copies_that_come_back():
+    network = small_network()
+    vector = training.flatten(network)
+    kept = vector.clone()
+    for parameter in network.parameters():
+        parameter.data.add_(1)
+    assert torch.equal(vector, kept)
+    training.unflatten(network, vector)
+    assert torch.equal(training.flatten(network), kept)
+
+
+def test_one_epoch_is_sgd_on_all_images(splits):
+    """Without augmentation, momentum and shuffling's effect: one batch of everything is one plain step."""
+    data, network, other = splits.train, small_network(), small_network()
+    recipe = Recipe(lr=0.1, batch=len(data), weight_decay=0.01)
+    loss = training.train_epoch(network, training.make_optimizer(network, recipe, 0), data, recipe, "none", 0, (0,))
+    expected = F.cross_entropy(other(data.tensor()), data.labels)
+    expected.backward()
+    assert loss == pytest.approx(expected.item(), rel=1e-4)
+    for found, parameter in zip(network.parameters(), other.parameters(), strict=True):
+        stepped = parameter - 0.1 * (parameter.grad + 0.01 * parameter)
+        torch.testing.assert_close(found, stepped, rtol=1e-3, atol=1e-5)
+
+
+def test_published_recipes():
+    assert RECIPES["mtt"] == Recipe(50, 1e-2, 0.0, 0.0, 256, 0, 0.0, 1.0)
+    assert RECIPES["smooth"] == Recipe(50, 3e-3, 0.9, 1e-3, 256, 1, 2.0, 0.6)
+    assert [RECIPES["smooth"].weight(epoch) for epoch in (0, 1, 9, 10, 40)] == pytest.approx([0.5, 0.55, 0.95, 1, 1])
+    assert RECIPES["mtt"].weight(0) == 1
+    rates = [training.make_optimizer(small_network(), RECIPES["smooth"], e).param_groups[0]["lr"] for e in (25, 26)]
+    assert rates == pytest.approx([3e-3, 1.8e-3])
+
+
+def test_the_penalty_is_the_distance_of_slopes_from_one():
+    network = small_network()
+    images = torch.randn(3, 1, 28, 28, generator=generator("images"))
+    leaf = images.clone().requires_grad_()
+    (slope,) = torch.autograd.grad(network(leaf).sum(), leaf)
+    expected = (slope.square().sum(1).sqrt() - 1).square().mean()
+    found = training.slope_penalty(network, images)
+    torch.testing.assert_close(found, expected)
+    found.backward()
+    assert all(p.grad is None or p.grad.isfinite().all() for p in network.parameters())
+    assert network.blocks[0][0].weight.grad.abs().max() > 0
+
+
+@pytest.mark.parametrize("recipe", ["mtt", "smooth"])
+def test_an_interrupted_training_ends_with_the_same_bytes(splits, tmp_path, recipe):
+    whole, cut = (make_plan(splits, tmp_path / name, recipe=recipe, count=1) for name in ("whole", "cut"))
+    expert_run.train_experts(whole)
+
+    for stop in (0, 1, 2):  # the turn of the smooth recipe lies at 2
+
+        def interrupt(number, epoch, accuracy, stop=stop):
+            if epoch == stop:
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            expert_run.train_experts(cut, interrupt)
+        assert {p.name for p in cut.out.iterdir()} == {"expert_000.partial", "expert_000.state"}
+    expert_run.train_experts(cut)
+    first, second = (plan.file(0).path.read_bytes() for plan in (whole, cut))
+    assert first == second
+
+
+def test_experts_differ_from_epoch_to_epoch_and_from_each_other_and_learn(splits, tmp_path):
+    told = []
+    experts = expert_run.train_experts(
+        make_plan(splits, tmp_path, changes={"epochs": 6, "lr": 0.05, "momentum": 0.9}), lambda *a: told.append(a)
+    )
+    assert [(number, epoch) for number, epoch, _ in told] == [(n, e) for n in range(2) for e in range(7)]
+    for expert in experts.experts:
+        rows = [expert.row(epoch) for epoch in range(7)]
+        assert all((b - a).norm() > 1e-3 for a, b in pairwise(rows))
+        assert expert.accuracy[-1] > expert.accuracy[0] + 0.1
+    assert not torch.equal(experts.experts[0].row(0), experts.experts[1].row(0))
+
+
+def test_what_is_there_is_not_trained_again_and_other_kinds_are_refused(splits, tmp_path):
+    expert_run.train_experts(make_plan(splits, tmp_path, count=1))
+    told = []
+    expert_run.train_experts(make_plan(splits, tmp_path, count=2), lambda *a: told.append(a[0]))
+    assert set(told) == {1}
+    with pytest.raises(ExpertError, match="another recipe"):
+        expert_run.train_experts(make_plan(splits, tmp_path, changes={"lr": 0.5}))
+    with pytest.raises(ExpertError, match=r"network_options \{'width': 4\}, this run has \{'width': 5\}"):
+        expert_run.train_experts(make_plan(splits, tmp_path, network_options={"width": 5}))
+    others = load_data("fashion-mini", limit=50)
+    with pytest.raises(ExpertError, match=f"data {splits.train.digest}, this run has {others.train.digest}"):
+        expert_run.train_experts(make_plan(others, tmp_path))
+
+
+def test_segments_are_pieces_of_one_expert(splits, tmp_path):
+    experts = expert_run.train_experts(make_plan(splits, tmp_path))
+    starts = set()
+    for seed in range(20):
+        piece = experts.segment(generator(seed), 2, 2)
+        starts.add(piece.epoch)
+        matches = [e for e in experts.experts if torch.equal(e.row(piece.epoch), piece.row(0))]
+        assert len(matches) == 1 and torch.equal(matches[0].row(piece.epoch + 2), piece.row(2))
+    assert starts == {0, 1}
+    with pytest.raises(ExpertError, match="has 3 epochs: starts below 3 and 2 epochs of matching need 4"):
+        experts.segment(generator(0), 3, 2)
+    piece = experts.segment(generator(0), 1, 1)
+    piece.row(0).fill_(0)
+    assert piece.row(0).abs().max() > 0
+
+
+def test_a_plan_says_what_it_takes_and_refuses_what_does_not_fit(splits, tmp_path, monkeypatch):
+    plan = make_plan(splits, tmp_path)
+    said = plan.bytes()
+    assert plan.seconds() > 0
+    expert_run.train_experts(plan)
+    assert said == sum(path.stat().st_size for path in tmp_path.iterdir())
+    monkeypatch.setattr(expert_run.shutil, "disk_usage", lambda path: type("Usage", (), {"free": 1000})())
+    expert_run.train_experts(plan)  # nothing is missing
+    with pytest.raises(ExpertError, match="bfloat16"):
+        expert_run.train_experts(make_plan(splits, tmp_path, count=3))
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"recipe": "ast"}, "unknown recipe 'ast': one of mtt, glad, smooth"),
+        ({"dtype": "float16"}, "unknown dtype"),
+        ({"count": 0}, "count"),
+        ({"changes": {"epochs": 0}}, "epochs must be at least 1"),
+        ({"changes": {"lr": 0.0}}, "lr must be above 0"),
+    ],
+)
+def test_plans_are_checked(splits, tmp_path, options, said):
+    with pytest.raises(ValueError, match=said):
+        make_plan(splits, tmp_path, **options)
+
+
+def test_a_loss_that_is_no_number_is_said(splits, tmp_path):
+    with pytest.raises(ArithmeticError, match="epoch 0"):
+        expert_run.train_experts(make_plan(splits, tmp_path, changes={"lr": 1e30, "epochs": 2}))
+
+
+def test_the_header_is_json_that_safetensors_reads(tmp_path):
+    header = files._header(2, 3, "bfloat16", {"a": "ü" * 3})
+    assert len(header) % 8 == 0
+    assert json.loads(header[8:])["checkpoints"]["data_offsets"] == [8, 8 + 2 * 3 * 2]
+
+
+def test_the_commands_from_experts_to_a_set(tmp_path):
+    """Train, inspect, distil by MTT and AST, refuse what does not fit."""
+    runner, folder = CliRunner(), tmp_path / "experts"
+    small = ["--data", "fashion-mini", "--limit", "60", "--network-option", "width=4"]
+    shorter = ["-o", "epochs=3", "-o", "batch=20"]
+    result = runner.invoke(
+        main, ["experts", "train", *small, *shorter, "--count", "1", "--out", str(folder), "--dry-run"]
+    )
+    assert result.exit_code == 0, result.output
+    assert "1 experts, 3 epochs of 60 images" in result.output and not folder.exists()
+    for recipe in ("mtt", "smooth"):
+        where = [*small, *shorter, "--count", "2", "--recipe", recipe, "--out", str(tmp_path / recipe)]
+        result = runner.invoke(main, ["experts", "train", *where])
+        assert result.exit_code == 0, result.output
+    result = runner.invoke(main, ["experts", "inspect", str(tmp_path / "mtt"), str(tmp_path / "smooth")])
+    assert result.exit_code == 0, result.output
+    assert "straightness" in result.output and (tmp_path / "mtt" / "paths.png").stat().st_size > 5000
+    for objective, recipe, prior in (("mtt", "mtt", "pixels"), ("ast", "smooth", "fashion-mini")):
+        out = tmp_path / objective
+        settings = ["--objective", objective, "--prior", prior, "--out", str(out), "--iterations", "2"]
+        options = ["-o", "syn_steps=3", "-o", "expert_epochs=2", "-o", "max_start_epoch=2"]
+        result = runner.invoke(main, ["distill", *small, *settings, *options, "--experts", str(tmp_path / recipe)])
+        assert result.exit_code == 0, result.output
+        assert json.loads((out / "inputs.json").read_text())["hashes"]["experts"]
+        assert "objective/alpha" in load_file(out / "state.safetensors")
+    refused = [
+        (["--experts", str(tmp_path / "mtt"), "--limit", "50"], "data"),
+        (["--experts", str(tmp_path / "mtt"), "--network-option", "width=5"], "network_options"),
+        (["--experts", str(tmp_path / "nowhere")], "no experts"),
+        ([], "glad experts train"),
+    ]
+    for options, said in refused:
+        where = ["--objective", "mtt", "--prior", "pixels", "--iterations", "1", "--out", str(tmp_path / "no")]
+        result = runner.invoke(main, ["distill", *small, *where, *options])
+        assert result.exit_code == 1 and said in result.output, result.output
+
+
+def test_a_straight_path_has_no_turns_and_a_square_has_right_ones(tmp_path):
+    corners = {"line": [(0, 0), (1, 0), (3, 0)], "square": [(0, 0), (1, 0), (1, 1), (0, 1)]}
+    shapes = {}
+    for name, points in corners.items():
+        file = ExpertFile(tmp_path / name / "expert_000.safetensors", len(points), 2, "float32", {})
+        file.begin()
+        for epoch, point in enumerate(points):
+            file.write(epoch, torch.tensor(point, dtype=torch.float32), 0.5, {})
+        shapes[name] = paths.shape_of(Expert(file.path))
+    assert shapes["line"].steps == [1, 2] and shapes["line"].turns == [0] and shapes["line"].straightness == 1
+    assert shapes["square"].turns == pytest.approx([90, 90])
+    assert shapes["square"].straightness == pytest.approx(1 / 3)
