@@ -86,6 +86,12 @@ class Run:
         tensors, _ = read_tensors(path)
         return tensors["images"], tensors["labels"]
 
+    @property
+    def learned_lr(self) -> float | None:
+        """The student's step size that the objective learnt along with the set (MTT, AST), if it did."""
+        tensors, _ = read_tensors(self.state)
+        return float(tensors["objective/alpha"]) if "objective/alpha" in tensors else None
+
     def keep_metrics_before(self, iteration: int) -> None:
         """Drop the metrics of iterations that will be computed again, and a line that a kill cut off."""
         path = self.path / "metrics.jsonl"

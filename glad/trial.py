@@ -92,6 +92,14 @@ class Trial:
         by_network = {**published.lr_by_network, **self.lr}
         return replace(published, lr_same=self.lr.get(self.same, published.lr_same), lr_by_network=by_network)
 
+    @cached_property
+    def learned_lr(self) -> dict[str, float]:
+        """The step sizes learnt along with the sets, which the network distilled with takes unless ``lr`` is given."""
+        if self.lr is not None:
+            return {}
+        rates = {run.name: run.learned_lr for run in self.runs}
+        return {name: rate for name, rate in rates.items() if rate is not None}
+
     def sets(self, seed: int) -> dict[str, Labelled]:
         """What is compared: each run's set, its start, and the baselines, by the name shown in the table."""
         train, sets = self.splits.train, {}
@@ -113,6 +121,7 @@ class Trial:
         hashes = {"data": self.splits.train.digest, "tested": self.tested.digest}
         sets = {run.name: [hash_of(run.read_set(kind)[0]) for kind in ("synset", "initial")] for run in self.runs}
         options = {"epochs": self.epochs, "split": self.split, "augmentation": self.augmentation, "lr": self.lr}
+        options |= {"learned_lr": self.learned_lr} if self.learned_lr else {}
         return {**options, "network_options": self.network_options, "hashes": hashes, "sets": sets}
 
     def _earlier(self) -> list[Cell]:
@@ -151,6 +160,7 @@ class Trial:
                 seeds=seed,
                 classes=len(self.tested.classes),
                 protocol=self.protocol,
+                learned_lr=self.learned_lr,
                 network_options=self.network_options,
                 device=self.device,
                 on_cell=keep,

@@ -10,6 +10,7 @@ from click.testing import CliRunner
 from safetensors.torch import load_file
 from torch.nn import functional as F
 
+import glad
 from glad import expert_run
 from glad.cli import main
 from glad.experts import files, paths, training
@@ -254,7 +255,9 @@ def test_the_commands_from_experts_to_a_set(tmp_path):
         result = runner.invoke(main, ["distill", *small, *settings, *options, "--experts", str(tmp_path / recipe)])
         assert result.exit_code == 0, result.output
         assert json.loads((out / "inputs.json").read_text())["hashes"]["experts"]
-        assert "objective/alpha" in load_file(out / "state.safetensors")
+        learnt = float(load_file(out / "state.safetensors")["objective/alpha"])
+        results = glad.evaluate(out, networks=["convnet"], seeds=1, epochs=1, baselines=[], split="validation")
+        assert [cell["lr"] for cell in results["cells"]] == [pytest.approx(learnt)]
     refused = [
         (["--experts", str(tmp_path / "mtt"), "--limit", "50"], "data"),
         (["--experts", str(tmp_path / "mtt"), "--network-option", "width=5"], "network_options"),

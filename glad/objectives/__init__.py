@@ -13,9 +13,11 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from glad.objectives.datadam import DataDAM
 from glad.objectives.dc import DC
 from glad.objectives.dm import DM
 from glad.objectives.mtt import MTT
+from glad.objectives.ncfm import NCFM
 from glad.objectives.smooth import AST
 
 
@@ -47,4 +49,11 @@ class Objective(Protocol):
         ...
 
 
-OBJECTIVES: dict[str, Callable[..., Any]] = {"dm": DM, "dc": DC, "mtt": MTT, "ast": AST}
+OBJECTIVES: dict[str, Callable[..., Any]] = {
+    "dm": DM,
+    "dc": DC,
+    "mtt": MTT,
+    "ast": AST,
+    "datadam": DataDAM,
+    "ncfm": NCFM,
+}
