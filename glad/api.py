@@ -63,10 +63,9 @@ def distill(
     ``data`` is a name that ``glad.sources.load_data`` knows (``root`` to ``zca`` go there) or ``Splits``; ``objective``
     a name, ``module:Class`` or an object; ``prior`` ``"pixels"``, ``"fashion-mini"``, a safetensors file of a
     StyleGAN-XL generator, ``module:Class`` or an object. ``prior_options`` are for instance ``{"layer": 2}`` (F_n) or
-    ``{"init": "real"}`` (pixels); ``experts`` the folder that mtt and ast need; ``lr`` a number or a dict by latent
-    name. ``memory`` (GiB) decides whether the generator's graphs are kept or rendered twice. An existing folder ``out``
-    with the same settings is continued, and the result is then the same as without the interruption.
-    ``on_step(iteration, metrics)`` is called after each step.
+    ``{"init": "real"}`` (pixels); ``experts`` a folder, for mtt and ast; ``lr`` a number or a dict by latent name.
+    ``memory`` (GiB) decides whether the generator's graphs are kept or rendered twice. An existing folder ``out`` with
+    the same settings is continued, to the same result. ``on_step(iteration, metrics)`` is called after each step.
 
     Raises ``DataError``, ``WeightsError``, ``ValueError`` (a setting), ``RunError`` (the folder) and
     ``DistillationError`` (a loss that is not finite), each with one line that says what to change.
@@ -79,8 +78,7 @@ def distill(
     guides = open_experts(splits.train, config)
     loss = open_objective(objective, splits.train, opened.prior, guides, config, where)
     progress = _start(splits.train, opened, loss, config, where)
-    inputs = _inputs(splits.train, opened, guides)
-    return _run(Run(Path(config["out"])), progress, splits.train, inputs, config, on_step)
+    return _run(progress, splits.train, _inputs(splits.train, opened, guides), config, on_step)
 
 
 def _resolve(given: dict[str, Any]) -> dict[str, Any]:
@@ -124,14 +122,10 @@ def _start(
 
 
 def _run(
-    run: Run,
-    progress: Progress,
-    data: ImageData,
-    inputs: dict[str, Any],
-    config: dict[str, Any],
-    on_step: OnStep | None,
+    progress: Progress, data: ImageData, inputs: dict[str, Any], config: dict[str, Any], on_step: OnStep | None
 ) -> Run:
     """Begin or continue the folder, iterate, and write the set."""
+    run = Run(Path(config["out"]))
     rates = {group["name"]: group["lr"] for group in progress.optimizer.param_groups}
     if run.begin(config, {**inputs, "learning_rates": rates}):
         progress.restore(run.state)

@@ -23,7 +23,8 @@ ARROWS = {
     **{module: (module,) for module in ("glad.augment", "glad.networks", "glad.synset", "glad.objectives")},
     **dict.fromkeys(EVERYWHERE, ()),
     "glad.distillation": ("glad.synset", "glad.objectives"),
-    **dict.fromkeys(("glad.evaluation", "glad.experts"), (*DATA, "glad.augment", "glad.networks")),
+    "glad.evaluation": (*DATA, "glad.augment", "glad.networks"),
+    "glad.experts": (*DATA, "glad.augment", "glad.networks", "glad.experts"),
     "glad.initialise": (*DATA, "glad.augment", "glad.networks", "glad.synset"),
 }
 PACKAGES = {"cuda_ops": {"torch"}, "generators": {"torch", "numpy", "safetensors"}}
