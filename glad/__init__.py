@@ -9,7 +9,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["distill", "evaluate"]
+__all__ = ["distill", "evaluate", "objective"]
 
 if "torch" not in sys.modules:
     # torch's CPU allocator then asks for huge pages: touching large tensors costs half. It is read once, at its start.
@@ -17,12 +17,13 @@ if "torch" not in sys.modules:
 
 if TYPE_CHECKING:
     from glad.api import distill, evaluate
+    from glad.objectives import objective
 
 
 def __getattr__(name: str) -> Any:
-    """Import the two functions on first use, so that ``import glad.data`` does not load generators."""
+    """Import the functions on first use, so that ``import glad.data`` does not load generators."""
     if name not in __all__:
         raise AttributeError(f"module 'glad' has no attribute {name!r}")
-    from glad import api
+    from glad import api, objectives
 
-    return getattr(api, name)
+    return getattr(objectives if name == "objective" else api, name)

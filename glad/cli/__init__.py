@@ -1,7 +1,9 @@
 """The command ``glad``: options in, one clear line out when something is wrong."""
 
 import os
+import sys
 import warnings
+from pathlib import Path
 from typing import Any
 
 import click
@@ -11,6 +13,7 @@ from glad.cli.evaluate import evaluate
 from glad.cli.experts import experts
 from glad.cli.export import export
 from glad.cli.info import info
+from glad.cli.objectives import objectives
 from glad.data import DataError
 from glad.distillation import DistillationError
 from glad.runs import RunError
@@ -23,6 +26,7 @@ class Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
+        sys.path.append(str(Path.cwd()))  # as `python -m` does: for module:Class of a file that lies here
         warnings.showwarning = lambda message, *_, **__: click.echo(f"Note: {message}", err=True)
         try:
             return super().invoke(ctx)
@@ -48,5 +52,5 @@ def main() -> None:
     """
 
 
-for command in (distill, evaluate, experts, export, info):
+for command in (distill, evaluate, experts, export, info, objectives):
     main.add_command(command)

@@ -39,7 +39,7 @@ Options of the priors (-p) and their defaults:
     default="fashion-mini",
     help="fashion-mini, mnist, fashionmnist, cifar10, ..., imagenette, ..., a folder CLASS/*.png, or a .npz.",
 )
-@click.option("--objective", default="dm", help=f"{', '.join(OBJECTIVES)}, or module:Class.")
+@click.option("--objective", default="dm", help=f"{', '.join(OBJECTIVES)}, or module:Class of your own.")
 @click.option(
     "--prior",
     default="fashion-mini",
@@ -69,12 +69,13 @@ Options of the priors (-p) and their defaults:
 )
 @click.option(
     "-o",
+    "--set",
     "--objective-option",
     "objective_options",
     type=Pairs(),
     multiple=True,
     callback=_dict_or_none,
-    help="Option of the objective, see below.",
+    help="Option of the objective, see below, or `glad objectives show NAME`.",
 )
 @click.option("--root", default="data", help="Where data sets lie.")
 @click.option("--classes", multiple=True, help="A class to keep, by number or name; give it several times.")

@@ -8,7 +8,7 @@ optimised instead of pixels.
 """
 
 from collections.abc import Callable, Iterator
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import Tensor
@@ -49,6 +49,8 @@ class Objective(Protocol):
         ...
 
 
+Made = TypeVar("Made", bound=Callable[..., Any])
+
 OBJECTIVES: dict[str, Callable[..., Any]] = {
     "dm": DM,
     "dc": DC,
@@ -57,3 +59,20 @@ OBJECTIVES: dict[str, Callable[..., Any]] = {
     "datadam": DataDAM,
     "ncfm": NCFM,
 }
+"""Objectives by name."""
+
+
+def objective(name: str) -> Callable[[Made], Made]:
+    """Decorate a class to make it known as ``name``; ``ValueError`` if another one has it.
+
+    From the command line a class is named ``module:Class``, decorated or not: nothing else would import its module.
+    """
+
+    def register(made: Made) -> Made:
+        taken = OBJECTIVES.get(name, made)
+        if (taken.__module__, taken.__qualname__) != (made.__module__, made.__qualname__):
+            raise ValueError(f"there is an objective {name!r} already, {taken.__module__}:{taken.__qualname__}")
+        OBJECTIVES[name] = made
+        return made
+
+    return register
