@@ -256,10 +256,14 @@ def _statistics(values: Sequence[float]) -> dict[str, float | int | None] | None
 
 
 def results_table(results: Mapping[str, Any]) -> Table:
-    """Return the summary of ``evaluate_sets`` as a table in per cent: a row per set, a column per network."""
+    """Return the summary of ``evaluate_sets`` as a table in per cent: a row per set, a column per network.
+
+    ``results["split"]`` names the images that accuracy was measured on, if they are not the test images.
+    """
     same, networks = results["same"], results["networks"]
     ordered = [name for name in networks if name == same] + [name for name in networks if name != same]
-    table = Table(title=f"Test accuracy in %, {results['protocol']['epochs']} epochs, {len(results['seeds'])} seeds")
+    split, epochs, seeds = results.get("split", "test"), results["protocol"]["epochs"], len(results["seeds"])
+    table = Table(title=f"{split.capitalize()} accuracy in %, {epochs} epochs, {seeds} seed{'s' * (seeds > 1)}")
     table.add_column("set")
     for name in ordered:
         table.add_column(f"{name} (same)" if name == same else name, justify="right")

@@ -166,6 +166,7 @@ class Trial:
                 on_cell=keep,
                 done=tuple(cells),
             )
+        results["split"] = self.split
         self._write(results)
         return results
 

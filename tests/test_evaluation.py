@@ -160,6 +160,9 @@ def test_summary_by_hand_and_table():
     text = console.export_text()
     assert "7 epochs, 2 seeds" in text and "60.0 ± 14.1" in text and "30.0 ± 14.1" in text and "50.0" in text
     assert text.index("convnet (same)") < text.index("vit") < text.index("cross-architecture")
+    assert "Test accuracy" in text
+    title = str(results_table(results | {"summary": {"s": summary}, "split": "validation", "seeds": [0]}).title)
+    assert title == "Validation accuracy in %, 7 epochs, 1 seed"
 
 
 def test_a_diverged_training_is_noted():
