@@ -43,13 +43,7 @@ class MTT:
         unroll: str = "adjoint",
     ) -> None:
         sizes = {"syn_steps": syn_steps, "expert_epochs": expert_epochs, "max_start_epoch": max_start_epoch}
-        for name, value in {**sizes, "batch_syn": 1 if batch_syn is None else batch_syn}.items():
-            if value < 1:
-                raise ValueError(f"mtt: {name} must be at least 1, not {value}")
-        if not alpha > 0:
-            raise ValueError(f"mtt: alpha, the student's step size, must be above 0, not {alpha}")
-        if unroll not in UNROLLS:
-            raise ValueError(f"mtt: unroll is one of {', '.join(UNROLLS)}, not {unroll!r}")
+        check_options("mtt", {**sizes, "batch_syn": 1 if batch_syn is None else batch_syn}, alpha, unroll)
         self.segment, self.network, self.augment = segment, network, augment
         self.syn_steps, self.expert_epochs, self.max_start_epoch = syn_steps, expert_epochs, max_start_epoch
         self.batch_syn, self.unroll = batch_syn, UNROLLS[unroll]
@@ -67,6 +61,17 @@ class MTT:
     def tensors(self) -> dict[str, Tensor]:
         """The step size, which is learnt."""
         return {"alpha": self.alpha}
+
+
+def check_options(objective: str, sizes: Mapping[str, int], alpha: float, unroll: str) -> None:
+    """Raise ``ValueError``, naming the ``objective``, for a size below 1, a step size of no use, or an unknown unroll."""
+    for name, value in sizes.items():
+        if value < 1:
+            raise ValueError(f"{objective}: {name} must be at least 1, not {value}")
+    if not alpha > 0:
+        raise ValueError(f"{objective}: alpha, the student's step size, must be above 0, not {alpha}")
+    if unroll not in UNROLLS:
+        raise ValueError(f"{objective}: unroll is one of {', '.join(UNROLLS)}, not {unroll!r}")
 
 
 def relative_distance(start: Tensor, target: Tensor, weight: float = 1.0) -> Callable[[Tensor], Tensor]:

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from glad.objectives.mtt import LEAST_ALPHA, StudentLoss, relative_distance
+from glad.objectives.mtt import LEAST_ALPHA, StudentLoss, check_options, relative_distance
 from glad.objectives.unroll import UNROLLS, Student
 
 
@@ -44,13 +44,7 @@ class AST:
         perturbation: float = 1.0,
     ) -> None:
         sizes = {"syn_steps": syn_steps, "expert_epochs": expert_epochs, "max_start_epoch": max_start_epoch}
-        for name, value in {**sizes, "batch_syn": 1 if batch_syn is None else batch_syn}.items():
-            if value < 1:
-                raise ValueError(f"ast: {name} must be at least 1, not {value}")
-        if not alpha > 0:
-            raise ValueError(f"ast: alpha, the student's step size, must be above 0, not {alpha}")
-        if unroll not in UNROLLS:
-            raise ValueError(f"ast: unroll is one of {', '.join(UNROLLS)}, not {unroll!r}")
+        check_options("ast", {**sizes, "batch_syn": 1 if batch_syn is None else batch_syn}, alpha, unroll)
         if intermediate and syn_steps < expert_epochs:
             raise ValueError(f"ast: {syn_steps} syn_steps cannot meet each of {expert_epochs} expert_epochs: take more")
         self.segment, self.network, self.augment = segment, network, augment
