@@ -64,7 +64,7 @@ class MTT:
 
 
 def check_options(objective: str, sizes: Mapping[str, int], alpha: float, unroll: str) -> None:
-    """Raise ``ValueError``, naming the ``objective``, for a size below 1, a step size of no use, or an unknown unroll."""
+    """Raise ``ValueError``, naming the ``objective``, for a size below 1, a useless step size or an unknown unroll."""
     for name, value in sizes.items():
         if value < 1:
             raise ValueError(f"{objective}: {name} must be at least 1, not {value}")
