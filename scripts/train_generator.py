@@ -150,14 +150,15 @@ def train(
     """Train for ``budget`` minutes or up to that step, earlier runs included; the minutes, and the recipes as JSON."""
     state, clock = out / "state.safetensors", time.monotonic()
     history: list[dict[str, Any]] = [{"step": 0, **asdict(recipe)}]
-    if state.exists():
+    resumed = state.exists()
+    if resumed:
         spent, history = resume(n, state, recipe, reals.data.digest)
         clock -= 60 * spent
         click.echo(f"continuing at step {n.step}")
     else:
         pretrain(n, reals, recipe, validation)
     told = {"recipes": json.dumps(history), "images": reals.data.digest}
-    if n.step == 0:
+    if not resumed:
         n.save(state, minutes=str((time.monotonic() - clock) / 60), **told)
     log = Log(out, n.step, recipe.batch)
     classes = reals.data.classes if recipe.conditional else ()

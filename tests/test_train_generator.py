@@ -120,10 +120,12 @@ def test_maps_and_logits_have_one_entry_per_resolution():
     heads = discriminator.Discriminator(features.widths, 5)
     discriminator.initialise(features, generator(0))
     discriminator.initialise(heads, generator(1))
-    maps = features(torch.zeros(2, 3, 32, 32))
+    maps = features(torch.zeros(8, 3, 32, 32))
     assert [m.shape[2] for m in maps] == [32, 16, 8, 4]
-    assert features.classify(maps).shape == (2, 5)
-    assert [part.shape for part in heads(maps, torch.tensor([0, 4]))] == [(2, n) for n in (256, 256, 64, 16, 1)]
+    assert features.classify(maps).shape == (8, 5)
+    assert [part.shape for part in heads(maps, torch.tensor([0, 4]).repeat_interleave(4))] == [
+        (8, n) for n in (256, 256, 64, 16, 1)
+    ]
 
 
 def test_a_class_changes_a_score_only_through_its_embedding():
@@ -223,13 +225,23 @@ def test_what_is_written_is_a_prior_for_the_same_data(tmp_path, classes, mode, s
 def test_a_run_is_not_continued_with_another_recipe_or_other_images(tmp_path):
     data = folder(tmp_path / "data")
     assert run(tmp_path / "out", data, *QUICK, "--steps", "1").exit_code == 0
-    result = run(tmp_path / "out", data, *QUICK, "--steps", "2", "--channels", "4", "--r1", "3")
+    result = run(tmp_path / "out", data, *QUICK, "--steps", "2", "--channels", "4", "--w-dim", "8")
     assert result.exit_code == 1
-    assert "channels 8, not 4; r1 1.0, not 3.0" in result.output
+    assert "channels 8, not 4; w_dim 16, not 8" in result.output
     Image.new("RGB", (16, 16), "red").save(data / "dark" / "red.png")
     result = run(tmp_path / "out", data, *QUICK, "--steps", "2")
     assert result.exit_code == 1
     assert "other training images" in result.output
+
+
+def test_rates_may_change_under_way_and_the_file_says_when(tmp_path):
+    data = folder(tmp_path / "data")
+    for steps, r1 in (("1", "1.0"), ("3", "0.5"), ("4", "0.5")):
+        result = run(tmp_path / "out", data, *QUICK, "--steps", steps, "--r1", r1)
+        assert result.exit_code == 0, result.output
+    _, metadata = weights.load(tmp_path / "out" / "generator.safetensors")
+    history = json.loads(metadata["recipes"])
+    assert [(entry["step"], entry["r1"]) for entry in history] == [(0, 1.0), (1, 0.5)]
 
 
 def test_a_run_that_diverges_says_so_and_keeps_the_last_state(tmp_path):
