@@ -65,9 +65,7 @@ class Log:
 
     def snapshot(self, n: Networks, minutes: float, classes: tuple[str, ...]) -> None:
         """Draw samples, and print how far and how fast the run is."""
-        images, labels = samples(n.average, classes)
-        save_png(grid(images, labels, classes[:SHOWN] or ("",) * SHOWN), self.out / f"samples_{n.step:06d}.png")
-        self.writer.add_images("samples", images, n.step)
+        self.writer.add_images("samples", draw(n, classes, self.out / f"samples_{n.step:06d}.png"), n.step)
         rate = (n.step - self.since) * self.batch / (time.monotonic() - self.began)
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
         losses = ", ".join(f"{name.removeprefix('loss/')} {statistics.fmean(v):.3f}" for name, v in self.lines.items())
@@ -84,6 +82,13 @@ def samples(generator: Generator, classes: tuple[str, ...]) -> tuple[Tensor, Ten
     z = torch.randn(len(columns), Z_DIM, generator=rng_for("grid")).to(device)
     images = generator(z, columns.to(device) if classes else None)
     return ((images + 1) / 2).clamp(0, 1).cpu(), columns
+
+
+def draw(n: Networks, classes: tuple[str, ...], path: Path) -> Tensor:
+    """Draw samples of the averaged generator, a column per class, and return them."""
+    images, columns = samples(n.average, classes)
+    save_png(grid(images, columns, classes[:SHOWN] or ("",) * SHOWN), path)
+    return images
 
 
 def ship(n: Networks, reals: Reals, batch: int, path: Path, told: dict[str, str]) -> None:
@@ -172,8 +177,7 @@ def train(
                 n.save(state, minutes=str(minutes), **told)
                 log.snapshot(n, minutes, classes)
     n.save(state, minutes=str(minutes), **told)
-    images, columns = samples(n.average, classes)
-    save_png(grid(images, columns, classes[:SHOWN] or ("",) * SHOWN), out / "samples.png")
+    draw(n, classes, out / "samples.png")
     log.writer.close()
     return minutes, told["recipes"]
 
