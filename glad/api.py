@@ -183,12 +183,13 @@ def evaluate(
     """Train ``networks`` from scratch on finished ``runs`` and test them after the last epoch.
 
     ``runs`` are folders, of one data set; ``seeds`` a number (0, 1, ...) or a list; ``baselines`` any of ``before``
-    (the same latents before optimisation), ``random`` (real images, drawn anew for each seed) and ``full`` (all
-    training images). ``lr`` replaces the published rates, which are for 1,000 epochs (1e-2 for the network distilled
-    with, 1e-3 for others, 1e-4 for VGG): a number, or by network; short trainings need larger ones. ``split`` is
-    ``test``, or ``validation`` for whatever is tuned. Finished cells are kept in each run's ``results.json`` and not
-    computed again under the same settings. ``on_cell(cell, left)`` is called after each. Returns the results,
-    accuracies in [0, 1]; see ``glad.evaluation.evaluate_sets``.
+    (the same latents before optimisation), ``random`` (real images, drawn anew for each seed), ``kmeans`` (those
+    nearest to the centres of k-means on pixels) and ``full`` (all training images). ``lr`` replaces the published
+    rates, which are for 1,000 epochs (1e-2 for the network distilled with, 1e-3 for others, 1e-4 for VGG): a number, or
+    by network; short trainings need larger ones. ``split`` is ``test``, or ``validation`` for whatever is tuned.
+    Finished cells are kept in each run's ``results.json`` and not computed again under the same settings.
+    ``on_cell(cell, left)`` is called after each. Returns the results, accuracies in [0, 1]; see
+    ``glad.evaluation.evaluate_sets``.
 
     Raises ``ValueError`` on unknown names, ``RunError`` on an unfinished run or on runs of different data.
     """

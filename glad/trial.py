@@ -9,16 +9,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from glad.baselines import REAL, Labelled
 from glad.data import ImageData, Splits
 from glad.evaluation import Cell, Protocol, evaluate_sets
 from glad.networks import NETWORKS
 from glad.opening import open_data, strategy_for
-from glad.randomness import generator
 from glad.run_folder import Run
 from glad.runs import RunError, read_json, write_json
 
-BASELINES = ("before", "random", "full")
-Labelled = tuple[Tensor, Tensor]
+BASELINES = ("before", *REAL, "full")
 
 
 @dataclass(frozen=True)
@@ -109,8 +108,10 @@ class Trial:
                 start = run.read_set("initial")
                 if not any(torch.equal(start[0], images) for images, _ in sets.values()):  # shared with another run
                     sets[f"{run.name} before optimisation"] = start
-        for ipc in sorted({run.config["ipc"] for run in self.runs}) if "random" in self.baselines else []:
-            sets[f"random real images, {ipc} per class"] = random_real(train, ipc, seed)
+        for ipc in sorted({run.config["ipc"] for run in self.runs}):
+            for name in (name for name in REAL if name in self.baselines):
+                shown, pick = REAL[name]
+                sets[f"{shown}, {ipc} per class"] = pick(train, ipc, seed)
         if "full" in self.baselines:
             sets[f"all {len(train)} training images"] = (train.tensor(), train.labels)
         return sets
@@ -197,10 +198,3 @@ def _agrees(old: Mapping[str, Any], new: Mapping[str, Any], key: str) -> bool:
 def hash_of(images: Tensor) -> str:
     """A short hash of a tensor's bytes."""
     return hashlib.sha256(images.cpu().contiguous().numpy().tobytes()).hexdigest()[:16]
-
-
-def random_real(data: ImageData, ipc: int, seed: int) -> Labelled:
-    """``ipc`` real images of each class, a function of ``seed``."""
-    count = len(data.classes)
-    images = [data.real(c, ipc, generator(seed, "random baseline", c)) for c in range(count)]
-    return torch.cat(images), torch.arange(count).repeat_interleave(ipc)

@@ -14,12 +14,12 @@ from PIL import Image
 from rich.console import Console
 
 import glad
+from glad.baselines import random_real
 from glad.cli.options import progress_bar
 from glad.evaluation import results_table
 from glad.opening import open_data
 from glad.pictures import grid, save_png
 from glad.run_folder import Run
-from glad.trial import random_real
 
 ITERATIONS, REAL_BATCH, EPOCHS, SEEDS = 40, 48, 300, 2
 NETWORKS = ("convnet", "alexnet", "vit")

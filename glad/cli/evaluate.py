@@ -39,7 +39,7 @@ def _seeds(ctx: click.Context, param: click.Parameter, value: str) -> list[int]:
     multiple=True,
     type=click.Choice(BASELINES),
     default=("before", "random"),
-    help="The same latents before optimisation, random real images, all training images.",
+    help="The same latents before optimisation, random real images, those nearest to k-means centres, the full data.",
 )
 @click.option(
     "--split", type=click.Choice(["test", "validation"]), default="test", help="Tune on validation; use test once."
