@@ -102,7 +102,8 @@ def _advance(student: Student, state: State, images: Tensor, rate: Tensor, step:
     parameters = state[0].detach().requires_grad_()
     (gradient,) = torch.autograd.grad(student.loss(parameters, images, step), parameters)
     momentum = student.momentum * state[1] + gradient
-    return parameters.detach() - rate * momentum, momentum
+    after = parameters.detach() - rate * momentum
+    return after, (momentum if student.momentum else state[1])  # plain SGD has nothing to keep
 
 
 class _Unrolled(torch.autograd.Function):
