@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 import torchvision
+from torch import Tensor
 
 import glad
 from glad.augment import ALL
@@ -18,9 +19,18 @@ from glad.distillation import Metrics, Progress, learnt_tensors, make_optimizer
 from glad.distillation import run as iterate
 from glad.expert_run import experts_digest, open_experts
 from glad.experts import Experts
+from glad.initialise import STARTS, expert_network, representative
 from glad.monitor import Monitor
 from glad.objectives import Objective
-from glad.opening import Opened, learning_rates, open_data, open_objective, open_prior, pick_device
+from glad.opening import (
+    Opened,
+    learning_rates,
+    network_factory,
+    open_data,
+    open_objective,
+    open_prior,
+    pick_device,
+)
 from glad.randomness import generator
 from glad.run_folder import Run
 from glad.synset import Prior, SyntheticSet
@@ -47,6 +57,8 @@ def distill(
     network_options: Mapping[str, Any] | None = None,
     augmentation: str = ALL,
     experts: str | Path | None = None,
+    start: str = "prior",
+    candidates: int = 100,
     iterations: int = 1000,
     lr: Mapping[str, float] | float | None = None,
     momentum: float = 0.5,
@@ -63,30 +75,34 @@ def distill(
     ``data`` is a name that ``glad.sources.load_data`` knows (``root`` to ``zca`` go there) or ``Splits``; ``objective``
     a name, ``module:Class`` or an object; ``prior`` ``"pixels"``, ``"fashion-mini"``, a safetensors file of a
     StyleGAN-XL generator, ``module:Class`` or an object. ``prior_options`` are for instance ``{"layer": 2}`` (F_n) or
-    ``{"init": "real"}`` (pixels); ``experts`` a folder, for mtt and ast; ``lr`` a number or a dict by latent name.
+    ``{"init": "real"}`` (pixels); ``experts`` a folder, for mtt, ast and ``start="representative"`` (real images, or
+    the best of ``candidates`` codes, of each class: ``glad.initialise``); ``lr`` a number or a dict by latent name.
     ``memory`` (GiB) decides whether the generator's graphs are kept or rendered twice. An existing folder ``out`` with
     the same settings is continued, to the same result. ``on_step(iteration, metrics)`` is called after each step.
 
-    Raises ``DataError``, ``WeightsError``, ``ValueError`` (a setting), ``RunError`` (the folder) and
-    ``DistillationError`` (a loss that is not finite), each with one line that says what to change.
+    ``DataError``, ``WeightsError``, ``ValueError``, ``RunError`` and ``DistillationError`` say what to change.
     """
-    given = dict(locals())
-    config = _resolve(given)
+    config = _resolve(dict(locals()))
     where = pick_device(device)
     splits = open_data(config, data)
     opened = open_prior(prior, splits.train, config["prior_options"], where)
     guides = open_experts(splits.train, config)
-    loss = open_objective(objective, splits.train, opened.prior, guides, config, where)
-    progress = _start(splits.train, opened, loss, config, where)
+    progress = _start(splits.train, opened, guides, objective, config, where)
     return _run(progress, splits.train, _inputs(splits.train, opened, guides), config, on_step)
 
 
 def _resolve(given: dict[str, Any]) -> dict[str, Any]:
     """The arguments of ``distill`` as plain settings: what can be written down and given again."""
     config = {name: value for name, value in given.items() if name != "on_step"}
-    for name in ("ipc", "iterations", "chunk", "save_every", "grid_every"):
+    for name in ("ipc", "candidates", "iterations", "chunk", "save_every", "grid_every"):
         if config[name] < 1:
             raise ValueError(f"{name} must be at least 1, not {config[name]}")
+    if config["start"] not in STARTS:
+        raise ValueError(f"unknown start {config['start']!r}: one of {', '.join(STARTS)}")
+    if config["start"] == "representative" and config["experts"] is None:
+        raise ValueError(
+            "start representative needs --experts FOLDER: train one with `glad experts train --out FOLDER --count 1`"
+        )
     for name in ("data", "objective", "prior"):
         value = config[name]
         if not isinstance(value, str):
@@ -107,18 +123,43 @@ def _resolve(given: dict[str, Any]) -> dict[str, Any]:
 
 
 def _start(
-    data: ImageData, opened: Opened, objective: Objective, config: Mapping[str, Any], device: torch.device
+    data: ImageData,
+    opened: Opened,
+    guides: Experts | None,
+    objective: str | Objective,
+    config: dict[str, Any],
+    device: torch.device,
 ) -> Progress:
-    """The set at its start, and its optimiser."""
+    """The set at its start, its objective and its optimiser."""
+    loss = open_objective(objective, data, opened.prior, guides, config, device)
     labels = torch.arange(len(data.classes)).repeat_interleave(config["ipc"])
-    latents = opened.prior.init(labels, generator(config["seed"], "init"))
-    latents = {name: tensor.to(device) for name, tensor in latents.items()}
+    latents = _latents(data, opened.prior, guides, labels, config, device)
     memory = int(config["memory"] * 2**30)
     synset = SyntheticSet(opened.prior, latents, labels.to(device), config["chunk"], memory)
     recommended = opened.rates.get(config["objective"], {})
-    rates = learning_rates(list(latents), objective, recommended, config["lr"])
-    optimizer = make_optimizer(learnt_tensors(synset, objective), rates, config["momentum"])
-    return Progress(synset, objective, optimizer)
+    rates = learning_rates(list(latents), loss, recommended, config["lr"])
+    optimizer = make_optimizer(learnt_tensors(synset, loss), rates, config["momentum"])
+    return Progress(synset, loss, optimizer)
+
+
+def _latents(
+    data: ImageData,
+    prior: Prior,
+    guides: Experts | None,
+    labels: Tensor,
+    config: Mapping[str, Any],
+    device: torch.device,
+) -> dict[str, Tensor]:
+    """The first latents, a row per label."""
+    rng = generator(config["seed"], "init")
+    continued = Run(Path(config["out"])).state.exists()  # and replaces what is made here, whose shapes alone count
+    if config["start"] == "representative" and guides is not None and not continued:
+        make = network_factory(data, config["network"], config["network_options"], device)
+        network = expert_network(guides, make, data, rng)
+        latents = representative(data, prior, network, config["ipc"], config["candidates"], rng, config["chunk"])
+    else:
+        latents = prior.init(labels, rng)
+    return {name: tensor.to(device) for name, tensor in latents.items()}
 
 
 def _run(
@@ -170,11 +211,12 @@ def evaluate(
     *,
     networks: Sequence[str] = ("convnet", "alexnet", "vgg11", "resnet18", "vit"),
     seeds: int | Sequence[int] = 5,
-    epochs: int = 1000,
+    epochs: int | None = None,
     baselines: Sequence[str] = ("before", "random"),
     data: Splits | None = None,
     split: str = "test",
     augmentation: str = ALL,
+    protocol: str = "default",
     lr: Mapping[str, float] | float | None = None,
     network_options: Mapping[str, Mapping[str, int]] | None = None,
     device: str = "auto",
@@ -184,9 +226,10 @@ def evaluate(
 
     ``runs`` are folders, of one data set; ``seeds`` a number (0, 1, ...) or a list; ``baselines`` any of ``before``
     (the same latents before optimisation), ``random`` (real images, drawn anew for each seed), ``kmeans`` (those
-    nearest to the centres of k-means on pixels) and ``full`` (all training images). ``lr`` replaces the published
-    rates, which are for 1,000 epochs (1e-2 for the network distilled with, 1e-3 for others, 1e-4 for VGG): a number, or
-    by network; short trainings need larger ones. ``split`` is ``test``, or ``validation`` for whatever is tuned.
+    nearest to the centres of k-means on pixels) and ``full`` (all training images). ``protocol`` is ``default``, or
+    ``dc`` for that of the published rows of DC and DSA (300 epochs, step decay, no averaging). ``lr`` replaces the
+    published rates, which are for 1,000 epochs (1e-2 for the network distilled with, 1e-3 for others, 1e-4 for VGG): a
+    number, or by network; short trainings need larger ones. ``split`` is ``test``, or ``validation`` for what is tuned.
     Finished cells are kept in each run's ``results.json`` and not computed again under the same settings.
     ``on_cell(cell, left)`` is called after each. Returns the results, accuracies in [0, 1]; see
     ``glad.evaluation.evaluate_sets``.
@@ -207,5 +250,6 @@ def evaluate(
         network_options={name: dict(options) for name, options in (network_options or {}).items()},
         device=pick_device(device),
         data=data,
+        protocol_name=protocol,
     )
     return trial.run(on_cell)

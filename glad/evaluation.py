@@ -38,6 +38,8 @@ class Protocol:
     decay: float = 0.995
     """At most; a run of fewer than 1,000 epochs forgets as large a share of itself, see ``decay_limit``."""
     norm: str = "instance"
+    schedule: str = "cosine"
+    """A name in ``SCHEDULES``."""
 
     @property
     def decay_limit(self) -> float:
@@ -51,12 +53,25 @@ class Protocol:
         return self.lr_by_network.get(network, self.lr_other)
 
 
-def schedule(epoch: int, epochs: int) -> float:
+def cosine(epoch: int, epochs: int) -> float:
     """Return the factor of the learning rate: linear up to 1 in the first half of the epochs, then cosine to 0."""
     half = epochs // 2
     if epoch < half:
         return (epoch + 1) / half
     return 0.5 * (1 + math.cos(math.pi * (epoch - half) / (epochs - half)))
+
+
+def step(epoch: int, epochs: int) -> float:
+    """Return the factor of the learning rate: 1, and a tenth after the middle, as DC's and DSA's release has it."""
+    return 1.0 if epoch <= epochs // 2 else 0.1
+
+
+SCHEDULES = {"cosine": cosine, "step": step}
+PROTOCOLS = {
+    "default": Protocol(),
+    "dc": Protocol(epochs=300, lr_other=1e-2, lr_by_network={}, decay=0.0, schedule="step"),
+}
+"""By name: that of every table, and that of the published rows of DC and DSA (DC's without augmentation)."""
 
 
 def average_decay(updates: int, limit: float = 0.995) -> float:
@@ -86,7 +101,7 @@ def train_network(
     weights = [tensor for tensor in network.state_dict().values() if tensor.is_floating_point()]
     average = [tensor.clone() for tensor in weights]
     for epoch in range(protocol.epochs):
-        optimizer.param_groups[0]["lr"] = lr * schedule(epoch, protocol.epochs)
+        optimizer.param_groups[0]["lr"] = lr * SCHEDULES[protocol.schedule](epoch, protocol.epochs)
         loss = _train_epoch(network, optimizer, images, labels, (*key, epoch), protocol)
         torch._foreach_lerp_(average, weights, 1 - average_decay(epoch, protocol.decay_limit))
         if on_epoch is not None:

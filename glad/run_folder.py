@@ -12,6 +12,8 @@ from glad.runs import RunError, read_json, read_tensors, write_durably, write_js
 
 MAY_CHANGE = {"iterations", "save_every", "grid_every", "chunk", "memory", "root", "device", "out", "experts"}
 """Settings that may differ when a run is continued: they do not change what an iteration computes."""
+ADDED = {"start": "prior", "candidates": 100}
+"""Settings that folders of older versions do not name, and what these versions did."""
 
 
 @dataclass(frozen=True)
@@ -113,4 +115,4 @@ class Run:
 
 def _compared(config: dict[str, Any], inputs: dict[str, Any]) -> dict[str, Any]:
     """What must be the same when a run is continued: settings, and hashes short enough to print."""
-    return {**config, **{f"hash of {name}": digest[:12] for name, digest in inputs["hashes"].items()}}
+    return {**ADDED, **config, **{f"hash of {name}": digest[:12] for name, digest in inputs["hashes"].items()}}

@@ -1,7 +1,7 @@
 """Evaluating runs: which sets and baselines are compared, on what data, and the cells that are already there."""
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from glad.baselines import REAL, Labelled
 from glad.data import ImageData, Splits
-from glad.evaluation import Cell, Protocol, evaluate_sets
+from glad.evaluation import PROTOCOLS, Cell, Protocol, evaluate_sets
 from glad.networks import NETWORKS
 from glad.opening import open_data, strategy_for
 from glad.run_folder import Run
@@ -27,7 +27,7 @@ class Trial:
     runs: list[Run]
     networks: list[str]
     seeds: list[int]
-    epochs: int
+    epochs: int | None
     baselines: list[str]
     split: str
     augmentation: str
@@ -35,18 +35,25 @@ class Trial:
     network_options: dict[str, dict[str, int]]
     device: torch.device
     data: Splits | None = None
+    protocol_name: str = "default"
 
     def __post_init__(self) -> None:
-        known = {"baselines": BASELINES, "networks": NETWORKS, "split": ("test", "validation")}
+        known: dict[str, Iterable[str]] = {
+            "baselines": BASELINES,
+            "networks": NETWORKS,
+            "split": ("test", "validation"),
+            "protocol": PROTOCOLS,
+        }
         asked = {
             "baselines": self.baselines,
             "networks": [*self.networks, *self.network_options],
             "split": [self.split],
+            "protocol": [self.protocol_name],
         }
         for kind, values in asked.items():
             if unknown := [value for value in values if value not in known[kind]]:
                 raise ValueError(f"{kind}: {unknown[0]!r} is unknown; choose from {', '.join(known[kind])}")
-        if self.epochs < 1 or not self.seeds or not self.networks or not self.runs:
+        if (self.epochs is not None and self.epochs < 1) or not self.seeds or not self.networks or not self.runs:
             raise ValueError("an evaluation needs at least one run, one network, one seed and one epoch")
         if repeated := {run.name for run in self.runs if [r.name for r in self.runs].count(run.name) > 1}:
             raise ValueError(f"runs are told apart by their folder's name; {', '.join(repeated)} occurs twice")
@@ -83,7 +90,9 @@ class Trial:
     @property
     def protocol(self) -> Protocol:
         """How networks are trained; ``lr`` replaces the published rates, of all networks or by name."""
-        published = Protocol(epochs=self.epochs, strategy=strategy_for(self.splits.train, self.augmentation))
+        named = PROTOCOLS[self.protocol_name]
+        strategy = strategy_for(self.splits.train, self.augmentation)
+        published = replace(named, epochs=self.epochs or named.epochs, strategy=strategy)
         if self.lr is None:
             return published
         if not isinstance(self.lr, dict):
@@ -121,8 +130,14 @@ class Trial:
         """What a finished cell depends on, beside its own set, network and seed."""
         hashes = {"data": self.splits.train.digest, "tested": self.tested.digest}
         sets = {run.name: [hash_of(run.read_set(kind)[0]) for kind in ("synset", "initial")] for run in self.runs}
-        options = {"epochs": self.epochs, "split": self.split, "augmentation": self.augmentation, "lr": self.lr}
+        options = {
+            "epochs": self.protocol.epochs,
+            "split": self.split,
+            "augmentation": self.augmentation,
+            "lr": self.lr,
+        }
         options |= {"learned_lr": self.learned_lr} if self.learned_lr else {}
+        options |= {"protocol": self.protocol_name} if self.protocol_name != "default" else {}
         return {**options, "network_options": self.network_options, "hashes": hashes, "sets": sets}
 
     def _earlier(self) -> list[Cell]:

@@ -20,7 +20,7 @@ from generators import geometry
 from generators.stylegan_xl import Generator, Mapping, Synthesis
 from glad.augment import augment
 from glad.data import DataError, ImageData
-from glad.evaluation import schedule
+from glad.evaluation import cosine
 from glad.randomness import generator as rng_for
 from glad.runs import optimizer_tensors, restore_optimizer, write_tensors
 
@@ -179,7 +179,7 @@ def train_features(features: Features, reals: Reals, recipe: Recipe) -> Iterator
         rng = rng_for(recipe.seed, "features", step)
         images, labels = pretext(reals, *reals.batch(recipe.feature_batch, rng), rng)
         loss = F.cross_entropy(features.classify(features(images.to(device))), labels.to(device))
-        optimizer.param_groups[0]["lr"] = 1e-3 * schedule(step, recipe.feature_steps)
+        optimizer.param_groups[0]["lr"] = 1e-3 * cosine(step, recipe.feature_steps)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -10,14 +11,16 @@ from torch import nn
 from torch.nn import functional as F
 
 from glad.evaluation import (
+    PROTOCOLS,
     Protocol,
     accuracy,
     average_decay,
     class_accuracy,
+    cosine,
     evaluate_sets,
     predict,
     results_table,
-    schedule,
+    step,
     summarise,
     train_network,
 )
@@ -59,11 +62,26 @@ def test_soft_labels_are_distributions():
     assert [cell["accuracy"] for cell in hard["cells"]] == [cell["accuracy"] for cell in soft["cells"]]
 
 
-def test_schedule():
-    rates = [schedule(epoch, 8) for epoch in range(8)]
+def test_schedules():
+    rates = [cosine(epoch, 8) for epoch in range(8)]
     assert rates[:5] == [0.25, 0.5, 0.75, 1.0, 1.0]
     assert rates[6] == pytest.approx(0.5) and rates[7] == pytest.approx(0.5 * (1 - math.cos(math.pi / 4)))
-    assert schedule(0, 1) == 1.0
+    assert cosine(0, 1) == 1.0
+    assert [step(epoch, 6) for epoch in range(6)] == [1, 1, 1, 1, 0.1, 0.1]
+
+
+def test_protocol_of_dc_ends_with_the_last_weights_at_a_tenth_of_the_rate():
+    protocol = replace(PROTOCOLS["dc"], epochs=4, strategy="none")
+    model = nn.Sequential(nn.Flatten(), nn.Linear(1, 2, bias=False)).double()
+    weight, momentum = model[1].weight.detach().clone(), torch.zeros(2, 1).double()
+    one, label = torch.ones(1, 1, 1, 1).double(), torch.tensor([0])
+    for rate in (0.01, 0.01, 0.01, 0.001):
+        leaf = weight.clone().requires_grad_()
+        (gradient,) = torch.autograd.grad(F.cross_entropy(one.flatten(1) @ leaf.t(), label), leaf)
+        momentum = 0.9 * momentum + gradient + 5e-4 * weight
+        weight = weight - rate * momentum
+    train_network(model, one, label, key=(0,), lr=protocol.lr("vit", "convnet"), protocol=protocol)
+    torch.testing.assert_close(model[1].weight.detach(), weight, rtol=1e-12, atol=0)
 
 
 def test_averages_against_a_hand_computation():

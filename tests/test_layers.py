@@ -25,7 +25,7 @@ ARROWS = {
     "glad.distillation": ("glad.synset", "glad.objectives"),
     "glad.evaluation": (*DATA, "glad.augment", "glad.networks"),
     "glad.experts": (*DATA, "glad.augment", "glad.networks", "glad.experts"),
-    "glad.initialise": (*DATA, "glad.augment", "glad.networks", "glad.synset"),
+    "glad.initialise": (*DATA, "glad.augment", "glad.networks", "glad.experts", "glad.synset"),
 }
 PACKAGES = {"cuda_ops": {"torch"}, "generators": {"torch", "numpy", "safetensors"}}
 PACKAGES["generators.hub"] = {*PACKAGES["generators"], "huggingface_hub"}

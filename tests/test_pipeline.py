@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -109,6 +110,18 @@ def test_evaluation_keeps_finished_cells(optimised: Run) -> None:
     assert json.loads((optimised.path / "results.json").read_text())["cells"] != cells
 
 
+def test_evaluation_in_the_protocol_of_dc(optimised: Run) -> None:
+    def results(protocol: str) -> dict[str, Any]:
+        narrow = {"vgg11": {"width": 4}}
+        return glad.evaluate(
+            optimised, networks=["vgg11"], network_options=narrow, seeds=1, epochs=1, baselines=[], protocol=protocol
+        )
+
+    published, ours = results("dc"), results("default")
+    assert [r["cells"][0]["lr"] for r in (published, ours)] == [1e-2, 1e-4]
+    assert published["protocol"]["schedule"] == "step" and published["protocol"]["decay"] == 0
+
+
 def test_learning_rates_are_published_unless_given(optimised: Run) -> None:
     def rates(lr: dict[str, float] | float | None) -> list[float]:
         options = {"convnet": {"width": 8}, "vgg11": {"width": 4}}
@@ -138,7 +151,7 @@ def test_config_file_and_options_say_the_same(tmp_path: Path) -> None:
 def test_options_and_arguments_are_one_list_with_one_set_of_defaults() -> None:
     for function, own in ((glad.distill, {"on_step"}), (glad.evaluate, {"on_cell", "data"})):
         arguments = inspect.signature(function).parameters
-        options = {p.name: p for p in main.commands[function.__name__].params if p.name != "config"}
+        options = {p.name: p for p in main.commands[function.__name__].params if p.expose_value}
         assert options.keys() == arguments.keys() - own
         for name, option in options.items():
             if not option.multiple and name not in ("runs", "seeds"):

@@ -14,6 +14,7 @@ from glad.cli.experts import experts
 from glad.cli.export import export
 from glad.cli.info import info
 from glad.cli.objectives import objectives
+from glad.cli.recipes import recipes
 from glad.data import DataError
 from glad.distillation import DistillationError
 from glad.runs import RunError
@@ -46,11 +47,12 @@ def main() -> None:
 
     \b
     glad distill                      the embedded data and generator, 1 image per class
+    glad recipes                      published settings, and what they take
     glad experts train --out FOLDER   networks whose paths mtt and ast follow
     glad evaluate runs/NAME           train networks on the result and test them
     glad export runs/NAME             the images as files
     """
 
 
-for command in (distill, evaluate, experts, export, info, objectives):
+for command in (distill, evaluate, experts, export, info, objectives, recipes):
     main.add_command(command)

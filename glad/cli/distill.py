@@ -5,8 +5,9 @@ from typing import Any
 import click
 
 from glad.augment import ALL
-from glad.cli.options import CONFIG, Pairs, progress_bar, read_rates
+from glad.cli.options import CONFIG, RECIPE, Pairs, above_defaults, progress_bar, read_rates
 from glad.construct import options_of, read_option
+from glad.initialise import STARTS
 from glad.networks import NETWORKS
 from glad.objectives import OBJECTIVES
 
@@ -22,7 +23,7 @@ def _objective_help() -> str:
 
 
 def _dict_or_none(ctx: click.Context, param: click.Parameter, pairs: tuple[tuple[str, str], ...]) -> dict[str, str]:
-    return dict(pairs)
+    return dict(above_defaults(ctx, param, pairs))
 
 
 PRIOR_HELP = """\b
@@ -34,6 +35,7 @@ Options of the priors (-p) and their defaults:
 
 @click.command(epilog=_objective_help() + "\n\n" + PRIOR_HELP)
 @CONFIG
+@RECIPE
 @click.option(
     "--data",
     default="fashion-mini",
@@ -92,8 +94,18 @@ Options of the priors (-p) and their defaults:
     help="Option of that network, such as width=64 or norm=batch.",
 )
 @click.option(
-    "--experts", type=click.Path(file_okay=False), help="Folder of `glad experts train`, which mtt and ast need."
+    "--experts",
+    type=click.Path(file_okay=False),
+    help="Folder of `glad experts train`, which mtt, ast and --start representative need.",
 )
+@click.option(
+    "--start",
+    type=click.Choice(STARTS),
+    default="prior",
+    help="First latents: drawn by the prior, or the real images (with a generator: drawn codes) nearest to the centres "
+    "of each class among an expert's logits.",
+)
+@click.option("--candidates", default=100, help="Codes drawn per class, of which --start representative takes --ipc.")
 @click.option("--augmentation", default=ALL, help="DSA transforms joined by _, or none.")
 @click.option("--chunk", default=10, help="Images rendered at a time.")
 @click.option("--memory", default=2.0, help="GiB for the generator's graphs; beyond it images are rendered twice.")

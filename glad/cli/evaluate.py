@@ -9,7 +9,7 @@ from rich.console import Console
 
 from glad.augment import ALL
 from glad.cli.options import CONFIG, Bar, Pairs, progress_bar, read_rates, whole_numbers
-from glad.evaluation import results_table
+from glad.evaluation import PROTOCOLS, results_table
 from glad.networks import NETWORKS
 from glad.trial import BASELINES
 
@@ -33,7 +33,13 @@ def _seeds(ctx: click.Context, param: click.Parameter, value: str) -> list[int]:
     help="A network to train; several times for several.  [default: all]",
 )
 @click.option("--seeds", default="5", callback=_seeds, help="How many seeds, or a list such as 0,1,2.")
-@click.option("--epochs", default=1000, help="Epochs of training on the synthetic set.")
+@click.option("--epochs", type=int, help="Epochs of training on the synthetic set.  [default: the protocol's]")
+@click.option(
+    "--protocol",
+    type=click.Choice(list(PROTOCOLS)),
+    default="default",
+    help="default: 1000 epochs, cosine, averaged weights; dc: 300 epochs, step decay, as published for DC and DSA.",
+)
 @click.option(
     "--baselines",
     multiple=True,

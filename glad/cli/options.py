@@ -1,7 +1,7 @@
 """What the commands share: reading KEY=VALUE, YAML settings, and progress that is plain when nobody watches."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
@@ -11,6 +11,8 @@ import click
 import yaml
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from glad import recipes
 
 PLAIN_LINES = 10  # lines of progress in a log file
 
@@ -46,18 +48,21 @@ def whole_numbers(
 
 
 def read_rates(ctx: click.Context, param: click.Parameter, values: Sequence[str]) -> dict[str, float] | float | None:
-    """Read ``0.1`` or ``w=0.1 f=10`` into a rate or a dict of rates."""
-    named: dict[str, float] = {}
-    for value in values:
+    """Read ``0.1`` or ``w=0.1 f=10`` into a rate or a dict of rates; later ones win."""
+    rates: dict[str, float] | float | None = None
+    for value in above_defaults(ctx, param, values):
         key, equals, text = str(value).rpartition("=")
         try:
             number = float(text)
         except ValueError:
             raise click.BadParameter(f"{value!r} is neither a number nor NAME=NUMBER", ctx, param) from None
-        if not equals:
-            return number
-        named[key] = number
-    return named or None
+        rates = {**(rates if isinstance(rates, dict) else {}), key: number} if equals else number
+    return rates
+
+
+def above_defaults(ctx: click.Context, param: click.Parameter, values: Sequence[Any]) -> list[Any]:
+    """``values`` after those of --config or --recipe, so that one KEY=VALUE replaces that key and no other."""
+    return [*param.type_cast_value(ctx, ctx.lookup_default(str(param.name)) or ()), *values]
 
 
 def load_settings(ctx: click.Context, param: click.Parameter, path: Path | None) -> Path | None:
@@ -70,18 +75,48 @@ def load_settings(ctx: click.Context, param: click.Parameter, path: Path | None)
         raise click.BadParameter(f"{path} cannot be read: {' '.join(str(error).split())}", ctx, param) from error
     if not isinstance(content, dict):
         raise click.BadParameter(f"{path} must hold NAME: VALUE lines, not a {type(content).__name__}", ctx, param)
+    ctx.default_map = {**(ctx.default_map or {}), **as_defaults(ctx, param, str(path), content)}
+    return path
+
+
+def load_recipe(ctx: click.Context, param: click.Parameter, name: str | None) -> str | None:
+    """Take a recipe's settings as defaults below those of --config.
+
+    Functions among them are called where nothing else says the value: then the images per class are known, and a file
+    that was named instead is not missed.
+    """
+    if name is None:
+        return None
+    recipe = recipes.load(name)
+
+    def prior() -> str:
+        file = str(recipe.distill["prior"])
+        if recipe.needs and not Path(file).exists():
+            what = f"{recipe.needs} as a safetensors file, and there is no {file} here: name one with --prior FILE"
+            raise click.UsageError(f"{name} needs {what}", ctx)
+        return file
+
+    settings = {**as_defaults(ctx, param, f"recipe {name}", recipe.settings()), "prior": prior}
+    for key, value in recipe.distill.items():
+        if recipes.goes_by_ipc(value):
+            settings[key] = lambda key=key: recipe.settings(ctx.params["ipc"])[key]
+    ctx.default_map = {**settings, **(ctx.default_map or {})}
+    return name
+
+
+def as_defaults(ctx: click.Context, param: click.Parameter, source: str, content: Mapping[Any, Any]) -> dict[str, Any]:
+    """Settings as click takes defaults; names that the command lacks are refused, and blamed on ``source``."""
     settings = {str(name).replace("-", "_"): _as_option(value) for name, value in content.items() if value is not None}
     known = {p.name: p for p in ctx.command.params}
     for name in settings:
         if name not in known or name == param.name:
             near = get_close_matches(name, [k for k in known if k], 1)
             hint = f"; did you mean {near[0]}?" if near else f"; known: {', '.join(sorted(k for k in known if k))}"
-            raise click.BadParameter(f"{path} sets {name}, which does not exist{hint}", ctx, param)
+            raise click.BadParameter(f"{source} sets {name}, which does not exist{hint}", ctx, param)
     for name, value in settings.items():
         if known[name].multiple and not isinstance(value, list):
             settings[name] = [value]
-    ctx.default_map = {**(ctx.default_map or {}), **settings}
-    return path
+    return settings
 
 
 def _as_option(value: Any) -> Any:
@@ -102,6 +137,15 @@ CONFIG = click.option(
     expose_value=False,
     callback=load_settings,
     help="YAML file with the options below by name (a run's config.yaml is one); the command line wins.",
+)
+
+RECIPE = click.option(
+    "--recipe",
+    metavar="NAME",
+    is_eager=True,
+    expose_value=False,
+    callback=load_recipe,
+    help="Published settings of that name (`glad recipes` lists them); the command line and --config win.",
 )
 
 

@@ -1,0 +1,124 @@
+"""Published settings by name: what ``glad distill --recipe`` runs, where its numbers are from, and what it takes.
+
+A YAML file beside this one is one setting, for every data set that it lists:
+
+- ``name`` and ``title``; ``{data}`` in the name stands for the data set
+- ``data`` and ``ipc``: the data sets and the images per class that it is for, of which the first is the default
+- ``distill`` and ``experts``: options of the two commands; a dict with whole numbers as keys goes by images per class
+- ``sources``: who published which of the options; ``unrecorded``: options that stay at glad's default, because what was
+  published is not known here
+- ``needs``: what the file is that stands for the prior; ``note``: what else is to be known
+
+``measured.json`` is written by ``scripts/measure_recipes.py``.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import yaml
+
+STORED = {"cifar10": (3, 32), "svhn": (3, 32), "mnist": (1, 28), "fashionmnist": (1, 28)}
+"""Channels and side of data sets that a recipe takes as they are stored."""
+
+MEASURED = "measured.json"
+
+
+@dataclass(frozen=True)
+class Cost:
+    """One measured iteration: seconds, peak memory in GiB, on which machine and by which command."""
+
+    seconds: float
+    gib: float
+    machine: str
+    command: str
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One published setting on one data set; ``file`` is where it stands, without its suffix."""
+
+    file: str
+    name: str
+    title: str
+    data: str
+    ipc: Sequence[int]
+    distill: Mapping[str, Any]
+    sources: Mapping[str, Sequence[str]]
+    experts: Mapping[str, Any] = field(default_factory=dict)
+    unrecorded: Sequence[str] = ()
+    needs: str = ""
+    note: str = ""
+
+    def settings(self, ipc: int | None = None) -> dict[str, Any]:
+        """What to give to ``glad.distill``; ``ipc`` images per class, or as many as the recipe is for first."""
+        ipc = self.ipc[0] if ipc is None else ipc
+        chosen = {name: _for_ipc(value, ipc) for name, value in self.distill.items()}
+        return {"data": self.data, "ipc": ipc, **chosen}
+
+    def source(self, option: str) -> str:
+        """Who published ``option``, such as ``momentum`` or ``lr.w``; empty for what is no choice of theirs."""
+        whole = option.partition(".")[0]
+        return next((source for source, options in self.sources.items() if {option, whole} & {*options}), "")
+
+    def images(self) -> tuple[int, int]:
+        """Channels and side of the images."""
+        channels, side = STORED.get(self.data, (3, 0))
+        return channels, self.distill.get("resolution", side)
+
+    def measure(self, ipc: int) -> str:
+        """The key of the recipe's cost, the same for data sets of one shape."""
+        channels, side = self.images()
+        return f"{self.file} {channels}x{side}x{side} ipc{ipc}"
+
+    def cost(self, ipc: int) -> Cost | None:
+        """What an iteration takes, if it was measured."""
+        found = json.loads((files(__name__) / MEASURED).read_text(encoding="utf-8")).get(self.measure(ipc))
+        return Cost(**found) if found else None
+
+
+def _for_ipc(value: Any, ipc: int) -> Any:
+    """The entry for ``ipc`` of a dict by images per class, or for the next smaller one; anything else as it is."""
+    return value[max((key for key in value if key <= ipc), default=min(value))] if goes_by_ipc(value) else value
+
+
+def goes_by_ipc(value: Any) -> bool:
+    """Whether a value is a dict by images per class."""
+    return isinstance(value, dict) and all(isinstance(key, int) for key in value)
+
+
+def leaves(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings with those inside others as ``lr.w``."""
+    found: dict[str, Any] = {}
+    for name, value in settings.items():
+        inside = value if isinstance(value, Mapping) else None
+        found |= {name: value} if inside is None else {f"{name}.{key}": entry for key, entry in inside.items()}
+    return found
+
+
+@cache
+def known() -> Mapping[str, Recipe]:
+    """Every recipe by its name."""
+    found = {}
+    for path in sorted(files(__name__).iterdir(), key=lambda path: path.name):
+        file, _, suffix = path.name.partition(".")
+        if suffix == "yaml":
+            content = yaml.safe_load(path.read_text(encoding="utf-8"))
+            for data in content.pop("data"):
+                name = content["name"].format(data=data)
+                found[name] = Recipe(**{**content, "file": file, "name": name, "data": data})
+    return found
+
+
+def load(name: str) -> Recipe:
+    """The recipe called ``name``; ``ValueError`` naming those that there are."""
+    names = known()
+    if name not in names:
+        near = get_close_matches(name, names, 1)
+        hint = f"; did you mean {near[0]}?" if near else "."
+        raise ValueError(f"unknown recipe {name!r}{hint} There are {', '.join(names)}")
+    return names[name]

@@ -1,0 +1,144 @@
+"""Measure an iteration and the peak memory of published recipes, and note them for `glad recipes`.
+
+    python scripts/measure_recipes.py [--only NAME ...] [--ipc 10] [--repeat 3]
+
+Each recipe runs through ``glad.distill`` in a process of its own, on random images of its size and number of classes,
+experts with random weights and, as prior, a generator of the published geometry with random weights: nothing is
+downloaded, and neither time nor memory depends on the values. Only the data set itself is smaller than the real one.
+Recipes of one file and size of images are measured once; those whose generator's geometry is not known are left out.
+"""
+
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # read by torch when it starts
+
+import click
+import numpy as np
+import torch
+from bench_ops import processor
+
+import glad
+from generators import geometry, weights
+from generators.stylegan_xl import Generator, Mapping, Synthesis
+from glad.expert_run import plan
+from glad.experts.training import flatten
+from glad.randomness import generator
+from glad.recipes import MEASURED, Recipe, known, leaves, load
+from glad.runs import read_json, write_json
+from glad.sources import load_data
+
+NOTES = Path(glad.__file__).parent / "recipes" / MEASURED
+CLASSES = 10  # of every data set that a recipe names
+IMAGES = 400  # per class, of which 288 are left for training: more than any recipe's batch
+
+
+def imagenet128() -> Generator:
+    """The published geometry: 16 to 128 px, 158.7 M parameters."""
+    specs = geometry.stem(16, 10, kernel=1, radial=True)
+    for _ in range(3):
+        specs = geometry.superres(specs, 7)
+    return Generator(Mapping(len(specs) + 1, c_dim=1000), Synthesis(specs)).initialise(generator("recipes"))
+
+
+GENERATORS = {"imagenet128.safetensors": imagenet128}
+
+
+def random_data(recipe: Recipe, path: Path) -> str:
+    """An npz of random images like the recipe's."""
+    channels, side = recipe.images()
+    images = np.random.default_rng(0).integers(0, 256, (CLASSES * IMAGES, channels, side, side), np.uint8)
+    np.savez(path, images=images, labels=np.arange(CLASSES).repeat(IMAGES))
+    return str(path)
+
+
+def random_experts(recipe: Recipe, settings: dict[str, Any], folder: Path) -> str:
+    """One expert with random weights, with as many epochs as the recipe's have."""
+    splits = load_data(settings["data"], resolution=settings.get("resolution"), zca=settings.get("zca", False))
+    planned = plan(splits, folder, count=1, network=settings["network"], **recipe.experts)
+    file, start = planned.file(0), flatten(planned.make(generator("start")))
+    file.begin()
+    for epoch in range(file.rows):
+        walked = epoch * 0.01 * torch.randn(start.shape, generator=generator("way", epoch))
+        file.write(epoch, start + walked, 0.0, {})
+    return str(folder)
+
+
+def work(name: str, ipc: int, repeat: int, folder: Path) -> dict[str, Any]:
+    """Run the recipe for one iteration to warm up and ``repeat`` more, in this process."""
+    recipe = load(name)
+    settings = recipe.settings(ipc)
+    settings["data"] = random_data(recipe, folder / "data.npz")
+    # Rates cost nothing, and on random weights the published ones lead to infinity.
+    settings["lr"] = {key.partition(".")[2]: 0.0 for key in leaves(settings) if key.startswith("lr.")}
+    if settings["prior"] in GENERATORS:
+        weights.save(folder / settings["prior"], GENERATORS[settings["prior"]](), torch.float16)
+        settings["prior"] = str(folder / settings["prior"])
+    if recipe.experts:
+        settings["experts"] = random_experts(recipe, settings, folder / "experts")
+    settings |= {"iterations": repeat + 1, "save_every": repeat + 1, "out": folder / "run"}
+    ends: list[float] = []
+    glad.distill(**settings, on_step=lambda *_: ends.append(time.perf_counter()))
+    on_gpu = torch.cuda.is_available()
+    peak = torch.cuda.max_memory_allocated() if on_gpu else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return {
+        "seconds": float(f"{statistics.median(b - a for a, b in pairwise(ends)):.4g}"),
+        "gib": round(peak / 2**30, 2),
+        "machine": machine(on_gpu),
+    }
+
+
+def machine(on_gpu: bool) -> str:
+    """What the numbers depend on."""
+    where = torch.cuda.get_device_name() if on_gpu else f"{processor()}, {torch.get_num_threads()} thread(s)"
+    commit = subprocess.run(
+        ["git", "describe", "--always", "--dirty"], cwd=NOTES.parent, capture_output=True, text=True
+    ).stdout.strip()
+    return f"{where}, torch {torch.__version__}, commit {commit}"
+
+
+def measure(recipe: Recipe, ipc: int, repeat: int) -> dict[str, Any]:
+    """:func:`work` in a process of its own."""
+    job = ["--only", recipe.name, "--ipc", str(ipc), "--repeat", str(repeat)]
+    done = subprocess.run([sys.executable, __file__, *job, "--work"], stdout=subprocess.PIPE, text=True, check=True)
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return {**found, "command": f"python scripts/measure_recipes.py {' '.join(job)}"}
+
+
+@click.command()
+@click.option("--only", multiple=True, help="A recipe; give it several times.  [default: all]")
+@click.option("--ipc", type=int, help="Synthetic images per class.  [default: each recipe's first]")
+@click.option("--repeat", default=3, show_default=True, help="Iterations after the first; the median counts.")
+@click.option("--out", "notes", type=click.Path(path_type=Path), default=NOTES, help="File to note them in.")
+@click.option("--work", "here", is_flag=True, hidden=True)
+def main(only: tuple[str, ...], ipc: int | None, repeat: int, notes: Path, here: bool) -> None:
+    """Measure, and note each result as soon as it is there."""
+    chosen = [load(name) for name in only] or list(known().values())
+    if here:
+        with tempfile.TemporaryDirectory() as folder:
+            click.echo(json.dumps(work(chosen[0].name, ipc or chosen[0].ipc[0], repeat, Path(folder))))
+        return
+    done = set()
+    for recipe in chosen:
+        count = ipc or recipe.ipc[0]
+        key = recipe.measure(count)
+        if recipe.needs and recipe.distill["prior"] not in GENERATORS:
+            click.echo(f"{recipe.name}: the geometry of {recipe.distill['prior']} is not known")
+        elif key not in done:
+            found = measure(recipe, count, repeat)
+            write_json(notes, dict(sorted({**read_json(notes), key: found}.items())))
+            click.echo(f"{key}: {found['seconds']} s, {found['gib']} GiB")
+            done.add(key)
+
+
+if __name__ == "__main__":
+    main()

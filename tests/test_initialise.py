@@ -1,0 +1,292 @@
+"""The representative start: real images, or codes, nearest to the centres of each class in an expert's eyes."""
+
+from dataclasses import replace
+from itertools import permutations
+
+import pytest
+import torch
+import yaml
+from click.testing import CliRunner
+from safetensors.torch import load_file
+from torch import nn
+
+import glad
+from glad import initialise
+from glad.cli import main
+from glad.data import DataError, ImageData
+from glad.experts import Experts
+from glad.experts.files import ExpertFile
+from glad.experts.training import flatten
+from glad.initialise import class_centres, expert_network, nearest_distinct, representative
+from glad.networks import make_network
+from glad.randomness import generator
+from glad.runs import RunError
+from glad.sources import load_data
+from glad.synset import Pixels
+
+SMALL = {"limit": 60, "network_options": {"width": 8}, "device": "cpu"}
+
+
+class Linear(nn.Module):
+    """Logits that are a fixed matrix times the image: near enough to a network to be computed by hand."""
+
+    def __init__(self, classes, pixels):
+        super().__init__()
+        self.matrix = nn.Parameter(torch.randn(pixels, classes, generator=generator("matrix")))
+
+    def forward(self, x):
+        return x.flatten(1) @ self.matrix
+
+
+class TwoCodes:
+    """A prior with two latents; remembers how many rows it drew and rendered at a time."""
+
+    def __init__(self):
+        self.drawn, self.rendered = [], []
+
+    def init(self, classes, rng):
+        self.drawn.append(classes)
+        w = torch.randn(len(classes), 4, generator=rng) + classes[:, None]
+        return {"w": w, "f": torch.randn(len(classes), 3, 4, 4, generator=rng)}
+
+    def __call__(self, w, f):
+        assert not torch.is_grad_enabled()
+        self.rendered.append(len(w))
+        return (f + w.sin()[:, None, :, None]).tanh()
+
+    def tensors(self):
+        return {}
+
+
+@pytest.fixture(scope="module")
+def data():
+    """Classes in no order: 130 images of the first (several chunks), 5 of the last."""
+    labels = torch.tensor([0] * 130 + [1] * 60 + [2] * 5)
+    labels = labels[torch.randperm(len(labels), generator=generator("order"))]
+    images = torch.randint(256, (len(labels), 3, 4, 4), generator=generator("images"), dtype=torch.uint8)
+    names = ("ant", "bee", "cat")
+    return ImageData("toy", images, labels, names, (0, 1, 2), (0.5,) * 3, (0.2,) * 3, 4, 3)
+
+
+@pytest.fixture
+def network():
+    return Linear(3, 48).requires_grad_(False)
+
+
+@pytest.fixture
+def centres(monkeypatch):
+    """The centres that were found, class by class."""
+    found = []
+
+    def remember(*arguments):
+        found.append(class_centres(*arguments))
+        return found[-1]
+
+    monkeypatch.setattr(initialise, "class_centres", remember)
+    return found
+
+
+def start(data, network, ipc, prior=None, candidates=100, seed=0):
+    prior = Pixels(data.real) if prior is None else prior
+    return representative(data, prior, network, ipc, candidates, generator(seed))
+
+
+def rows_of(images, data):
+    """The place of each image in the data; an error unless there is exactly one."""
+    return [(data.tensor() == image).flatten(1).all(1).nonzero().item() for image in images]
+
+
+def is_stable(distances, pairs):
+    """No centre and no candidate would both rather have each other: true of one choice, if no two distances tie."""
+    owner = {n: k for k, n in enumerate(pairs)}
+    rivals = [distances[owner[n]][n] if n in owner else torch.inf for n in range(len(distances[0]))]
+    return not any(
+        distances[k][n] < distances[k][own] and distances[k][n] < rivals[n]
+        for k, own in enumerate(pairs)
+        for n in range(len(rivals))
+    )
+
+
+def test_at_one_image_per_class_it_is_the_one_nearest_to_the_mean(data, network):
+    rows = rows_of(start(data, network, 1)["pixels"], data)
+    for c, row in enumerate(rows):
+        logits = network(data.batch(data.of_class(c)))
+        distances = (logits - logits.mean(0)).square().sum(1)
+        assert row == data.of_class(c)[distances.argmin()]
+
+
+def test_three_per_class_are_distinct_in_class_order_and_nearest_to_a_centre(data, network, centres):
+    rows = rows_of(start(data, network, 3)["pixels"], data)
+    assert len(set(rows)) == 9
+    assert data.labels[rows].tolist() == [0, 0, 0, 1, 1, 1, 2, 2, 2]
+    for c in range(3):
+        of_class = data.of_class(c).tolist()
+        logits = network(data.batch(data.of_class(c))).double()
+        distances = torch.cdist(centres[c], logits)
+        member = distances.argmin(0)
+        for i, centre in enumerate(centres[c]):  # where k-means ends, a centre is the mean of those nearest to it
+            torch.testing.assert_close(centre, logits[member == i].mean(0))
+        assert is_stable(distances.tolist(), [of_class.index(row) for row in rows[3 * c : 3 * c + 3]])
+
+
+def test_all_images_of_a_class_are_each_their_own_centre(data, network):
+    few = data.select(torch.cat([data.of_class(c)[:4] for c in range(3)]))
+    rows = rows_of(start(few, network, 4)["pixels"], few)
+    assert sorted(rows) == list(range(12))
+
+
+def test_a_centre_misses_its_nearest_only_to_a_closer_centre():
+    few, many = (torch.randn(n, 2, generator=generator("points", n)) for n in (4, 6))
+    few[1] = few[0] + 0.01  # two that want the same
+    chosen = nearest_distinct(few, many).tolist()
+    distances = [[float((centre - point).norm()) for point in many] for centre in few]
+    assert min(range(6), key=distances[0].__getitem__) == min(range(6), key=distances[1].__getitem__)
+    assert [pairs for pairs in permutations(range(6), 4) if is_stable(distances, pairs)] == [tuple(chosen)]
+
+
+def test_centres_of_one_cluster_are_the_mean_and_a_function_of_the_generator():
+    logits = torch.randn(300, 5, generator=generator("logits"), dtype=torch.float64)
+    torch.testing.assert_close(class_centres(logits, 1, generator(0)), logits.mean(0, keepdim=True))
+    first, again = (class_centres(logits, 4, generator(1)) for _ in range(2))
+    torch.testing.assert_close(first, again, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("ipc", [1, 3])
+def test_codes_are_the_nearest_of_all_that_were_drawn(data, network, ipc, centres, monkeypatch):
+    """With both latents of a code, whatever the size of the chunks."""
+    prior, kept = TwoCodes(), []
+    draw = prior.init
+    monkeypatch.setattr(prior, "init", lambda classes, rng: kept.append(draw(classes, rng)) or kept[-1])
+    found = start(data, network, ipc, prior, candidates=120)
+    assert [found["w"].shape, found["f"].shape] == [(3 * ipc, 4), (3 * ipc, 3, 4, 4)]
+    assert torch.cat(prior.drawn).tolist() == [0] * 120 + [1] * 120 + [2] * 120
+    assert max(len(classes) for classes in prior.drawn) == initialise.CHUNK < 120 and max(prior.rendered) == 10
+    codes = {name: torch.cat([part[name] for part in kept]) for name in ("w", "f")}
+    with torch.no_grad():
+        logits = network(prior(**codes)).double()
+    for c in range(3):
+        mine = slice(120 * c, 120 * (c + 1))
+        rows = nearest_distinct(centres[c], logits[mine])
+        if ipc == 1:
+            assert rows.item() == (logits[mine] - centres[c]).norm(dim=1).argmin()
+        for name in codes:
+            assert torch.equal(found[name][c * ipc : (c + 1) * ipc], codes[name][mine][rows])
+
+
+def test_the_start_is_a_function_of_the_generator(data, network):
+    first, again, other = (start(data, network, 2, TwoCodes(), seed=seed)["w"] for seed in (0, 0, 1))
+    assert torch.equal(first, again) and not torch.equal(first, other)
+    assert torch.equal(start(data, network, 3)["pixels"], start(data, network, 3)["pixels"])
+
+
+def test_too_few_images_or_candidates_are_said(data, network):
+    with pytest.raises(DataError, match="class 'cat' of toy has 5 images, 6 were asked for"):
+        start(data, network, 6)
+    with pytest.raises(ValueError, match=r"3 images per class cannot be chosen of 2 candidates \(--candidates\)"):
+        start(data, network, 3, TwoCodes(), candidates=2)
+
+
+def test_the_network_is_the_first_expert_at_its_end(tmp_path):
+    data = load_data("fashion-mini", limit=60).train
+
+    def make(rng, **options):
+        return make_network("convnet", channels=1, classes=10, resolution=28, rng=rng, width=4, **options)
+
+    vectors = [[flatten(make(generator(number, epoch))) for epoch in range(3)] for number in range(2)]
+    for number, rows in enumerate(vectors):
+        file = ExpertFile(tmp_path / f"expert_{number:03d}.safetensors", 3, len(rows[0]), "float32", {})
+        file.begin()
+        for epoch, row in enumerate(rows):
+            file.write(epoch, row, 0.0, {})
+    network = expert_network(Experts(tmp_path), make, data, generator(0))
+    assert torch.equal(flatten(network), vectors[0][2])
+    assert not network.training and not any(p.requires_grad for p in network.parameters())
+
+    images = data.tensor()  # fewer than batch norm is given: all of them
+    norms = expert_network(Experts(tmp_path), lambda rng: make(rng, norm="batch"), data, generator(0))
+    torch.testing.assert_close(norms(images), norms.train()(images), rtol=1e-2, atol=1e-2)
+
+
+@pytest.fixture(scope="module")
+def experts(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("experts")
+    options = ["--data", "fashion-mini", "--limit", "60", "--network-option", "width=8"]
+    shorter = ["-o", "epochs=1", "-o", "batch=20", "--count", "1", "--device", "cpu"]
+    result = CliRunner().invoke(main, ["experts", "train", *options, *shorter, "--out", str(folder)])
+    assert result.exit_code == 0, result.output
+    return folder
+
+
+def distill(out, experts, objective="dm", prior="pixels", start="representative", **options):
+    return glad.distill(
+        **{"objective": objective, "prior": prior, "experts": experts, "start": start, "out": out, **SMALL},
+        **{"ipc": 2, "iterations": 2, "save_every": 1, "candidates": 4, **options},
+    )
+
+
+def test_a_run_from_real_images_goes_on_to_the_same_bytes_without_choosing_again(experts, tmp_path, monkeypatch):
+    whole = distill(tmp_path / "whole", experts)
+    train = load_data("fashion-mini", limit=60).train
+    images, labels = whole.read_set("initial")
+    assert train.labels[rows_of(images, train)].tolist() == labels.tolist()
+    assert {name: whole.config[name] for name in ("start", "candidates")} == {
+        "start": "representative",
+        "candidates": 4,
+    }
+    distill(tmp_path / "cut", experts, iterations=1)
+    monkeypatch.setattr("glad.api.representative", None)
+    cut = distill(tmp_path / "cut", experts)
+    for name in ("initial", "synset", "state"):
+        first, second = (load_file(run.path / f"{name}.safetensors") for run in (whole, cut))
+        assert first.keys() == second.keys() and all(torch.equal(first[key], second[key]) for key in first)
+    with pytest.raises(RunError, match="start 'representative' there, 'prior' now"):
+        distill(tmp_path / "cut", experts, start="prior")
+
+
+@pytest.mark.parametrize("objective", ["dm", "dc", "mtt"])
+def test_every_objective_may_start_from_chosen_codes(experts, tmp_path, objective):
+    options = {"syn_steps": 2, "expert_epochs": 1, "max_start_epoch": 1} if objective == "mtt" else {"batch": 2}
+    run = distill(tmp_path / "run", experts, objective, "fashion-mini", iterations=1, objective_options=options)
+    prior = glad.distill(
+        **SMALL, objective_options={"batch": 2}, ipc=2, iterations=1, out=tmp_path / "prior", prior="fashion-mini"
+    )
+    images, labels = run.read_set("initial")
+    assert labels.tolist() == [c for c in range(10) for _ in range(2)]
+    assert images.shape == prior.read_set("initial")[0].shape
+    assert not torch.equal(images, prior.read_set("initial")[0])
+
+
+def test_a_folder_from_before_there_were_starts_goes_on(tmp_path):
+    run = distill(tmp_path / "run", None, start="prior", iterations=1, candidates=100)
+    settings = {name: value for name, value in run.config.items() if name not in ("start", "candidates")}
+    (run.path / "config.yaml").write_text(yaml.safe_dump(settings))
+    distill(tmp_path / "run", None, start="prior", candidates=100)
+    assert run.config["start"] == "prior"
+    (run.path / "config.yaml").write_text(yaml.safe_dump(settings))
+    narrow = {"networks": ["convnet"], "network_options": {"convnet": {"width": 8}}}
+    assert glad.evaluate(run, **narrow, seeds=1, epochs=1, baselines=[], split="validation")["cells"]
+
+
+def test_starts_that_cannot_be_are_said(experts, tmp_path):
+    with pytest.raises(ValueError, match="unknown start 'kmeans': one of prior, representative"):
+        distill(tmp_path / "run", experts, start="kmeans")
+    with pytest.raises(ValueError, match="needs --experts FOLDER: train one with `glad experts train --out FOLDER --c"):
+        distill(tmp_path / "run", None)
+    with pytest.raises(ValueError, match="candidates must be at least 1, not 0"):
+        distill(tmp_path / "run", experts, candidates=0)
+    with pytest.raises(ValueError, match="2 images per class cannot be chosen of 1 candidates"):
+        distill(tmp_path / "run", experts, prior="fashion-mini", candidates=1)
+    assert not (tmp_path / "run").exists()
+    said = CliRunner().invoke(main, ["distill", "--start", "representative", "--out", str(tmp_path / "run")])
+    assert said.exit_code == 1 and "glad experts train" in said.output
+    said = CliRunner().invoke(main, ["distill", "--start", "kmeans"])
+    assert said.exit_code == 2 and "representative" in said.output
+
+
+def test_paths_are_read_like_tensors(data, network, monkeypatch):
+    """A data set on the disk is decoded a chunk at a time."""
+    asked = []
+    stored = replace(data, name="stored")
+    monkeypatch.setattr(ImageData, "raw", lambda self, indices: asked.append(len(indices)) or self.images[indices])
+    start(stored, network, 1)
+    assert max(asked) == initialise.CHUNK

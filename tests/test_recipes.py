@@ -1,0 +1,237 @@
+"""Published settings: every file complete and understood, listed and shown, and run with what was said on top."""
+
+import json
+import shlex
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from click.testing import CliRunner
+
+from generators.prior import StyleGANPrior
+from glad.cli import main
+from glad.cli.distill import distill
+from glad.cli.experts import train
+from glad.cli.recipes import commands
+from glad.construct import RESERVED, construct, options_of
+from glad.experts import RECIPES, Experts
+from glad.initialise import STARTS
+from glad.networks import NETWORKS, make_network
+from glad.objectives import OBJECTIVES
+from glad.readers import known_sources
+from glad.recipes import MEASURED, files, known, leaves, load
+from glad.sources import load_data
+from glad.synset import Pixels
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
+
+import measure_recipes
+
+NAMES = {"data", "objective", "prior"}  # what a recipe is about, and no number
+
+
+def run(*arguments: str, code: int = 0) -> str:
+    result = CliRunner().invoke(main, list(arguments))
+    assert result.exit_code == code, (result.output, result.exception)
+    return " ".join(result.output.split())
+
+
+@pytest.fixture
+def settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
+    """``settings(*options)``: what ``glad distill`` asks for, in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    asked: dict[str, Any] = {}
+
+    def note(**given: Any) -> SimpleNamespace:
+        asked.update(given)
+        return SimpleNamespace(path="run")
+
+    monkeypatch.setattr("glad.api.distill", note)
+    return lambda *options: (run("distill", *options), dict(asked))[1]
+
+
+def options(recipe: Any) -> set[str]:
+    """The options that a recipe sets, as its sources name them."""
+    return {*leaves(recipe.settings())} - NAMES - {"ipc"} | {f"experts.{name}" for name in recipe.experts}
+
+
+@pytest.mark.parametrize("recipe", known().values(), ids=known())
+def test_every_number_has_one_source_and_every_source_a_number(recipe: Any) -> None:
+    listed = [option for sourced in recipe.sources.values() for option in sourced]
+    assert all(recipe.source(option) for option in options(recipe))
+    for option in listed:
+        assert any(option in (set_, set_.partition(".")[0]) for set_ in options(recipe)), option
+    assert len(set(listed)) == len(listed)
+    assert not {*recipe.unrecorded} & {*options(recipe)}
+
+
+@pytest.mark.parametrize("recipe", known().values(), ids=known())
+def test_every_option_is_one_of_the_commands_and_of_what_they_construct(recipe: Any) -> None:
+    settings = recipe.settings()
+    assert settings.keys() <= {param.name for param in distill.params}
+    assert recipe.experts.keys() <= {param.name for param in train.params}
+    assert recipe.experts.get("recipe", "mtt") in RECIPES
+    assert settings["data"] in known_sources() and settings["network"] in NETWORKS
+    assert settings.get("start", "prior") in STARTS
+    factory, prior = OBJECTIVES[settings["objective"]], Pixels if settings["prior"] == "pixels" else StyleGANPrior
+    provided = {**dict.fromkeys(RESERVED, lambda *_: torch.nn.Linear(1, 1))}
+    construct(factory, provided, settings["objective_options"])
+    assert settings.get("prior_options", {}).keys() <= options_of(prior).keys()
+    assert settings["lr"].keys() <= factory.learning_rates.keys()
+    assert all(isinstance(rate, float) for rate in settings["lr"].values())  # YAML takes 1e-6 for a text
+    places = {"objective_options": options_of(factory), "experts": {param.name for param in train.params}}
+    for option in recipe.unrecorded:
+        place, _, name = option.rpartition(".")
+        assert name in places.get(place, {param.name for param in distill.params}), option
+    assert ("segment" in factory.__init__.__annotations__) == bool(recipe.experts)
+    assert bool(recipe.needs) == settings["prior"].endswith(".safetensors")
+
+
+def test_codes_are_of_the_published_layers_and_networks() -> None:
+    layers = {name: load(f"{name}-imagenet-e-128").distill["prior_options"]["layer"] for name in ("mtt", "dc", "dm")}
+    assert layers == {"mtt": 12, "dc": 16, "dm": 20}
+    assert measure_recipes.GENERATORS.keys() <= {recipe.distill["prior"] for recipe in known().values()}
+    for resolution, depth in ((32, 3), (128, 5)):
+        rng = torch.Generator()
+        network = make_network("convnet", channels=3, classes=10, resolution=resolution, rng=rng)
+        images = torch.zeros(1, 3, resolution, resolution)
+        assert [stage.shape[1] for stage in network.stages(images)] == [128] * depth
+
+
+def test_numbers_go_by_images_per_class() -> None:
+    recipe = load("dc-cifar10-pixels")
+    found = [recipe.settings(ipc)["iterations"] for ipc in (0, 1, 5, 10, 49, 50, 100)]
+    assert found == [1000, 1000, 1000, 10000, 10000, 50000, 50000]
+    assert load("dsa-cifar10-pixels").settings(10)["iterations"] == 10000
+    assert load("dm-cifar10-pixels").settings(10)["iterations"] == 20000
+
+
+def test_all_are_listed_with_what_they_take(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    keys = {recipe.measure(10) for recipe in known().values()}
+    assert len(keys) == 3 + 3 + 2 + 3 * 2  # codes at 128 px and at 32, mtt and ast, and two sizes of three objectives
+    cost = {"seconds": 1.8, "gib": 2.25, "machine": "a machine", "command": "measure it"}
+    (tmp_path / MEASURED).write_text(json.dumps({"dc-pixels 1x28x28 ipc10": cost}))
+    monkeypatch.setattr("glad.recipes.files", lambda _: tmp_path)
+    output = run("recipes", "--ipc", "10")
+    assert all(name in output for name in known())
+    row = output.split("dc-mnist-pixels")[1].split("│")[1:10]
+    assert [cell.strip() for cell in row] == ["dc", "mnist", "28", "10", "pixels", "10000", "1.8", "5", "2.2"]
+    assert output.count("not measured") == len(known()) - 2  # mnist and fashionmnist are of one size
+    shown = run("recipes", "show", "dc-mnist-pixels", "--ipc", "10")
+    assert "Takes: 1.8 s an iteration, 5 hours for 10,000, 2.2 GiB (a machine; by `measure it`)" in shown
+
+
+def test_what_was_measured_is_of_recipes_and_says_how() -> None:
+    measured = json.loads((files("glad.recipes") / MEASURED).read_text())
+    assert {key.split()[0] for key in measured} <= {recipe.file for recipe in known().values()}
+    for name in known():
+        cost = load(name).cost(load(name).ipc[0])
+        assert cost is None or (cost.seconds > 0 and cost.gib > 0 and cost.machine and cost.command)
+
+
+def test_show_has_every_setting_with_its_source_and_the_commands() -> None:
+    output = run("recipes", "show", "mtt-imagenet-b-128")
+    row = "│ lr.alpha │ 1e-06 │ Cazenavette et al., CVPR 2023 (GLaD), published defaults │"
+    assert row in output
+    assert "is not recorded: objective_options.batch_syn, experts.count." in output
+    assert "TESLA" in output and "a StyleGAN-XL generator of ImageNet at 128 px" in output
+    first, second = commands(load("mtt-imagenet-b-128"), 10)
+    assert first in output
+    assert first.endswith("--resolution 128 --network convnet --recipe glad --out experts/mtt-imagenet-b-128")
+    assert second.endswith("--recipe mtt-imagenet-b-128 --ipc 10 --experts experts/mtt-imagenet-b-128")
+    assert "--zca --recipe smooth" in commands(load("ast-cifar10-pixels"), None)[0]
+
+
+@pytest.mark.parametrize("name", known())
+def test_the_commands_are_understood(name: str, settings: Any) -> None:
+    recipe = load(name)
+    Path("file.safetensors").touch()
+    own = ["--prior", "file.safetensors"] if recipe.needs else []
+    *first, last = commands(recipe, recipe.ipc[-1])
+    for command in first:
+        assert "Usage" in run(*shlex.split(command)[1:], "--help")
+    Path("experts", name).mkdir(parents=True)
+    asked = settings(*shlex.split(last)[2:], *own)
+    expected = recipe.settings(recipe.ipc[-1])
+    assert {key: asked[key] for key in ("data", "objective", "ipc", "iterations", "lr")}.items() <= expected.items()
+    texts = {key: str(value) for key, value in expected["objective_options"].items()}
+    assert asked["objective_options"] == texts
+
+
+def test_the_command_line_wins_key_by_key_and_a_config_stands_between(settings: Any, tmp_path: Path) -> None:
+    asked = settings("--recipe", "mtt-cifar10-pixels")
+    assert asked["lr"] == {"pixels": 1000.0, "alpha": 1e-5} and asked["zca"] and asked["iterations"] == 5000
+    asked = settings("--lr", "alpha=1e-4", "--recipe", "mtt-cifar10-pixels", "-o", "syn_steps=30", "--no-zca")
+    assert asked["lr"] == {"pixels": 1000.0, "alpha": 1e-4} and not asked["zca"]
+    assert asked["objective_options"] == {"max_start_epoch": "25", "syn_steps": "30"}
+    assert settings("--recipe", "mtt-cifar10-pixels", "--lr", "5")["lr"] == 5
+    (tmp_path / "mine.yaml").write_text("ipc: 10\nmomentum: 0.25\nlr: 3\n")
+    for order in (["--config", "mine.yaml", "--recipe"], ["--recipe"]):
+        rest = [] if "--config" in order else ["--config", "mine.yaml"]
+        asked = settings(*order, "dc-svhn-pixels", *rest, "--momentum", "0.75")
+        assert (asked["ipc"], asked["momentum"], asked["lr"]) == (10, 0.75, 3)
+        assert (asked["data"], asked["iterations"], asked["augmentation"]) == ("svhn", 10000, "none")
+
+
+@pytest.mark.parametrize("order", [["--ipc", "50", "--recipe"], ["--recipe"]])
+def test_iterations_follow_the_images_per_class_wherever_they_are_said(order: list[str], settings: Any) -> None:
+    rest = [] if "--ipc" in order else ["--ipc", "50"]
+    assert settings(*order, "dsa-mnist-pixels", *rest)["iterations"] == 50000
+    assert settings(*order, "dsa-mnist-pixels", *rest, "--iterations", "7")["iterations"] == 7
+
+
+def test_an_unknown_name_and_a_missing_generator_give_one_line(settings: Any) -> None:
+    for command in (["distill", "--recipe"], ["recipes", "show"]):
+        output = run(*command, "dm-cifar-pixels", code=1)
+        assert "unknown recipe 'dm-cifar-pixels'; did you mean dm-cifar10-pixels?" in output
+        assert "mtt-imagenet-b-128" in output and "Traceback" not in output
+    output = run("distill", "--recipe", "mtt-imagenet-b-128", code=2)
+    assert "needs a StyleGAN-XL generator of ImageNet at 128 px as a safetensors file" in output
+    assert "imagenet128.safetensors" in output and "--prior FILE" in output
+    assert settings("--recipe", "dm-imagenet-a-128", "--prior", "my.safetensors")["prior"] == "my.safetensors"
+    assert " at 0x" not in run("distill", "--recipe", "dc-imagenet-a-128", "--help")
+    Path("imagenet128.safetensors").touch()
+    assert settings("--recipe", "dm-imagenet-a-128")["prior"] == "imagenet128.safetensors"
+
+
+def test_measuring_is_of_each_file_and_size_once_and_keeps_what_was_there(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    cost = {"seconds": 1.0, "gib": 2.0, "machine": "a machine", "command": "measure it"}
+    asked = []
+    monkeypatch.setattr(
+        measure_recipes, "measure", lambda recipe, *numbers: asked.append((recipe.name, *numbers)) or cost
+    )
+    notes = tmp_path / MEASURED
+    notes.write_text(json.dumps({"old": cost}))
+    only = ["dm-mnist-pixels", "dm-fashionmnist-pixels", "dm-cifar10", "mtt-imagenet-b-128"]
+    given = [word for name in only for word in ("--only", name)]
+    result = CliRunner().invoke(measure_recipes.main, [*given, "--ipc", "10", "--out", str(notes)])
+    assert result.exit_code == 0, result.exception
+    assert asked == [("dm-mnist-pixels", 10, 3), ("mtt-imagenet-b-128", 10, 3)]
+    keys = {"old", "dm-pixels 1x28x28 ipc10", "mtt-imagenet-128 3x128x128 ipc10"}
+    assert json.loads(notes.read_text()) == dict.fromkeys(keys, cost)
+    assert "dm-cifar10: the geometry of cifar10.safetensors is not known" in result.output
+
+
+def test_measuring_has_images_for_every_batch_and_experts_for_every_start(tmp_path: Path) -> None:
+    data = measure_recipes.random_data(load("dm-mnist-pixels"), tmp_path / "data.npz")
+    train = load_data(data).train
+    assert train.images.shape[1:] == (1, 28, 28) and len(train.classes) == 10
+    assert int(train.labels.bincount().min()) >= 256
+    recipe = load("mtt-cifar10")
+    experts = Experts(Path(measure_recipes.random_experts(recipe, {**recipe.settings(), "data": data}, tmp_path / "e")))
+    options = recipe.distill["objective_options"]
+    piece = experts.segment(torch.Generator(), options["max_start_epoch"], options["expert_epochs"])
+    assert not torch.equal(piece.row(0), piece.row(options["expert_epochs"]))
+
+
+def test_a_recipe_runs(tmp_path: Path) -> None:
+    own = ["--data", "fashion-mini", "--iterations", "1", "-o", "batch=8", "--network-option", "width=16"]
+    run("distill", "--recipe", "dm-fashionmnist-pixels", *own, "--device", "cpu", "--out", str(tmp_path / "run"))
+    config = (tmp_path / "run" / "config.yaml").read_text()
+    assert "init: real" in config and "pixels: 1.0" in config and "batch: '8'" in config
+    assert len((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()) == 1
