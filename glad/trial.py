@@ -102,8 +102,8 @@ class Trial:
 
     @cached_property
     def learned_lr(self) -> dict[str, float]:
-        """The step sizes learnt along with the sets, which the network distilled with takes unless ``lr`` is given."""
-        if self.lr is not None:
+        """The step sizes learnt along with the sets, taken by the network distilled with unless ``lr`` names it."""
+        if isinstance(self.lr, int | float) or self.same in (self.lr or {}):
             return {}
         rates = {run.name: run.learned_lr for run in self.runs}
         return {name: rate for name, rate in rates.items() if rate is not None}

@@ -58,9 +58,12 @@ def distil(name: str, ipc: int, root: str, out: Path) -> Run:
     return run
 
 
-def test_part(root: str) -> Splits:
-    """FashionMNIST with ``TESTED`` seeded test images of each class: testing costs as much as training here."""
-    splits = load_data("fashionmnist", root=root)
+def test_part(root: str, limit: int | None = None) -> Splits:
+    """FashionMNIST with ``TESTED`` seeded test images of each class, since testing costs as much as training here.
+
+    ``limit`` is that of the training images.
+    """
+    splits = load_data("fashionmnist", root=root, limit=limit)
     kept = [
         splits.test.of_class(c)[torch.randperm(int((splits.test.labels == c).sum()), generator=generator("tested", c))]
         for c in range(len(splits.test.classes))

@@ -256,8 +256,10 @@ def test_the_commands_from_experts_to_a_set(tmp_path):
         assert result.exit_code == 0, result.output
         assert json.loads((out / "inputs.json").read_text())["hashes"]["experts"]
         learnt = float(load_file(out / "state.safetensors")["objective/alpha"])
-        results = glad.evaluate(out, networks=["convnet"], seeds=1, epochs=1, baselines=[], split="validation")
-        assert [cell["lr"] for cell in results["cells"]] == [pytest.approx(learnt)]
+        for lr, taken in ((None, learnt), ({"vit": 0.5}, learnt), ({"convnet": 0.5}, 0.5), (0.5, 0.5)):
+            options = {"networks": ["convnet"], "seeds": 1, "epochs": 1, "baselines": [], "split": "validation"}
+            results = glad.evaluate(out, lr=lr, **options)
+            assert [cell["lr"] for cell in results["cells"]] == [pytest.approx(taken)]
     refused = [
         (["--experts", str(tmp_path / "mtt"), "--limit", "50"], "data"),
         (["--experts", str(tmp_path / "mtt"), "--network-option", "width=5"], "network_options"),

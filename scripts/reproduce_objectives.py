@@ -1,0 +1,200 @@
+"""The tables of docs/RESULTS.md that compare objectives: DC, DSA, DM, MTT and AST, as pixels and as codes.
+
+FashionMNIST, ConvNet-3. Every run, training and evaluation resumes where it was cut, and a finished one is skipped, so
+rows can be made one by one, in any order, and two at a time on two cores (a row by one process only):
+
+    THP_MEM_ALLOC_ENABLE=1 OMP_NUM_THREADS=1 python scripts/reproduce_objectives.py --root DATA --row "DM pixels"
+    python scripts/reproduce_objectives.py --table
+
+MTT and AST follow experts on 10,000 images, which are trained when the first of their rows is made.
+"""
+
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+import torch
+from reproduce_results import LR, NARROW, NETWORKS, SEEDS, test_part
+from rich.console import Console
+
+import glad
+from glad.cli.options import progress_bar
+from glad.evaluation import Protocol, evaluate_sets, results_table, summarise
+from glad.expert_run import plan, train_experts
+from glad.run_folder import Run
+from glad.runs import read_json, read_tensors, write_json
+from glad.sources import load_data
+
+EXPERT_IMAGES = 10_000
+EXPERTS = {"count": 3, "epochs": 16}
+EVALUATION = {1: 300, 10: 100}  # epochs
+FULL = {"epochs": 8, "batch": 128}  # of a training on all images
+RATES = {name: LR for name in NETWORKS if name != "convnet"}  # ConvNet's is 1e-2, or what MTT and AST learnt
+CURVE = (0.125, 0.25, 0.5, 1.0)  # shares of a run at 10 images per class after which the set is looked at
+
+PIXELS = {"prior": "pixels", "prior_options": {"init": "real"}}
+CODES = {"prior": "fashion-mini"}
+METHODS: dict[str, dict[str, Any]] = {
+    "DC": {"objective": "dc", "augmentation": "none"},
+    "DSA": {"objective": "dc"},
+    "DM": {"objective": "dm"},
+    "MTT": {"objective": "mtt", "experts": {"recipe": "mtt"}},
+    "AST": {"objective": "ast", "experts": {"recipe": "smooth"}, "start": "representative"},
+}
+ITERATIONS: dict[int, dict[str, int]] = {
+    1: {"DC": 1000, "DSA": 1000, "DM": 2000, "MTT": 1000, "AST": 1000},
+    10: {"DC": 300, "DSA": 300, "DM": 800, "MTT": 300, "AST": 300},
+}
+PARTS: dict[str, dict[str, Any]] = {
+    "clipping loss": {"experts": {"recipe": "smooth", "changes": {"clipping": 0}}},
+    "gradient penalty": {"experts": {"recipe": "smooth", "changes": {"penalty": 0.0}}},
+    "representative start": {"start": "prior"},
+    "balanced loop": {"objective_options": {"balance": 0, "momentum": 0.0}},
+    "intermediate matching": {"objective_options": {"intermediate": 0.0}},
+    "perturbation": {"objective_options": {"perturbation": 0.0}},
+}
+"""AST's six, and what switches each of them off."""
+ROWS: dict[str, tuple[str, dict[str, Any]]] = {
+    **{f"{name} pixels": (name, {**method, **PIXELS}) for name, method in METHODS.items()},
+    **{f"{name} codes": (name, {**method, **CODES}) for name, method in METHODS.items()},
+    **{f"AST pixels less {part}": ("AST", {**METHODS["AST"], **PIXELS, **off}) for part, off in PARTS.items()},
+}
+"""The method whose budget a row has, and its settings."""
+
+
+def experts(settings: Mapping[str, Any], root: str, out: Path) -> Path:
+    """The folder of experts of a recipe; trains what is not there."""
+    changes = {**settings.get("changes", {}), "epochs": EXPERTS["epochs"]}
+    name = "-".join([settings["recipe"], *(f"{key}{value}" for key, value in settings.get("changes", {}).items())])
+    splits = load_data("fashionmnist", root=root, limit=EXPERT_IMAGES)
+    made = plan(splits, out / "experts" / name, count=EXPERTS["count"], recipe=settings["recipe"], changes=changes)
+    train_experts(made, lambda n, epoch, known: click.echo(f"{name} {n}, epoch {epoch}: {100 * known:.1f} %"))
+    return made.out
+
+
+def folder(row: str, ipc: int, out: Path) -> Path:
+    """Where a row's run lies."""
+    return out / f"{row.replace(' ', '-').lower()}-ipc{ipc}"
+
+
+def distil(row: str, ipc: int, root: str, out: Path, share: float = 1.0) -> Run:
+    """A share of a row's run."""
+    method, chosen = ROWS[row]
+    settings = dict(chosen)
+    if "experts" in settings:
+        settings |= {"experts": experts(settings["experts"], root, out), "limit": EXPERT_IMAGES}
+    iterations = max(1, round(share * ITERATIONS[ipc][method]))
+    with progress_bar(iterations, "iteration") as bar:
+        return glad.distill(
+            "fashionmnist",
+            ipc=ipc,
+            root=root,
+            iterations=iterations,
+            grid_every=iterations,
+            out=folder(row, ipc, out),
+            on_step=lambda i, metrics: bar.advance(i + 1, f"{row}: loss {metrics['loss']:.4g}"),
+            **settings,
+        )
+
+
+def seconds(run: Run) -> float:
+    """How long a run's iterations have taken."""
+    return float(read_tensors(run.state)[1]["seconds"])
+
+
+def curve(row: str, ipc: int, root: str, out: Path) -> Run:
+    """A row's run with looks at validation images on the way, kept in ``curve.json``."""
+    path = folder(row, ipc, out) / "curve.json"
+    points = read_json(path) if path.exists() else []
+    for share in CURVE[len(points) :]:
+        run = distil(row, ipc, root, out, share)
+        results = glad.evaluate(
+            run, networks=["convnet"], seeds=1, epochs=EVALUATION[ipc], baselines=[], split="validation"
+        )
+        accuracy = results["summary"][run.name]["same"]["mean"]
+        points.append({"share": share, "seconds": seconds(run), "accuracy": accuracy})
+        write_json(path, points)
+    return Run(folder(row, ipc, out))
+
+
+def evaluate(run: Run, baselines: list[str], ipc: int, root: str) -> None:
+    """All networks and seeds, for the table."""
+    results = glad.evaluate(
+        run,
+        networks=NETWORKS,
+        seeds=SEEDS,
+        epochs=EVALUATION[ipc],
+        lr=RATES,
+        network_options=NARROW,
+        baselines=baselines,
+        data=test_part(root, run.config["limit"]),
+        on_cell=lambda cell, left: click.echo(
+            f"{cell['set']}, {cell['network']}, seed {cell['seed']}: {100 * cell['accuracy']:.1f} %, {left} left"
+        ),
+    )
+    Console(width=200).print(results_table(results))
+
+
+def full_data(root: str, out: Path) -> None:
+    """The networks on all training images, for the table's last row."""
+    path, parts = out / "full.json", test_part(root)
+    if path.exists():
+        return
+    results = evaluate_sets(
+        {f"all {len(parts.train):,} training images": (parts.train.tensor(), parts.train.labels)},
+        (parts.test.tensor(), parts.test.labels),
+        networks=NETWORKS,
+        same="convnet",
+        seeds=[0],
+        classes=len(parts.test.classes),
+        protocol=Protocol(lr_other=LR, lr_by_network={}, **FULL),
+        network_options=NARROW,
+        on_cell=lambda cell: click.echo(f"{cell['set']}, {cell['network']}: {100 * cell['accuracy']:.1f} %"),
+    )
+    write_json(path, results)
+
+
+def table(ipc: int, out: Path) -> None:
+    """What is finished, a line per set, and the minutes that each run took."""
+    found = [Run(folder(row, ipc, out)) for row in ROWS if (folder(row, ipc, out) / "results.json").exists()]
+    if not found:
+        raise click.ClickException(f"no row of {ipc} images per class is finished in {out}")
+    contents = [read_json(run.path / "results.json") for run in found]
+    cells = [cell for content in contents for cell in content["cells"]]
+    summary = summarise(cells, "convnet")
+    Console(width=200).print(
+        results_table({**contents[0], "networks": NETWORKS, "summary": summary, "same": "convnet"})
+    )
+    minutes = {run.name: round(seconds(run) / 60, 1) for run in found}
+    write_json(out / f"objectives-ipc{ipc}.json", {"summary": summary, "minutes": minutes})
+    click.echo(json.dumps(minutes, indent=1))
+
+
+@click.command()
+@click.option("--root", default="data", show_default=True, help="Where FashionMNIST lies.")
+@click.option("--ipc", type=click.Choice(["1", "10"]), default="1", show_default=True)
+@click.option("--out", type=click.Path(path_type=Path), default=Path("runs/objectives"), show_default=True)
+@click.option("--row", "rows", multiple=True, type=click.Choice(list(ROWS)), help="One of the rows; may be repeated.")
+@click.option("--full", is_flag=True, help="Train on all images.")
+@click.option("--table", "shown", is_flag=True, help="Print what is finished.")
+def main(root: str, ipc: str, out: Path, rows: tuple[str, ...], full: bool, shown: bool) -> None:
+    """Distil and evaluate the rows that are named, and write what they gave to OUT."""
+    number = int(ipc)
+    for row in rows:
+        began = time.monotonic()
+        run = distil(row, number, root, out) if number == 1 else curve(row, number, root, out)
+        click.echo(f"{row}: {seconds(run) / 60:.1f} minutes of distillation")
+        baselines = ["before"] + (["random", "kmeans"] if row == "DM pixels" else [])
+        evaluate(run, baselines, number, root)
+        click.echo(f"{row}: {(time.monotonic() - began) / 60:.1f} minutes in all, {torch.get_num_threads()} threads")
+    if full:
+        full_data(root, out)
+    if shown:
+        table(number, out)
+
+
+if __name__ == "__main__":
+    main()
