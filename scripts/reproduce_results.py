@@ -104,6 +104,7 @@ def main(root: str, ipc: str, out: Path, epochs: int | None, networks: tuple[str
         epochs=epochs,
         lr=LR,
         network_options=NARROW,
+        baselines=["before", "random", "kmeans"],
         data=test_part(root),
         on_cell=lambda cell, left: click.echo(
             f"{cell['set']}, {cell['network']}, seed {cell['seed']}: {100 * cell['accuracy']:.1f} %, {left} left"
