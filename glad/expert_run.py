@@ -71,7 +71,7 @@ class Plan:
     def seconds(self) -> float:
         """How long all epochs will take, judged by three batches after one to warm up; without the tests after each."""
         data, batch = self.splits.train, self.recipe.batch
-        network = self.make(generator("trial")).to(memory_format=torch.channels_last)
+        network = self.make(generator("trial"))
         part = data.select(torch.arange(min(len(data), batch)))
         times = []
         for trial in range(TIMED_BATCHES + 1):

@@ -157,7 +157,7 @@ def expert_row(setting: Setting) -> Row:
         return {"loss": torch.tensor(loss), "parameters": torch.cat([part.flatten() for part in snapshot])}
 
     def ours(number: int) -> Results:
-        network = setting.network(generator("bench", number)).to(memory_format=torch.channels_last)
+        network = setting.network(generator("bench", number))
         optimizer = make_optimizer(network, recipe, 0)
         loss = train_epoch(network, optimizer, data, recipe, ALL, 0, ("bench", number))
         return {"loss": torch.tensor(loss), "parameters": flatten(network)}

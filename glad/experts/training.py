@@ -16,6 +16,7 @@ from glad.augment import augment
 from glad.data import ImageData
 from glad.randomness import generator
 
+CHUNK = 16  # images at a time on a CPU: a larger batch's feature maps leave the cache, and each needs fresh pages
 FIRST_CLIP, CLIP_STEP = 0.50, 0.05  # of AST's clipping loss: the factor of the first epoch, and its growth per epoch
 
 
@@ -90,21 +91,32 @@ def train_epoch(
 
     Order and augmentation are functions of ``key`` and the epoch.
     """
-    device = next(network.parameters()).device
+    device, size = next(network.parameters()).device, _at_a_time(network, recipe.batch)
     draws = generator(*key, epoch, "augment")
     order = torch.randperm(len(data), generator=generator(*key, epoch, "order"))
     losses = []
     for indices in order.split(recipe.batch):
         images, labels = data.batch(indices).to(device), data.labels[indices].to(device)
-        seen = augment(images, draws, shared=False, strategy=strategy).contiguous(memory_format=torch.channels_last)
-        loss = recipe.weight(epoch) * F.cross_entropy(network(seen), labels)
-        if recipe.penalty:
-            loss = loss + recipe.penalty * slope_penalty(network, images)
+        seen = augment(images, draws, shared=False, strategy=strategy)
         optimizer.zero_grad()
-        loss.backward()
+        for part in zip(seen.split(size), images.split(size), labels.split(size), strict=True):
+            loss = _loss(network, *part, recipe, epoch)
+            (loss * (len(part[0]) / len(indices))).backward()
+            losses.append(loss.detach() * len(part[0]))
         optimizer.step()
-        losses.append(loss.detach() * len(indices))
     return float(torch.stack(losses).sum()) / len(data)
+
+
+def _at_a_time(network: nn.Module, batch: int) -> int:
+    """Images whose gradient is taken at once: all of a batch where they depend on each other, or on a GPU."""
+    coupled = any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in network.modules())
+    return batch if coupled or next(network.parameters()).device.type != "cpu" else CHUNK
+
+
+def _loss(network: nn.Module, seen: Tensor, images: Tensor, labels: Tensor, recipe: Recipe, epoch: int) -> Tensor:
+    """The mean loss on augmented images, with the penalty on the same ones as they are."""
+    loss = recipe.weight(epoch) * F.cross_entropy(network(seen), labels)
+    return loss + recipe.penalty * slope_penalty(network, images) if recipe.penalty else loss
 
 
 def flatten(network: nn.Module) -> Tensor:
@@ -141,7 +153,6 @@ def train_expert(
 
     ``restore`` puts back the optimiser of an interrupted training. ``ArithmeticError`` if the loss is not finite.
     """
-    network.to(memory_format=torch.channels_last)
     optimizer = make_optimizer(network, recipe, start)
     if restore is not None:
         restore(optimizer)

@@ -10,6 +10,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+CHUNK = 16  # real images at a time on a CPU: a larger batch's feature maps leave the cache, and each needs fresh pages
+
 
 class DM:
     """Match class means in the feature space of randomly initialised networks.
@@ -41,8 +43,10 @@ class DM:
         together = any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in network.modules())
         for group in [classes] if together else [[c] for c in classes]:
             real, synthetic = zip(*(self._pair(c, images[labels == c], step) for c in group), strict=True)
+            size = CHUNK if images.device.type == "cpu" and not together else self.batch * len(group)
             with torch.no_grad():
-                target = class_means(network.embed(torch.cat(real)), real)
+                features = torch.cat([network.embed(part) for part in torch.cat(real).split(size)])
+                target = class_means(features, real)
             means = class_means(network.embed(torch.cat(synthetic)), synthetic)
             yield (means - target).square().sum()
 

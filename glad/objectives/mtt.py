@@ -96,8 +96,7 @@ class StudentLoss:
         step: Any,
         factor: float = 1.0,
     ) -> None:
-        network = network.to(labels.device).to(memory_format=torch.channels_last)
-        self.network = network.requires_grad_(False)
+        self.network = network.to(labels.device).requires_grad_(False)
         self.augment, self.labels, self.step, self.factor = augment, labels, step, factor
         self.batch = min(batch or len(labels), len(labels))
         self.shapes = {name: parameter.shape for name, parameter in network.named_parameters()}
