@@ -31,7 +31,7 @@ from glad.sources import load_data
 EXPERT_IMAGES = 10_000
 EXPERTS = {"count": 3, "epochs": 16}
 EVALUATION = {1: 300, 10: 100}  # epochs
-FULL = {"epochs": 8, "batch": 128}  # of a training on all images
+FULL_EPOCHS, FULL_BATCH = 8, 128  # of a training on all images
 RATES = {name: LR for name in NETWORKS if name != "convnet"}  # ConvNet's is 1e-2, or what MTT and AST learnt
 CURVE = (0.125, 0.25, 0.5, 1.0)  # shares of a run at 10 images per class after which the set is looked at
 
@@ -150,7 +150,7 @@ def full_data(root: str, out: Path) -> None:
         same="convnet",
         seeds=[0],
         classes=len(parts.test.classes),
-        protocol=Protocol(lr_other=LR, lr_by_network={}, **FULL),
+        protocol=Protocol(FULL_EPOCHS, lr_other=LR, lr_by_network={}, batch=FULL_BATCH),
         network_options=NARROW,
         on_cell=lambda cell: click.echo(f"{cell['set']}, {cell['network']}: {100 * cell['accuracy']:.1f} %"),
     )

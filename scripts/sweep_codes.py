@@ -1,0 +1,103 @@
+"""Which layer, learning rates and start suit codes of the embedded generator, by objective: a small sweep.
+
+Every combination distils ``fashion-mini`` at 1 image per class, and networks trained on the result are compared on its
+validation images; no test image is seen. Finished combinations are kept.
+
+    THP_MEM_ALLOC_ENABLE=1 python scripts/sweep_codes.py dm --layer none --layer 2 --rate 0.03 --rate 0.1
+    THP_MEM_ALLOC_ENABLE=1 python scripts/sweep_codes.py mtt --experts runs/experts --rate 1 --rate 10
+"""
+
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import click
+from reproduce_results import LR, NARROW
+from rich.console import Console
+from rich.table import Table
+
+import glad
+from glad.construct import options_of
+from glad.distillation import DistillationError
+from glad.objectives import OBJECTIVES
+
+NETWORKS = ("convnet", "vgg11")  # the one distilled with, and an unseen one that learns quickly
+BATCH = 48  # real images per class, of objectives that take any
+
+
+def settings(objective: str, layer: str, rate: float, start: str, experts: Path | None) -> dict[str, Any]:
+    """What distinguishes a combination; with a layer the rate is f's, and w's a thirtieth of it."""
+    found: dict[str, Any] = {"objective": objective, "start": start, "experts": experts}
+    if "batch" in options_of(OBJECTIVES[objective]):
+        found["objective_options"] = {"batch": BATCH}
+    if layer == "none":
+        return {**found, "lr": {"w": rate}}
+    return {**found, "prior_options": {"layer": int(layer)}, "lr": {"w": rate / 30, "f": rate}}
+
+
+def accuracies(name: str, chosen: dict[str, Any], sizes: dict[str, int], out: Path) -> dict[str, Any] | str:
+    """The summary of a combination's set and of the codes that it started from, or why there is none."""
+    try:
+        run = glad.distill(iterations=sizes["iterations"], grid_every=sizes["iterations"], out=out / name, **chosen)
+    except DistillationError as error:
+        return str(error).split(":")[1].strip()
+    results = glad.evaluate(
+        run,
+        networks=NETWORKS,
+        seeds=sizes["seeds"],
+        epochs=sizes["epochs"],
+        lr=dict.fromkeys(NETWORKS[1:], LR),  # ConvNet takes the step size that came with the set, else 1e-2 too
+        network_options=NARROW,
+        baselines=["before"],
+        split="validation",
+    )
+    return {"after": results["summary"][run.name], "before": results["summary"][f"{run.name} before optimisation"]}
+
+
+def shown(entry: dict[str, Any] | None) -> str:
+    """Mean and deviation in %."""
+    if entry is None:
+        return "-"
+    return f"{100 * entry['mean']:.1f}" + ("" if entry["std"] is None else f" ± {100 * entry['std']:.1f}")
+
+
+@click.command(context_settings={"show_default": True})
+@click.argument("objective", type=click.Choice(list(OBJECTIVES)))
+@click.option("--layer", "layers", multiple=True, default=["none"], help="none is W+.")
+@click.option("--rate", "rates", multiple=True, type=float, required=True, help="Of w; with a layer, of f.")
+@click.option("--start", "starts", multiple=True, default=["prior"], type=click.Choice(["prior", "representative"]))
+@click.option("--experts", type=click.Path(path_type=Path), help="Folder, for mtt, ast and representative starts.")
+@click.option("--iterations", default=60)
+@click.option("--epochs", default=200)
+@click.option("--seeds", default=2)
+@click.option("--out", type=click.Path(path_type=Path), default=Path("runs/sweep"))
+def main(
+    objective: str,
+    layers: tuple[str, ...],
+    rates: tuple[float, ...],
+    starts: tuple[str, ...],
+    experts: Path | None,
+    out: Path,
+    **sizes: int,
+) -> None:
+    """Distil and evaluate every combination of layers, rates and starts, and print validation accuracies."""
+    title = ", ".join(f"{value} {name}" for name, value in sizes.items())
+    table = Table(
+        "layer", "rate", "start", *(f"{network} {when}" for when in ("before", "after") for network in NETWORKS)
+    )
+    for layer, rate, start in product(layers, rates, starts):
+        chosen = settings(objective, layer, rate, start, experts)
+        name = f"{objective}-{layer}-{rate:g}-{start}-{sizes['iterations']}"
+        found = accuracies(name, chosen, sizes, out)
+        if isinstance(found, str):
+            cells = [found]
+        else:
+            cells = [shown(found[when]["networks"][network]) for when in ("before", "after") for network in NETWORKS]
+        table.add_row(layer, f"{rate:g}", start, *cells)
+        click.echo(f"{name}: {', '.join(cells)}")
+    table.title = f"{objective}, {title}: validation accuracy in %"
+    Console(width=160).print(table)
+
+
+if __name__ == "__main__":
+    main()
