@@ -24,7 +24,7 @@ from torch import Tensor
 from glad.augment import augment
 from glad.distillation import Step
 from glad.networks import make_network
-from glad.objectives.mtt import StudentLoss, relative_distance
+from glad.objectives.mtt import Classifier, relative_distance
 from glad.objectives.unroll import UNROLLS, Student, adjoint
 from glad.randomness import generator
 from glad.runs import write_json
@@ -43,8 +43,8 @@ def student(steps: int, ipc: int, width: int) -> tuple[Student, Tensor]:
     images = torch.randn(CLASSES * ipc, 1, 28, 28, generator=generator("bench", "images"))
     labels = torch.arange(CLASSES).repeat_interleave(ipc)
     target = start + 0.01 * torch.randn(start.shape, generator=generator("bench", "target"))
-    loss = StudentLoss(network, augment, labels, None, Step(0, 0))
-    return Student(start, loss, {steps: relative_distance(start, target)}), images
+    classifier = Classifier(network, augment, labels, None, Step(0, 0))
+    return classifier.student(start, {steps: relative_distance(start, target)}, momentum=0.0), images
 
 
 def gradient(kind: str, chosen: Student, images: Tensor) -> tuple[Tensor, float]:

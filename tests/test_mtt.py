@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from glad.augment import augment
 from glad.networks import make_network
 from glad.objectives import OBJECTIVES
-from glad.objectives.mtt import MTT, StudentLoss, relative_distance
+from glad.objectives.mtt import MTT, Classifier, relative_distance
 from glad.objectives.smooth import AST, balance, perturb
 from glad.randomness import generator
 
@@ -132,8 +132,11 @@ def test_draws_are_functions_of_the_iteration():
 
 
 def test_batches_go_through_all_images_before_one_comes_again():
-    loss = StudentLoss(network(generator(0)), dsa, LABELS, 4, Step())
-    passes = [torch.cat([loss.chosen(2 * p), loss.chosen(2 * p + 1)]).tolist() for p in range(3)]
+    numbered = torch.arange(6.0)[:, None]
+    classifier = Classifier(network(generator(0)), lambda x, rng, shared: x, LABELS, 4, Step())
+    batches = [classifier.batch(numbered, number) for number in range(6)]
+    assert all(torch.equal(labels, LABELS[seen[:, 0].long()]) for seen, labels in batches)
+    passes = [torch.cat([seen for seen, _ in batches[2 * p : 2 * p + 2]])[:, 0].tolist() for p in range(3)]
     assert all(sorted(order) == list(range(6)) for order in passes)
     assert passes[0] != passes[1]
 

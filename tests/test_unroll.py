@@ -1,5 +1,6 @@
 """The three gradients of an unrolled student: exact ones agree with each other and with differences of the loss."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -19,24 +20,28 @@ def normal(name, *shape):
     return torch.randn(*shape, generator=generator("unroll", name), dtype=torch.float64)
 
 
-def toy(steps=STEPS, momentum=0.0, batch=3, targets=None):
+def toy(steps=STEPS, momentum=0.0, batch=3, targets=None, at_a_time=None):
     """A smooth two-layer student of 2 * 5 + 5 * 3 parameters on batches of ``batch`` of six points."""
     labels = torch.arange(6) % 3
     start = 0.5 * normal("start", 25)
 
-    def loss(parameters, points, step):
+    def seen(points, step):
         order = torch.randperm(6, generator=generator("order", step // (6 // batch)))
         chosen = order.split(batch)[step % (6 // batch)]
+        return (points[chosen] + 0.1 * normal(f"augment {step}", 2)) ** 2, labels[chosen]
+
+    def loss(parameters, points, wanted):
         first, second = parameters[:10].view(2, 5), parameters[10:].view(5, 3)
-        shift = 0.1 * normal(f"augment {step}", 2)
-        return F.cross_entropy(torch.tanh((points[chosen] + shift) @ first) @ second, labels[chosen])
+        return F.cross_entropy(torch.tanh(points @ first) @ second, wanted)
 
     goals = targets or {steps: 1.0}
     return Student(
         start,
+        seen,
         loss,
         {k: lambda p, k=k, w=w: w * (p - normal(f"goal {k}", 25)).square().sum() for k, w in goals.items()},
         momentum,
+        at_a_time,
     )
 
 
@@ -60,9 +65,10 @@ CASES = {
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 @pytest.mark.parametrize("every", [None, 1, 2, 3, 7, 100])
-def test_adjoint_is_full_to_rounding_under_any_chunking(case, every):
+@pytest.mark.parametrize("at_a_time", [None, 1, 2, 10])
+def test_adjoint_is_full_to_rounding_under_any_chunking(case, every, at_a_time):
     expected = gradients(full, toy(**case))
-    for found, value in zip(gradients(adjoint, toy(**case), every=every), expected, strict=True):
+    for found, value in zip(gradients(adjoint, toy(**case, at_a_time=at_a_time), every=every), expected, strict=True):
         torch.testing.assert_close(found, value, rtol=1e-10, atol=1e-12)
 
 
@@ -96,17 +102,21 @@ def test_tesla_has_the_loss_and_is_exact_for_one_step_only():
 
 def test_tesla_is_the_gradient_with_earlier_parameters_held():
     """Cui et al.: the end is start - a times the sum of gradients, each at parameters that are constants."""
-    student = toy(5, batch=6)
+    student = toy(5, batch=6, at_a_time=4)
     points = normal("points", 6, 2).requires_grad_()
     rate = torch.tensor(0.7, dtype=torch.float64)
     path = [student.start]
+
+    def whole(parameters, points, step):
+        return student.loss(parameters, *student.batch(points, step))
+
     for step in range(5):
         leaf = path[-1].detach().requires_grad_()
-        path.append((leaf - rate * torch.autograd.grad(student.loss(leaf, points, step), leaf)[0]).detach())
+        path.append((leaf - rate * torch.autograd.grad(whole(leaf, points, step), leaf)[0]).detach())
     end = student.start
     for step, (here, _) in enumerate(pairwise(path)):
         leaf = here.detach().requires_grad_()
-        end = end - rate * torch.autograd.grad(student.loss(leaf, points, step), leaf, create_graph=True)[0]
+        end = end - rate * torch.autograd.grad(whole(leaf, points, step), leaf, create_graph=True)[0]
     (expected,) = torch.autograd.grad(student.targets[5](end), points)
     _, found, _ = gradients(tesla, student)
     torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-12)
@@ -118,13 +128,15 @@ def test_a_convnet_with_augmentation_gives_the_same_gradient_both_ways():
     start = torch.cat([p.detach().flatten() for p in network.parameters()])
     labels, images = torch.arange(6) % 3, normal("images", 6, 1, 16, 16)
 
-    def loss(parameters, x, step):
+    def seen(x, step):
+        return augment(x, generator("augment", step), shared=False), labels
+
+    def loss(parameters, x, wanted):
         parts = parameters.split([shape.numel() for shape in shapes.values()])
         named = {name: part.view(shape) for (name, shape), part in zip(shapes.items(), parts, strict=True)}
-        seen = augment(x, generator("augment", step), shared=False)
-        return F.cross_entropy(functional_call(network, named, (seen,)), labels)
+        return F.cross_entropy(functional_call(network, named, (x,)), wanted)
 
-    student = Student(start, loss, {6: lambda p: (p - 0.9 * start).square().sum()}, 0.5)
+    student = Student(start, seen, loss, {6: lambda p: (p - 0.9 * start).square().sum()}, 0.5, at_a_time=4)
     found = []
     for unroll in (full, adjoint):
         x, rate = images.clone().requires_grad_(), torch.tensor(0.05, dtype=torch.float64, requires_grad=True)
@@ -158,7 +170,7 @@ def test_adjoint_keeps_the_states_of_a_root_of_the_steps_and_one_graph():
     for unroll in (full, adjoint):
         for steps in (4, 16):
             plain = toy(steps)
-            student = Student(plain.start, lambda p, x, s, f=plain.loss: f(Counted.apply(p), x, s), plain.targets)
+            student = replace(plain, loss=lambda p, x, y, f=plain.loss: f(Counted.apply(p), x, y))
             del alive[1:]
             gradients(unroll, student)
             most[unroll.__name__, steps] = max(alive)

@@ -17,6 +17,7 @@ from torch.nn import functional as F
 from glad.objectives.unroll import UNROLLS, Student
 
 LEAST_ALPHA = 1e-6  # the learned step size stays above it
+CHUNK = 16  # images at a time on a CPU: more of them leave its caches, and each map needs fresh pages
 
 
 class MTT:
@@ -54,8 +55,8 @@ class MTT:
         self.alpha.data.clamp_(min=LEAST_ALPHA)
         piece = self.segment(step.rng("segment"), self.max_start_epoch, self.expert_epochs)
         start, end = (piece.row(i).to(images.device) for i in (0, self.expert_epochs))
-        loss = StudentLoss(self.network(step.rng("network")), self.augment, labels, self.batch_syn, step)
-        student = Student(start, loss, {self.syn_steps: relative_distance(start, end)})
+        classifier = Classifier(self.network(step.rng("network")), self.augment, labels, self.batch_syn, step)
+        student = classifier.student(start, {self.syn_steps: relative_distance(start, end)}, momentum=0.0)
         yield self.unroll(student, images, self.alpha.to(images.device))
 
     def tensors(self) -> dict[str, Tensor]:
@@ -80,8 +81,8 @@ def relative_distance(start: Tensor, target: Tensor, weight: float = 1.0) -> Cal
     return lambda parameters: scale * (parameters - target).square().sum()
 
 
-class StudentLoss:
-    """The student's loss in each of its steps: batches of the images in an order, and under augmentations, of its own.
+class Classifier:
+    """A student's batches and its loss on them, as functions of its parameters.
 
     Each pass over the images has a new order; each image is augmented on its own. Both are functions of the iteration
     and of the number of the step, so that a step can be taken again.
@@ -92,30 +93,38 @@ class StudentLoss:
         network: nn.Module,
         augment: Callable[[Tensor, torch.Generator, bool], Tensor],
         labels: Tensor,
-        batch: int | None,
+        size: int | None,
         step: Any,
         factor: float = 1.0,
     ) -> None:
         self.network = network.to(labels.device).requires_grad_(False)
         self.augment, self.labels, self.step, self.factor = augment, labels, step, factor
-        self.batch = min(batch or len(labels), len(labels))
+        self.size = min(size or len(labels), len(labels))
         self.shapes = {name: parameter.shape for name, parameter in network.named_parameters()}
+
+    @property
+    def at_a_time(self) -> int | None:
+        """Images whose second derivatives are taken together; None, for all, where they depend on each other."""
+        coupled = any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in self.network.modules())
+        return None if coupled or self.labels.device.type != "cpu" else CHUNK
 
     def named(self, parameters: Tensor) -> dict[str, Tensor]:
         """The parameters [P] by name."""
         parts = parameters.split([shape.numel() for shape in self.shapes.values()])
         return {name: part.view(shape) for (name, shape), part in zip(self.shapes.items(), parts, strict=True)}
 
-    def chosen(self, number: int) -> Tensor:
-        """The positions of the images of step ``number``."""
-        per_pass = -(-len(self.labels) // self.batch)
+    def batch(self, images: Tensor, number: int) -> tuple[Tensor, Tensor]:
+        """The images of step ``number`` under its augmentation, and their labels."""
+        per_pass = -(-len(self.labels) // self.size)
         rng = self.step.rng(f"order {number // per_pass}")
         order = torch.randperm(len(self.labels), generator=rng).to(self.labels.device)
-        return order.split(self.batch)[number % per_pass]
+        chosen = order.split(self.size)[number % per_pass]
+        return self.augment(images[chosen], self.step.rng(f"augment {number}"), False), self.labels[chosen]
 
-    def __call__(self, parameters: Tensor, images: Tensor, number: int) -> Tensor:
-        """Cross-entropy of the network with ``parameters`` [P] in step ``number``."""
-        chosen = self.chosen(number)
-        seen = self.augment(images[chosen], self.step.rng(f"augment {number}"), False)
-        logits = functional_call(self.network, self.named(parameters), (seen,))
-        return self.factor * F.cross_entropy(logits, self.labels[chosen])
+    def loss(self, parameters: Tensor, seen: Tensor, labels: Tensor) -> Tensor:
+        """Cross-entropy of the network with ``parameters`` [P], times the factor."""
+        return self.factor * F.cross_entropy(functional_call(self.network, self.named(parameters), (seen,)), labels)
+
+    def student(self, start: Tensor, targets: Mapping[int, Callable[[Tensor], Tensor]], momentum: float) -> Student:
+        """The student that starts at parameters ``start`` [P]."""
+        return Student(start, self.batch, self.loss, targets, momentum, self.at_a_time)

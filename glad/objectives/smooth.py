@@ -13,8 +13,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from glad.objectives.mtt import LEAST_ALPHA, StudentLoss, check_options, relative_distance
-from glad.objectives.unroll import UNROLLS, Student
+from glad.objectives.mtt import LEAST_ALPHA, Classifier, check_options, relative_distance
+from glad.objectives.unroll import UNROLLS
 
 
 class AST:
@@ -65,14 +65,14 @@ class AST:
         piece = self.segment(step.rng("segment"), self.max_start_epoch, self.expert_epochs)
         factor = balance(piece.epoch, self.max_start_epoch) if self.balance else 1.0
         network = self.network(step.rng("network"))
-        loss = StudentLoss(network, self.augment, labels, self.batch_syn, step, factor)
-        start = perturb(piece.row(0), loss.shapes.values(), self.perturbation, step.rng("perturbation"))
+        classifier = Classifier(network, self.augment, labels, self.batch_syn, step, factor)
+        start = perturb(piece.row(0), classifier.shapes.values(), self.perturbation, step.rng("perturbation"))
         start = start.to(images.device)
         targets = {
             after: relative_distance(start, piece.row(epoch).to(images.device), weight)
             for after, epoch, weight in self.meetings()
         }
-        yield self.unroll(Student(start, loss, targets, self.momentum), images, self.alpha.to(images.device))
+        yield self.unroll(classifier.student(start, targets, self.momentum), images, self.alpha.to(images.device))
 
     def meetings(self) -> list[tuple[int, int, float]]:
         """Where student and expert are compared: steps taken, epochs taken, weight."""

@@ -4,8 +4,9 @@ A student starts at parameters that are given, takes steps of SGD on batches of 
 targets on its way. Three functions give the same loss; what differs is how its gradient reaches the images:
 
 - ``full`` keeps the graph of all steps. Exact; memory grows with the number of steps.
-- ``adjoint`` is exact as well, with the graph of one step at a time: a sweep forward that keeps the parameters now and
-  then, and a sweep back that takes each step again, with a graph of its own, and pulls the adjoint through it.
+- ``adjoint`` is exact as well, with the graph of one step, or of a few images of it, at a time: a sweep forward that
+  keeps the parameters now and then, and a sweep back that takes each step again, with a graph of its own, and pulls the
+  adjoint through it.
 - ``tesla`` (Cui et al., ICML 2023) takes every step's parameters as if earlier images had not led there. It is not
   exact: docs/UNROLLING.md measures by how much.
 
@@ -15,7 +16,7 @@ x.grad += h_x, q = mu v and a.grad -= <m', p before the step>.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,20 +32,30 @@ State = tuple[Tensor, Tensor]
 class Student:
     """How a student is trained and what it is compared with; deterministic, so that any step can be taken again.
 
-    ``loss(parameters [P], images [N, ...], step)`` is a scalar, twice differentiable in both, on the batch and under
-    the augmentation of that step. ``targets`` maps a number of steps to a scalar of the parameters after them: what is
-    asked for is their sum.
+    ``batch(images [N, ...], step)`` is what a step sees, augmented and differentiable in the images [n, ...], and its
+    labels [n]. ``loss(parameters [P], seen [n, ...], labels [n])`` is the mean over those, twice differentiable.
+    ``targets`` maps a number of steps to a scalar of the parameters after them: what is asked for is their sum.
+    ``at_a_time`` is how many images of a batch :func:`adjoint` and :func:`tesla` take together: None for all of them,
+    which is needed where the loss of one depends on the others.
     """
 
     start: Tensor
-    loss: Callable[[Tensor, Tensor, int], Tensor]
+    batch: Callable[[Tensor, int], tuple[Tensor, Tensor]]
+    loss: Callable[[Tensor, Tensor, Tensor], Tensor]
     targets: Mapping[int, Callable[[Tensor], Tensor]]
     momentum: float = 0.0
+    at_a_time: int | None = None
 
     @property
     def steps(self) -> int:
         """How many steps there are: no more than the last target needs."""
         return max(self.targets)
+
+    def losses(self, parameters: Tensor, seen: Tensor, labels: Tensor) -> Iterator[Tensor]:
+        """Scalars whose sum is the loss of a batch, each with a graph of its own."""
+        size = self.at_a_time or len(seen)
+        for x, y in zip(seen.split(size), labels.split(size), strict=True):
+            yield self.loss(parameters, x, y) * (len(x) / len(seen))
 
 
 def full(student: Student, images: Tensor, rate: Tensor) -> Tensor:
@@ -55,7 +66,8 @@ def full(student: Student, images: Tensor, rate: Tensor) -> Tensor:
     parameters, momentum = student.start.detach().requires_grad_(), torch.zeros_like(student.start)
     total = student.start.new_zeros(())
     for step in range(student.steps):
-        (gradient,) = torch.autograd.grad(student.loss(parameters, images, step), parameters, create_graph=True)
+        loss = student.loss(parameters, *student.batch(images, step))
+        (gradient,) = torch.autograd.grad(loss, parameters, create_graph=True)
         momentum = student.momentum * momentum + gradient
         parameters = parameters - rate * momentum
         if step + 1 in student.targets:
@@ -100,8 +112,9 @@ def _pull_to_images(product: Tensor, parameters: Tensor, images: Tensor) -> tupl
 def _advance(student: Student, state: State, images: Tensor, rate: Tensor, step: int) -> State:
     """The state after ``step``, without a graph."""
     parameters = state[0].detach().requires_grad_()
-    (gradient,) = torch.autograd.grad(student.loss(parameters, images, step), parameters)
-    momentum = student.momentum * state[1] + gradient
+    momentum = student.momentum * state[1]
+    for part in student.losses(parameters, *student.batch(images, step)):
+        momentum += torch.autograd.grad(part, parameters)[0]
     after = parameters.detach() - rate * momentum
     return after, (momentum if student.momentum else state[1])  # plain SGD has nothing to keep
 
@@ -115,15 +128,18 @@ class _Unrolled(torch.autograd.Function):
     ) -> Tensor:
         images, rate = images.detach(), rate.detach()
         state: State = (student.start.detach(), torch.zeros_like(student.start))
-        kept, total = [], student.start.new_zeros(())
+        kept, pushes, total = [], {}, student.start.new_zeros(())
         for step in range(student.steps):
             if step % every == 0:
                 kept.append(state)
             with torch.enable_grad():
                 state = _advance(student, state, images, rate, step)
-            if step + 1 in student.targets:
-                total = total + student.targets[step + 1](state[0])
-        ctx.student, ctx.every, ctx.pull, ctx.kept = student, every, pull, kept
+                if step + 1 in student.targets:
+                    after = state[0].requires_grad_()
+                    value = student.targets[step + 1](after)
+                    (pushes[step],) = torch.autograd.grad(value, after)
+                    total, state = total + value.detach(), (after.detach(), state[1])
+        ctx.student, ctx.every, ctx.pull, ctx.kept, ctx.pushes = student, every, pull, kept, pushes
         ctx.save_for_backward(images, rate)
         return total
 
@@ -131,7 +147,7 @@ class _Unrolled(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, upstream: Tensor) -> tuple[None, None, None, Tensor, Tensor]:
         student, (images, rate) = ctx.student, ctx.saved_tensors
-        sweep = _Back(student, images.detach().requires_grad_(), rate, ctx.pull)
+        sweep = _Back(student, images.detach().requires_grad_(), rate, ctx.pull, ctx.pushes)
         with torch.enable_grad():
             for number in reversed(range(len(ctx.kept))):
                 first = number * ctx.every
@@ -144,25 +160,39 @@ class _Unrolled(torch.autograd.Function):
 
 
 class _Back:
-    """The sweep back: the adjoints of the parameters and of the momentum after a step, and the gradients so far."""
+    """The sweep back: the adjoints of the parameters and of the momentum after a step, and the gradients so far.
 
-    def __init__(self, student: Student, images: Tensor, rate: Tensor, pull: Callable[..., Any]) -> None:
-        self.student, self.images, self.rate, self.pull = student, images, rate, pull
+    ``pushes`` are the gradients of the targets, by the step that they follow.
+    """
+
+    def __init__(
+        self,
+        student: Student,
+        images: Tensor,
+        rate: Tensor,
+        pull: Callable[..., Any],
+        pushes: Mapping[int, Tensor],
+    ) -> None:
+        self.student, self.images, self.rate, self.pull, self.pushes = student, images, rate, pull, pushes
         self.of_parameters, self.of_momentum = torch.zeros_like(student.start), torch.zeros_like(student.start)
         self.to_images, self.to_rate = torch.zeros_like(images), torch.zeros_like(rate)
 
     def step(self, state: State, number: int) -> None:
         """Pull the adjoints through step ``number``, which starts at ``state``."""
         student, parameters = self.student, state[0].detach().requires_grad_()
-        loss = student.loss(parameters, self.images, number)
-        (gradient,) = torch.autograd.grad(loss, parameters, create_graph=True)
-        momentum = student.momentum * state[1] + gradient.detach()
-        if number + 1 in student.targets:
-            after = (parameters.detach() - self.rate * momentum).requires_grad_()
-            self.of_parameters = self.of_parameters + torch.autograd.grad(student.targets[number + 1](after), after)[0]
-        self.to_rate = self.to_rate - momentum @ self.of_parameters
+        batch, labels = student.batch(self.images, number)
+        seen = batch.detach().requires_grad_()  # what the network sees is differentiated twice, how it came about once
+        if number in self.pushes:
+            self.of_parameters = self.of_parameters + self.pushes[number]
         direction = self.of_momentum - self.rate * self.of_parameters
-        to_parameters, to_images = self.pull(gradient @ direction, parameters, self.images)
+        to_parameters, to_seen = torch.zeros_like(parameters), torch.zeros_like(seen)
+        self.to_rate = self.to_rate - student.momentum * (state[1] @ self.of_parameters)
+        for part in student.losses(parameters, seen, labels):
+            (gradient,) = torch.autograd.grad(part, parameters, create_graph=True)
+            self.to_rate = self.to_rate - gradient.detach() @ self.of_parameters
+            one, other = self.pull(gradient @ direction, parameters, seen)
+            to_parameters += one
+            to_seen += other
         self.of_parameters = self.of_parameters + to_parameters
         self.of_momentum = student.momentum * direction
-        self.to_images += to_images
+        self.to_images += torch.autograd.grad(batch, self.images, to_seen)[0]
