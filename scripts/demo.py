@@ -21,7 +21,7 @@ from glad.opening import open_data
 from glad.pictures import grid, save_png
 from glad.run_folder import Run
 
-ITERATIONS, REAL_BATCH, EPOCHS, SEEDS = 40, 48, 300, 2
+ITERATIONS, REAL_BATCH, EPOCHS, SEEDS = 40, 48, 300, 3
 NETWORKS = ("convnet", "alexnet", "vit")
 LR = 1e-2  # the published 1e-3 is for 1,000 epochs
 NARROW = {"alexnet": {"width": 32}, "vit": {"width": 64}}  # sized for two cores

@@ -35,8 +35,8 @@ class Student:
     ``batch(images [N, ...], step)`` is what a step sees, augmented and differentiable in the images [n, ...], and its
     labels [n]. ``loss(parameters [P], seen [n, ...], labels [n])`` is the mean over those, twice differentiable.
     ``targets`` maps a number of steps to a scalar of the parameters after them: what is asked for is their sum.
-    ``at_a_time`` is how many images of a batch :func:`adjoint` and :func:`tesla` take together: None for all of them,
-    which is needed where the loss of one depends on the others.
+    ``at_a_time`` is how many images of a batch are taken together: None for all of them, which is needed where the loss
+    of one depends on the others.
     """
 
     start: Tensor
@@ -66,9 +66,9 @@ def full(student: Student, images: Tensor, rate: Tensor) -> Tensor:
     parameters, momentum = student.start.detach().requires_grad_(), torch.zeros_like(student.start)
     total = student.start.new_zeros(())
     for step in range(student.steps):
-        loss = student.loss(parameters, *student.batch(images, step))
-        (gradient,) = torch.autograd.grad(loss, parameters, create_graph=True)
-        momentum = student.momentum * momentum + gradient
+        momentum = student.momentum * momentum
+        for part in student.losses(parameters, *student.batch(images, step)):
+            momentum = momentum + torch.autograd.grad(part, parameters, create_graph=True)[0]
         parameters = parameters - rate * momentum
         if step + 1 in student.targets:
             total = total + student.targets[step + 1](parameters)
