@@ -3,6 +3,7 @@
 from cuda_ops._library import OperatorsUnavailableError, SlowOperatorsWarning
 from cuda_ops.bias_act import bias_act
 from cuda_ops.filtered_lrelu import filtered_lrelu
+from cuda_ops.norm_relu_pool import norm_relu_pool
 from cuda_ops.upfirdn2d import setup_filter, upfirdn2d
 
 __all__ = [
@@ -10,6 +11,7 @@ __all__ = [
     "SlowOperatorsWarning",
     "bias_act",
     "filtered_lrelu",
+    "norm_relu_pool",
     "setup_filter",
     "upfirdn2d",
 ]

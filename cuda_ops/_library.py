@@ -16,7 +16,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from torch import Tensor
 from torch.torch_version import TorchVersion
 
 from cuda_ops import _build, _cache, _prebuilt
@@ -47,8 +46,8 @@ class Operator:
     """
 
     name: str
-    reference: Callable[..., Tensor]
-    fake: Callable[..., Tensor]
+    reference: Callable[..., object]
+    fake: Callable[..., object]
     backward: Callable[..., object] | None = None
     setup_context: Callable[..., None] | None = None
 

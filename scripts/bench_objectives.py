@@ -1,7 +1,6 @@
 """Time our objectives and experts against plain transcriptions of the published algorithms, and against a floor.
 
     THP_MEM_ALLOC_ENABLE=1 python scripts/bench_objectives.py
-    THP_MEM_ALLOC_ENABLE=1 python scripts/bench_objectives.py --threads 1 --only dm --only dc
 
 The transcriptions and the floor are in ``plain_objectives.py``. Both sides take turns in one process, with the same
 random images, draws and augmentation, on a ConvNet-3 with instance norm for 10 classes of 3 x 32 x 32; before a row is
@@ -69,6 +68,10 @@ class Setting:
         """A fresh ConvNet."""
         return make_network("convnet", channels=3, classes=CLASSES, resolution=SIDE, rng=rng, width=self.width)
 
+    def plain_network(self, rng: torch.Generator) -> Network:
+        """The same in plain torch."""
+        return plain.in_plain_torch(self.network(rng))
+
     def flops(self) -> Flops:
         """Its arithmetic."""
         return Flops.of(self.network(generator("bench", "flops")), SIDE)
@@ -112,7 +115,7 @@ def gradient(terms: Callable[[Tensor, Tensor, Step], Iterator[Tensor]], ipc: int
 def dm_row(setting: Setting) -> Row:
     """One iteration of DM, 1 image per class."""
     data = random_data(2 * BATCH * CLASSES)
-    published = plain.PlainDM(plain.RealImages(data), setting.network, BATCH)
+    published = plain.PlainDM(plain.RealImages(data), setting.plain_network, BATCH)
     flops = setting.flops().matching_features(BATCH * CLASSES, CLASSES)
     ours = DM(data.real, setting.network, augment, BATCH)
     return Row(gradient(published.terms, 1), gradient(ours.terms, 1), 1.5, lambda rate: flops / rate)
@@ -121,7 +124,7 @@ def dm_row(setting: Setting) -> Row:
 def dc_row(setting: Setting, ipc: int, target: float | None) -> Row:
     """One update of DC with a fresh network."""
     data = random_data(2 * BATCH * CLASSES)
-    published = plain.PlainDC(plain.RealImages(data), setting.network, BATCH)
+    published = plain.PlainDC(plain.RealImages(data), setting.plain_network, BATCH)
     flops = setting.flops().matching_gradients(BATCH * CLASSES, CLASSES * ipc)
     ours = DC(data.real, setting.network, augment, BATCH, outer=1)
     return Row(gradient(published.terms, ipc), gradient(ours.terms, ipc), target, lambda rate: flops / rate)
@@ -133,7 +136,7 @@ def mtt_row(setting: Setting, unroll: str, target: float | None, steps: int = ST
     # About as far as the student comes, so that where it ends decides the loss.
     end = start + 1e-3 * torch.randn(start.shape, generator=generator("bench", "target"))
     alpha = torch.tensor(1e-2, requires_grad=True)
-    published = plain.PlainMTT(start, end, setting.network, steps, alpha)
+    published = plain.PlainMTT(start, end, setting.plain_network, steps, alpha)
 
     def segment(rng: torch.Generator, below: int, length: int) -> Segment:
         return Segment(lambda i: end if i else start, 0)
@@ -149,7 +152,7 @@ def expert_row(setting: Setting) -> Row:
     kept = data.tensor()
 
     def published(number: int) -> Results:
-        network = setting.network(generator("bench", number))
+        network = setting.plain_network(generator("bench", number))
         order = torch.randperm(len(data), generator=generator("bench", number, 0, "order")).split(BATCH)
         optimizer = torch.optim.SGD(network.parameters(), recipe.lr)
         draws = generator("bench", number, 0, "augment")
@@ -215,16 +218,14 @@ def measure(row: Row, rounds: int, rate: float) -> dict[str, Any]:
         for side, call in (("plain", row.plain), ("ours", row.ours)):
             seconds[side].append(sum(timed(partial(call, number)) for _ in range(row.calls)) / row.calls)
     ratios = [a / b for a, b in zip(*seconds.values(), strict=True)]
-    floor = row.floor(rate)
-    times = {"floor": floor, "times_floor": statistics.median(seconds["ours"]) / floor}
-    return {**seconds, "ratio": statistics.median(ratios), "ratios": ratios, "target": row.target, **times}
+    about = {"floor": row.floor(rate), "times_floor": statistics.median(seconds["ours"]) / row.floor(rate)}
+    return {**seconds, "ratio": statistics.median(ratios), "ratios": ratios, "target": row.target, **about}
 
 
 def memory(name: str, side: str, setting: Setting) -> float:
     """MiB that a side of a row adds to a process that has been through one step of a student."""
     mtt_row(setting, "adjoint", None, steps=1).ours(0)  # libraries are loaded, kernels built
-    row = ROWS[name](setting)
-    before = peak()
+    row, before = ROWS[name](setting), peak()
     (row.plain if side == "plain" else row.ours)(1)
     return peak() - before
 

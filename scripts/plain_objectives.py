@@ -29,6 +29,24 @@ Fresh = Callable[[torch.Generator], Network]
 """A network with weights drawn from the generator."""
 
 
+class PlainNormReLUPool(nn.GroupNorm):
+    """What follows a convolution, by torch's own operators."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, C, H, W] to [N, C, H // 2, W // 2]."""
+        return F.avg_pool2d(F.relu(super().forward(x)), 2)
+
+
+def in_plain_torch(network: Network) -> Network:
+    """A ConvNet in place whose blocks are torch's own operators, with the same parameters."""
+    for block in network.blocks:
+        assert isinstance(block, nn.Sequential) and isinstance(block[1], nn.GroupNorm)
+        plain = PlainNormReLUPool(block[1].num_groups, block[1].num_channels)
+        plain.weight, plain.bias = block[1].weight, block[1].bias
+        block[1] = plain
+    return network
+
+
 class RealImages:
     """All images, normalised once, and the positions of every class's."""
 

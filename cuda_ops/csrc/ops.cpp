@@ -8,5 +8,8 @@ STABLE_TORCH_LIBRARY(glad, m) {
   m.def("bias_act_grad(Tensor g, Tensor x, Tensor? b, int dim, str act, float alpha, float gain, float? clamp, int order) -> Tensor");
   m.def("filtered_lrelu(Tensor x, Tensor? fu, Tensor? fd, Tensor? b, int up, int down, int[] padding, float gain, float slope, float? clamp, bool flip_filter) -> Tensor");
   m.def("filtered_lrelu_jacobian(Tensor v, Tensor x, Tensor? fu, Tensor? fd, Tensor? b, int up, int down, int[] padding, float gain, float slope, float? clamp, bool flip_filter, bool transpose) -> Tensor");
+  m.def("norm_relu_pool(Tensor x, Tensor weight, Tensor bias, float eps) -> Tensor");
+  m.def("norm_relu_pool_grad(Tensor g, Tensor x, Tensor weight, Tensor bias, float eps) -> (Tensor, Tensor, Tensor)");
+  m.def("norm_relu_pool_grad_grad(Tensor u, Tensor p, Tensor q, Tensor g, Tensor x, Tensor weight, Tensor bias, float eps) -> (Tensor, Tensor, Tensor)");
   // clang-format on
 }

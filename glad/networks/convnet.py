@@ -1,8 +1,20 @@
 """ConvNet, the network the field distils with (Gidaris & Komodakis, CVPR 2018; Zhao et al., ICLR 2021)."""
 
-from torch import nn
+from torch import Tensor, nn
 
+from cuda_ops import norm_relu_pool
 from glad.networks.network import Network, norm_layer, stem_padding
+
+
+class NormReLUPool(nn.GroupNorm):
+    """Instance norm, ReLU and 2×2 average pooling, which on a CPU would take as long as the convolutions."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return [N, C, H // 2, W // 2]."""
+        return norm_relu_pool(x, self.weight, self.bias, self.eps)
 
 
 def convnet(
@@ -21,6 +33,7 @@ def convnet(
     blocks = []
     for index in range(depth):
         conv = nn.Conv2d(channels if index == 0 else width, width, 3, padding=padding if index == 0 else 1)
-        blocks.append(nn.Sequential(conv, norm_layer(norm, width), nn.ReLU(), nn.AvgPool2d(2)))
+        rest = [NormReLUPool(width)] if norm == "instance" else [norm_layer(norm, width), nn.ReLU(), nn.AvgPool2d(2)]
+        blocks.append(nn.Sequential(conv, *rest))
         side //= 2
     return Network(blocks, nn.Identity(), width * side * side, classes)

@@ -42,7 +42,6 @@ class DataDAM:
     def terms(self, images: Tensor, labels: Tensor, step: Any) -> Iterator[Tensor]:
         """One term per class. Batch norm takes its statistics from the images of one class at a time."""
         network = self.network(step.rng("network")).requires_grad_(False).to(images.device)
-        network = network.to(memory_format=torch.channels_last)
         for c in labels.unique().tolist():
             real = self.real(c, self.batch, step.rng(f"real {c}")).to(images.device)
             with torch.no_grad():

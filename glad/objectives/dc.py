@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, grad
+from torch.func import functional_call
 from torch.nn import functional as F
 
 from glad.objectives.distances import DISTANCES
@@ -139,14 +139,22 @@ class DC:
         target = [torch.zeros_like(weight) for weight in self._weights.values()]
         for part in real.split(CHUNK if real.device.type == "cpu" else len(real)):  # each image is on its own here
             torch._foreach_add_(target, self._gradient(part, _filled(c, part)), alpha=len(part) / len(real))
-        # Unlike autograd's, this gradient's graph leads to the images alone: backward does nothing for the weights.
-        gradient = grad(self._loss)(self._weights, synthetic, _filled(c, synthetic))
-        return self._distance(list(gradient.values()), target)
+        seen = synthetic.detach().requires_grad_()
+        leaves = self._leaves()
+        loss = self._loss(leaves, seen, _filled(c, seen))
+        gradient = torch.autograd.grad(loss, list(leaves.values()), create_graph=True)
+        distance = self._distance(list(gradient), target)
+        # The graph leads to the weights as well; asked for the images alone, autograd does nothing for them.
+        (slope,) = torch.autograd.grad(distance, seen)
+        return distance.detach() + (slope * (synthetic - seen.detach())).sum()  # the distance, with this gradient
 
     def _gradient(self, x: Tensor, labels: Tensor) -> list[Tensor]:
         """Gradient of the loss on x [n, C, H, W] in every weight, without a graph."""
-        leaves = {name: weight.detach().requires_grad_() for name, weight in self._weights.items()}
+        leaves = self._leaves()
         return list(torch.autograd.grad(self._loss(leaves, x, labels), list(leaves.values())))
+
+    def _leaves(self) -> dict[str, Tensor]:
+        return {name: weight.detach().requires_grad_() for name, weight in self._weights.items()}
 
     def _loss(self, weights: dict[str, Tensor], x: Tensor, labels: Tensor) -> Tensor:
         return F.cross_entropy(functional_call(self._network, weights, (x,)), labels)

@@ -49,7 +49,6 @@ class NCFM:
     def terms(self, images: Tensor, labels: Tensor, step: Any) -> Iterator[Tensor]:
         """One term per class."""
         network = self.network(step.rng("network")).requires_grad_(False)
-        network = network.to(memory_format=torch.channels_last)
         for c in labels.unique().tolist():
             real = self.real(c, self.batch, step.rng(f"real {c}")).to(images.device)
             real, synthetic = (self.augment(x, step.rng(f"augment {c}"), True) for x in (real, images[labels == c]))

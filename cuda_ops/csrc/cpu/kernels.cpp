@@ -1,6 +1,7 @@
 // The kernels of one instruction set; compiled once for each, into a namespace of its own.
 #include "bias_act.h"
 #include "filtered_lrelu.h"
+#include "norm_pool.h"
 #include "upfirdn2d.h"
 
 #define GLAD_TEXT_(x) #x
@@ -35,9 +36,17 @@ void bias_act(const BiasAct& p, int64_t begin, int64_t end) {
   with_type(p.type, [&](auto element) { BiasActTask<decltype(element)>(p).run(begin, end); });
 }
 
+void norm_pool(const NormPool& p, int64_t begin, int64_t end) {
+  const auto planes = [&](auto task) {
+    for (int64_t i = begin; i < end; ++i) task.run(i);
+  };
+  p.type == Type::f64 ? planes(NormPoolTask<double>(p)) : planes(NormPoolTask<float>(p));
+}
+
 }  // namespace
 
 extern const Kernels kernels;
-const Kernels kernels{GLAD_TEXT(GLAD_ISA), blocks, run<Upfirdn2dTask>, run<FilteredLreluTask>, bias_act};
+const Kernels kernels{GLAD_TEXT(GLAD_ISA), blocks, run<Upfirdn2dTask>, run<FilteredLreluTask>, bias_act,
+                      norm_pool};
 
 }  // namespace glad::GLAD_ISA

@@ -57,6 +57,16 @@ struct BiasAct {
   double alpha = 0, gain = 1, clamp = -1;
 };
 
+// Planes [h, w] of c channels: their norm, ReLU and mean of 2 x 2 to y, or the derivatives of the order asked for, given
+// those of y in g, or those of dx, dweight and dbias in u, p and q. Numbers per plane; weight and bias are per channel.
+struct NormPool {
+  const char *x = nullptr, *weight = nullptr, *bias = nullptr, *g = nullptr, *u = nullptr, *p = nullptr, *q = nullptr;
+  char *y = nullptr, *dx = nullptr, *dweight = nullptr, *dbias = nullptr;
+  Type type = Type::f32;
+  int64_t c = 1, h = 0, w = 0, order = 0;
+  double eps = 0;
+};
+
 // The kernels of one instruction set; each runs the tasks [begin, end) of its call.
 struct Kernels {
   const char* name;
@@ -64,6 +74,7 @@ struct Kernels {
   void (*upfirdn2d)(const Upfirdn2d&, int64_t begin, int64_t end);
   void (*filtered_lrelu)(const FilteredLrelu&, int64_t begin, int64_t end);
   void (*bias_act)(const BiasAct&, int64_t begin, int64_t end);  // elements, begin a multiple of 64
+  void (*norm_pool)(const NormPool&, int64_t begin, int64_t end);  // planes
 };
 
 const Kernels& kernels();  // of the best instruction set that the processor has, or the one that GLAD_ISA names

@@ -8,6 +8,7 @@
 #include <cmath>
 #include <optional>
 #include <string>
+#include <tuple>
 
 #include "kernels.h"
 
@@ -263,6 +264,71 @@ Tensor bias_act_grad(const Tensor& g, const Tensor& x, const std::optional<Tenso
   return bias_act_order(g, x, b, dim, act, alpha, gain, clamp, order);
 }
 
+const char* read(const Tensor& x) { return static_cast<const char*>(x.const_data_ptr()); }
+char* written(const Tensor& x) { return static_cast<char*>(x.mutable_data_ptr()); }
+
+// Rows of x of their own, [N, C]: what the derivatives are per plane.
+Tensor per_plane(const Tensor& x) {
+  return torch::stable::empty({x.size(0), x.size(1)}, x.scalar_type());
+}
+
+NormPool norm_pool_of(const Tensor& x, const Tensor& weight, const Tensor& bias, double eps, int64_t order) {
+  check_image(x, "x");
+  const Type type = type_of(x);
+  STD_TORCH_CHECK(type == Type::f32 || type == Type::f64, "norm_relu_pool is for float32 and float64");
+  STD_TORCH_CHECK(x.size(2) % 2 == 0 && x.size(3) % 2 == 0, "sides must be even, not ", x.size(2), " and ", x.size(3));
+  for (const Tensor& v : {weight, bias})
+    STD_TORCH_CHECK(v.numel() == x.size(1) && v.is_contiguous() && v.scalar_type() == x.scalar_type(),
+                    "weight and bias need one number of x's type per channel");
+  NormPool p;
+  p.type = type, p.c = x.size(1), p.h = x.size(2), p.w = x.size(3), p.order = order, p.eps = eps;
+  p.x = read(x), p.weight = read(weight), p.bias = read(bias);
+  return p;
+}
+
+void run_planes(const NormPool& p, int64_t planes) {
+  constexpr int64_t grain = 32;  // planes
+  torch::stable::parallel_for(0, (planes + grain - 1) / grain, 1, [&](int64_t begin, int64_t end) {
+    kernels().norm_pool(p, begin * grain, std::min(end * grain, planes));
+  });
+}
+
+Tensor norm_relu_pool(const Tensor& x0, const Tensor& weight, const Tensor& bias, double eps) {
+  const Tensor x = torch::stable::contiguous(x0);
+  NormPool p = norm_pool_of(x, weight, bias, eps, 0);
+  const Tensor y = empty(x, {x.size(0), x.size(1), p.h / 2, p.w / 2}, false);
+  p.y = written(y);
+  run_planes(p, x.size(0) * x.size(1));
+  return y;
+}
+
+std::tuple<Tensor, Tensor, Tensor> norm_relu_pool_grad(const Tensor& g0, const Tensor& x0, const Tensor& weight,
+                                                       const Tensor& bias, double eps) {
+  const Tensor x = torch::stable::contiguous(x0), g = torch::stable::contiguous(g0);
+  NormPool p = norm_pool_of(x, weight, bias, eps, 1);
+  STD_TORCH_CHECK(g.numel() * 4 == x.numel() && g.scalar_type() == x.scalar_type(), "g is not like the output");
+  const Tensor dx = torch::stable::empty_like(x), dweight = per_plane(x), dbias = per_plane(x);
+  p.g = read(g), p.dx = written(dx), p.dweight = written(dweight), p.dbias = written(dbias);
+  run_planes(p, x.size(0) * x.size(1));
+  return {dx, dweight, dbias};
+}
+
+std::tuple<Tensor, Tensor, Tensor> norm_relu_pool_grad_grad(const Tensor& u0, const Tensor& p0, const Tensor& q0,
+                                                            const Tensor& g0, const Tensor& x0, const Tensor& weight,
+                                                            const Tensor& bias, double eps) {
+  const Tensor x = torch::stable::contiguous(x0), g = torch::stable::contiguous(g0), u = torch::stable::contiguous(u0);
+  const Tensor of_weight = torch::stable::contiguous(p0), of_bias = torch::stable::contiguous(q0);
+  NormPool p = norm_pool_of(x, weight, bias, eps, 2);
+  STD_TORCH_CHECK(g.numel() * 4 == x.numel() && u.numel() == x.numel() && of_weight.numel() == x.size(0) * p.c &&
+                      of_bias.numel() == x.size(0) * p.c,
+                  "u, p, q and g are not like the derivatives and the output");
+  const Tensor dg = torch::stable::empty_like(g), dx = torch::stable::empty_like(x), dweight = per_plane(x);
+  p.g = read(g), p.u = read(u), p.p = read(of_weight), p.q = read(of_bias);
+  p.y = written(dg), p.dx = written(dx), p.dweight = written(dweight);
+  run_planes(p, x.size(0) * x.size(1));
+  return {dg, dx, dweight};
+}
+
 }  // namespace
 
 STABLE_TORCH_LIBRARY_IMPL(glad, CPU, m) {
@@ -271,6 +337,9 @@ STABLE_TORCH_LIBRARY_IMPL(glad, CPU, m) {
   m.impl("bias_act_grad", TORCH_BOX(&bias_act_grad));
   m.impl("filtered_lrelu", TORCH_BOX(&filtered_lrelu));
   m.impl("filtered_lrelu_jacobian", TORCH_BOX(&filtered_lrelu_jacobian));
+  m.impl("norm_relu_pool", TORCH_BOX(&norm_relu_pool));
+  m.impl("norm_relu_pool_grad", TORCH_BOX(&norm_relu_pool_grad));
+  m.impl("norm_relu_pool_grad_grad", TORCH_BOX(&norm_relu_pool_grad_grad));
 }
 
 }  // namespace glad
