@@ -147,7 +147,8 @@ class Trial:
         for run in self.runs:
             path = run.path / "results.json"
             content = read_json(path) if path.exists() else {}
-            if all(_agrees(content.get("settings", {}), settings, key) for key in settings):
+            old = content.get("settings", {})
+            if all(_agrees(old, settings, key) for key in settings.keys() | old.keys()):
                 cells |= {(cell["set"], cell["network"], cell["seed"]): cell for cell in content["cells"]}
         return list(cells.values())
 
@@ -207,7 +208,7 @@ class Trial:
 def _agrees(old: Mapping[str, Any], new: Mapping[str, Any], key: str) -> bool:
     if key == "sets":
         return all(new["sets"].get(name) == hashes for name, hashes in old.get("sets", {"": None}).items())
-    return key in old and old[key] == new[key]
+    return key in old and key in new and old[key] == new[key]
 
 
 def hash_of(images: Tensor) -> str:

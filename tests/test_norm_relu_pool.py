@@ -90,6 +90,12 @@ def test_a_third_derivative_is_refused():
         second.sum().backward()
 
 
+def test_what_overflows_is_not_a_number():
+    x, weight, bias = (t.detach() for t in inputs((2, 2, 4, 4), torch.float32))
+    y = norm_relu_pool(torch.cat([x[:1] * 1e25, x[1:]]), weight, bias)
+    assert y[0].isnan().all() and y[1].isfinite().all()
+
+
 def test_nan_stays_and_odd_sides_and_halves_take_the_plain_way():
     x, weight, bias = (t.detach() for t in inputs((2, 2, 4, 4)))
     x[0, 0, 0, 0] = float("nan")

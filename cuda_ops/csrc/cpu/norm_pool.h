@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <vector>
 
 #include "kernels.h"
@@ -24,7 +25,9 @@ class NormPoolTask {
     const T weight = *at(p_.weight, plane % p_.c, 1), bias = *at(p_.bias, plane % p_.c, 1);
     const T mean = sum(x) / m_;
     const T variance = reduce([&](V v, int64_t) { return (v - mean) * (v - mean); }, x) / m_;
-    r_ = T(1) / std::sqrt(variance + T(p_.eps)), mean_ = mean;
+    // Where squares overflow the result is NaN, as torch's is: dividing by infinity would hide that a run has diverged.
+    r_ = std::isfinite(variance) ? T(1) / std::sqrt(variance + T(p_.eps)) : std::numeric_limits<T>::quiet_NaN();
+    mean_ = mean;
     scale_ = weight * r_, shift_ = bias - mean * scale_;
     switch (p_.order) {
       case 0: return forward(plane, x);
