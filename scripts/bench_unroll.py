@@ -29,7 +29,6 @@ from glad.objectives.unroll import UNROLLS, Student, adjoint
 from glad.randomness import generator
 from glad.runs import write_json
 
-STEPS = (1, 2, 5, 10, 20, 50, 100)
 CLASSES = 10
 KINDS = (*UNROLLS, "adjoint, all kept")
 
@@ -126,19 +125,20 @@ def tables(points: list[dict[str, Any]], rough: list[dict[str, float]]) -> list[
 @click.option("--ipc", default=1, help="Images per class.")
 @click.option("--width", default=128, help="Of the ConvNet.")
 @click.option("--repeats", default=3)
+@click.option("--steps", multiple=True, default=(1, 2, 5, 10, 20, 50, 100), help="Of the student.")
 @click.option("--point", "single", type=(click.Choice(KINDS), int), help="Measure this kind and number of steps only.")
-def main(out: Path, ipc: int, width: int, repeats: int, single: tuple[str, int] | None) -> None:
+def main(out: Path, ipc: int, width: int, repeats: int, steps: tuple[int, ...], single: tuple[str, int] | None) -> None:
     """Measure every kind at every number of steps, print tables and write numbers and a picture to OUT."""
     if single is not None:
         click.echo(json.dumps(point(*single, ipc, width, repeats)))
         return
     options = ["--ipc", str(ipc), "--width", str(width), "--repeats", str(repeats)]
     points = []
-    for steps in STEPS:
+    for number in steps:
         for kind in KINDS:
-            points.append(apart(kind, steps, options))
-            click.echo(f"{kind}, {steps} steps: {points[-1]['mib']:.0f} MiB, {points[-1]['seconds']:.2f} s")
-    rough = [deviation(steps, ipc, width) for steps in STEPS]
+            points.append(apart(kind, number, options))
+            click.echo(f"{kind}, {number} steps: {points[-1]['mib']:.0f} MiB, {points[-1]['seconds']:.2f} s")
+    rough = [deviation(number, ipc, width) for number in steps]
     out.mkdir(parents=True, exist_ok=True)
     write_json(out / "unroll.json", {"points": points, "tesla": rough, "threads": torch.get_num_threads()})
     draw(points, out / "unroll.png")

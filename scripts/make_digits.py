@@ -1,9 +1,10 @@
-"""Write scikit-learn's handwritten digits as 28-pixel images, the data of the embedded generator ``digits-mini``.
+"""Write scikit-learn's handwritten digits as 28-pixel images: data for a generator of something other than clothes.
 
 The 1,797 images of 8 x 8 pixels (Optical Recognition of Handwritten Digits, E. Alpaydin and C. Kaynak, UCI Machine
 Learning Repository, CC BY 4.0) come with scikit-learn; they are enlarged to 24 pixels and framed, as MNIST's are.
 
     python scripts/make_digits.py --out runs/digits.npz
+    python scripts/train_generator.py --data runs/digits.npz --channels 32 --w-dim 64 --out runs/digits
 """
 
 from pathlib import Path
