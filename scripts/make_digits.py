@@ -1,10 +1,11 @@
 """Write scikit-learn's handwritten digits as 28-pixel images: data for a generator of something other than clothes.
 
 The 1,797 images of 8 x 8 pixels (Optical Recognition of Handwritten Digits, E. Alpaydin and C. Kaynak, UCI Machine
-Learning Repository, CC BY 4.0) come with scikit-learn; they are enlarged to 24 pixels and framed, as MNIST's are.
+Learning Repository, CC BY 4.0) come with scikit-learn; they are enlarged to 24 pixels and framed, as MNIST's are. The
+embedded ``digits-mini`` (generators/assets/digits-mini.md) was trained on them.
 
     python scripts/make_digits.py --out runs/digits.npz
-    python scripts/train_generator.py --data runs/digits.npz --channels 32 --w-dim 64 --out runs/digits
+    python scripts/train_generator.py --data runs/digits.npz --out runs/digits --channels 32 --w-dim 64 --minutes 40
 """
 
 from pathlib import Path
