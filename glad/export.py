@@ -1,63 +1,76 @@
-"""The distilled images as files that other programs read."""
+"""Writing a distilled set in one of ``glad.formats``: whole or not at all."""
 
-import io
-from collections.abc import Callable
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-from PIL import Image
-
-from glad.data import ImageData
-from glad.pictures import eight_bit, save_png
-from glad.run_folder import Run
-from glad.runs import RunError, write_durably, write_tensors
+from glad.formats import FORMATS
+from glad.formats.distilled import Card, Distilled
+from glad.loading import kind_of
+from glad.runs import RunError
 
 
-def export_folder(run: Run, data: ImageData, out: Path) -> None:
-    """``OUT/NN_CLASS/00000.png``: an ImageFolder whose sorted folders are the labels."""
-    images, labels = run.read_set()
-    pixels = eight_bit(data.pixels(images))
-    width = len(str(len(data.classes) - 1))
-    for i, (image, label) in enumerate(zip(pixels, labels.tolist(), strict=True)):
-        name = "".join(c if c.isalnum() or c in "-_." else "_" for c in data.classes[label])
-        array = image.permute(1, 2, 0).numpy()  # [C, H, W] -> [H, W, C]
-        picture = Image.fromarray(array[:, :, 0] if array.shape[2] == 1 else array)
-        save_png(picture, out / f"{label:0{width}d}_{name}" / f"{i:05d}.png")
+def export(source: Distilled, kind: str, out: Path, force: bool = False) -> Card:
+    """Write ``source`` as ``kind`` to ``out`` and return the card that went along; its ``cost`` is that of this step.
 
-
-def export_npz(run: Run, data: ImageData, out: Path) -> None:
-    """``images`` uint8 [N, H, W, C], ``labels`` int64 [N] and ``classes``: a file that ``--data`` reads."""
-    images, labels = run.read_set()
-    buffer = io.BytesIO()
-    array = eight_bit(data.pixels(images)).permute(0, 2, 3, 1).numpy()  # [N, C, H, W] -> [N, H, W, C]
-    np.savez_compressed(buffer, images=array, labels=labels.numpy(), classes=np.array(data.classes))
-    write_durably(out, buffer.getvalue())
-
-
-def export_safetensors(run: Run, data: ImageData, out: Path) -> None:
-    """``images`` float32 [N, C, H, W] as networks see them, ``pixels`` of them in [0, 1], unclipped, and ``labels``."""
-    images, labels = run.read_set()
-    write_tensors(
-        out, {"images": images, "pixels": data.pixels(images), "labels": labels}, classes="\n".join(data.classes)
-    )
-
-
-FORMATS: dict[str, tuple[Callable[[Run, ImageData, Path], None], str]] = {
-    "folder": (export_folder, ""),
-    "npz": (export_npz, ".npz"),
-    "safetensors": (export_safetensors, ".safetensors"),
-}
-"""How to export, and the suffix of what is written."""
-
-
-def export(run: Run, data: ImageData, kind: str, out: Path | None) -> Path:
-    """Write the final set of ``run`` as ``kind`` to ``out`` (by default beside it) and return where it lies.
-
-    Raises ``RunError`` when ``out`` already exists, so that nothing is overwritten or mixed.
+    Raises ``RunError`` when ``out`` exists, unless it is an earlier export and ``force`` is on, and when it cannot be
+    written; then nothing is left of it, and what was there before is kept.
     """
-    write, suffix = FORMATS[kind]
-    target = out or run.path / f"export{suffix}"
-    if target.exists():
-        raise RunError(f"{target} exists already: choose another place with --out, or remove it")
-    write(run, data, target)
-    return target
+    if kind not in FORMATS:
+        raise ValueError(f"unknown format {kind!r}: one of {', '.join(FORMATS)}")
+    if out.exists() and not force:
+        raise RunError(f"{out} exists already: choose another place with --out, replace it with --force, or remove it")
+    if out.exists() and _kind_or_none(out) not in FORMATS:
+        raise RunError(f"{out} is not an exported set, and --force replaces nothing else: choose another place")
+    card = replace(FORMATS[kind].card(source), format=kind)
+    with _placed(out) as temporary:
+        FORMATS[kind].write(source, card, temporary)
+    return card
+
+
+def format_for(out: Path | None) -> str:
+    """The format that the suffix of ``out`` names, or ``folder``."""
+    suffix = "" if out is None else out.suffix
+    return next((kind for kind, known in FORMATS.items() if known.suffix == suffix), "folder")
+
+
+def _kind_or_none(path: Path) -> str | None:
+    try:
+        return kind_of(path)
+    except RunError:
+        return None  # as good as foreign
+
+
+@contextmanager
+def _placed(target: Path) -> Iterator[Path]:
+    """A temporary name beside ``target``, whose file or folder gets that name when the block has ended well.
+
+    A folder cannot be renamed over another: killed between the two renames, the old one is left as ``.NAME.PID.old``.
+    """
+    temporary, old = (target.with_name(f".{target.name}.{os.getpid()}.{end}") for end in ("tmp", "old"))
+    try:
+        yield temporary
+        if target.is_dir() or (target.exists() and temporary.is_dir()):  # a folder does not replace, nor is replaced
+            target.rename(old)
+        try:
+            temporary.rename(target)
+        except OSError:
+            if old.exists():
+                old.rename(target)
+            raise
+        _remove(old)
+    except (RunError, OSError) as error:
+        what = f"{target}: cannot be written: {error}" if isinstance(error, OSError) else str(error)
+        raise RunError(what.replace(str(temporary), str(target))) from error
+    finally:
+        _remove(temporary)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    elif path.exists():
+        path.unlink()

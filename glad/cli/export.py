@@ -1,12 +1,21 @@
-"""``glad export``."""
+"""``glad export``, and what it and ``glad render`` say about what was written."""
 
 from pathlib import Path
 
 import click
 
-from glad.export import FORMATS
 from glad.export import export as write
-from glad.run_folder import Run
+from glad.export import format_for
+from glad.formats import FORMATS
+from glad.formats.distilled import Card
+from glad.loading import load_distilled
+
+FORMAT_HELP = "; ".join(f"{kind}: {known.help}" for kind, known in FORMATS.items())
+
+ZCA = {
+    "kept": "`images` are whitened, `pixels` are not; networks trained on `images` need whitened test images",
+    "inverted": "undone, so that networks see these images unwhitened, which they did not while distilling",
+}
 
 
 @click.command()
@@ -15,13 +24,33 @@ from glad.run_folder import Run
     "--format",
     "kind",
     type=click.Choice(list(FORMATS)),
-    default="folder",
-    help="PNGs by class, npz (uint8), or safetensors (float).",
+    help=f"{FORMAT_HELP}.  [default: by the suffix of --out, else folder]",
 )
 @click.option("--out", type=click.Path(path_type=Path), help="Where to write.  [default: inside the run]")
-def export(run: Path, kind: str, out: Path | None) -> None:
+@click.option("--force", is_flag=True, help="Replace an earlier export.")
+def export(run: Path, kind: str | None, out: Path | None, force: bool) -> None:
     """Take the images of a finished run out as files."""
-    from glad.opening import open_data
+    kind = kind or format_for(out)
+    target = out or run / FORMATS[kind].name
+    say(write(load_distilled(run), kind, target, force), target)
 
-    folder = Run(run)
-    click.echo(f"Written to {write(folder, open_data(folder.config).train, kind, out)}")
+
+def say(card: Card, target: Path) -> None:
+    """Print where a set lies, what it is, and what storing it cost."""
+    shape = "x".join(map(str, (card.channels, card.resolution, card.resolution)))
+    low, high = card.range
+    click.echo(
+        f"Written to {target} ({card.format}): {card.images} images {shape} of {len(card.classes)} classes, "
+        f"pixels from {low:.3f} to {high:.3f}"
+    )
+    cost = card.cost
+    if card.levels is None:
+        click.echo("Floats as they are: nothing is rounded or clipped")
+    else:
+        clipped = f"{100 * cost.clipped:.3g} % of the values were clipped, the furthest by {cost.outside:.3g}/255"
+        click.echo(
+            f"{card.levels.bits} bits cost {cost.mean:.3g}/255 on average and {cost.max:.3g}/255 at most; "
+            + (clipped if cost.clipped else "no value was clipped")
+        )
+    if card.zca != "none":
+        click.echo(f"ZCA: {ZCA[card.zca]}")

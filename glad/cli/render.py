@@ -1,0 +1,32 @@
+"""``glad render``."""
+
+from pathlib import Path
+
+import click
+
+from glad.cli.export import FORMAT_HELP, say
+from glad.export import export, format_for
+from glad.formats import FORMATS
+from glad.loading import kind_of, load_distilled
+from glad.runs import RunError
+
+
+@click.command()
+@click.argument("codes", type=click.Path(exists=True, path_type=Path))
+@click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="Where to write.")
+@click.option(
+    "--format",
+    "kind",
+    type=click.Choice(list(FORMATS)),
+    help=f"{FORMAT_HELP}.  [default: by the suffix of --out, else folder]",
+)
+@click.option(
+    "--prior", type=click.Path(path_type=Path), help="The generator's file, where the codes name no embedded one."
+)
+@click.option("--device", default="auto", help="Where the generator renders.")
+@click.option("--force", is_flag=True, help="Replace an earlier export.")
+def render(codes: Path, out: Path, kind: str | None, prior: Path | None, device: str, force: bool) -> None:
+    """Make the images of codes that were exported alone, the same pixels as the run's."""
+    if (found := kind_of(codes)) != "codes":
+        raise RunError(f"{codes} holds no codes (it is a set of the format {found}): nothing is left to render")
+    say(export(load_distilled(codes, prior=prior, device=device), kind or format_for(out), out, force), out)

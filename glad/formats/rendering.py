@@ -1,0 +1,50 @@
+"""From codes to the images that they were optimised for, by the generator that they were optimised with."""
+
+import hashlib
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from glad.formats.distilled import Card, Codes
+from glad.runs import RunError
+from glad.synset import SyntheticSet
+
+
+@torch.no_grad()
+def render(codes: Codes, card: Card, labels: Tensor, prior: str | Path | None = None, device: str = "auto") -> Tensor:
+    """Images of ``codes``, float32 [N, C, H, W], normalised by the mean and deviation of ``card`` (not whitened).
+
+    The prior is that which ``codes`` name, or the file ``prior``. It renders as many rows at a time as the run did, so
+    that the same machine gives the same bits. ``RunError`` when the generator's SHA-256 or its own tensors are not the
+    recorded ones, or when its file is not named.
+    """
+    from glad.opening import open_prior, pick_device  # loads generators, which the other formats need not wait for
+
+    name, place = str(codes.prior if prior is None else prior), pick_device(device)
+    if Path(name).is_file():  # told apart before another geometry fails to fit
+        _require_same(name, hashlib.sha256(Path(name).read_bytes()).hexdigest(), codes.sha256)
+    elif name.endswith(".safetensors") and ":" not in name:  # a file, and none on the Hub
+        raise RunError(
+            f"{name} does not exist: the codes need the generator {codes.prior} with the SHA-256 "
+            f"{codes.sha256 or 'unknown'}; name its file with --prior FILE"
+        )
+    # Classes only say where codes start: any of the generator's will do.
+    opened = open_prior(name, card.data(), codes.options, place, dict.fromkeys(card.classes, 0))
+    _require_same(name, opened.digest, codes.sha256)
+    offered = opened.prior.tensors()
+    have, bring = ({key: list(t.shape) for key, t in tensors.items()} for tensors in (offered, codes.learnt))
+    if have != bring:
+        raise RunError(f"{name} has tensors of its own {have}, the codes bring {bring}")
+    for key, tensor in offered.items():
+        tensor.data.copy_(codes.learnt[key])
+    latents = {key: tensor.to(place) for key, tensor in codes.latents.items()}
+    return SyntheticSet(opened.prior, latents, labels.to(place), codes.chunk).images().cpu()
+
+
+def _require_same(name: str, found: str, recorded: str) -> None:
+    if found != recorded:
+        raise RunError(
+            f"{name} is another generator: its SHA-256 is {found or 'none'}, the codes were made with "
+            f"{recorded or 'none'}"
+        )

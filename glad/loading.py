@@ -1,0 +1,63 @@
+"""Reading a distilled set, from the folder of its run or from any form in which it was exported."""
+
+from pathlib import Path
+
+from glad.data import Splits
+from glad.formats import FORMATS, codes, run
+from glad.formats.distilled import Distilled
+from glad.formats.files import readable
+from glad.formats.folder import SIDECAR
+from glad.run_folder import Run
+from glad.runs import RunError, read_json, read_tensors
+
+RUN = "run"
+MAGIC = {"npz": (0, b"PK\3\4"), "parquet": (0, b"PAR1"), "webdataset": (257, b"ustar")}
+"""Where a file says what it is, and how."""
+
+
+def load_distilled(
+    path: str | Path, *, prior: str | Path | None = None, device: str = "auto", data: Splits | None = None
+) -> Distilled:
+    """The set at ``path`` as a ``torch.utils.data.Dataset``: a run's folder, or a file or folder of ``glad export``.
+
+    ``images`` float32 [N, C, H, W] are normalised, ``pixels`` the same in [0, 1]; ``labels`` are int64 [N];
+    ``soft_labels``, ``classes``, ``mean``, ``std``, ``step_size`` and ``card`` come along, whose ``cost`` says what the
+    format lost. A run's folder, ``safetensors`` and, on one machine, codes give the same bytes.
+
+    ``prior`` names the generator's file and ``device`` where it renders, for codes alone; ``data`` is for runs that
+    were distilled from an object. Raises ``RunError`` when there is no set, a file is damaged, or a run is unfinished.
+    """
+    path = Path(path)
+    kind = kind_of(path)
+    if kind == RUN:
+        return run.read(Run(path), data)
+    if kind == "codes":
+        return codes.read(path, prior, device)
+    return FORMATS[kind].read(path)
+
+
+def kind_of(path: Path) -> str:
+    """``run`` or the name in ``FORMATS`` of what lies at ``path``; ``RunError`` when it is neither."""
+    found = None
+    if (path / "config.yaml").is_file():
+        return RUN
+    if (path / SIDECAR).is_file():
+        content = read_json(path / SIDECAR)
+        found = content.get("format") if isinstance(content, dict) else None
+    elif path.is_file():
+        found = _kind_of_file(path)
+    elif not path.exists():
+        raise RunError(f"{path} does not exist")
+    if found not in FORMATS:
+        raise RunError(f"{path} is neither the folder of a run nor a set that `glad export` wrote, or it is damaged")
+    return str(found)
+
+
+def _kind_of_file(path: Path) -> str | None:
+    with path.open("rb") as file:
+        head = file.read(512)
+    if head[8:9] == b"{":  # safetensors: the length of the header, then the header
+        with readable(path):
+            metadata = read_tensors(path)[1]
+            return "codes" if "codes" in metadata else "safetensors" if "dataset" in metadata else None
+    return next((kind for kind, (at, magic) in MAGIC.items() if head[at : at + len(magic)] == magic), None)
