@@ -50,10 +50,13 @@ class LayerSpec:
     ema_beta: float = STEM_EMA_BETA
     critical: bool = False
     signals: tuple[Signal, Signal] | None = None  # in and out; not recoverable from a bare state dict
+    pads: tuple[int, int, int, int] | None = None  # a file's own padding, where it is not the usual one
 
     @property
     def padding(self) -> tuple[int, int, int, int]:
         """Padding of the layer's filtered leaky ReLU, on the up-sampled grid; negative crops."""
+        if self.pads is not None:
+            return self.pads
         total = (self.out_size - 1) * self.down + 1 - (self.in_size + self.kernel - 1) * self.up
         total += self.up_taps + self.down_taps - 2
         low = (total + self.up) // 2
@@ -175,11 +178,14 @@ def superres(
 _NAME = re.compile(r"synthesis\.(L(\d+)_(\d+)_(\d+))\.weight")
 
 
-def from_state_dict(state: Mapping[str, Tensor]) -> list[LayerSpec]:
+def from_state_dict(
+    state: Mapping[str, Tensor], factors: Mapping[str, Sequence[int | None]] | None = None
+) -> list[LayerSpec]:
     """Recover the layers from the names and shapes of a checkpoint's tensors.
 
-    Raises ``ValueError`` naming what is missing or contradictory. The clamp (256), the EMA rates and the output scale
-    are not recoverable: the published values are assumed.
+    ``factors`` tells, by layer, by how much it up- and down-samples where its filters have another number of taps per
+    unit than the published ones. Raises ``ValueError`` naming what is missing or contradictory. The clamp (256), the
+    EMA rates and the output scale are not recoverable: the published values are assumed.
     """
     found = sorted((int(m[2]), m[1], int(m[3])) for m in map(_NAME.fullmatch, state) if m)
     if not found:
@@ -187,23 +193,26 @@ def from_state_dict(state: Mapping[str, Tensor]) -> list[LayerSpec]:
     specs: list[LayerSpec] = []
     for number, name, size in found:
         weight = state[f"synthesis.{name}.weight"]
-        if weight.ndim != 4 or (specs and weight.shape[1] != specs[-1].out_channels):
+        if weight.ndim != 4 or not weight.numel() or (specs and weight.shape[1] != specs[-1].out_channels):
             have = specs[-1].out_channels if specs else "none"
             raise ValueError(f"layer {name}: weight {tuple(weight.shape)} does not follow {have} channels")
-        last = number == found[-1][0]
-        specs.append(_recovered(state, name, size, specs[-1].out_size if specs else size, weight, last))
+        spec = _recovered(
+            state, name, size, specs[-1].out_size if specs else size, (factors or {}).get(name, (None, None))
+        )
+        specs.append(replace(spec, to_rgb=number == found[-1][0]))
     return specs
 
 
 def _recovered(
-    state: Mapping[str, Tensor], name: str, size: int, in_size: int, weight: Tensor, last: bool
+    state: Mapping[str, Tensor], name: str, size: int, in_size: int, factors: Sequence[int | None]
 ) -> LayerSpec:
-    up_filter, down_filter = (state.get(f"synthesis.{name}.{kind}_filter") for kind in ("up", "down"))
-    up_taps = 1 if up_filter is None else up_filter.shape[0]
-    down_taps = 1 if down_filter is None else down_filter.shape[0]
-    for taps in (up_taps, down_taps):
-        if taps != 1 and taps % FILTER_SIZE:
-            raise ValueError(f"layer {name}: a filter of {taps} taps is not {FILTER_SIZE} per resampling factor")
+    weight = state[f"synthesis.{name}.weight"]
+    filters = [state.get(f"synthesis.{name}.{kind}_filter") for kind in ("up", "down")]
+    if any(f is not None and (f.ndim not in (1, 2) or f.shape[0] != f.shape[-1]) for f in filters):
+        shapes = [None if f is None else list(f.shape) for f in filters]
+        raise ValueError(f"layer {name}: filters of shape {shapes} are neither [taps] nor [taps, taps]")
+    up_taps, down_taps = (1 if f is None else f.shape[0] for f in filters)
+    up, down = (_factor(name, taps, told) for taps, told in zip((up_taps, down_taps), factors, strict=True))
     return LayerSpec(
         name=name,
         in_channels=weight.shape[1],
@@ -211,10 +220,19 @@ def _recovered(
         in_size=in_size,
         out_size=size,
         kernel=weight.shape[2],
-        up=max(up_taps // FILTER_SIZE, 1),
-        down=max(down_taps // FILTER_SIZE, 1),
+        up=up,
+        down=down,
         up_taps=up_taps,
         down_taps=down_taps,
-        radial=down_filter is not None and down_filter.ndim == 2,
-        to_rgb=last,
+        radial=filters[1] is not None and filters[1].ndim == 2,
+        to_rgb=False,
     )
+
+
+def _factor(name: str, taps: int, told: int | None) -> int:
+    """The resampling factor that a filter of ``taps`` belongs to; ``told`` counts where the taps tell none."""
+    if taps == 1 or (taps and taps % FILTER_SIZE == 0):
+        return max(taps // FILTER_SIZE, 1)
+    if not taps or not told or taps % told:
+        raise ValueError(f"layer {name}: a filter of {taps} taps is not {FILTER_SIZE} per resampling factor")
+    return told

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from generators.stylegan_xl import Generator
 
@@ -21,8 +21,10 @@ class StyleGANPrior:
     ``normalise`` maps pixels in [0, 1] of shape [N, channels, resolution, resolution] to what networks see;
     ``class_ids`` are the generator's numbers for the data's classes. ``frame`` pixels are cut off each side of the
     generator's image before it is resized. ``rand_f`` replaces the start of f by noise of the same mean and deviation;
-    ``avg_w`` starts from the class's mean code: published options, off at 0. ``conv`` is the type in which the
-    generator's convolutions run, ``float32`` or ``bfloat16``; all else stays float32.
+    ``avg_w`` starts from the class's mean code; ``learn_g`` learns the weights of the layers that are run along with
+    the codes: published options, off at 0. ``truncation`` pulls fresh codes towards the average of their class, by
+    nothing at 1 and altogether at 0. ``conv`` is the type in which the generator's convolutions run, ``float32`` or
+    ``bfloat16``; all else stays float32.
 
     Raises ``ValueError`` on a layer that the generator lacks, on class numbers beyond its classes and on another type.
     """
@@ -38,12 +40,13 @@ class StyleGANPrior:
         frame: int = 0,
         rand_f: int = 0,
         avg_w: int = 0,
+        learn_g: int = 0,
+        truncation: float = 1.0,
         conv: str = "float32",
     ) -> None:
         known = generator.mapping.c_dim
         if layer is not None and not 0 <= layer <= len(generator.synthesis.layer_names):
-            names = ", ".join(f"{i}: before {name}" for i, name in enumerate(generator.synthesis.layer_names))
-            raise ValueError(f"the generator has no layer {layer}; choose one of {names}")
+            raise ValueError(f"the generator has no layer {layer}; choose one of {described(generator)}")
         if known and max(class_ids) >= known:
             raise ValueError(f"class number {max(class_ids)} is beyond the generator's {known} classes")
         if conv not in CONV_DTYPES:
@@ -51,7 +54,9 @@ class StyleGANPrior:
         generator.synthesis.conv_dtype = CONV_DTYPES[conv]
         self.generator, self.normalise = generator, normalise
         self.resolution, self.channels, self.frame = resolution, channels, frame
-        self.layer, self.rand_f, self.avg_w = layer, rand_f, avg_w
+        self.layer, self.rand_f, self.avg_w, self.truncation = layer, rand_f, avg_w, truncation
+        if learn_g:
+            self._run_layers().requires_grad_(True)
         self.class_ids = torch.tensor(list(class_ids))
 
     @torch.no_grad()
@@ -59,19 +64,26 @@ class StyleGANPrior:
         """Codes of fresh samples of ``classes`` (int64 [N]), one row each, drawn from ``rng`` (CPU)."""
         device = self.generator.synthesis.input.freqs.device
         labels = self.class_ids[classes.cpu()].to(device)
-        ws = self._average_codes(labels, rng) if self.avg_w else self._codes(labels, rng)
+        latents = self.from_codes(self._average_codes(labels, rng) if self.avg_w else self._codes(labels, rng))
+        if self.rand_f and self.layer is not None:
+            std, mean = torch.std_mean(latents["f"], (1, 2, 3), keepdim=True)
+            latents["f"] = mean + std * torch.randn(latents["f"].shape, generator=rng).to(device)
+        return latents
+
+    def from_codes(self, ws: Tensor) -> dict[str, Tensor]:
+        """The latents of style codes [N, num_ws, w_dim]: themselves, with ``layer`` their features too.
+
+        Features are clipped as GLaD's are; the result is differentiable in ``ws``.
+        """
         if self.layer is None:
             return {"w": ws}
         f = torch.cat([self.generator.synthesis.features(row, self.layer) for row in ws.split(1)])
         f = f.float().nan_to_num(nan=0.0, posinf=INFINITE, neginf=-INFINITE).clamp(-LIMIT, LIMIT)
-        if self.rand_f:
-            std, mean = torch.std_mean(f, (1, 2, 3), keepdim=True)
-            f = mean + std * torch.randn(f.shape, generator=rng).to(device)
         return {"w": ws, "f": f}
 
     def _codes(self, labels: Tensor, rng: torch.Generator) -> Tensor:
         z = torch.randn(len(labels), self.generator.mapping.z_dim, generator=rng)
-        return self.generator.mapping(z.to(labels.device), labels)
+        return self.generator.mapping(z.to(labels.device), labels, self.truncation)
 
     def _average_codes(self, labels: Tensor, rng: torch.Generator) -> Tensor:
         means = {c: self._codes(labels.new_full([AVERAGE_OVER], c), rng).mean(0) for c in labels.unique().tolist()}
@@ -93,7 +105,20 @@ class StyleGANPrior:
             images = F.interpolate(images, size, mode="bilinear", antialias=True, align_corners=False)
         return images
 
+    def _run_layers(self) -> nn.ModuleList:
+        """The parts of the synthesis that images depend on."""
+        synthesis, start = self.generator.synthesis, self.layer or 0
+        return nn.ModuleList([*([synthesis.input] if self.layer is None else []), *synthesis.layers[start:]])
+
     def tensors(self) -> dict[str, Tensor]:
         """The generator's weights that are learnt along with the codes; none while it is frozen."""
         named = self.generator.synthesis.named_parameters()
         return {f"g/{name}": parameter for name, parameter in named if parameter.requires_grad}
+
+
+def described(generator: Generator) -> str:
+    """Every layer that F_n may start at, in one line: its position, the shape of f there, and what f enters."""
+    synthesis = generator.synthesis
+    names = [f"before {name}" for name in synthesis.layer_names] + ["the image"]
+    shapes = ["x".join(map(str, synthesis.feature_shape(n))) for n in range(len(names))]
+    return ", ".join(f"{n} ({shape}, {name})" for n, (shape, name) in enumerate(zip(shapes, names, strict=True)))

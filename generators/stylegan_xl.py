@@ -29,7 +29,8 @@ class FourierInput(nn.Module):
         self.affine = FullyConnected((w_dim, 4))
         self.register_buffer("freqs", torch.empty(channels, 2))
         self.register_buffer("phases", torch.empty(channels))
-        self.register_buffer("transform", torch.eye(3))
+        identity = [[1.0, 0, 0], [0, 1, 0], [0, 0, 1]]  # torch.eye on the meta device takes seconds
+        self.register_buffer("transform", torch.tensor(identity))
 
     def initialise(self, rng: torch.Generator) -> None:
         """Draw frequencies inside the bandwidth; the learnt transform starts at the identity."""

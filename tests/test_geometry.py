@@ -1,6 +1,7 @@
 """Layer geometry and low-pass filters: worked tables, the fixtures, an independent filter design."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -269,3 +270,23 @@ def test_a_bare_checkpoint_has_neither_filters_to_design_nor_a_further_stage():
         geometry.superres(bare, 4)
     with pytest.raises(ValueError, match="layer L0_36_8: its filters come with its checkpoint"):
         bare[0].filters()
+
+
+def test_factors_are_told_where_filters_have_another_number_of_taps():
+    state = {
+        **weights(L0_36_8=(8, 8, 3, 3), L1_16_3=(3, 8, 1, 1)),
+        "synthesis.L0_36_8.up_filter": torch.zeros(8),
+        "synthesis.L0_36_8.down_filter": torch.zeros(12),
+    }
+    with pytest.raises(ValueError, match="layer L0_36_8: a filter of 8 taps"):
+        geometry.from_state_dict(state)
+    with pytest.raises(ValueError, match="layer L0_36_8: a filter of 8 taps"):
+        geometry.from_state_dict(state, {"L0_36_8": (3, None)})
+    spec = geometry.from_state_dict(state, {"L0_36_8": (2, 7)})[0]
+    assert (spec.up, spec.up_taps, spec.down, spec.down_taps) == (2, 8, 2, 12)  # what the taps tell comes first
+
+
+def test_padding_of_a_file_comes_before_the_usual_one():
+    spec = tiny_specs()[0]
+    assert replace(spec, pads=(1, 2, 3, 4)).padding == (1, 2, 3, 4)
+    assert spec.pads is None

@@ -1,13 +1,16 @@
 """Generators as files: round trips, geometry from bare tensors, and errors that name the file."""
 
-from dataclasses import replace
+import json
+import os
+from dataclasses import asdict, replace
 
 import pytest
 import torch
 from fixtures import codes, tiny_generator, tiny_specs
 from safetensors.torch import load_file, save_file
 
-from generators.weights import WeightsError, build, load, save
+from generators.settings import describe_settings
+from generators.weights import EMBEDDED, KEY, WeightsError, build, load, save
 
 Z, LABELS = torch.randn(2, 4, generator=torch.Generator().manual_seed(0)), torch.tensor([2, 0])
 
@@ -136,3 +139,176 @@ def test_metadata_that_makes_no_sense_are_refused(tmp_path, settings):
     save_file(tiny_generator().state_dict(), tmp_path / "g.safetensors", {"stylegan_xl": settings})
     with pytest.raises(WeightsError, match=r"g\.safetensors"):
         load(tmp_path / "g.safetensors")
+
+
+def rewritten(path, **changes):
+    """The generator's file with other settings."""
+    _, metadata = load(path)
+    settings = {**json.loads(metadata[KEY]), **changes}
+    save_file(load_file(path), path, {**metadata, KEY: json.dumps(settings)})
+
+
+def test_the_whole_geometry_survives(tmp_path):
+    specs = [replace(spec, ema_beta=0.5 + i / 100, clamp=None if i % 2 else 1.5) for i, spec in enumerate(tiny_specs())]
+    low, high = specs[1].padding[:2]
+    specs[1] = replace(specs[1], pads=(low - 2, high + 2, low, high))
+    generator = tiny_generator(specs=specs, class_average=False)
+    generator.synthesis.input.rate, generator.synthesis.input.bandwidth = 12, 1.25
+    save(tmp_path / "g.safetensors", generator)
+    loaded, _ = load(tmp_path / "g.safetensors")
+    assert [layer.spec for layer in loaded.synthesis.layers] == specs  # with the signals, for a stage on top
+    assert (loaded.synthesis.input.rate, loaded.synthesis.input.bandwidth) == (12, 1.25)
+    assert loaded.mapping.c_dim == 3  # which a single average does not tell
+    assert torch.equal(loaded(Z, LABELS), generator(Z, LABELS))
+    assert describe_settings(loaded) == describe_settings(generator)
+
+
+@pytest.mark.parametrize("clamp", [None, 0.5, [None, None, 256.0, 256.0, 256.0, 0.1, 256.0]])
+def test_a_file_from_before_still_loads(tmp_path, clamp):
+    """Clamps for all layers or by layer, and nothing else of a layer."""
+    generator = tiny_generator()
+    settings = json.dumps({"clamp": clamp, "output_scale": 0.5, "margin": 10})
+    save_file(generator.state_dict(), tmp_path / "g.safetensors", {"stylegan_xl": settings, "frame": "2"})
+    loaded, metadata = load(tmp_path / "g.safetensors")
+    assert [layer.spec.clamp for layer in loaded.synthesis.layers] == (
+        clamp if isinstance(clamp, list) else [clamp] * 7
+    )
+    assert (loaded.synthesis.output_scale, metadata["frame"]) == (0.5, "2")
+
+
+def test_the_embedded_generator_loads_and_is_written_again(tmp_path):
+    generator, metadata = load(EMBEDDED["fashion-mini"])
+    assert {layer.spec.clamp for layer in generator.synthesis.layers} == {None}
+    assert generator.mapping.c_dim == 10
+    save(tmp_path / "g.safetensors", generator, **{key: value for key, value in metadata.items() if key != KEY})
+    again, _ = load(tmp_path / "g.safetensors")
+    assert all(
+        torch.equal(a, b) for a, b in zip(again.state_dict().values(), generator.state_dict().values(), strict=True)
+    )
+    assert [layer.spec for layer in again.synthesis.layers] == [layer.spec for layer in generator.synthesis.layers]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"classes": 4}, "4 classes are told, the tensors tell 3"),
+        ({"classes": -1}, "settings tell -1 classes"),
+        ({"margin": 14}, "28 pixels do not go with margin 14"),
+        ({"margin": "10"}, "do not go with margin '10'"),
+        ({"bandwidth": 0}, "bandwidth is told to be 0"),
+        ({"layers": []}, "not of the form written by save"),
+        ({"layers": {"L0_28_6": 3}}, "not of the form written by save"),
+        ({"layers": {"L9_28_6": {}}}, r"settings of layers \['L9_28_6'\] that the tensors lack"),
+        ({"layers": {"L0_28_6": {"kernels": 3}}}, "layer L0_28_6: unknown setting 'kernels'"),
+        ({"layers": {"L0_28_6": {"kernel": 1}}}, "layer L0_28_6: kernel is told to be 1, its tensors tell 3"),
+        (
+            {"layers": {"L0_28_6": {"out_size": "28"}}},
+            "layer L0_28_6: out_size is told to be '28', its tensors tell 28",
+        ),
+        ({"layers": {"L0_28_6": {"radial": 0}}}, "layer L0_28_6: radial is told to be 0, its tensors tell False"),
+        ({"layers": {"L0_28_6": {"pads": [1, 2]}}}, r"layer L0_28_6: padding is told to be \[1, 2\], its sizes need"),
+        ({"layers": {"L0_28_6": {"signals": [1, 2]}}}, r"layer L0_28_6: signals \[1, 2\] are no two signals"),
+        ({"layers": {"L0_28_6": {"ema_beta": float("nan")}}}, "ema_beta is told to be nan"),
+    ],
+)
+def test_metadata_that_contradict_the_tensors_are_named(tmp_path, changes, message):
+    save(tmp_path / "g.safetensors", tiny_generator())
+    rewritten(tmp_path / "g.safetensors", **changes)
+    with pytest.raises(WeightsError, match=rf"g\.safetensors: not usable as generator weights: .*{message}"):
+        load(tmp_path / "g.safetensors")
+
+
+def test_metadata_nested_without_end_are_refused(tmp_path):
+    save_file(tiny_generator().state_dict(), tmp_path / "g.safetensors", {"stylegan_xl": "[" * 100_000})
+    with pytest.raises(WeightsError, match=r"g\.safetensors"):
+        load(tmp_path / "g.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "message"),
+    [
+        ("mapping.fc0.weight", [5], r"mapping.fc0.weight has the shape \[5\]"),
+        ("mapping.embed.weight", [3], r"mapping.embed.weight has the shape \[3\]"),
+        ("mapping.w_avg", [], r"mapping.w_avg has the shape \[\]"),
+        ("synthesis.L0_28_6.up_filter", [], "layer L0_28_6: filters of shape"),
+        ("synthesis.L0_28_6.down_filter", [12, 6], "layer L0_28_6: filters of shape"),
+        ("synthesis.L0_28_6.up_filter", [0], "layer L0_28_6: a filter of 0 taps"),
+        ("synthesis.L0_28_6.weight", [0, 6, 3, 3], "layer L0_28_6: weight"),
+        ("synthesis.L0_28_6.weight", [6, 6, 3, 1], "size mismatch for synthesis.L0_28_6.weight"),
+    ],
+)
+def test_tensors_of_a_strange_shape_are_named(name, shape, message):
+    with pytest.raises(ValueError, match=message):
+        build({**tiny_generator().state_dict(), name: torch.zeros(shape)})
+
+
+@pytest.mark.parametrize(
+    "value", [torch.zeros(5, dtype=torch.int64), torch.zeros(5, dtype=torch.complex64), "text", None]
+)
+def test_what_is_no_tensor_of_numbers_is_named(value):
+    with pytest.raises(ValueError, match=r"mapping.fc0.bias is a .*, not a dense tensor of floating-point numbers"):
+        build({**tiny_generator().state_dict(), "mapping.fc0.bias": value})
+
+
+def test_building_copies_nothing():
+    state = tiny_generator().state_dict()
+    assert build(state).mapping.fc0.weight.data_ptr() == state["mapping.fc0.weight"].data_ptr()
+
+
+def test_equal_generators_give_equal_bytes_of_a_valid_file(tmp_path):
+    for i, name in enumerate(["a", "b", "a"]):
+        metadata = {"b": "1", "a": "2"} if i else {"a": "2", "b": "1"}
+        save(
+            tmp_path / f"{i}.safetensors", tiny_generator(), torch.float16 if name == "b" else torch.float32, **metadata
+        )
+    first, second, third = ((tmp_path / f"{i}.safetensors").read_bytes() for i in range(3))
+    assert first == third != second
+    header = json.loads(first[8 : 8 + int.from_bytes(first[:8], "little")])
+    assert list(header["__metadata__"]) == ["a", "b", "stylegan_xl"]
+    begins = [entry["data_offsets"][0] for name, entry in header.items() if name != "__metadata__"]
+    assert begins == sorted(begins)
+    assert (8 + int.from_bytes(second[:8], "little")) % 8 == 0
+
+
+def test_progress_counts_every_byte(tmp_path):
+    counted = []
+    save(tmp_path / "g.safetensors", tiny_generator(), torch.float32, counted.append)
+    assert sum(counted) == sum(4 * tensor.numel() for tensor in tiny_generator().state_dict().values())
+
+
+class StopError(Exception):
+    """What a test interrupts with."""
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
+    save(tmp_path / "g.safetensors", tiny_generator())
+    before = (tmp_path / "g.safetensors").read_bytes()
+
+    def stop(_):
+        raise StopError
+
+    for path in ("g.safetensors", "new.safetensors"):
+        with pytest.raises(StopError):
+            save(tmp_path / path, tiny_generator(seed=1), torch.float32, stop)
+    monkeypatch.setattr(os, "fsync", stop)
+    with pytest.raises(StopError):
+        save(tmp_path / "g.safetensors", tiny_generator(seed=1))
+    assert [path.name for path in tmp_path.iterdir()] == ["g.safetensors"]
+    assert (tmp_path / "g.safetensors").read_bytes() == before
+    with pytest.raises(OSError, match="absent"):
+        save(tmp_path / "absent" / "g.safetensors", tiny_generator())
+
+
+def test_a_type_that_cannot_be_written_is_named(tmp_path):
+    with pytest.raises(ValueError, match=r"written as one of .*torch.bfloat16, not torch.int8"):
+        save(tmp_path / "g.safetensors", tiny_generator(), torch.int8)
+    save(tmp_path / "g.safetensors", tiny_generator(), torch.bfloat16)
+    assert load_file(tmp_path / "g.safetensors")["mapping.fc0.weight"].dtype == torch.bfloat16
+
+
+def test_settings_hold_every_field_of_a_layer():
+    generator = tiny_generator()
+    told = describe_settings(generator)["layers"]
+    assert list(told) == generator.synthesis.layer_names
+    for layer in generator.synthesis.layers:
+        assert {"name": layer.spec.name, **told[layer.spec.name]} == asdict(layer.spec)
