@@ -14,12 +14,13 @@ from torch import Tensor
 
 import glad
 from glad.augment import ALL
+from glad.contest import hold
 from glad.data import ImageData, Splits
 from glad.distillation import Metrics, Progress, learnt_tensors, make_optimizer
 from glad.distillation import run as iterate
 from glad.expert_run import experts_digest, open_experts
 from glad.experts import Experts
-from glad.initialise import STARTS, expert_network, representative
+from glad.initialise import STARTS, expert_network, initial_latents
 from glad.monitor import Monitor
 from glad.objectives import Objective
 from glad.opening import (
@@ -34,7 +35,7 @@ from glad.opening import (
 from glad.randomness import generator
 from glad.run_folder import Run
 from glad.synset import Prior, SyntheticSet
-from glad.trial import Trial
+from glad.trial import open_trial
 
 OnStep = Callable[[int, Metrics], None]
 
@@ -52,6 +53,7 @@ def distill(
     resolution: int | None = None,
     zca: bool = False,
     prior_options: Mapping[str, Any] | None = None,
+    class_map: Mapping[str, str | int] | None = None,
     objective_options: Mapping[str, Any] | None = None,
     network: str = "convnet",
     network_options: Mapping[str, Any] | None = None,
@@ -59,6 +61,7 @@ def distill(
     experts: str | Path | None = None,
     start: str = "prior",
     candidates: int = 100,
+    inversion_steps: int = 200,
     iterations: int = 1000,
     lr: Mapping[str, float] | float | None = None,
     momentum: float = 0.5,
@@ -72,20 +75,15 @@ def distill(
 ) -> Run:
     """Distil ``data`` into ``ipc`` synthetic images per class and return the finished run's folder.
 
-    ``data`` is a name that ``glad.sources.load_data`` knows (``root`` to ``zca`` go there) or ``Splits``; ``objective``
-    a name, ``module:Class`` or an object; ``prior`` ``"pixels"``, ``"fashion-mini"``, a safetensors file of a
-    StyleGAN-XL generator, ``module:Class`` or an object. ``prior_options`` are for instance ``{"layer": 2}`` (F_n) or
-    ``{"init": "real"}`` (pixels); ``experts`` a folder, for mtt, ast and ``start="representative"`` (real images, or
-    the best of ``candidates`` codes, of each class: ``glad.initialise``); ``lr`` a number or a dict by latent name.
+    Names and paths are those of `glad distill --help`; ``data`` may be ``Splits``, ``objective`` and ``prior`` objects,
+    ``lr`` a dict by latent name. ``start``, ``candidates`` and ``inversion_steps`` are those of ``glad.initialise``.
     ``memory`` (GiB) decides whether the generator's graphs are kept or rendered twice. An existing folder ``out`` with
     the same settings is continued, to the same result. ``on_step(iteration, metrics)`` is called after each step.
-
     ``DataError``, ``WeightsError``, ``ValueError``, ``RunError`` and ``DistillationError`` say what to change.
     """
     config = _resolve(dict(locals()))
-    where = pick_device(device)
-    splits = open_data(config, data)
-    opened = open_prior(prior, splits.train, config["prior_options"], where)
+    where, splits = pick_device(device), open_data(config, data)
+    opened = open_prior(prior, splits.train, config["prior_options"], where, config["class_map"])
     guides = open_experts(splits.train, config)
     progress = _start(splits.train, opened, guides, objective, config, where)
     return _run(progress, splits.train, _inputs(splits.train, opened, guides), config, on_step)
@@ -94,7 +92,7 @@ def distill(
 def _resolve(given: dict[str, Any]) -> dict[str, Any]:
     """The arguments of ``distill`` as plain settings: what can be written down and given again."""
     config = {name: value for name, value in given.items() if name != "on_step"}
-    for name in ("ipc", "candidates", "iterations", "chunk", "save_every", "grid_every"):
+    for name in ("ipc", "candidates", "inversion_steps", "iterations", "chunk", "save_every", "grid_every"):
         if config[name] < 1:
             raise ValueError(f"{name} must be at least 1, not {config[name]}")
     if config["start"] not in STARTS:
@@ -107,7 +105,7 @@ def _resolve(given: dict[str, Any]) -> dict[str, Any]:
         value = config[name]
         if not isinstance(value, str):
             config[name] = f"object:{type(value).__module__}.{type(value).__qualname__}"
-    for name in ("prior_options", "objective_options", "network_options"):
+    for name in ("prior_options", "class_map", "objective_options", "network_options"):
         config[name] = dict(config[name] or {})
     config["classes"] = None if config["classes"] is None else list(config["classes"])
     config["lr"] = dict(config["lr"]) if isinstance(config["lr"], Mapping) else config["lr"]
@@ -153,12 +151,13 @@ def _latents(
     """The first latents, a row per label."""
     rng = generator(config["seed"], "init")
     continued = Run(Path(config["out"])).state.exists()  # and replaces what is made here, whose shapes alone count
-    if config["start"] == "representative" and guides is not None and not continued:
-        make = network_factory(data, config["network"], config["network_options"], device)
-        network = expert_network(guides, make, data, rng)
-        latents = representative(data, prior, network, config["ipc"], config["candidates"], rng, config["chunk"])
-    else:
+    if config["start"] == "prior" or continued:
         latents = prior.init(labels, rng)
+    else:
+        make = network_factory(data, config["network"], config["network_options"], device)
+        network = None if guides is None else expert_network(guides, make, data, rng)
+        sizes = (config[name] for name in ("candidates", "inversion_steps", "chunk"))
+        latents = initial_latents(config["start"], data, prior, network, config["ipc"], rng, device, *sizes)
     return {name: tensor.to(device) for name, tensor in latents.items()}
 
 
@@ -198,6 +197,7 @@ def _inputs(data: ImageData, opened: Opened, guides: Experts | None) -> dict[str
             "weights": opened.digest,
             **({"experts": experts_digest(guides)} if guides is not None else {}),
         },
+        "weights": dict(opened.weights),
         "classes": list(data.classes),
         "mean": list(data.mean),
         "std": list(data.std),
@@ -213,43 +213,38 @@ def evaluate(
     seeds: int | Sequence[int] = 5,
     epochs: int | None = None,
     baselines: Sequence[str] = ("before", "random"),
-    data: Splits | None = None,
+    data: str | Splits | None = None,
+    root: str | Path = "data",
+    classes: Sequence[int | str] | None = None,
+    limit: int | None = None,
+    resolution: int | None = None,
+    zca: bool = False,
+    same: str = "convnet",
     split: str = "test",
     augmentation: str = ALL,
     protocol: str = "default",
+    recipe: str = "hard",
+    teacher: str | None = None,
+    full_epochs: int = 20,
     lr: Mapping[str, float] | float | None = None,
     network_options: Mapping[str, Mapping[str, int]] | None = None,
+    hybrid: Sequence[float] | None = None,
+    scores: bool = False,
+    cost: bool = False,
+    reach: float = 0.8,
+    workers: int = 1,
+    part: str | None = None,
     device: str = "auto",
     on_cell: Callable[[dict[str, Any], int], None] | None = None,
 ) -> dict[str, Any]:
-    """Train ``networks`` from scratch on finished ``runs`` and test them after the last epoch.
+    """Train ``networks`` from scratch on finished ``runs``, or other sets, and test them after the last epoch.
 
-    ``runs`` are folders, of one data set; ``seeds`` a number (0, 1, ...) or a list; ``baselines`` any of ``before``
-    (the same latents before optimisation), ``random`` (real images, drawn anew for each seed), ``kmeans`` (those
-    nearest to the centres of k-means on pixels) and ``full`` (all training images). ``protocol`` is ``default``, or
-    ``dc`` for that of the published rows of DC and DSA (300 epochs, step decay, no averaging). ``lr`` replaces the
-    published rates, which are for 1,000 epochs (1e-2 for the network distilled with, 1e-3 for others, 1e-4 for VGG): a
-    number, or by network; short trainings need larger ones. ``split`` is ``test``, or ``validation`` for what is tuned.
-    Finished cells are kept in each run's ``results.json`` and not computed again under the same settings.
-    ``on_cell(cell, left)`` is called after each. Returns the results, accuracies in [0, 1]; see
-    ``glad.evaluation.evaluate_sets``.
-
-    Raises ``ValueError`` on unknown names, ``RunError`` on an unfinished run or on runs of different data.
+    Names are those of `glad evaluate --help`. ``runs`` are folders of one data set, or sets of images with the name of
+    their ``data``, loaded by ``root`` to ``zca``; ``seeds`` a number (0, 1, ...) or a list; ``lr`` a number, or by
+    network, in place of the published rates, which are for 1,000 epochs: short trainings need larger ones. What is
+    finished is kept in each set's results and not computed again under the same settings. ``on_cell(cell, left)`` is
+    called after each training. Returns the results, accuracies in [0, 1]; see docs/EVALUATION.md. ``ValueError`` on
+    unknown names, ``DataError`` and ``RunError`` on sets that are unfinished, damaged or of other data.
     """
-    listed = [runs] if isinstance(runs, str | Path | Run) else list(runs)
-    folders = [run if isinstance(run, Run) else Run(Path(run)) for run in listed]
-    trial = Trial(
-        runs=folders,
-        networks=list(networks),
-        seeds=list(range(seeds)) if isinstance(seeds, int) else list(seeds),
-        epochs=epochs,
-        baselines=list(baselines),
-        split=split,
-        augmentation=augmentation,
-        lr=dict(lr) if isinstance(lr, Mapping) else lr,
-        network_options={name: dict(options) for name, options in (network_options or {}).items()},
-        device=pick_device(device),
-        data=data,
-        protocol_name=protocol,
-    )
-    return trial.run(on_cell)
+    given = dict(locals())
+    return hold(open_trial(given), given["on_cell"])

@@ -48,7 +48,8 @@ def construct(factory: Callable[..., Any], provided: Mapping[str, Any], options:
     Options may be strings, as from a command line; they are read by the parameter's annotation. Raises ``ValueError``
     on an option that does not exist, cannot be read, or is missing.
     """
-    known, hints = options_of(factory), get_type_hints(getattr(factory, "__init__", factory))
+    known = options_of(factory)
+    hints = get_type_hints(factory.__init__ if inspect.isclass(factory) else factory)
     name = getattr(factory, "__name__", str(factory)).lower()
     if unknown := [option for option in options if option not in known]:
         have = ", ".join(f"{key}={p.default}" for key, p in known.items()) or "none"

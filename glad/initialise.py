@@ -1,29 +1,82 @@
-"""Starts of the latents that need real images and a network: the representative one of AST (Shen et al., 2023).
+"""Starts of the latents that need real images or a network.
 
-Per class, k-means with as many centres as synthetic images, on the logits of an expert at its end; each centre gives
-the image nearest to it. With a generator the images are those of codes drawn for the class. Public code takes a tenth
-of the images per class from every cluster, hence none at 1 image per class; here each centre gives one.
+The representative one of AST (Shen et al., 2023): per class, k-means with as many centres as synthetic images, on the
+logits of an expert at its end; each centre gives the image nearest to it. With a generator the images are those of
+codes drawn for the class. Public code takes a tenth of the images per class from every cluster, hence none at 1 image
+per class; here each centre gives one.
+
+``nearest`` and ``inversion`` start from real images: with an expert the representative ones, without those nearest to
+the centres of k-means on pixels. The first takes the drawn code whose image is nearest to each, in the expert's
+features or in pixels; the second goes on from there until the code renders it (``glad.inversion``).
 """
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from glad.baselines import kmeans_real
 from glad.data import DataError, ImageData
 from glad.experts import Experts
 from glad.experts.training import unflatten
+from glad.inversion import invert
+from glad.networks import Network
 from glad.synset import Pixels, Prior, SyntheticSet
 
-STARTS = ("prior", "representative")
-"""Where latents may start: drawn by the prior, or chosen by :func:`representative`."""
+STARTS = ("prior", "representative", "nearest", "inversion")
+"""Where latents may start: drawn by the prior, or as :func:`initial_latents` makes them."""
+Embed = Callable[[Tensor], Tensor]
 CHUNK = 50  # real images, or codes, in the networks' memory at a time
 STATISTICS = 256  # real images behind batch norm's statistics
 
 
+def initial_latents(
+    kind: str,
+    data: ImageData,
+    prior: Prior,
+    network: Network | None,
+    ipc: int,
+    rng: torch.Generator,
+    device: torch.device,
+    candidates: int = 100,
+    steps: int = 200,
+    chunk: int = 10,
+) -> dict[str, Tensor]:
+    """``ipc`` rows of latents per class, class after class, on the CPU: ``kind`` is one of ``STARTS`` but ``prior``.
+
+    ``network`` is an expert's on ``device``, which ``representative`` needs; ``candidates`` codes are drawn per class,
+    ``steps`` are those of ``inversion``. Where latents are pixels the real images are the start. Raises what
+    :func:`representative` does.
+    """
+    if kind == "representative":
+        if network is None:
+            raise ValueError("the representative start needs an expert's network")
+        return representative(data, prior, network, ipc, candidates, rng, chunk)
+    if network is None:
+        targets, _ = kmeans_real(data, ipc, int(torch.randint(2**31, (), generator=rng)))
+    else:
+        images: Any = Pixels(data.real)
+        targets = representative(data, images, network, ipc, candidates, rng, chunk)["pixels"]
+    if isinstance(prior, Pixels):
+        return {"pixels": targets}
+    embed = network.embed if network is not None else identity
+    latents = nearest(prior, targets, len(data.classes), embed, candidates, rng, device, chunk)
+    if kind == "nearest":
+        return latents
+    moved = {name: tensor.to(device) for name, tensor in latents.items()}
+    found = invert(prior, moved, targets.to(device), steps, None if network is None else network.embed, chunk)
+    return {name: tensor.cpu() for name, tensor in found.items()}
+
+
+def identity(images: Tensor) -> Tensor:
+    """Pixels as features."""
+    return images
+
+
 def expert_network(
-    experts: Experts, make: Callable[[torch.Generator], nn.Module], data: ImageData, rng: torch.Generator
-) -> nn.Module:
+    experts: Experts, make: Callable[[torch.Generator], Network], data: ImageData, rng: torch.Generator
+) -> Network:
     """The first expert's network after its last epoch, frozen and in evaluation mode; ``make`` gives a fresh one.
 
     An expert's file holds no running statistics: batch norm takes those of real images drawn from ``rng``.
@@ -56,19 +109,20 @@ def representative(
     renders ``chunk`` at a time. The result is a function of ``rng`` and on the CPU. Raises ``DataError`` where a class
     has fewer than ``ipc`` images, ``ValueError`` where there are fewer candidates.
     """
-    chosen = []
+    chosen, device = [], next(network.parameters()).device
     for c, name in enumerate(data.classes):
         indices = data.of_class(c)
         if len(indices) < ipc:
             raise DataError(
                 f"class {name!r} of {data.name} has {len(indices)} images, {ipc} were asked for: ask for fewer"
             )
-        logits = _logits(network, (data.batch(part) for part in indices.split(CHUNK)))
+        logits = _embedded(network, (data.batch(part) for part in indices.split(CHUNK)), device)
         centres = class_centres(logits, ipc, rng)
         if isinstance(prior, Pixels):
             chosen.append({"pixels": data.batch(indices[nearest_distinct(centres, logits)])})
         else:
-            chosen.append(_nearest_codes(prior, network, torch.full([candidates], c), centres, rng, chunk))
+            drawn = torch.full([candidates], c)
+            chosen.append(_nearest_codes(prior, network, drawn, centres, rng, device, chunk))
     return {key: torch.cat([rows[key] for rows in chosen]) for key in chosen[0]}
 
 
@@ -94,24 +148,53 @@ def nearest_distinct(centres: Tensor, logits: Tensor) -> Tensor:
     return chosen
 
 
+def nearest(
+    prior: Prior,
+    targets: Tensor,
+    classes: int,
+    embed: Embed,
+    candidates: int,
+    rng: torch.Generator,
+    device: torch.device,
+    chunk: int = 10,
+) -> dict[str, Tensor]:
+    """For each of ``targets``, as many normalised images of each class, one of ``candidates`` codes of that class.
+
+    It is the one whose image is nearest in the features ``embed`` gives; no code is taken twice. Rows of latents on the
+    CPU. Raises ``ValueError`` where there are fewer candidates than targets of a class.
+    """
+    with torch.no_grad():
+        aims = _embedded(embed, targets.split(CHUNK), device)
+    chosen = [
+        _nearest_codes(prior, embed, torch.full([candidates], c), aim, rng, device, chunk)
+        for c, aim in enumerate(aims.chunk(classes))
+    ]
+    return {key: torch.cat([rows[key] for rows in chosen]) for key in chosen[0]}
+
+
+@torch.no_grad()
 def _nearest_codes(
-    prior: Prior, network: nn.Module, classes: Tensor, centres: Tensor, rng: torch.Generator, chunk: int
+    prior: Prior,
+    embed: Embed,
+    classes: Tensor,
+    centres: Tensor,
+    rng: torch.Generator,
+    device: torch.device,
+    chunk: int,
 ) -> dict[str, Tensor]:
     """One row of latents per centre, of the codes drawn for ``classes`` (int64 [n]); their images are not kept."""
     n = len(classes)
     if n < len(centres):
         raise ValueError(f"{len(centres)} images per class cannot be chosen of {n} candidates (--candidates)")
-    device = next(network.parameters()).device
-    codes, logits = [], []
+    codes, points = [], []
     for part in classes.split(CHUNK):
         drawn = {key: tensor.to(device) for key, tensor in prior.init(part, rng).items()}
-        logits.append(_logits(network, [SyntheticSet(prior, drawn, part, chunk).images()]))
+        points.append(_embedded(embed, [SyntheticSet(prior, drawn, part, chunk).images()], device))
         codes.append({key: tensor.cpu() for key, tensor in drawn.items()})
-    rows = nearest_distinct(centres, torch.cat(logits))
+    rows = nearest_distinct(centres, torch.cat(points))
     return {key: torch.cat([drawn[key] for drawn in codes])[rows] for key in codes[0]}
 
 
-def _logits(network: nn.Module, batches: Iterable[Tensor]) -> Tensor:
-    """The logits of all images of ``batches``, float64 [n, K] on the CPU."""
-    device = next(network.parameters()).device
-    return torch.cat([network(images.to(device)).double().cpu() for images in batches])
+def _embedded(embed: Embed, batches: Iterable[Tensor], device: torch.device) -> Tensor:
+    """What ``embed`` gives for all images of ``batches``, float64 [n, D] on the CPU."""
+    return torch.cat([embed(images.to(device)).flatten(1).double().cpu() for images in batches])

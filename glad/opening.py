@@ -5,17 +5,19 @@ import inspect
 import json
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import torch
 
-from generators import weights
+from generators import catalog, configurations, hub, official, weights
+from generators.classes import class_ids
 from generators.prior import StyleGANPrior
+from generators.stylegan_xl import Generator
 from glad.augment import augment, without_flip
-from glad.construct import construct, locate, options_of
+from glad.construct import construct, locate, options_of, read_option
 from glad.data import ImageData, Splits
 from glad.experts import Experts
 from glad.networks import make_network
@@ -24,16 +26,22 @@ from glad.sources import load_data
 from glad.synset import Pixels, Prior
 
 PRIORS: dict[str, Callable[..., Any]] = {"pixels": Pixels}
-"""Priors that need no weights; another name is embedded weights, a safetensors file, or ``module:Class``."""
+"""Priors without weights; others are of the catalogue, a safetensors file, a file on the Hub, or ``module:Class``."""
 
 
 @dataclass(frozen=True)
 class Opened:
-    """A prior, the hash of the weights behind it, and the learning rates that its weights recommend."""
+    """A prior, the hash of the weights behind it, the learning rates that they recommend, and what they are.
+
+    ``weights`` has their name, SHA-256, source and licence, in words; it is empty where there are none.
+    """
 
     prior: Prior
     digest: str
     rates: Mapping[str, Mapping[str, float]]
+    weights: Mapping[str, str] = field(default_factory=dict)
+    guessed: str = ""
+    """Which classes of the data the generator has by number only, in words."""
 
 
 def pick_device(name: str) -> torch.device:
@@ -53,8 +61,20 @@ def strategy_for(data: ImageData, strategy: str) -> str:
     return strategy if data.flip else without_flip(strategy)
 
 
-def open_prior(name: str | Prior, data: ImageData, options: Mapping[str, Any], device: torch.device) -> Opened:
-    """The prior called ``name`` for ``data``: pixels, embedded, a file, ``module:Class``, or ``name`` itself."""
+def open_prior(
+    name: str | Prior,
+    data: ImageData,
+    options: Mapping[str, Any],
+    device: torch.device,
+    class_map: Mapping[str, str | int] | None = None,
+) -> Opened:
+    """The prior called ``name`` for ``data``: pixels, a generator, ``module:Class``, or ``name`` itself.
+
+    A generator is a name of the catalogue, a safetensors file, or ``org/repo:file`` on the Hub; what is not here yet is
+    downloaded. Its classes stand for the data's as :func:`generators.classes.class_ids` says. A licence that forbids
+    commercial use or does not state it is a warning. Raises ``WeightsError`` and
+    ``ValueError`` that say what to do.
+    """
     if not isinstance(name, str):
         return Opened(name, "", {})
     provided: dict[str, Any] = {
@@ -64,25 +84,74 @@ def open_prior(name: str | Prior, data: ImageData, options: Mapping[str, Any], d
         "channels": data.channels,
         "class_ids": data.class_ids,
     }
-    path = weights.EMBEDDED.get(name, Path(name))
-    if path.suffix == ".pkl":
-        raise ValueError(f"{name}: pickles run code when they are opened and are not read; give a .safetensors file")
-    if path.suffix != ".safetensors":
-        known = dict.fromkeys([*PRIORS, *weights.EMBEDDED, "FILE.safetensors"], Pixels)
+    if not (catalog.known(name) or Path(name).suffix in (".safetensors", ".pkl")):
+        known = dict.fromkeys([*PRIORS, *catalog.CATALOG, "FILE.safetensors", "org/repo:FILE"], Pixels)
         return Opened(construct(PRIORS.get(name) or locate(name, known, "prior"), provided, options), "", {})
-    network, metadata = weights.load(path)
+    if name == "random":
+        network, told, options = _random(data, options)
+        metadata: dict[str, str] = {}
+    else:
+        network, told, metadata = load_generator(name)
     network.to(device)
-    known_classes = network.mapping.c_dim
-    if known_classes and max(data.class_ids) >= known_classes:
-        warnings.warn(
-            f"{name} was trained on {known_classes} classes, {data.name} has class numbers up to "
-            f"{max(data.class_ids)}: they are taken modulo {known_classes}",
-            stacklevel=2,
-        )
-        provided["class_ids"] = [c % known_classes for c in data.class_ids]
+    count, names = network.mapping.c_dim, metadata.get("classes", "").splitlines()
+    named = names if len(names) == count else []
+    ids, guessed = class_ids(data.classes, data.class_ids, count, named, class_map)
+    if guessed:
+        warnings.warn(f"{name}: {guessed}", stacklevel=2)
+    provided["class_ids"] = ids
     provided |= {"generator": network, "frame": int(metadata.get("frame", 0))}
     rates = json.loads(metadata.get("learning_rates", "{}"))
-    return Opened(construct(StyleGANPrior, provided, options), hashlib.sha256(path.read_bytes()).hexdigest(), rates)
+    return Opened(construct(StyleGANPrior, provided, options), told["sha256"], rates, told, guessed)
+
+
+def load_generator(name: str) -> tuple[Generator, dict[str, str], dict[str, str]]:
+    """The generator called ``name``, what is known of it, and its file's metadata."""
+    here, told = Path(name), {"name": name}
+    if name in weights.EMBEDDED:
+        here, entry = weights.EMBEDDED[name], catalog.find(name)
+        told |= {"source": entry.source, "licence": entry.licence.in_words()}
+    elif catalog.known(name) and not here.exists():
+        record = hub.obtain(name, notice=partial(_note, name))
+        here = record.file
+        told |= {"source": record.source, "licence": catalog.read_licence(record.licence).in_words()}
+    if here.suffix == ".pkl":
+        raise ValueError(
+            f"{name}: pickles run code when they are opened and are not read; convert it with `glad weights import`"
+        )
+    network, metadata = weights.load(here)
+    if "source" not in told:
+        stated = metadata.get("licence") or metadata.get("license") or ""
+        if stated:
+            _note(name, catalog.read_licence(stated))
+        told |= {"source": f"the file {here.absolute()}", "licence": catalog.read_licence(stated).in_words()}
+    return network, {**told, "sha256": official.sha256(here)}, metadata
+
+
+def _random(data: ImageData, options: Mapping[str, Any]) -> tuple[Generator, dict[str, str], dict[str, Any]]:
+    """A generator with random weights, what is known of it, and the options that are left for the prior.
+
+    Without ``configuration`` its shape is that of the smallest ImageNet model that is not smaller than the data.
+    """
+    defaults = {key: p.default for key, p in options_of(configurations.random_generator).items()}
+    defaults["configuration"] = configurations.at_least(data.resolution).name
+    kinds = get_type_hints(configurations.random_generator)
+    own = {
+        key: read_option(f"random.{key}", options.get(key, default), kinds[key]) for key, default in defaults.items()
+    }
+    network = configurations.random_generator(**own)
+    digest = hashlib.sha256()
+    for key, tensor in network.state_dict().items():
+        digest.update(key.encode() + tensor.numpy().tobytes())
+    made = ", ".join(f"{key}={value}" for key, value in own.items())
+    licence = catalog.find("random").licence.in_words()
+    told = {"name": "random", "source": f"made from {made}", "licence": licence, "sha256": digest.hexdigest()}
+    return network, told, {key: value for key, value in options.items() if key not in own}
+
+
+def _note(name: str, licence: catalog.Licence) -> None:
+    """Warn where commercial use of ``name`` is not plainly allowed."""
+    if not licence.commercial:
+        warnings.warn(f"{name}: {licence.in_words()}", stacklevel=2)
 
 
 def learning_rates(

@@ -11,9 +11,12 @@ from torch import Tensor
 
 from glad.runs import write_durably
 
-SIDE = 96  # pixels of a tile, at least
+SIDE, SMALL = 96, 56  # pixels of a tile, at least: in a grid, on a sheet
 MOST = 20  # rows and columns, at most
-GAP, HEAD, FONT = 4, 18, 11
+GAP, HEAD, LEFT, FONT = 4, 18, 150, 11
+
+Row = tuple[str, Tensor]
+"""A name and its images, uint8 [n, C, H, W]."""
 
 
 def grid(pixels: Tensor, labels: Tensor, classes: Sequence[str]) -> Image.Image:
@@ -32,6 +35,22 @@ def grid(pixels: Tensor, labels: Tensor, classes: Sequence[str]) -> Image.Image:
         draw.text((x, 3), classes[column][: side // 6], fill="black", font=font)
         for row, i in enumerate(index.tolist()):
             canvas.paste(tile(pixels[i], side), (x, HEAD + GAP + row * (side + GAP)))
+    return canvas
+
+
+def sheet(rows: Sequence[Row]) -> Image.Image:
+    """Draw each row's name and, to the right of it, its images, enlarged without smoothing."""
+    resolution = rows[0][1].shape[-1]
+    side = resolution * -(-SMALL // resolution)
+    columns = max(len(images) for _, images in rows)
+    size = (LEFT + columns * (side + GAP), GAP + len(rows) * (side + GAP))
+    canvas = Image.new("RGB", size, "white")
+    draw, font = ImageDraw.Draw(canvas), ImageFont.load_default(FONT)
+    for i, (name, images) in enumerate(rows):
+        y = GAP + i * (side + GAP)
+        draw.text((GAP, y + (side - FONT) // 2), name[: LEFT // 6], fill="black", font=font)
+        for column, image in enumerate(images):
+            canvas.paste(tile(image / 255, side), (LEFT + column * (side + GAP), y))
     return canvas
 
 

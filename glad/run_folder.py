@@ -12,7 +12,7 @@ from glad.runs import RunError, read_json, read_tensors, write_durably, write_js
 
 MAY_CHANGE = {"iterations", "save_every", "grid_every", "chunk", "memory", "root", "device", "out", "experts"}
 """Settings that may differ when a run is continued: they do not change what an iteration computes."""
-ADDED = {"start": "prior", "candidates": 100}
+ADDED = {"start": "prior", "candidates": 100, "inversion_steps": 200, "class_map": {}}
 """Settings that folders of older versions do not name, and what these versions did."""
 
 
@@ -20,9 +20,10 @@ ADDED = {"start": "prior", "candidates": 100}
 class Run:
     """A run folder by its path.
 
-    ``config.yaml`` the resolved settings, ``inputs.json`` hashes and versions, ``metrics.jsonl`` a line per iteration,
-    ``state.safetensors`` where it stands, ``initial.safetensors`` and ``synset.safetensors`` the set before and after,
-    ``grid_*.png`` pictures, ``tensorboard/`` curves, ``results.json`` accuracies.
+    ``config.yaml`` the resolved settings, ``inputs.json`` hashes, versions, and source and licence of the weights,
+    ``metrics.jsonl`` a line per iteration, ``state.safetensors`` where it stands, ``initial.safetensors`` and
+    ``synset.safetensors`` the set before and after, ``grid_*.png`` pictures, ``tensorboard/`` curves, ``results.json``
+    accuracies.
     """
 
     path: Path
@@ -68,7 +69,8 @@ class Run:
                 raise RunError(
                     f"{self.path} holds another run ({'; '.join(different)}): choose another folder with --out"
                 )
-        write_durably(self.path / "config.yaml", yaml.safe_dump(config, sort_keys=False).encode())
+        head = _depends_on(inputs.get("weights", {}))
+        write_durably(self.path / "config.yaml", (head + yaml.safe_dump(config, sort_keys=False)).encode())
         write_json(self.path / "inputs.json", inputs)
         return self.state.exists()
 
@@ -111,6 +113,12 @@ class Run:
         """Append the metrics of one iteration."""
         with (self.path / "metrics.jsonl").open("a") as file:
             file.write(json.dumps({"iteration": iteration, **metrics}) + "\n")
+
+
+def _depends_on(weights: dict[str, str]) -> str:
+    """A comment that tells a reader of the settings which weights they need, and under what licence."""
+    told = "; ".join(f"{key} {' '.join(value.split())}" for key, value in weights.items())
+    return f"# weights: {told}\n" if told else ""
 
 
 def _compared(config: dict[str, Any], inputs: dict[str, Any]) -> dict[str, Any]:

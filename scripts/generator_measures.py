@@ -9,8 +9,7 @@ from typing import Any
 
 import click
 import torch
-from feature_distances import NEIGHBOURS, diversity, frechet, nearest, precision_recall
-from generator_pictures import nearest_rows, render, sheet
+from generator_pictures import nearest_rows, render
 from held_out import training_images
 from torch import Tensor
 
@@ -19,8 +18,9 @@ from generators.prior import StyleGANPrior
 from glad.cli.options import progress_bar
 from glad.data import ImageData
 from glad.evaluation import Protocol, accuracy, evaluate_sets, train_network
+from glad.feature_distances import NEIGHBOURS, diversity, frechet, nearest, precision_recall
 from glad.networks import Network, make_network
-from glad.pictures import save_png
+from glad.pictures import save_png, sheet
 from glad.randomness import generator as rng_for
 from glad.sources import load_data
 

@@ -1,23 +1,17 @@
-"""What a generator makes, as sheets of labelled rows, and the images on them."""
+"""Rows of what a generator makes, for sheets."""
 
 from collections.abc import Sequence
 
 import torch
-from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 from torch.nn import functional as F
 
 from generators.prior import StyleGANPrior
-from glad.pictures import FONT, GAP, MOST, eight_bit, tile
+from glad.pictures import MOST, Row, eight_bit
 
-SIDE = 56  # pixels of a tile, at least
-LEFT = 150  # pixels for the name of a row
 COLUMNS, STEPS = 10, 8  # samples of a class, steps between two codes
 MIXED = 5  # rows between two classes
 CHUNK = 250  # images rendered at once
-
-Row = tuple[str, Tensor]
-"""A name and its images, uint8 [n, C, H, W]."""
 
 
 @torch.no_grad()
@@ -65,19 +59,3 @@ def nearest_rows(images: Tensor, labels: Tensor, found: Tensor, distances: Tenso
         members = members[distances[members].argsort(stable=True)][:COLUMNS]
         rows += [(name, images[members]), ("nearest training image", found[members])]
     return rows
-
-
-def sheet(rows: Sequence[Row]) -> Image.Image:
-    """Draw each row's name and, to the right of it, its images, enlarged without smoothing."""
-    resolution = rows[0][1].shape[-1]
-    side = resolution * -(-SIDE // resolution)
-    columns = max(len(images) for _, images in rows)
-    size = (LEFT + columns * (side + GAP), GAP + len(rows) * (side + GAP))
-    canvas = Image.new("RGB", size, "white")
-    draw, font = ImageDraw.Draw(canvas), ImageFont.load_default(FONT)
-    for i, (name, images) in enumerate(rows):
-        y = GAP + i * (side + GAP)
-        draw.text((GAP, y + (side - FONT) // 2), name[: LEFT // 6], fill="black", font=font)
-        for column, image in enumerate(images):
-            canvas.paste(tile(image / 255, side), (LEFT + column * (side + GAP), y))
-    return canvas

@@ -26,12 +26,12 @@ from generator_measures import (
     speed,
     train_extractor,
 )
-from generator_pictures import interpolation_rows, sample_rows, sheet
+from generator_pictures import interpolation_rows, sample_rows
 from rich.console import Console
 from rich.table import Table
 
 from glad.networks import Network
-from glad.pictures import save_png
+from glad.pictures import save_png, sheet
 from glad.randomness import generator as rng_for
 from glad.runs import write_json
 

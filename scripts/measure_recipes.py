@@ -28,8 +28,8 @@ import torch
 from bench_ops import processor
 
 import glad
-from generators import geometry, weights
-from generators.stylegan_xl import Generator, Mapping, Synthesis
+from generators import weights
+from generators.configurations import random_generator
 from glad.expert_run import plan
 from glad.experts.training import flatten
 from glad.randomness import generator
@@ -42,15 +42,8 @@ CLASSES = 10  # of every data set that a recipe names
 IMAGES = 400  # per class, of which 288 are left for training: more than any recipe's batch
 
 
-def imagenet128() -> Generator:
-    """The published geometry: 16 to 128 px, 158.7 M parameters."""
-    specs = geometry.stem(16, 10, kernel=1, radial=True)
-    for _ in range(3):
-        specs = geometry.superres(specs, 7)
-    return Generator(Mapping(len(specs) + 1, c_dim=1000), Synthesis(specs)).initialise(generator("recipes"))
-
-
-GENERATORS = {"imagenet128.safetensors": imagenet128}
+GENERATORS = {"imagenet128.safetensors": "imagenet128"}
+"""Priors that recipes name, and their configuration: 16 to 128 px, 158.7 M parameters."""
 
 
 def random_data(recipe: Recipe, path: Path) -> str:
@@ -81,7 +74,9 @@ def work(name: str, ipc: int, repeat: int, folder: Path) -> dict[str, Any]:
     # Rates cost nothing, and on random weights the published ones lead to infinity.
     settings["lr"] = {key.partition(".")[2]: 0.0 for key in leaves(settings) if key.startswith("lr.")}
     if settings["prior"] in GENERATORS:
-        weights.save(folder / settings["prior"], GENERATORS[settings["prior"]](), torch.float16)
+        network = random_generator(GENERATORS[settings["prior"]], classes=1000)
+        weights.save(folder / settings["prior"], network, torch.float16)
+        del network
         settings["prior"] = str(folder / settings["prior"])
     if recipe.experts:
         settings["experts"] = random_experts(recipe, settings, folder / "experts")

@@ -234,7 +234,7 @@ def test_a_run_from_real_images_goes_on_to_the_same_bytes_without_choosing_again
         "candidates": 4,
     }
     distill(tmp_path / "cut", experts, iterations=1)
-    monkeypatch.setattr("glad.api.representative", None)
+    monkeypatch.setattr("glad.api.initial_latents", None)
     cut = distill(tmp_path / "cut", experts)
     for name in ("initial", "synset", "state"):
         first, second = (load_file(run.path / f"{name}.safetensors") for run in (whole, cut))
@@ -290,3 +290,45 @@ def test_paths_are_read_like_tensors(data, network, monkeypatch):
     monkeypatch.setattr(ImageData, "raw", lambda self, indices: asked.append(len(indices)) or self.images[indices])
     start(stored, network, 1)
     assert max(asked) == initialise.CHUNK
+
+
+@pytest.mark.parametrize("ipc", [1, 2])
+def test_nearest_is_the_code_whose_image_is_nearest_in_the_features(ipc, monkeypatch):
+    prior, kept = TwoCodes(), []
+    draw = prior.init
+    monkeypatch.setattr(prior, "init", lambda classes, rng: kept.append(draw(classes, rng)) or kept[-1])
+    targets = torch.randn(2 * ipc, 3, 4, 4, generator=generator("targets"))
+    embed = torch.nn.Flatten()
+    found = initialise.nearest(prior, targets, 2, embed, 60, generator(0), torch.device("cpu"), chunk=7)
+    codes = {name: torch.cat([part[name] for part in kept]) for name in ("w", "f")}
+    with torch.no_grad():
+        points = prior(**codes).double().flatten(1)
+    for c in range(2):
+        mine, aims = slice(60 * c, 60 * (c + 1)), targets[c * ipc : (c + 1) * ipc].double().flatten(1)
+        rows = nearest_distinct(aims, points[mine])
+        assert torch.equal(found["f"][c * ipc : (c + 1) * ipc], codes["f"][mine][rows])
+
+
+@pytest.mark.parametrize("guided", [False, True])
+def test_inversion_goes_on_from_the_nearest_codes_to_the_images(experts, tmp_path, guided):
+    """Without experts towards the images that k-means chooses, with them towards the representative ones."""
+    folder = experts if guided else None
+    runs = {
+        kind: distill(
+            tmp_path / kind,
+            folder,
+            prior="pixels" if kind == "pixels" else "fashion-mini",
+            start="inversion" if kind == "pixels" else kind,
+            ipc=1,
+            iterations=1,
+            inversion_steps=15,
+            objective_options={"batch": 2},
+        )
+        for kind in ("pixels", "nearest", "inversion")
+    }
+    images = {kind: run.read_set("initial")[0] for kind, run in runs.items()}
+    assert len(rows_of(images["pixels"], load_data("fashion-mini", limit=60).train)) == 10
+    near, inverted = (
+        (images[kind] - images["pixels"]).square().flatten(1).mean(1) for kind in ("nearest", "inversion")
+    )
+    assert inverted.mean() < 0.8 * near.mean()

@@ -14,7 +14,8 @@ FILES = {
 }
 EVERYWHERE = ("glad.randomness", "glad.runs")  # within glad
 DATA = ("glad.data", "glad.zca", "glad.readers", "glad.sources")
-TOP = ("glad", "glad.api", "glad.opening", "glad.cli")  # the command line and the top-level convenience functions
+# The command line and the top-level convenience functions; publishing asks generators about licences, and for the Hub.
+TOP = ("glad", "glad.api", "glad.opening", "glad.publishing", "glad.cli")
 # A module and those inside it may import of this project only what its longest prefix here names.
 ARROWS = {
     "cuda_ops": ("cuda_ops",),
@@ -24,9 +25,26 @@ ARROWS = {
     "glad.networks": ("glad.networks", "cuda_ops"),
     **dict.fromkeys(EVERYWHERE, ()),
     "glad.distillation": ("glad.synset", "glad.objectives"),
-    "glad.evaluation": (*DATA, "glad.augment", "glad.networks"),
+    **dict.fromkeys(("glad.summary", "glad.tables"), ()),
+    "glad.evaluation": (*DATA, "glad.augment", "glad.networks", "glad.summary", "glad.tables"),
     "glad.experts": (*DATA, "glad.augment", "glad.networks", "glad.experts"),
-    "glad.initialise": (*DATA, "glad.augment", "glad.networks", "glad.experts", "glad.synset"),
+    "glad.inversion": ("glad.synset",),
+    "glad.feature_distances": (),
+    "glad.comparison": (
+        *DATA,
+        *(
+            "glad.augment",
+            "glad.networks",
+            "glad.evaluation",
+            "glad.feature_distances",
+            "glad.inversion",
+            "glad.synset",
+        ),
+    ),
+    "glad.initialise": (
+        *DATA,
+        *("glad.augment", "glad.networks", "glad.experts", "glad.synset", "glad.baselines", "glad.inversion"),
+    ),
 }
 PACKAGES = {"cuda_ops": {"torch"}, "generators": {"torch", "numpy", "safetensors"}}
 PACKAGES["generators.hub"] = {*PACKAGES["generators"], "huggingface_hub"}

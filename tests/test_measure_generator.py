@@ -13,12 +13,12 @@ from torch import Tensor
 
 from generators import geometry, weights
 from generators.stylegan_xl import Generator, Mapping, Synthesis
-from glad.pictures import GAP
+from glad import feature_distances as measures
+from glad.pictures import GAP, LEFT
 from glad.randomness import generator
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 
-import feature_distances as measures
 import generator_measures
 import generator_pictures as pictures
 from measure_generator import main
@@ -159,7 +159,7 @@ def test_the_pictures_have_a_tile_for_every_image(measured: Path) -> None:
     side = 56 + GAP
     for name, columns, rows in (("samples", 10, 10), ("interpolations", 8, 15), ("nearest", 10, 20)):
         with Image.open(measured / f"{name}.png") as image:
-            assert image.size == (pictures.LEFT + columns * side, GAP + rows * side)
+            assert image.size == (LEFT + columns * side, GAP + rows * side)
             assert len(image.getcolors(2**20)) > 50
 
 

@@ -201,7 +201,7 @@ def test_no_latents_give_no_images():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"layer": 8}, "no layer 8; choose one of 0: before L0_28_6, .* 6: before L7_16_3"),
+        ({"layer": 8}, r"no layer 8; choose one of 0 \(6x28x28, before L0_28_6\), .* 7 \(3x16x16, the image\)"),
         ({"layer": -1}, "no layer -1"),
         ({"conv": "float8"}, "convolutions run in float32 or bfloat16, not 'float8'"),
         ({"class_ids": [0, 3]}, "class number 3 is beyond the generator's 3 classes"),
@@ -220,3 +220,32 @@ def test_codes_and_features_of_another_shape_are_refused():
         make(generator, layer=1)(codes(generator), torch.zeros(2, 6, 8, 8))
     with pytest.raises(ValueError, match="layer 1 needs the features"):
         make(generator, layer=1)(codes(generator))
+
+
+@pytest.mark.parametrize(("layer", "learnt"), [(None, range(8)), (0, range(8)), (3, range(3, 8)), (6, [6])])
+def test_learn_g_learns_the_layers_that_are_run(layer, learnt):
+    generator = tiny_generator().requires_grad_(False)
+    prior = make(generator, layer=layer, learn_g=1)
+    names = {name.split(".")[0] for name in prior.tensors()}
+    wanted = {f"g/{generator.synthesis.layer_names[i]}" for i in learnt if i < len(generator.synthesis.layer_names)}
+    assert names == wanted | ({"g/input"} if layer is None else set())
+    prior(**prior.init(torch.tensor([0]), rng())).sum().backward()
+    assert all(tensor.grad is not None for tensor in prior.tensors().values())
+
+
+def test_truncation_pulls_codes_towards_the_average_of_their_class():
+    generator, classes = tiny_generator(), torch.tensor([2, 0])
+    free, half, none = (make(generator, truncation=psi).init(classes, rng())["w"] for psi in (1.0, 0.5, 0.0))
+    average = generator.mapping.w_avg[classes][:, None]
+    check(none, average.expand_as(none), 1e-6)
+    check(half, (free + average) / 2, 1e-6)
+
+
+def test_latents_of_codes_render_what_the_codes_do_and_are_differentiable():
+    generator = tiny_generator()
+    ws = leaf(make(generator).init(torch.tensor([1, 2]), rng())["w"])
+    latents = make(generator, layer=3).from_codes(ws)
+    check(make(generator, layer=3)(**latents), make(generator)(ws), 1e-6)
+    (through,) = torch.autograd.grad(make(generator, layer=3)(**latents).square().sum(), ws)
+    (straight,) = torch.autograd.grad(make(generator)(ws).square().sum(), ws)
+    check(through, straight, 1e-4)

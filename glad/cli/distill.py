@@ -1,5 +1,6 @@
 """``glad distill``."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import click
@@ -26,10 +27,21 @@ def _dict_or_none(ctx: click.Context, param: click.Parameter, pairs: tuple[tuple
     return dict(above_defaults(ctx, param, pairs))
 
 
+def read_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of `glad distill` as ``glad.distill`` takes them."""
+    options = {
+        key: read_option(f"{settings['network']}.{key}", value, str if key == "norm" else int)
+        for key, value in settings["network_options"].items()
+    }
+    return {**settings, "classes": list(settings["classes"]) or None, "network_options": options}
+
+
 PRIOR_HELP = """\b
 Options of the priors (-p) and their defaults:
   pixels: init=noise (or real)
-  generator: layer=None (F_n space) rand_f=0 avg_w=0 (1 switches them on) conv=float32 (or bfloat16)
+  generator: layer=None (F_n space) rand_f=0 avg_w=0 learn_g=0 (1 switches them on) truncation=1.0
+             conv=float32 (or bfloat16)
+  random: configuration=(by the data's size) classes=0 seed=0, and those of a generator
 """
 
 
@@ -45,7 +57,8 @@ Options of the priors (-p) and their defaults:
 @click.option(
     "--prior",
     default="fashion-mini",
-    help="fashion-mini (embedded generator), pixels, FILE.safetensors, or module:Class.",
+    help="A generator of `glad weights list` (fashion-mini and digits-mini are embedded), FILE.safetensors, "
+    "org/repo:FILE on the Hub, pixels, or module:Class.",
 )
 @click.option("--ipc", default=1, help="Synthetic images per class.")
 @click.option(
@@ -68,6 +81,16 @@ Options of the priors (-p) and their defaults:
     multiple=True,
     callback=_dict_or_none,
     help="Option of the prior, see below.",
+)
+@click.option(
+    "--class-map",
+    "class_map",
+    type=Pairs(),
+    multiple=True,
+    callback=_dict_or_none,
+    metavar="CLASS=CLASS",
+    help="A class of the data and the generator's class that stands for it, by name or number; give it several times.  "
+    "[default: by name, then by number]",
 )
 @click.option(
     "-o",
@@ -102,10 +125,12 @@ Options of the priors (-p) and their defaults:
     "--start",
     type=click.Choice(STARTS),
     default="prior",
-    help="First latents: drawn by the prior, or the real images (with a generator: drawn codes) nearest to the centres "
-    "of each class among an expert's logits.",
+    help="First latents: drawn by the prior; representative: the real images (with a generator: drawn codes) nearest "
+    "to the centres of each class among an expert's logits; nearest: drawn codes whose images are nearest to such real "
+    "ones (without --experts: to those that k-means on pixels chooses); inversion: codes that render them.",
 )
-@click.option("--candidates", default=100, help="Codes drawn per class, of which --start representative takes --ipc.")
+@click.option("--candidates", default=100, help="Codes drawn per class, of which --start takes --ipc.")
+@click.option("--inversion-steps", default=200, help="Steps of --start inversion, twice as many in F_n.")
 @click.option("--augmentation", default=ALL, help="DSA transforms joined by _, or none.")
 @click.option("--chunk", default=10, help="Images rendered at a time.")
 @click.option("--memory", default=2.0, help="GiB for the generator's graphs; beyond it images are rendered twice.")
@@ -121,12 +146,7 @@ def distill(**settings: Any) -> None:
     """
     from glad.api import distill as run
 
-    settings["classes"] = list(settings["classes"]) or None
-    settings["network_options"] = {
-        key: read_option(f"{settings['network']}.{key}", value, str if key == "norm" else int)
-        for key, value in settings["network_options"].items()
-    }
-    total = settings["iterations"]
+    settings, total = read_settings(settings), settings["iterations"]
     with progress_bar(total, "iteration") as bar:
         folder = run(**settings, on_step=lambda i, metrics: bar.advance(i + 1, f"loss {metrics['loss']:.4g}"))
     click.echo(f"{folder.path}: finished after {total} iterations. Look at {folder.path}/grid_{total:06d}.png,")

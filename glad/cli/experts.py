@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from glad.augment import ALL
-from glad.cli.options import CONFIG, Pairs, progress_bar
+from glad.cli.options import CONFIG, Pairs, data_options, progress_bar
 from glad.construct import read_option
 from glad.experts import RECIPES, Recipe
 from glad.experts.files import DTYPES
@@ -44,7 +44,7 @@ def experts() -> None:
 
 @experts.command(epilog=_recipe_help())
 @CONFIG
-@click.option("--data", default="fashion-mini", help="As `glad distill --data`.")
+@data_options
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder; continues there.")
 @click.option("--count", default=10, help="How many experts.")
 @click.option("--recipe", type=click.Choice(list(RECIPES)), default="mtt", help="smooth is that of AST.")
@@ -55,11 +55,6 @@ def experts() -> None:
 @click.option("--network-option", "network_options", type=Pairs(), multiple=True, help="Such as width=64.")
 @click.option("--augmentation", default=ALL, help="DSA transforms joined by _, or none.")
 @click.option("--dtype", type=click.Choice(list(DTYPES)), default="float32", help="Of the stored checkpoints.")
-@click.option("--root", default="data", help="Where data sets lie.")
-@click.option("--classes", multiple=True, help="A class to keep, by number or name; give it several times.")
-@click.option("--limit", type=int, help="Use at most this many training images.")
-@click.option("--resolution", type=int, help="Resize and crop image files to squares of this side.")
-@click.option("--zca/--no-zca", default=False, help="Whiten the data.")
 @click.option("--seed", default=0)
 @click.option("--device", default="auto")
 @click.option("--dry-run", is_flag=True, help="Say what it takes, and stop.")

@@ -1,7 +1,7 @@
 """What the commands share: reading KEY=VALUE, YAML settings, and progress that is plain when nobody watches."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
@@ -147,6 +147,21 @@ RECIPE = click.option(
     callback=load_recipe,
     help="Published settings of that name (`glad recipes` lists them); the command line and --config win.",
 )
+
+
+def data_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add what names a data set, as ``glad.sources.load_data`` takes it."""
+    options = [
+        click.option("--data", default="fashion-mini", help="As `glad distill --data`."),
+        click.option("--root", default="data", help="Where data sets lie."),
+        click.option("--classes", multiple=True, help="A class to keep, by number or name; give it several times."),
+        click.option("--limit", type=int, help="Use at most this many training images."),
+        click.option("--resolution", type=int, help="Resize and crop image files to squares of this side."),
+        click.option("--zca/--no-zca", default=False, help="Whiten the data."),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
 
 
 class Bar:

@@ -1,0 +1,183 @@
+"""Which prior suits a data set: the first decision of a pilot, from measurements beside real images.
+
+Distances between sets of images are those of the features of a ConvNet trained on the data, so that they compare priors
+on one data set; they are no published FIDs.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from glad.data import ImageData, Splits
+from glad.evaluation import Protocol, accuracy, train_network
+from glad.feature_distances import NEIGHBOURS, frechet, precision_recall
+from glad.inversion import invert
+from glad.networks import Network, make_network
+from glad.randomness import generator
+from glad.synset import Pixels, Prior, SyntheticSet
+
+LR, BATCH = 1e-2, 64
+STAGE = "compare priors"  # of all random draws
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much is measured: enough for the order of priors, not for a published number."""
+
+    images: int = 1000
+    """Samples compared, and as many real images; those that networks learn from."""
+    inverted: int = 20
+    """Real images that are inverted."""
+    steps: int = 100
+    """Of inversion, the same for all."""
+    epochs: int = 20
+    """Of every network."""
+    width: int = 32
+    """Of every network."""
+    chunk: int = 10
+    """Images rendered at a time."""
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if value < 1:
+                raise ValueError(f"{name} must be at least 1, not {value}")
+
+
+@dataclass(frozen=True)
+class Judge:
+    """What all priors are measured with: a network that knows the data, and real images with their features."""
+
+    data: Splits
+    network: Network
+    real: Tensor
+    """Indices of real training images, int64 [n]."""
+    features: Tensor
+    """Theirs, float32 [n, D]."""
+    targets: Tensor
+    """Validation images to be inverted, normalised [m, C, H, W], and their labels."""
+    labels: Tensor
+    floor: Mapping[str, float]
+    """Other real images in place of samples: the best that there is."""
+    known: float
+    """Validation accuracy of the network."""
+    sizes: Sizes
+    device: torch.device
+
+
+def judge(data: Splits, sizes: Sizes, device: torch.device, seed: int = 0) -> Judge:
+    """Train the network on real images and take theirs as the measure; ``ValueError`` where there are too few."""
+    train, validation = data.train, data.validation
+    order = torch.randperm(len(train), generator=generator(seed, STAGE, "real"))
+    first, second = order[: sizes.images], order[sizes.images : 2 * sizes.images]
+    if len(second) <= NEIGHBOURS or len(train.classes) < 2:
+        raise ValueError(
+            f"{train.name} has {len(train)} training images of {len(train.classes)} classes: comparing {sizes.images} "
+            f"takes two classes and more than {sizes.images + NEIGHBOURS} images (fewer with --images)"
+        )
+    network = _trained(train, train.batch(first), train.labels[first], sizes, device, "features", seed)
+    reals, others = (embed(network, train.batch(index), device) for index in (first, second))
+    chosen = torch.randperm(len(validation), generator=generator(seed, STAGE, "targets"))[: sizes.inverted]
+    return Judge(
+        data=data,
+        network=network,
+        real=first,
+        features=reals,
+        targets=validation.batch(chosen),
+        labels=validation.labels[chosen],
+        floor=distances(others, reals),
+        known=accuracy(network, validation.tensor().to(device), validation.labels.to(device)),
+        sizes=sizes,
+        device=device,
+    )
+
+
+def _trained(
+    data: ImageData, images: Tensor, labels: Tensor, sizes: Sizes, device: torch.device, purpose: str, seed: int
+) -> Network:
+    """A ConvNet after its training on normalised images [n, C, H, W]."""
+    key = (seed, STAGE, purpose)
+    shape = {"channels": data.channels, "classes": len(data.classes), "resolution": data.resolution}
+    network = make_network("convnet", rng=generator(*key), norm="instance", width=sizes.width, **shape).to(device)
+    protocol = Protocol(epochs=sizes.epochs, batch=BATCH, strategy="flip" if data.flip else "none")
+    train_network(network, images.to(device), labels.to(device), key=key, lr=LR, protocol=protocol)
+    return network.eval()
+
+
+@torch.no_grad()
+def embed(network: Network, images: Tensor, device: torch.device) -> Tensor:
+    """Features float32 [n, D], on the CPU, of normalised images [n, C, H, W]."""
+    return torch.cat([network.embed(part.to(device)).cpu() for part in images.split(250)])
+
+
+def distances(features: Tensor, real: Tensor) -> dict[str, float]:
+    """Fréchet distance, precision and recall of ``features`` [N, D] against those of ``real`` images."""
+    precision, recall = precision_recall(features, real)
+    return {"frechet": frechet(features, real), "precision": precision, "recall": recall}
+
+
+def measure(judge: Judge, prior: Prior, matched: bool, on_part: Callable[[str], None], seed: int = 0) -> dict[str, Any]:
+    """What ``prior`` is worth for the data; ``matched`` says whether its classes are those of the data.
+
+    Numbers: ``frechet``, ``precision``, ``recall`` of its samples; ``psnr`` (dB, of pixels in [0, 1]) and
+    ``feature_error`` (relative squared) of inverted validation images; ``accuracy`` on validation images of a network
+    trained on samples, None where classes do not match; ``bytes`` of latents per image. Tensors: ``samples`` and
+    ``inverted`` pixels.
+    """
+    train, sizes = judge.data.train, judge.sizes
+    labels = train.labels[judge.real]
+    on_part("samples")
+    samples = sampled(prior, labels, sizes.chunk, judge.device, seed)
+    found: dict[str, Any] = distances(embed(judge.network, samples, judge.device), judge.features)
+    found["bytes"] = latent_bytes(prior, seed)
+    found["samples"] = train.pixels(samples[:: max(1, len(samples) // len(judge.targets))][: len(judge.targets)])
+    on_part("inversion")
+    found |= _inverted(judge, prior, seed)
+    found["accuracy"] = None
+    if matched:
+        on_part("training on samples")
+        network = _trained(train, samples, labels, sizes, judge.device, "samples", seed)
+        tested = judge.data.validation
+        found["accuracy"] = accuracy(network, tested.tensor().to(judge.device), tested.labels.to(judge.device))
+    return found
+
+
+@torch.no_grad()
+def sampled(prior: Prior, labels: Tensor, chunk: int, device: torch.device, seed: int = 0) -> Tensor:
+    """Normalised images of fresh latents of ``labels`` (int64 [n]), on the CPU."""
+    rng, parts = generator(seed, STAGE, "samples"), []
+    for part in labels.split(50):
+        latents = {name: tensor.to(device) for name, tensor in prior.init(part, rng).items()}
+        parts.append(SyntheticSet(prior, latents, part, chunk).images().cpu())
+    return torch.cat(parts)
+
+
+def latent_bytes(prior: Prior, seed: int = 0) -> int:
+    """Bytes of the latents of one image."""
+    latents = prior.init(torch.zeros(1, dtype=torch.int64), generator(seed, STAGE, "bytes"))
+    return sum(tensor.numel() * tensor.element_size() for tensor in latents.values())
+
+
+def _inverted(judge: Judge, prior: Prior, seed: int) -> dict[str, Any]:
+    """How near inversion comes to the targets, in pixels and in features."""
+    train = judge.data.train
+    if isinstance(prior, Pixels):
+        images = judge.targets  # the latents of an image are itself
+    else:
+        start = prior.init(judge.labels, generator(seed, STAGE, "inversion"))
+        moved = {name: tensor.to(judge.device) for name, tensor in start.items()}
+        aims = judge.targets.to(judge.device)
+        latents = invert(prior, moved, aims, judge.sizes.steps, judge.network.embed, judge.sizes.chunk)
+        with torch.no_grad():
+            images = SyntheticSet(prior, latents, judge.labels, judge.sizes.chunk).images().cpu()
+    ours, theirs = train.pixels(images), train.pixels(judge.targets)
+    error = (ours - theirs).square().flatten(1).mean(1).clamp(min=1e-10)
+    seen, aimed = (embed(judge.network, part, judge.device) for part in (images, judge.targets))
+    relative = (seen - aimed).square().sum(1) / aimed.square().sum(1).clamp(min=1e-12)
+    return {
+        "psnr": float((-10 * error.log10()).mean()),
+        "feature_error": float(relative.mean()),
+        "inverted": ours,
+    }
