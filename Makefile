@@ -10,13 +10,14 @@ export TORCH
 # The source tree is what runs, in an environment where it is installed and in one where it is not.
 export PYTHONPATH := $(CURDIR)$(if $(PYTHONPATH),:$(PYTHONPATH))
 
-.PHONY: help demo test test-slow lint check-cuda clean
+.PHONY: help demo test test-slow lint docs check-cuda clean
 
 help:
 	@echo "make demo       a small distillation and a report of it"
 	@echo "make test       the tests, but for the slow ones and those for a GPU"
 	@echo "make test-slow  the slow tests"
 	@echo "make lint       ruff and mypy"
+	@echo "make docs       the documents as a site, in site/; fails on a dead link"
 	@echo "make check-cuda compile the CUDA kernels (ARCH=\"8.0 9.0\") and read the compiler's report; needs nvcc, no GPU"
 	@echo "make clean      remove caches and build outputs; .venv and runs stay"
 
@@ -36,10 +37,13 @@ lint:
 	@python=$$($(PYTHON3) scripts/environment.py test lint) && \
 	"$$python" -m ruff check . && "$$python" -m ruff format --check . && "$$python" -m mypy
 
+docs:
+	@python=$$($(PYTHON3) scripts/environment.py test docs) && NO_MKDOCS_2_WARNING=1 "$$python" -m mkdocs build --strict
+
 ARCH ?= 8.0 9.0
 check-cuda:
 	@python=$$($(PYTHON3) scripts/environment.py test) && "$$python" scripts/check_cuda.py --arch $(ARCH)
 
 clean:
-	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf build dist site *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find cuda_ops generators glad scripts tests -name __pycache__ -type d -prune -exec rm -rf {} +

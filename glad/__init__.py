@@ -4,12 +4,23 @@
 ``glad.distill`` and ``glad.evaluate``, and the command ``glad``.
 """
 
+import importlib
 import os
 import sys
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["distill", "evaluate", "objective"]
+__all__ = ["audit", "distill", "evaluate", "load_distilled", "objective", "push", "report", "tune"]
+MODULES = {
+    "audit": "auditing",
+    "distill": "api",
+    "evaluate": "api",
+    "load_distilled": "loading",
+    "objective": "objectives",
+    "push": "publishing",
+    "report": "reports",
+    "tune": "tuning",
+}
 
 if "torch" not in sys.modules:
     # torch's CPU allocator then asks for huge pages: touching large tensors costs half. It is read once, at its start.
@@ -17,13 +28,16 @@ if "torch" not in sys.modules:
 
 if TYPE_CHECKING:
     from glad.api import distill, evaluate
+    from glad.auditing import audit
+    from glad.loading import load_distilled
     from glad.objectives import objective
+    from glad.publishing import push
+    from glad.reports import report
+    from glad.tuning import tune
 
 
 def __getattr__(name: str) -> Any:
     """Import the functions on first use, so that ``import glad.data`` does not load generators."""
     if name not in __all__:
         raise AttributeError(f"module 'glad' has no attribute {name!r}")
-    from glad import api, objectives
-
-    return getattr(objectives if name == "objective" else api, name)
+    return getattr(importlib.import_module(f"glad.{MODULES[name]}"), name)

@@ -149,7 +149,7 @@ def test_config_file_and_options_say_the_same(tmp_path: Path) -> None:
 
 
 def test_options_and_arguments_are_one_list_with_one_set_of_defaults() -> None:
-    for function, own in ((glad.distill, {"on_step"}), (glad.evaluate, {"on_cell", "data"})):
+    for function, own in ((glad.distill, {"on_step"}), (glad.evaluate, {"on_cell"})):
         arguments = inspect.signature(function).parameters
         options = {p.name: p for p in main.commands[function.__name__].params if p.expose_value}
         assert options.keys() == arguments.keys() - own
@@ -273,7 +273,7 @@ def test_info_names_versions_devices_and_operators() -> None:
 
 
 def readme_commands() -> list[str]:
-    blocks = re.findall(r"```(?:bash|sh|console)\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    blocks = re.findall(r"```(?:bash|sh|console)\n(.*?)```", (ROOT / "README.md").read_text() + (ROOT / "docs" / "GUIDE.md").read_text(), re.DOTALL)
     lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
     return [line.split("#")[0].strip() for line in lines if line.startswith("glad ")]
 

@@ -8,13 +8,19 @@ from typing import Any
 
 import click
 
+from glad.cli.audit import audit
 from glad.cli.distill import distill
 from glad.cli.evaluate import evaluate
 from glad.cli.experts import experts
 from glad.cli.export import export
 from glad.cli.info import info
 from glad.cli.objectives import objectives
+from glad.cli.push import push
 from glad.cli.recipes import recipes
+from glad.cli.render import render
+from glad.cli.report import report
+from glad.cli.tune import tune
+from glad.cli.weights import weights
 from glad.data import DataError
 from glad.distillation import DistillationError
 from glad.runs import RunError
@@ -48,11 +54,31 @@ def main() -> None:
     \b
     glad distill                      the embedded data and generator, 1 image per class
     glad recipes                      published settings, and what they take
+    glad weights list                 generators, and what their licences say
     glad experts train --out FOLDER   networks whose paths mtt and ast follow
+    glad tune --minutes N --out F     search the knobs that decide
     glad evaluate runs/NAME           train networks on the result and test them
+    glad audit runs/NAME              who loses by it, what it copied, where it is from
+    glad report runs/NAME             one page for whoever decides
     glad export runs/NAME             the images as files
+    glad push runs/NAME ORG/NAME      the set on the Hugging Face Hub, with its card
+    glad render CODES --out FOLDER    the same images from their codes
     """
 
 
-for command in (distill, evaluate, experts, export, info, objectives, recipes):
+for command in (
+    audit,
+    distill,
+    evaluate,
+    experts,
+    export,
+    info,
+    objectives,
+    push,
+    recipes,
+    render,
+    report,
+    tune,
+    weights,
+):
     main.add_command(command)

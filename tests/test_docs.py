@@ -1,0 +1,73 @@
+"""The documents: every link leads somewhere, and every command of glad that they show exists with its options."""
+
+import re
+import shlex
+from pathlib import Path
+
+import click
+import pytest
+
+from glad.cli import main
+
+ROOT = Path(__file__).parent.parent
+DOCUMENTS = sorted(
+    path
+    for folder, pattern in ((".", "*.md"), ("docs", "*.md"), ("generators/assets", "*.md"), ("tests", "**/*.md"))
+    for path in (ROOT / folder).glob(pattern)
+)
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+def anchors(text):
+    """The names that a document's headings can be linked by."""
+    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_link_leads_somewhere(path):
+    for link in LINK.findall(path.read_text()):
+        if re.match(r"[a-z]+:", link):
+            continue
+        name, _, anchor = link.partition("#")
+        target = (path.parent / name).resolve() if name else path
+        assert target.exists(), f"{path.name}: {link}"
+        if anchor:
+            assert anchor in anchors(target.read_text()), f"{path.name}: {link}"
+
+
+def commands(text):
+    """The lines of a document's shell blocks that call glad, continued lines joined, comments off."""
+    for language, block in FENCE.findall(text):
+        if language in ("bash", "sh", ""):
+            for line in block.replace("\\\n", " ").splitlines():
+                words = shlex.split(line, comments=True) if line.lstrip().startswith("glad ") else []
+                if words:
+                    yield words[1:]
+
+
+def unknown(words):
+    """What of a command line of glad does not exist: a subcommand, or an option."""
+    command: click.Command = main
+    while isinstance(command, click.Group) and words and not words[0].startswith("-"):
+        if words[0] not in command.commands:
+            return words[0]
+        command, words = command.commands[words[0]], words[1:]
+    known = {option for parameter in command.params for option in [*parameter.opts, *parameter.secondary_opts]}
+    known |= {"-h", "--help", "--version"}
+    return next((word for word in words if re.match(r"--?[a-z]", word) and word.split("=")[0] not in known), None)
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_command_shown_exists(path):
+    for words in commands(path.read_text()):
+        assert unknown(words) is None, f"{path.name}: glad {' '.join(words)}: {unknown(words)}"
+
+
+def test_what_does_not_exist_is_seen():
+    assert unknown(["distil"]) == "distil"
+    assert unknown(["distill", "--ipc", "1", "--ippc", "2"]) == "--ippc"
+    assert unknown(["weights", "pulll", "x"]) == "pulll"
+    assert unknown(["weights", "show", "fashion-mini", "--no-measure"]) is None
+    assert list(commands("```bash\nglad info  # versions\nmake test\n```")) == [["info"]]
