@@ -1,0 +1,200 @@
+"""A run under audit: its set, its data, and the networks trained on either, which are kept for the next audit."""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+import glad
+from glad.augment import ALL
+from glad.comparison import BATCH, LR, embed
+from glad.data import ImageData, Splits
+from glad.evaluation import Protocol, predict, train_network
+from glad.formats import run as run_format
+from glad.formats.distilled import Distilled
+from glad.networks import NETWORKS, Network, make_network
+from glad.opening import open_data, strategy_for
+from glad.randomness import generator
+from glad.run_folder import Run
+from glad.runs import RunError, read_tensors, write_tensors
+
+FOLDER = "audit"
+"""Of the networks' weights, beside ``audit.json``."""
+SPLITS = ("validation", "test")
+QUERIED = 1000  # real images whose neighbours are looked for, at most
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """Images to learn from, and how.
+
+    ``identity`` says in plain values what the images are; ``read`` gives them, normalised [N, C, H, W], with their
+    labels, int64 [N] or distributions [N, K], and is called only where a network has to be trained.
+    """
+
+    name: str
+    identity: Mapping[str, Any]
+    read: Callable[[], tuple[Tensor, Tensor]]
+    lr: float
+    protocol: Protocol
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A run, its data, and how much is spent on the audit."""
+
+    run: Run
+    splits: Splits
+    network: str
+    width: int
+    epochs: int
+    set_epochs: int
+    seeds: list[int]
+    images: int
+    lr: float | None
+    split: str
+    out: Path
+    device: torch.device
+
+    def __post_init__(self) -> None:
+        for kind, value, known in (("network", self.network, NETWORKS), ("split", self.split, SPLITS)):
+            if value not in known:
+                raise ValueError(f"unknown {kind} {value!r}: one of {', '.join(known)}")
+        for name in ("width", "epochs", "set_epochs"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        if self.images < len(self.train.classes):
+            raise ValueError(f"images is {self.images} but there are {len(self.train.classes)} classes: take more")
+        if not self.seeds:
+            raise ValueError("an audit needs at least one seed")
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """The settings of the run."""
+        return self.run.config
+
+    @property
+    def train(self) -> ImageData:
+        """The training images."""
+        return self.splits.train
+
+    @cached_property
+    def tested(self) -> ImageData:
+        """The real images that no network was trained on."""
+        images: ImageData = getattr(self.splits, self.split)
+        return images
+
+    @cached_property
+    def queried(self) -> ImageData:
+        """Those of them whose neighbours are looked for."""
+        return self.tested.select(stratified(self.tested, QUERIED, "audit", "queried"))
+
+    @cached_property
+    def taught(self) -> ImageData:
+        """The training images that stand for the full data."""
+        return self.train.select(stratified(self.train, self.images, "audit", "images"))
+
+    @cached_property
+    def distilled(self) -> Distilled:
+        """The final set; ``RunError`` unless the run is finished."""
+        return run_format.read(self.run, self.splits)
+
+    def lessons(self) -> tuple[Lesson, Lesson]:
+        """What the networks learn from: real images, and the set."""
+        train, distilled = self.train, self.distilled
+        learnt = distilled.card.step_size if self.network == self.config["network"] else None
+        lr = self.lr if self.lr is not None else LR if learnt is None else learnt
+        plain = Protocol(epochs=self.epochs, batch=BATCH, strategy="flip" if train.flip else "none")
+        augmented = Protocol(epochs=self.set_epochs, strategy=strategy_for(train, ALL))
+        full = {"data": train.digest, "images": len(self.taught)}
+        own = {"set": sha256_of(self.run.path / "synset.safetensors"), "data": train.digest}
+        return (
+            Lesson("real images", full, lambda: (self.taught.tensor(), self.taught.labels), LR, plain),
+            Lesson("the set", own, lambda: (distilled.images, distilled.targets), lr, augmented),
+        )
+
+    def network_for(self, lesson: Lesson, seed: int) -> tuple[Network, bool]:
+        """The network taught by ``lesson`` with ``seed``, and whether it was kept from an earlier audit.
+
+        A seed gives one initialisation for all lessons. Raises ``ArithmeticError`` where training diverged and
+        ``RunError`` where a kept file is damaged.
+        """
+        key = (seed, "audit", self.network)
+        shape = {
+            "channels": self.train.channels,
+            "classes": len(self.train.classes),
+            "resolution": self.train.resolution,
+        }
+        rng = generator(*key, "initialise")
+        network = make_network(self.network, rng=rng, norm=lesson.protocol.norm, width=self.width, **shape)
+        path = self._path(lesson, seed, shape)
+        if path.exists():
+            network.load_state_dict(read_tensors(path)[0])
+            return network.to(self.device).eval(), True
+        network.to(self.device)
+        images, labels = (tensor.to(self.device) for tensor in lesson.read())
+        train_network(network, images, labels, key=(*key, lesson.name), lr=lesson.lr, protocol=lesson.protocol)
+        if not all(bool(parameter.isfinite().all()) for parameter in network.parameters()):
+            raise ArithmeticError(
+                f"training on {lesson.name} diverged at learning rate {lesson.lr:g}, seed {seed}: choose a lower (--lr)"
+            )
+        write_tensors(path, network.state_dict())
+        return network.eval(), False
+
+    def _path(self, lesson: Lesson, seed: int, shape: Mapping[str, int]) -> Path:
+        """Where a network is kept: the name is a hash of all that it depends on."""
+        depends_on = {
+            "glad": glad.__version__,
+            "network": [self.network, self.width, shape],
+            "lesson": [lesson.name, dict(lesson.identity), lesson.lr, asdict(lesson.protocol)],
+            "seed": seed,
+        }
+        digest = hashlib.sha256(json.dumps(depends_on, sort_keys=True).encode()).hexdigest()
+        return self.out / FOLDER / f"{digest[:16]}.safetensors"
+
+    def embed(self, network: Network, data: Tensor | ImageData) -> Tensor:
+        """Features float32 [N, D], on the CPU, of normalised images [N, C, H, W] or of a data set."""
+        if isinstance(data, Tensor):
+            return embed(network, data, self.device)
+        return torch.cat([embed(network, data.batch(index), self.device) for index in data.chunks()])
+
+    def predict(self, network: Network, data: Tensor | ImageData) -> Tensor:
+        """The class that ``network`` sees in each image, int64 [N], on the CPU."""
+        if isinstance(data, Tensor):
+            return predict(network, data.to(self.device)).cpu()
+        return torch.cat([self.predict(network, data.batch(index)) for index in data.chunks()])
+
+
+def open_audited(run: Run, data: Splits | None) -> Splits:
+    """The data of ``run``; ``RunError`` where it is other data now, or where only an object has it."""
+    config = run.config
+    if data is None and str(config["data"]).startswith("object:"):
+        raise RunError(f"{run.path} was distilled from {config['data']}: hand it to glad.audit(..., data=...)")
+    recorded, splits = run.inputs["hashes"]["data"], open_data(config, data)
+    if splits.train.digest != recorded:
+        raise RunError(
+            f"{run.path} was distilled from data {recorded[:12]}, here is {splits.train.digest[:12]}: "
+            "audit a set beside the data that it was made from"
+        )
+    return splits
+
+
+def stratified(data: ImageData, n: int, *key: int | str) -> Tensor:
+    """At most ``n`` indices of ``data``, int64, in order, of each class its share; a function of ``key``."""
+    ranks = torch.empty(len(data), dtype=torch.float64)
+    for c in range(len(data.classes)):
+        members = data.of_class(c)
+        order = torch.randperm(len(members), generator=generator(*key, c))
+        ranks[members] = order.double() / max(1, len(members))
+    return ranks.argsort(stable=True)[:n].sort().values
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()

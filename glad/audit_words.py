@@ -1,0 +1,165 @@
+"""What an audit says: the numbers that a pipeline may hold to a threshold, and a line in plain words per check."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+SHORT = 12  # characters of a hash that people read
+
+
+@dataclass(frozen=True)
+class Number:
+    """One number of an audit: where it lies in ``audit.json``, whether more of it is better, and what it says."""
+
+    where: str
+    more_is_better: bool
+    help: str
+
+
+NUMBERS = {
+    "accuracy_full": Number("losses.accuracy.full.mean", True, "accuracy with the full data"),
+    "accuracy_set": Number("losses.accuracy.set.mean", True, "accuracy with the set"),
+    "accuracy_loss": Number("losses.loss", False, "accuracy with the full data less that with the set"),
+    "worst_class_loss": Number("losses.worst_class_loss", False, "the same, in the class that loses most"),
+    "worst_confusion": Number("losses.worst_confusion", False, "share of a class that the set adds to a confusion"),
+    "own_class": Number("coverage.own_class", True, "real images whose nearest synthetic image has their class"),
+    "distance_ratio": Number("coverage.distance_ratio", False, "distance of real images to the set, to random real: 1"),
+    "precision": Number("coverage.precision", True, "synthetic images that lie among real ones"),
+    "recall": Number("coverage.recall", True, "real images that lie among synthetic ones"),
+    "diversity": Number("coverage.diversity.mean", True, "spread within a class, of real images: 1"),
+    "least_diversity": Number("coverage.diversity.least", True, "the same, in the class that has least"),
+    "memorised_share": Number("memorisation.pixels.share", False, "images too near to a training image, in pixels"),
+    "memorised_share_features": Number("memorisation.features.share", False, "the same, in features"),
+    "near_start_share": Number("memorisation.start.share", False, "images still nearest to the real one they began as"),
+    "recognised_share": Number("recognised.share", True, "images in which the full data's network sees their class"),
+    "moved": Number("prior.moved.mean", False, "distance that optimisation moved images, of two real images: 1"),
+    "brightness_shift": Number("prior.brightness_shift", False, "brightness of the set, away from real images"),
+    "contrast_shift": Number("prior.contrast_shift", False, "contrast of the set, away from real images"),
+}
+"""By the name that ``--fail-on`` knows."""
+
+
+def check_limits(limits: Mapping[str, float]) -> dict[str, float]:
+    """``limits`` by the name of a number; ``ValueError`` with all names for one that does not exist, or for NaN."""
+    for name, value in limits.items():
+        if name not in NUMBERS:
+            raise ValueError(f"an audit has no number {name!r} to hold to a threshold; it has {', '.join(NUMBERS)}")
+        if not math.isfinite(value):
+            raise ValueError(f"the threshold of {name} is {value}: give a finite number")
+    return dict(limits)
+
+
+def number(found: Mapping[str, Any], name: str) -> float | None:
+    """The number called ``name`` of the checks' results; None where the set or the run has none."""
+    value: Any = found
+    for part in NUMBERS[name].where.split("."):
+        value = None if value is None else value.get(part)
+    return value
+
+
+def broken(numbers: Mapping[str, float | None], limits: Mapping[str, float]) -> list[str]:
+    """A line for each of ``limits`` that is not kept; one whose number could not be measured is not."""
+    lines = []
+    for name, limit in limits.items():
+        value, more = numbers[name], NUMBERS[name].more_is_better
+        said = f"{name} is to be at {'least' if more else 'most'} {limit:g}"
+        if value is None:
+            lines.append(f"{said}, and this run has no such number")
+        elif value < limit if more else value > limit:
+            lines.append(f"{said}, and is {value:.4g}")
+    return lines
+
+
+def verdicts(found: Mapping[str, Any]) -> dict[str, str]:
+    """A line or two per check for people, by the check's name."""
+    split, provenance = found["settings"]["split"], found["provenance"]
+    return {
+        "losses": _losses(found["losses"], split),
+        "coverage": _coverage(found["coverage"], split),
+        "memorisation": _memorisation(found["memorisation"]),
+        "prior": _prior(found["prior"], found["recognised"]),
+        "provenance": _provenance(provenance),
+    }
+
+
+def _losses(losses: Mapping[str, Any], split: str) -> str:
+    worst, accuracy = losses["classes"][0], losses["accuracy"]
+    line = (
+        f"{_percent(accuracy['set']['mean'])} of {losses['images']:,} {split} images are known after training on the "
+        f"set, {_percent(accuracy['full']['mean'])} after training on real images. "
+    )
+    if worst["loss"] <= 0:
+        return line + "No class loses."
+    line += f"{worst['class']} loses most: {_percent(worst['full'])} become {_percent(worst['set'])}"
+    pairs = [pair for pair in losses["confusions"] if pair["class"] == worst["class"]]
+    if not pairs:
+        return line + "."
+    return line + f", above all taken for {pairs[0]['taken_for']} ({100 * pairs[0]['added']:.1f} points more)."
+
+
+def _coverage(coverage: Mapping[str, Any], split: str) -> str:
+    line = (
+        f"{_percent(coverage['own_class'])} of {coverage['images']:,} {split} images have a synthetic image of their "
+        f"own class as the nearest; with as many random real images {_percent(coverage['own_class_random'])}. "
+    )
+    if coverage["distance_ratio"] is not None:
+        line += f"The nearest is {coverage['distance_ratio']:.2f} times as far as a random real one. "
+    diversity = coverage["diversity"]
+    if diversity["mean"] is None:
+        return line + "One image per class: nothing to say about diversity within a class."
+    least = min((v, name) for name, v in diversity["per_class"].items() if v is not None)
+    return line + (
+        f"Within a class images differ {diversity['mean']:.2f} times as much as real ones do, least in {least[1]} "
+        f"({least[0]:.2f})."
+    )
+
+
+def _memorisation(memorisation: Mapping[str, Any]) -> str:
+    count, closest = memorisation["images"], memorisation["nearest"][0]
+    start, began = memorisation["start"], ""
+    if start["copies"]:
+        began = (
+            f" {start['copies']} began as real images, which are still the nearest to {start['still_nearest']} of them."
+        )
+    near = [f"{round(memorisation[kind]['share'] * count)} of {count} in {kind}" for kind in ("pixels", "features")]
+    return (
+        f"{' and '.join(near)} lie as near to a training image as the nearest {_percent(memorisation['quantile'])} of "
+        f"unseen real images of their class do. The closest, image {closest['image']} ({closest['class']}), is "
+        f"{closest['pixels']['ratio']:.2f} times as far away as that.{began}"
+    )
+
+
+def _prior(prior: Mapping[str, Any], recognised: Mapping[str, Any]) -> str:
+    if not prior["generator"]:
+        return (
+            f"{prior['why']} The full data's network sees the class in {_percent(recognised['share'])} of the images."
+        )
+    before, after, real = (prior["appearance"][kind] for kind in ("before", "after", "real"))
+    moved = prior["moved"]["mean"]
+    far = "" if moved is None else f" Optimisation moved images {moved:.2f} times as far as two real images lie apart."
+    return (
+        f"The full data's network sees the class in {_percent(prior['recognised_before']['share'])} of the images that "
+        f"the prior began with, and in {_percent(recognised['share'])} of the final ones.{far} Brightness "
+        f"{before['brightness']:.2f} became {after['brightness']:.2f} (real {real['brightness']:.2f}), contrast "
+        f"{before['contrast']:.2f} became {after['contrast']:.2f} (real {real['contrast']:.2f})."
+    )
+
+
+def _provenance(provenance: Mapping[str, Any]) -> str:
+    weights, settings, hashes = provenance["weights"], provenance["settings"], provenance["hashes"]
+    if weights:
+        made = f"weights {weights['name']} ({weights['sha256'][:SHORT]}), licence {weights['licence']}"
+    elif hashes.get("weights"):
+        made = f"weights {hashes['weights'][:SHORT]}, whose licence the run does not state"
+    else:
+        made = f"prior {settings['prior']}, no weights"
+    return (
+        f"{settings['objective']}, {settings['iterations']} iterations, seed {settings['seed']}, glad "
+        f"{provenance['versions'].get('glad', 'of an unknown version')}; data {settings['data']} "
+        f"({hashes['data'][:SHORT]}); {made}; the set {provenance['synset_sha256'][:SHORT]}."
+    )
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %" if share else "0 %"

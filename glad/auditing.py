@@ -1,0 +1,233 @@
+"""The audit of a distilled set: who loses by it, what it covers and copied, what its prior did, where it is from."""
+
+import platform
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import torchvision
+from torch import Tensor
+
+import glad
+from glad import audit_checks as checks
+from glad.audit_subject import Subject, open_audited, sha256_of
+from glad.audit_words import NUMBERS, broken, check_limits, number, verdicts
+from glad.data import ImageData, Splits
+from glad.networks import Network
+from glad.opening import pick_device
+from glad.pictures import Row, eight_bit, save_png, sheet
+from glad.run_folder import Run
+from glad.runs import write_json
+
+SCHEMA = 1
+"""Of ``audit.json``; it grows when a key changes its meaning or goes."""
+COLUMNS, BLOCKS = 12, 3  # of the picture of neighbours
+PICTURED = 20  # images a row of the picture before and after
+SETTINGS: tuple[str, ...] = (
+    "data",
+    "objective",
+    "objective_options",
+    "prior",
+    "prior_options",
+    "ipc",
+    "iterations",
+    "seed",
+    "network",
+)
+SETTINGS += ("network_options", "augmentation", "start", "classes", "limit", "resolution", "zca")
+
+
+def audit(
+    run: str | Path | Run,
+    *,
+    network: str | None = None,
+    width: int = 32,
+    epochs: int = 10,
+    set_epochs: int = 300,
+    seeds: int | Sequence[int] = 2,
+    images: int = 5000,
+    lr: float | None = None,
+    split: str = "validation",
+    data: Splits | None = None,
+    out: str | Path | None = None,
+    fail_on: Mapping[str, float] | None = None,
+    device: str = "auto",
+    on_network: Callable[[int, int, str], None] | None = None,
+) -> dict[str, Any]:
+    """Check the set of a finished ``run``, write ``audit.json`` and pictures to ``out`` (its folder), and return it.
+
+    Networks ``network`` (the one distilled with) of ``width`` are trained with each of ``seeds`` (a number, or a list)
+    on at most ``images`` real training images for ``epochs``, and on the set for ``set_epochs`` at ``lr`` (the step
+    size learnt along with the set, else 0.01). They are kept under ``out``, for the next audit. ``split`` is
+    ``validation``, or ``test`` for the test images. ``fail_on`` holds numbers, by their names in
+    ``glad.audit_words.NUMBERS``, to thresholds; the result's ``broken`` has a line for each that is not kept.
+    ``on_network(done, total, name)`` is called after each network. docs/AUDIT.md says what the keys mean.
+
+    Raises ``RunError`` for what is no finished run or was made from other data, ``ValueError`` for settings that do not
+    exist, and ``ArithmeticError`` where training diverges.
+    """
+    folder = run if isinstance(run, Run) else Run(Path(run))
+    limits = check_limits(fail_on or {})
+    subject = Subject(
+        run=folder,
+        splits=open_audited(folder, data),
+        network=network or str(folder.config["network"]),
+        width=width,
+        epochs=epochs,
+        set_epochs=set_epochs,
+        seeds=list(range(seeds)) if isinstance(seeds, int) else list(seeds),
+        images=images,
+        lr=lr,
+        split=split,
+        out=folder.path if out is None else Path(out),
+        device=pick_device(device),
+    )
+    found = _judged(_measure(subject, on_network), limits)
+    write_json(subject.out / "audit.json", found)
+    return found
+
+
+def _judged(found: dict[str, Any], limits: dict[str, float]) -> dict[str, Any]:
+    """The checks with their numbers, the lines for people, and the thresholds that are not kept."""
+    numbers = {name: number(found, name) for name in NUMBERS}
+    told = {"numbers": numbers, "verdicts": verdicts(found)}
+    return {**found, **told, "thresholds": limits, "broken": broken(numbers, limits)}
+
+
+def _measure(subject: Subject, on_network: Callable[[int, int, str], None] | None) -> dict[str, Any]:
+    """All checks, in the form of ``audit.json``."""
+    names, distilled = subject.train.classes, subject.distilled
+    full, ours = _networks(subject, on_network)
+    tested = [[subject.predict(n, subject.tested) for n in part] for part in (full, ours)]
+    judge = full[0]  # features are those of the first seed's network
+    real = subject.embed(judge, subject.queried), subject.queried.labels
+    known = subject.embed(judge, subject.taught), subject.taught.labels
+    after = subject.embed(judge, distilled.images)
+    found: dict[str, Any] = {
+        "schema": SCHEMA,
+        "run": subject.run.name,
+        "settings": _settings(subject),
+        "losses": checks.losses(tested[0], tested[1], subject.tested.labels, names),
+        "coverage": checks.coverage((after, distilled.labels), real, known, names),
+        "memorisation": _memorisation(subject, judge, after, real[0]),
+        "recognised": _recognised(subject, full, distilled.images, distilled.labels),
+    }
+    found["prior"] = _prior(subject, full, after, real[0])
+    return {**found, "provenance": _provenance(subject)}
+
+
+def _networks(
+    subject: Subject, on_network: Callable[[int, int, str], None] | None
+) -> tuple[list[Network], list[Network]]:
+    """The networks that know the full data, and those that know the set, one of either a seed."""
+    taught: tuple[list[Network], list[Network]] = ([], [])
+    done, total = 0, 2 * len(subject.seeds)
+    for seed in subject.seeds:
+        for networks, lesson in zip(taught, subject.lessons(), strict=True):
+            network, kept = subject.network_for(lesson, seed)
+            networks.append(network)
+            done += 1
+            if on_network is not None:
+                on_network(done, total, f"{lesson.name}, seed {seed}{' (kept)' if kept else ''}")
+    return taught
+
+
+def _settings(subject: Subject) -> dict[str, Any]:
+    """What the numbers depend on, beside the run."""
+    real, own = subject.lessons()
+    return {
+        **{name: getattr(subject, name) for name in ("network", "width", "epochs", "set_epochs", "seeds", "split")},
+        "images": len(subject.taught),
+        "training_images": len(subject.train),
+        "lr": {"full": real.lr, "set": own.lr},
+        "augmentation": {"full": real.protocol.strategy, "set": own.protocol.strategy},
+        "tested_hash": subject.tested.digest,
+        "versions": {"glad": glad.__version__, "torch": torch.__version__, "torchvision": torchvision.__version__}
+        | {"python": platform.python_version()},
+    }
+
+
+def _recognised(subject: Subject, full: Sequence[Network], images: Tensor, labels: Tensor) -> dict[str, Any]:
+    seen = [subject.predict(network, images) for network in full]
+    return checks.recognised(seen, labels, subject.train.classes)
+
+
+def _memorisation(subject: Subject, judge: Network, after: Tensor, real: Tensor) -> dict[str, Any]:
+    """Neighbours among the training images, with their picture."""
+    distilled, train, queried = subject.distilled, subject.train, subject.queried
+    start = subject.run.read_set("initial")[0]
+    parts = [eight_bit(distilled.pixels), queried.raw(torch.arange(len(queried))), eight_bit(train.pixels(start))]
+    features = torch.cat([after, real, subject.embed(judge, start)])
+    found = checks.nearest_training(torch.cat(parts), features, train, lambda images: subject.embed(judge, images))
+    rows_of = torch.arange(len(features)).split([len(part) for part in parts])
+    own, others, before = (
+        {kind: (distances[index], where[index]) for kind, (distances, where) in found.items()} for index in rows_of
+    )
+    limits = checks.too_near(others["pixels"][0], queried.labels, len(train.classes))
+    rows = _neighbour_rows("synthetic", parts[0], own, limits[distilled.labels], train, BLOCKS)
+    rows += _neighbour_rows("real, unseen", parts[1], others, limits[queried.labels], train, 1)
+    save_png(sheet(rows), subject.out / "audit_nearest.png")
+    told = checks.memorisation(own, others, distilled.labels, queried.labels, train)
+    return {**told, "start": checks.beginnings(own, before)}
+
+
+def _neighbour_rows(
+    name: str, images: Tensor, found: checks.Neighbours, limits: Tensor, train: ImageData, blocks: int
+) -> list[Row]:
+    """Images above their nearest training images, the closest for their class first; ``COLUMNS`` a block."""
+    rows: list[Row] = []
+    order = checks.nearness(found["pixels"][0], limits).argsort(stable=True)
+    for index in order.split(COLUMNS)[:blocks]:
+        rows.append((name, images[index]))
+        rows += [(f"nearest in {kind}", train.raw(where[index])) for kind, (_, where) in found.items()]
+    return rows
+
+
+def _prior(subject: Subject, full: Sequence[Network], after: Tensor, real: Tensor) -> dict[str, Any]:
+    """What the generator's images were before and after, with their picture; of pixels that there is no generator."""
+    if subject.config["prior"] == "pixels":
+        return {"generator": False, "why": "There is no generator: the run optimised pixels."}
+    images, labels = subject.run.read_set("initial")
+    labels = labels.argmax(1) if labels.is_floating_point() else labels
+    train, names = subject.train, subject.train.classes
+    pixels = {
+        "before": eight_bit(train.pixels(images)),
+        "after": eight_bit(subject.distilled.pixels),
+        "real": subject.queried.raw(torch.arange(len(subject.queried))),
+    }
+    _save_before_after(subject, pixels, labels)
+    seen = {kind: checks.appearance(values) for kind, values in pixels.items()}
+    before = subject.embed(full[0], images)
+    return {
+        "generator": True,
+        "moved": checks.moved(before, after, labels, real, names),
+        "recognised_before": _recognised(subject, full, images, labels),
+        "appearance": seen,
+        **{f"{key}_shift": abs(seen["after"][key] - seen["real"][key]) for key in ("brightness", "contrast")},
+    }
+
+
+def _save_before_after(subject: Subject, pixels: Mapping[str, Tensor], labels: Tensor) -> None:
+    """The first image of each class, before and after, above a real one."""
+    unseen = subject.queried.labels
+    classes = [c for c in labels.unique().tolist() if c in unseen][:PICTURED]
+    own, real = (torch.tensor([int((every == c).nonzero()[0]) for c in classes]) for every in (labels, unseen))
+    rows = [(kind, images[real if kind == "real" else own]) for kind, images in pixels.items()]
+    save_png(sheet(rows), subject.out / "audit_before_after.png")
+
+
+def _provenance(subject: Subject) -> dict[str, Any]:
+    """Where the set comes from, as its run recorded it, and the hashes of its files."""
+    inputs, config = subject.run.inputs, subject.config
+    settings = {name: config[name] for name in SETTINGS if name in config}
+    settings |= {name: Path(settings[name]).name for name in ("data", "prior") if name in settings}  # not where it lay
+    return {
+        "settings": settings,
+        "learning_rates": inputs.get("learning_rates", {}),
+        "hashes": inputs["hashes"],
+        "weights": inputs.get("weights", {}),
+        "versions": inputs.get("versions", {}),
+        "synset_sha256": sha256_of(subject.run.path / "synset.safetensors"),
+        "initial_sha256": sha256_of(subject.run.path / "initial.safetensors"),
+    }
