@@ -1,14 +1,17 @@
 """Sets of real images that a distilled set has to beat, by the name that the table shows."""
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
 
-from glad.data import DataError, ImageData
+from glad.data import CHUNK, DataError, ImageData
 from glad.randomness import generator
 
 Labelled = tuple[Tensor, Tensor]
+"""Normalised images [N, C, H, W] and what they are trained towards: int64 [N] or distributions [N, K]."""
+Embed = Callable[[Tensor], Tensor]
 
 
 def random_real(data: ImageData, ipc: int, seed: int) -> Labelled:
@@ -46,8 +49,48 @@ def _nearest_to_centres(data: ImageData, c: int, ipc: int, seed: int) -> Tensor:
     return images[distances.masked_fill(outside, torch.inf).argmin(0)]  # of its own cluster, so none is taken twice
 
 
-REAL: dict[str, tuple[str, Callable[[ImageData, int, int], Labelled]]] = {
-    "random": ("random real images", random_real),
-    "kmeans": ("real images nearest to k-means centres", kmeans_real),
-}
-"""Baselines of as many real images as a run has synthetic ones: their name in tables, and what picks them."""
+def herding_real(data: ImageData, ipc: int, seed: int, embed: Embed | None = None) -> Labelled:
+    """Real images whose mean features follow those of their class, by herding (Welling, ICML 2009).
+
+    Each step takes the image that brings the mean of those taken nearest to the class's mean. That is Welling's rule,
+    the largest inner product with what the mean still lacks, for features of one length; others would be taken for
+    their length alone. ``embed`` gives features [n, D] of normalised images [n, C, H, W]; without it they are the
+    pixels. Nothing is drawn, so that every ``seed`` gives the same images. Shapes are those of :func:`random_real`.
+    """
+    return _by_class(data, ipc, lambda c: _herded(data, c, ipc, embed))
+
+
+def _herded(data: ImageData, c: int, ipc: int, embed: Embed | None) -> Tensor:
+    """The images of class ``c`` in the order of herding; ``DataError`` where it has too few."""
+    indices = data.of_class(c)
+    if len(indices) < ipc:
+        raise DataError(f"class {data.classes[c]!r} of {data.name} has {len(indices)} images, {ipc} were asked for")
+    batches = (data.batch(part) for part in indices.split(CHUNK))
+    features = torch.cat([(images if embed is None else embed(images)).flatten(1).double() for images in batches])
+    lacking, taken = features.mean(0), torch.zeros(len(features), dtype=torch.bool)
+    chosen: list[int] = []
+    for _ in range(ipc):  # of squared distances |lacking - x|^2 the first term is the same for all
+        distances = features.square().sum(1) - 2 * features @ lacking
+        chosen.append(int(distances.masked_fill(taken, torch.inf).argmin()))
+        taken[chosen[-1]] = True
+        lacking = lacking + features.mean(0) - features[chosen[-1]]
+    return data.batch(indices[torch.tensor(chosen)])
+
+
+Pick = Callable[[ImageData, int, int], Labelled]
+
+
+def pickers(embed: Embed | None = None, eyes: str = "pixels") -> dict[str, tuple[str, Pick]]:
+    """Baselines of as many real images as a run has synthetic ones: their name in tables, and what picks them.
+
+    ``embed`` are the features that herding works in, ``eyes`` how the table calls them.
+    """
+    return {
+        "random": ("random real images", random_real),
+        "kmeans": ("real images nearest to k-means centres", kmeans_real),
+        "herding": (f"real images by herding in {eyes}", partial(herding_real, embed=embed)),
+    }
+
+
+REAL = pickers()
+"""The baselines by name, herding in pixels."""

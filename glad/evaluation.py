@@ -1,7 +1,6 @@
 """The evaluation protocol: networks trained from scratch on a set of images, and their last-epoch test accuracy."""
 
 import math
-import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -9,16 +8,33 @@ from itertools import product
 from typing import Any
 
 import torch
-from rich.table import Table
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from glad.augment import ALL, augment
 from glad.networks import make_network
 from glad.randomness import generator
+from glad.summary import Cell, summarise
+from glad.tables import results_table
 
+__all__ = [
+    "PROTOCOLS",
+    "SCHEDULES",
+    "Cell",
+    "Protocol",
+    "accuracy",
+    "average_decay",
+    "class_accuracy",
+    "cosine",
+    "evaluate_cell",
+    "evaluate_sets",
+    "predict",
+    "results_table",
+    "step",
+    "summarise",
+    "train_network",
+]
 TESTED = 128  # images in a forward pass of a test: of 512 the feature maps leave a CPU's cache
-Cell = dict[str, Any]
 Sets = Mapping[str, tuple[Tensor, Tensor]]
 
 
@@ -71,8 +87,11 @@ SCHEDULES = {"cosine": cosine, "step": step}
 PROTOCOLS = {
     "default": Protocol(),
     "dc": Protocol(epochs=300, lr_other=1e-2, lr_by_network={}, decay=0.0, schedule="step"),
+    "glad": Protocol(lr_same=1e-3, lr_other=1e-3, lr_by_network={}),
 }
-"""By name: that of every table, and that of the published rows of DC and DSA (DC's without augmentation)."""
+"""By name: that of every table; that of the published rows of DC and DSA (Zhao et al., ICLR 2021 and ICML 2021; DC's
+without augmentation); that of GLaD (Cazenavette et al., CVPR 2023), which trains every network at 1e-3 and is otherwise
+the first: 1,000 epochs, linear warm-up and cosine, averaged weights, DSA."""
 
 
 def average_decay(updates: int, limit: float = 0.995) -> float:
@@ -89,11 +108,13 @@ def train_network(
     lr: float,
     protocol: Protocol,
     on_epoch: Callable[[int, Tensor], None] | None = None,
+    on_update: Callable[[int], None] | None = None,
 ) -> nn.Module:
     """Train ``network`` in place on normalised images [N, C, H, W] and return it with its averaged weights.
 
     ``labels`` are int64 [N] or distributions [N, classes]. Epoch ``e`` draws its order and its augmentation from
-    ``generator(*key, e, purpose)`` and nothing else. ``on_epoch`` is told the epoch and its last loss.
+    ``generator(*key, e, purpose)`` and nothing else. ``on_epoch`` is told the epoch and its last loss, ``on_update``
+    how many images an update has seen; what it raises ends the training.
     """
     network.train()
     optimizer = torch.optim.SGD(
@@ -103,7 +124,7 @@ def train_network(
     average = [tensor.clone() for tensor in weights]
     for epoch in range(protocol.epochs):
         optimizer.param_groups[0]["lr"] = lr * SCHEDULES[protocol.schedule](epoch, protocol.epochs)
-        loss = _train_epoch(network, optimizer, images, labels, (*key, epoch), protocol)
+        loss = _train_epoch(network, optimizer, images, labels, (*key, epoch), protocol, on_update)
         torch._foreach_lerp_(average, weights, 1 - average_decay(epoch, protocol.decay_limit))
         if on_epoch is not None:
             on_epoch(epoch, loss)
@@ -118,6 +139,7 @@ def _train_epoch(
     labels: Tensor,
     key: Sequence[int | str],
     protocol: Protocol,
+    on_update: Callable[[int], None] | None,
 ) -> Tensor:
     """Make one pass over the set and return the last batch's loss."""
     draws = generator(*key, "augment")
@@ -131,6 +153,8 @@ def _train_epoch(
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
+        if on_update is not None:
+            on_update(len(augmented))
     return loss.detach()
 
 
@@ -194,7 +218,7 @@ def evaluate_sets(
             set_name, name, seed = key
             lr = protocol.lr(name, same, (learned_lr or {}).get(set_name))
             cell = {"set": set_name, "network": name, "seed": seed, "lr": lr}
-            finished[key] = _evaluate_cell(cell, sets[set_name], test, classes, protocol, options.get(name, {}))
+            finished[key] = evaluate_cell(cell, sets[set_name], test, classes, protocol, options.get(name, {}))
             if on_cell is not None:
                 on_cell(finished[key])
         cells.append(finished[key])
@@ -209,7 +233,7 @@ def evaluate_sets(
     }
 
 
-def _evaluate_cell(
+def evaluate_cell(
     cell: Cell,
     data: tuple[Tensor, Tensor],
     test: tuple[Tensor, Tensor],
@@ -217,18 +241,13 @@ def _evaluate_cell(
     protocol: Protocol,
     options: Mapping[str, int],
 ) -> Cell:
-    """Train and test one network; complete ``cell``, which names set, network, seed and lr."""
+    """Train one network on ``data`` and test it; complete ``cell``, which names set, network, seed and lr.
+
+    The result is a function of the arguments, but for ``seconds``. ``test`` lies on the device that is computed on.
+    """
     began = time.perf_counter()
     key = (cell["seed"], "evaluate", cell["network"])
-    network = make_network(
-        cell["network"],
-        channels=test[0].shape[1],
-        classes=classes,
-        resolution=test[0].shape[2],
-        rng=generator(*key, "initialise"),
-        norm=protocol.norm,
-        **options,
-    ).to(test[0].device)
+    network = fresh_network(cell, test[0], classes, protocol, options)
     images, labels = (tensor.to(test[0].device) for tensor in data)
     train_network(network, images, labels, key=(*key, cell["set"]), lr=cell["lr"], protocol=protocol)
     predicted = predict(network, test[0])
@@ -242,56 +261,14 @@ def _evaluate_cell(
     }
 
 
-def summarise(cells: Sequence[Cell], same: str) -> dict[str, Any]:
-    """Return per set the mean and deviation over seeds: ``same``, each of ``networks``, and ``cross``.
-
-    ``cross`` takes, per seed, the mean over the networks other than ``same``. Each entry is ``{"mean", "std", "n"}``
-    with the sample deviation, None for a single seed; the entry is None where there is nothing to average.
-    """
-    summary: dict[str, Any] = {}
-    for set_name in dict.fromkeys(cell["set"] for cell in cells):
-        by_network: dict[str, dict[int, float]] = {}
-        for cell in cells:
-            if cell["set"] == set_name:
-                by_network.setdefault(cell["network"], {})[cell["seed"]] = cell["accuracy"]
-        unseen = [by_seed for name, by_seed in by_network.items() if name != same]
-        complete = set.intersection(*(set(by_seed) for by_seed in unseen)) if unseen else set()
-        summary[set_name] = {
-            "same": _statistics(list(by_network.get(same, {}).values())),
-            "networks": {name: _statistics(list(by_seed.values())) for name, by_seed in by_network.items()},
-            "cross": _statistics([statistics.fmean(by[seed] for by in unseen) for seed in sorted(complete)]),
-        }
-    return summary
-
-
-def _statistics(values: Sequence[float]) -> dict[str, float | int | None] | None:
-    if not values:
-        return None
-    std = statistics.stdev(values) if len(values) > 1 else None
-    return {"mean": statistics.fmean(values), "std": std, "n": len(values)}
-
-
-def results_table(results: Mapping[str, Any]) -> Table:
-    """Return the summary of ``evaluate_sets`` as a table in per cent: a row per set, a column per network.
-
-    ``results["split"]`` names the images that accuracy was measured on, if they are not the test images.
-    """
-    same, networks = results["same"], results["networks"]
-    ordered = [name for name in networks if name == same] + [name for name in networks if name != same]
-    split, epochs, seeds = results.get("split", "test"), results["protocol"]["epochs"], len(results["seeds"])
-    table = Table(title=f"{split.capitalize()} accuracy in %, {epochs} epochs, {seeds} seed{'s' * (seeds > 1)}")
-    table.add_column("set")
-    for name in ordered:
-        table.add_column(f"{name} (same)" if name == same else name, justify="right")
-    table.add_column("cross-architecture", justify="right")
-    for set_name, entry in results["summary"].items():
-        shown = [*(entry["networks"].get(name) for name in ordered), entry["cross"]]
-        table.add_row(set_name, *(_percent(value) for value in shown))
-    return table
-
-
-def _percent(entry: Mapping[str, Any] | None) -> str:
-    if entry is None:
-        return "-"
-    spread = "" if entry["std"] is None else f" ± {100 * entry['std']:.1f}"
-    return f"{100 * entry['mean']:.1f}{spread}"
+def fresh_network(cell: Cell, like: Tensor, classes: int, protocol: Protocol, options: Mapping[str, int]) -> nn.Module:
+    """The network of ``cell`` before its training, for images of the shape and on the device of ``like``."""
+    return make_network(
+        cell["network"],
+        channels=like.shape[1],
+        classes=classes,
+        resolution=like.shape[2],
+        rng=generator(cell["seed"], "evaluate", cell["network"], "initialise"),
+        norm=protocol.norm,
+        **options,
+    ).to(like.device)

@@ -1,30 +1,40 @@
-"""Evaluating runs: which sets and baselines are compared, on what data, and the cells that are already there."""
+"""Evaluating sets: what is asked, on what data, under which settings a finished cell is valid."""
 
-import hashlib
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
-from glad.baselines import REAL, Labelled
+from glad import hybrid
+from glad.baselines import REAL
 from glad.data import ImageData, Splits
-from glad.evaluation import PROTOCOLS, Cell, Protocol, evaluate_sets
+from glad.entrants import Entrant, is_run, network_of, of_path, of_run, require_one_data
+from glad.evaluation import PROTOCOLS, Protocol
 from glad.networks import NETWORKS
-from glad.opening import open_data, strategy_for
+from glad.opening import open_data, pick_device, strategy_for
+from glad.rows import Lineup
 from glad.run_folder import Run
-from glad.runs import RunError, read_json, write_json
+from glad.runs import RunError
+from glad.sources import load_data
+from glad.teacher import Teacher, open_teacher
 
 BASELINES = ("before", *REAL, "full")
+RECIPES = ("hard", "soft")
+TEACHER = "convnet"  # where none is named
+AS_GIVEN = ("data", "epochs", "split", "augmentation", "recipe", "full_epochs", "scores", "cost", "reach", "workers")
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One evaluation of one or several runs; see ``glad.evaluate``."""
+    """One evaluation of one or several sets; see ``glad.evaluate``.
 
-    runs: list[Run]
+    ``source`` are the keyword arguments of ``load_data`` beside its name, ``part`` is (I, N) or None.
+    """
+
+    paths: list[Path]
     networks: list[str]
     seeds: list[int]
     epochs: int | None
@@ -34,42 +44,78 @@ class Trial:
     lr: float | dict[str, float] | None
     network_options: dict[str, dict[str, int]]
     device: torch.device
-    data: Splits | None = None
+    data: Splits | str | None = None
+    source: Mapping[str, Any] = field(default_factory=dict)
+    unless_told: str = "convnet"
     protocol_name: str = "default"
+    recipe: str = "hard"
+    teacher_name: str | None = None
+    full_epochs: int = 20
+    hybrid: list[float] = field(default_factory=list)
+    scores: bool = False
+    cost: bool = False
+    reach: float = 0.8
+    workers: int = 1
+    part: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
-        known: dict[str, Iterable[str]] = {
-            "baselines": BASELINES,
-            "networks": NETWORKS,
-            "split": ("test", "validation"),
-            "protocol": PROTOCOLS,
+        teacher = [] if self.teacher_name is None else [self.teacher_name]
+        choices: dict[str, tuple[Iterable[str], Iterable[str]]] = {
+            "baselines": (BASELINES, self.baselines),
+            "networks": (NETWORKS, [*self.networks, *self.network_options]),
+            "split": (("test", "validation"), [self.split]),
+            "protocol": (PROTOCOLS, [self.protocol_name]),
+            "recipe": (RECIPES, [self.recipe]),
+            "teacher": (NETWORKS, teacher),
+            "same": (NETWORKS, [self.unless_told]),
         }
-        asked = {
-            "baselines": self.baselines,
-            "networks": [*self.networks, *self.network_options],
-            "split": [self.split],
-            "protocol": [self.protocol_name],
-        }
-        for kind, values in asked.items():
-            if unknown := [value for value in values if value not in known[kind]]:
-                raise ValueError(f"{kind}: {unknown[0]!r} is unknown; choose from {', '.join(known[kind])}")
-        if (self.epochs is not None and self.epochs < 1) or not self.seeds or not self.networks or not self.runs:
+        for kind, (known, values) in choices.items():
+            if unknown := [value for value in values if value not in known]:
+                raise ValueError(f"{kind}: {unknown[0]!r} is unknown; choose from {', '.join(known)}")
+        if (self.epochs is not None and self.epochs < 1) or not self.seeds or not self.networks or not self.paths:
             raise ValueError("an evaluation needs at least one run, one network, one seed and one epoch")
-        if repeated := {run.name for run in self.runs if [r.name for r in self.runs].count(run.name) > 1}:
-            raise ValueError(f"runs are told apart by their folder's name; {', '.join(repeated)} occurs twice")
+        for name in ("full_epochs", "workers"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        if not 0 < self.reach <= 1:
+            raise ValueError(f"reach is {self.reach}: a share of the full data's accuracy, above 0 and at most 1")
+        hybrid.check(self.hybrid, self.hybrid)
+        if self.part is not None and self.cost:
+            raise ValueError("cost is measured in one process: leave it to the call without a part")
+        if teacher and self.recipe != "soft" and "herding" not in self.baselines:
+            raise ValueError("a teacher is for the recipe soft and the baseline herding: ask for one of them")
+
+    @property
+    def runs(self) -> list[Run]:
+        """Those of the paths that are folders of runs."""
+        return [Run(path) for path in self.paths if is_run(path)]
 
     @cached_property
     def splits(self) -> Splits:
-        """The data of all runs; ``RunError`` when they, or what lies on the disk now, differ."""
-        splits = open_data(self.runs[0].config, self.data)
-        for run in self.runs:
-            recorded = run.inputs["hashes"]["data"]
-            if recorded != splits.train.digest:
-                raise RunError(
-                    f"{run.path} was distilled from data {recorded[:12]}, here is {splits.train.digest[:12]}: "
-                    "compare runs of one data set, on the data they were made from"
-                )
+        """The data of all sets; ``RunError`` when runs, or what lies on the disk now, differ, or none is named."""
+        if isinstance(self.data, str):
+            splits = load_data(self.data, **self.source)
+        elif self.runs or self.data is not None:
+            if asked := [name for name, value in self.source.items() if name != "root" and value]:
+                raise ValueError(f"{asked[0]} goes with the name of the data (--data): a run knows its own")
+            splits = self.data or open_data(self.runs[0].config)
+        else:
+            raise RunError(
+                f"{self.paths[0]} is not the folder of a run: for a set of images name the data that it stands for "
+                "(--data NAME)"
+            )
+        require_one_data(self.runs, splits.train)
         return splits
+
+    @cached_property
+    def entrants(self) -> list[Entrant]:
+        """The sets that compete; ``RunError`` when one is unfinished or damaged, ``ValueError`` for one name twice."""
+        train = self.splits.train
+        found = [of_run(Run(path)) if is_run(path) else of_path(path, train) for path in self.paths]
+        names = [entrant.name for entrant in found]
+        if repeated := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"runs are told apart by their folder's name; {', '.join(repeated)} occurs twice")
+        return found
 
     @cached_property
     def tested(self) -> ImageData:
@@ -77,15 +123,16 @@ class Trial:
         images: ImageData = getattr(self.splits, self.split)
         return images
 
-    @property
+    @cached_property
     def same(self) -> str:
-        """The network that the runs were distilled with; ``RunError`` when they differ."""
-        names = {run.config["network"] for run in self.runs}
-        if len(names) > 1:
-            raise RunError(
-                f"the runs were distilled with different networks ({', '.join(sorted(names))}): evaluate apart"
-            )
-        return str(names.pop())
+        """The network that the sets were distilled with; ``RunError`` when they differ.
+
+        ``ValueError`` when it is not evaluated and scores or costs, which are its own, are asked for.
+        """
+        name = network_of(self.entrants, self.unless_told)
+        if (self.scores or self.cost) and name not in self.networks:
+            raise ValueError(f"scores and costs are those of {name}, distilled with: add it (--networks {name})")
+        return name
 
     @property
     def protocol(self) -> Protocol:
@@ -105,31 +152,41 @@ class Trial:
         """The step sizes learnt along with the sets, taken by the network distilled with unless ``lr`` names it."""
         if isinstance(self.lr, int | float) or self.same in (self.lr or {}):
             return {}
-        rates = {run.name: run.learned_lr for run in self.runs}
-        return {name: rate for name, rate in rates.items() if rate is not None}
+        return {entrant.name: entrant.learned_lr for entrant in self.entrants if entrant.learned_lr is not None}
 
-    def sets(self, seed: int) -> dict[str, Labelled]:
-        """What is compared: each run's set, its start, and the baselines, by the name shown in the table."""
-        train, sets = self.splits.train, {}
-        for run in self.runs:
-            sets[run.name] = run.read_set()
-            if "before" in self.baselines and run.config["prior"] != "pixels":
-                start = run.read_set("initial")
-                if not any(torch.equal(start[0], images) for images, _ in sets.values()):  # shared with another run
-                    sets[f"{run.name} before optimisation"] = start
-        for ipc in sorted({run.config["ipc"] for run in self.runs}):
-            for name in (name for name in REAL if name in self.baselines):
-                shown, pick = REAL[name]
-                sets[f"{shown}, {ipc} per class"] = pick(train, ipc, seed)
-        if "full" in self.baselines:
-            sets[f"all {len(train)} training images"] = (train.tensor(), train.labels)
-        return sets
+    @cached_property
+    def teacher(self) -> Teacher | None:
+        """The network behind soft labels and herding; None where neither asks for one."""
+        if self.recipe != "soft" and self.teacher_name is None:
+            return None
+        name = self.teacher_name or TEACHER
+        return open_teacher(self.splits, name, self.network_options.get(name, {}), self.full_epochs, self.device)
+
+    @cached_property
+    def lineup(self) -> Lineup:
+        """What is trained on, seed by seed."""
+        return Lineup(
+            entrants=self.entrants,
+            train=self.splits.train,
+            baselines=self.baselines,
+            networks=tuple(self.networks),
+            same=self.same,
+            protocol=self.protocol,
+            learned_lr=self.learned_lr,
+            soft=self.recipe == "soft",
+            teacher=self.teacher,
+            hybrid=self.hybrid,
+            scores=self.scores,
+            cost=self.cost,
+            full_epochs=self.full_epochs,
+        )
 
     @cached_property
     def settings(self) -> dict[str, Any]:
-        """What a finished cell depends on, beside its own set, network and seed."""
-        hashes = {"data": self.splits.train.digest, "tested": self.tested.digest}
-        sets = {run.name: [hash_of(run.read_set(kind)[0]) for kind in ("synset", "initial")] for run in self.runs}
+        """What a finished cell depends on, beside its own set, network and seed.
+
+        What the first version did not know is named only where it is not as it was then, so that its cells stay valid.
+        """
         options = {
             "epochs": self.protocol.epochs,
             "split": self.split,
@@ -138,79 +195,39 @@ class Trial:
         }
         options |= {"learned_lr": self.learned_lr} if self.learned_lr else {}
         options |= {"protocol": self.protocol_name} if self.protocol_name != "default" else {}
+        options |= {"recipe": self.recipe} if self.recipe != "hard" else {}
+        options |= {"teacher": dict(self.teacher.settings)} if self.teacher is not None else {}
+        options |= {} if any(entrant.network for entrant in self.entrants) else {"same": self.same}
+        hashes = {"data": self.splits.train.digest, "tested": self.tested.digest}
+        sets = {entrant.name: entrant.hashes for entrant in self.entrants}
         return {**options, "network_options": self.network_options, "hashes": hashes, "sets": sets}
 
-    def _earlier(self) -> list[Cell]:
-        """Cells of earlier evaluations under the same settings."""
-        settings = self.settings
-        cells: dict[tuple[str, str, int], Cell] = {}
-        for run in self.runs:
-            path = run.path / "results.json"
-            content = read_json(path) if path.exists() else {}
-            old = content.get("settings", {})
-            if all(_agrees(old, settings, key) for key in settings.keys() | old.keys()):
-                cells |= {(cell["set"], cell["network"], cell["seed"]): cell for cell in content["cells"]}
-        return list(cells.values())
 
-    def run(self, on_cell: Callable[[Cell, int], None] | None) -> dict[str, Any]:
-        """Compute what is missing, writing each run's ``results.json`` after every cell."""
-        cells, results = self._earlier(), {}
-        test = (self.tested.tensor(), self.tested.labels)
-        first = self.sets(self.seeds[0])
-        wanted = {(s, n, seed) for s in first for n in self.networks for seed in self.seeds}
-        left = len(wanted - {(cell["set"], cell["network"], cell["seed"]) for cell in cells})
-
-        def keep(cell: Cell) -> None:
-            nonlocal left
-            cells.append(cell)
-            left -= 1
-            self._write({"cells": cells})
-            if on_cell is not None:
-                on_cell(cell, left)
-
-        for seed in [[seed] for seed in self.seeds] + [self.seeds]:  # seed by seed, then all for the summary
-            results = evaluate_sets(
-                self.sets(seed[0]),
-                test,
-                networks=self.networks,
-                same=self.same,
-                seeds=seed,
-                classes=len(self.tested.classes),
-                protocol=self.protocol,
-                learned_lr=self.learned_lr,
-                network_options=self.network_options,
-                device=self.device,
-                on_cell=keep,
-                done=tuple(cells),
-            )
-        results["split"] = self.split
-        self._write(results)
-        return results
-
-    def _write(self, results: Mapping[str, Any]) -> None:
-        """Give every run the cells of its own sets and of the baselines, and the settings behind them."""
-        settings = self.settings
-        for run in self.runs:
-            others = [other.name for other in self.runs if other.name != run.name]
-
-            def own(name: str, others: list[str] = others) -> bool:
-                return not any(name in (other, f"{other} before optimisation") for other in others)
-
-            content = {**results, "cells": [cell for cell in results["cells"] if own(cell["set"])]}
-            if "summary" in results:
-                content["summary"] = {name: entry for name, entry in results["summary"].items() if own(name)}
-            write_json(
-                run.path / "results.json",
-                {"settings": {**settings, "sets": {run.name: settings["sets"][run.name]}}, **content},
-            )
+def open_trial(given: Mapping[str, Any]) -> Trial:
+    """The evaluation that the arguments of ``glad.evaluate`` ask for; ``ValueError`` naming what cannot be."""
+    runs, seeds, lr = given["runs"], given["seeds"], given["lr"]
+    listed = [runs] if isinstance(runs, str | Path | Run) else list(runs)
+    return Trial(
+        paths=[run.path if isinstance(run, Run) else Path(run) for run in listed],
+        networks=list(given["networks"]),
+        seeds=list(range(seeds)) if isinstance(seeds, int) else list(seeds),
+        lr=dict(lr) if isinstance(lr, Mapping) else lr,
+        network_options={name: dict(options) for name, options in (given["network_options"] or {}).items()},
+        baselines=list(given["baselines"]),
+        device=pick_device(given["device"]),
+        source={name: given[name] for name in ("root", "classes", "limit", "resolution", "zca")},
+        unless_told=given["same"],
+        protocol_name=given["protocol"],
+        teacher_name=given["teacher"],
+        hybrid=[float(percent) for percent in given["hybrid"] or ()],
+        part=None if given["part"] is None else read_part(given["part"]),
+        **{name: given[name] for name in AS_GIVEN},
+    )
 
 
-def _agrees(old: Mapping[str, Any], new: Mapping[str, Any], key: str) -> bool:
-    if key == "sets":
-        return all(new["sets"].get(name) == hashes for name, hashes in old.get("sets", {"": None}).items())
-    return key in old and key in new and old[key] == new[key]
-
-
-def hash_of(images: Tensor) -> str:
-    """A short hash of a tensor's bytes."""
-    return hashlib.sha256(images.cpu().contiguous().numpy().tobytes()).hexdigest()[:16]
+def read_part(text: str) -> tuple[int, int]:
+    """``2/4`` as (2, 4); ``ValueError`` for anything else."""
+    number, slash, count = text.partition("/")
+    if not (slash and number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
+        raise ValueError(f"part is {text!r}: name one of several, numbered from 1, such as 2/4")
+    return int(number), int(count)

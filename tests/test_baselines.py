@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from glad.baselines import REAL, kmeans_real, random_real
+from glad.baselines import REAL, herding_real, kmeans_real, pickers, random_real
 from glad.data import DataError, ImageData
 
 
@@ -47,3 +47,57 @@ def test_pictures_are_distinct_and_a_function_of_the_seed(name):
 def test_too_few_images_are_said(name):
     with pytest.raises(DataError, match="class 'a' of blobs has 2 images, 3 were asked for"):
         REAL[name][1](blobs(2), 3, 0)
+
+
+def scattered(per_class=14):
+    """Two classes of random 4 x 4 images."""
+    rng = torch.Generator().manual_seed(3)
+    images = torch.randint(256, [2 * per_class, 1, 4, 4], generator=rng, dtype=torch.uint8)
+    labels = torch.arange(2).repeat(per_class)
+    return ImageData("scattered", images, labels, ("a", "b"), (0, 1), (0.5,), (0.25,), 4, 1)
+
+
+def squares(images):
+    """Features that are no linear map of the pixels."""
+    return images.flatten(1).square()[:, :5]
+
+
+@pytest.mark.parametrize("embed", [None, squares])
+def test_herding_takes_what_brings_the_mean_nearest(embed):
+    data = scattered()
+    images, labels = herding_real(data, 5, 0, embed)
+    assert labels.tolist() == [0] * 5 + [1] * 5
+    for c in range(2):
+        own = data.batch(data.of_class(c))
+        features = (own.flatten(1) if embed is None else embed(own)).double()
+        chosen = []
+        for _ in range(5):  # the mean of every choice, written out
+            left = [i for i in range(len(own)) if i not in chosen]
+            misses = [float((features[[*chosen, i]].mean(0) - features.mean(0)).norm()) for i in left]
+            chosen.append(left[min(range(len(left)), key=misses.__getitem__)])
+        assert torch.equal(images[labels == c], own[chosen])
+
+
+def test_herding_of_features_of_one_length_is_welling_s_rule():
+    data = scattered()
+
+    def unit(images):
+        return torch.nn.functional.normalize(images.flatten(1).double(), dim=1)
+
+    images, labels = herding_real(data, 6, 0, unit)
+    own = data.batch(data.of_class(1))
+    features = unit(own)
+    weight, chosen = features.mean(0), []
+    for _ in range(6):
+        products = features @ weight
+        products[chosen] = -torch.inf
+        chosen.append(int(products.argmax()))
+        weight = weight + features.mean(0) - features[chosen[-1]]
+    assert torch.equal(images[labels == 1], own[chosen])
+
+
+def test_the_table_says_what_herding_works_in():
+    assert REAL["herding"][0] == "real images by herding in pixels"
+    name, pick = pickers(squares, "features of a vit")["herding"]
+    assert name == "real images by herding in features of a vit"
+    assert torch.equal(pick(scattered(), 3, 0)[0], herding_real(scattered(), 3, 0, squares)[0])

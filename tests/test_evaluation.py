@@ -126,6 +126,18 @@ def test_equal_keys_give_equal_bits():
     assert torch.equal(torch.get_rng_state(), state)
 
 
+def test_every_update_is_told_and_may_end_the_training():
+    def train(on_update):
+        network = make_network("convnet", channels=1, classes=3, resolution=16, rng=generator(0), width=4)
+        train_network(network, *blobs(12), key=(0,), lr=0.01, protocol=Protocol(2, batch=5), on_update=on_update)
+
+    seen = []
+    train(seen.append)
+    assert seen == [5, 5, 2] * 2
+    with pytest.raises(ZeroDivisionError):
+        train(lambda images: 1 / 0)
+
+
 def test_accuracies():
     network = nn.Sequential(nn.Flatten(), nn.Identity())
     images = F.one_hot(torch.tensor([0, 1, 1, 2]), 4).float()[:, :, None, None]

@@ -273,7 +273,8 @@ def test_info_names_versions_devices_and_operators() -> None:
 
 
 def readme_commands() -> list[str]:
-    blocks = re.findall(r"```(?:bash|sh|console)\n(.*?)```", (ROOT / "README.md").read_text() + (ROOT / "docs" / "GUIDE.md").read_text(), re.DOTALL)
+    pages = "\n".join((ROOT / name).read_text() for name in ("README.md", "docs/GUIDE.md"))
+    blocks = re.findall(r"```(?:bash|sh|console)\n(.*?)```", pages, re.DOTALL)
     lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
     return [line.split("#")[0].strip() for line in lines if line.startswith("glad ")]
 

@@ -1,17 +1,19 @@
 """``glad evaluate``."""
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 
 from glad.augment import ALL
 from glad.cli.options import CONFIG, Bar, Pairs, progress_bar, read_rates, whole_numbers
-from glad.evaluation import PROTOCOLS, results_table
+from glad.cli.outcome import say
+from glad.evaluation import PROTOCOLS
+from glad.hybrid import percents
 from glad.networks import NETWORKS
-from glad.trial import BASELINES
+from glad.trial import BASELINES, RECIPES
 
 
 def _seeds(ctx: click.Context, param: click.Parameter, value: str) -> list[int]:
@@ -23,60 +25,138 @@ def _seeds(ctx: click.Context, param: click.Parameter, value: str) -> list[int]:
     return listed if "," in str(value) else list(range(listed[0]))
 
 
+def _hybrid(ctx: click.Context, param: click.Parameter, value: str | None) -> list[float] | None:
+    return None if value is None else percents(str(value))
+
+
+TRAINING = (
+    click.option(
+        "--networks",
+        multiple=True,
+        type=click.Choice(list(NETWORKS)),
+        help="A network to train; several times for several.  [default: all]",
+    ),
+    click.option("--seeds", default="5", callback=_seeds, help="How many seeds, or a list such as 0,1,2."),
+    click.option("--epochs", type=int, help="Epochs of training on a set.  [default: the protocol's]"),
+    click.option(
+        "--protocol",
+        type=click.Choice(list(PROTOCOLS)),
+        default="default",
+        help="default: 1000 epochs, cosine, averaged weights; dc: 300 epochs, step decay, as published for DC and DSA; "
+        "glad: the default at a rate of 1e-3 for every network, as published for GLaD.",
+    ),
+    click.option(
+        "--recipe",
+        type=click.Choice(RECIPES),
+        default="hard",
+        help="hard: the labels of the set. soft: those of a teacher trained on the full data, for baselines too; they "
+        "are stored with a run's set, and exported with it. A set that brings soft labels keeps them.",
+    ),
+    click.option(
+        "--teacher",
+        type=click.Choice(list(NETWORKS)),
+        help="The network behind soft labels, and in whose features herding works (else in pixels). It is trained once "
+        "and kept in ~/.cache/glad/teachers (GLAD_TEACHER_CACHE).  [default: convnet where labels are soft]",
+    ),
+    click.option(
+        "--full-epochs",
+        default=20,
+        help="Epochs on the full data, for the teacher and for --scores and --cost (--baselines full has --epochs).",
+    ),
+    click.option("--augmentation", default=ALL, help="DSA transforms joined by _, or none."),
+    click.option(
+        "--lr",
+        multiple=True,
+        callback=read_rates,
+        metavar="RATE",
+        help="Learning rate, or NETWORK=RATE.  [default: published, for 1000 epochs]",
+    ),
+    click.option(
+        "--network-option",
+        "network_options",
+        type=Pairs(),
+        multiple=True,
+        callback=whole_numbers,
+        help="NETWORK.OPTION=NUMBER, such as resnet18.width=16.",
+    ),
+)
+COMPARED = (
+    click.option(
+        "--baselines",
+        multiple=True,
+        type=click.Choice(BASELINES),
+        default=("before", "random"),
+        help="The same latents before optimisation; random real images, those nearest to k-means centres, those that "
+        "herding picks; the full data.",
+    ),
+    click.option(
+        "--hybrid",
+        metavar="PERCENTS",
+        callback=_hybrid,
+        help="Add these shares of the real images to the set, and compare with the share alone: 1,5,10.",
+    ),
+    click.option(
+        "--scores", is_flag=True, default=False, help="LRS and ARS of DD-Ranking, of the network distilled with."
+    ),
+    click.option(
+        "--cost",
+        is_flag=True,
+        default=False,
+        help="What training takes on the set and on the full data, and when the set has paid.",
+    ),
+    click.option("--reach", default=0.8, help="For --cost: the share of the full data's accuracy to be reached."),
+    click.option(
+        "--split", type=click.Choice(["test", "validation"]), default="test", help="Tune on validation; use test once."
+    ),
+)
+DATA = (
+    click.option("--data", help="The data that sets of images stand for, as `glad distill --data`; runs know theirs."),
+    click.option("--root", default="data", help="Where data sets lie; this and the next four go with --data."),
+    click.option("--classes", multiple=True, help="A class to keep, by number or name; give it several times."),
+    click.option("--limit", type=int, help="Use at most this many training images."),
+    click.option("--resolution", type=int, help="Resize and crop image files to squares of this side."),
+    click.option("--zca/--no-zca", default=False, help="Whiten the data."),
+    click.option(
+        "--same",
+        type=click.Choice(list(NETWORKS)),
+        default="convnet",
+        help="The network that was distilled with, where no set says so.",
+    ),
+)
+WORK = (
+    click.option(
+        "--workers", default=1, help="Processes to spread the trainings over; they share the threads of this one."
+    ),
+    click.option(
+        "--part",
+        metavar="I/N",
+        help="Do only the I-th of N parts, for ranks on one file system; a call without --part merges them.",
+    ),
+    click.option("--device", default="auto", help="auto, cpu, cuda, cuda:1, ..."),
+)
+
+
+def _all_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    for option in reversed([CONFIG, *TRAINING, *COMPARED, *DATA, *WORK]):
+        command = option(command)
+    return command
+
+
 @click.command()
-@click.argument("runs", nargs=-1, required=True, type=click.Path(exists=True, file_okay=False, path_type=Path))
-@CONFIG
-@click.option(
-    "--networks",
-    multiple=True,
-    type=click.Choice(list(NETWORKS)),
-    help="A network to train; several times for several.  [default: all]",
-)
-@click.option("--seeds", default="5", callback=_seeds, help="How many seeds, or a list such as 0,1,2.")
-@click.option("--epochs", type=int, help="Epochs of training on the synthetic set.  [default: the protocol's]")
-@click.option(
-    "--protocol",
-    type=click.Choice(list(PROTOCOLS)),
-    default="default",
-    help="default: 1000 epochs, cosine, averaged weights; dc: 300 epochs, step decay, as published for DC and DSA.",
-)
-@click.option(
-    "--baselines",
-    multiple=True,
-    type=click.Choice(BASELINES),
-    default=("before", "random"),
-    help="The same latents before optimisation, random real images, those nearest to k-means centres, the full data.",
-)
-@click.option(
-    "--split", type=click.Choice(["test", "validation"]), default="test", help="Tune on validation; use test once."
-)
-@click.option(
-    "--lr",
-    multiple=True,
-    callback=read_rates,
-    metavar="RATE",
-    help="Learning rate, or NETWORK=RATE.  [default: published, for 1000 epochs]",
-)
-@click.option("--augmentation", default=ALL, help="DSA transforms joined by _, or none.")
-@click.option(
-    "--network-option",
-    "network_options",
-    type=Pairs(),
-    multiple=True,
-    callback=whole_numbers,
-    help="NETWORK.OPTION=NUMBER, such as resnet18.width=16.",
-)
-@click.option("--device", default="auto", help="auto, cpu, cuda, cuda:1, ...")
+@click.argument("runs", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+@_all_options
 def evaluate(runs: tuple[Path, ...], **settings: Any) -> None:
     """Train networks from scratch on distilled sets and test them.
 
-    RUNS are folders of `glad distill`, of one data set. Every accuracy is of the last epoch; networks that the set was
-    not distilled with are averaged apart. What is finished is kept in each run's results.json: an interrupted
-    evaluation continues.
+    RUNS are folders of `glad distill`, of one data set. Instead, or beside them: what `glad export` wrote, a folder
+    CLASS/image or an npz of images. Every accuracy is of the last epoch; networks that the set was not distilled with
+    are averaged apart. What is finished is kept in each run's results.json (NAME.results.json beside other sets): an
+    interrupted evaluation continues.
     """
     from glad.api import evaluate as run
 
     settings["networks"] = settings["networks"] or list(NETWORKS)
+    settings["classes"] = settings["classes"] or None
     with ExitStack() as stack:
         bars: list[Bar] = []
 
@@ -87,5 +167,4 @@ def evaluate(runs: tuple[Path, ...], **settings: Any) -> None:
             bars[0].advance(bars[0].total - left, note)
 
         results = run(list(runs), **settings, on_cell=on_cell)
-    Console(width=None if Console().is_terminal else 160).print(results_table(results))
-    click.echo(f"Written to {', '.join(str(path / 'results.json') for path in runs)}")
+    say(results)

@@ -1,0 +1,86 @@
+"""What an evaluation gave, as tables for a terminal."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.table import Table
+
+
+def results_table(results: Mapping[str, Any]) -> Table:
+    """Return the summary of ``evaluate_sets`` as a table in per cent: a row per set, a column per network.
+
+    ``results["split"]`` names the images that accuracy was measured on, if they are not the test images, and
+    ``results["recipe"]`` the labels, if they are not hard.
+    """
+    same, networks = results["same"], results["networks"]
+    ordered = [name for name in networks if name == same] + [name for name in networks if name != same]
+    split, epochs, seeds = results.get("split", "test"), results["protocol"]["epochs"], len(results["seeds"])
+    soft = ", soft labels" * (results.get("recipe") == "soft")
+    table = Table(title=f"{split.capitalize()} accuracy in %, {epochs} epochs, {seeds} seed{'s' * (seeds > 1)}{soft}")
+    table.add_column("set")
+    for name in ordered:
+        table.add_column(f"{name} (same)" if name == same else name, justify="right")
+    table.add_column("cross-architecture", justify="right")
+    for set_name, entry in results["summary"].items():
+        shown = [*(entry["networks"].get(name) for name in ordered), entry["cross"]]
+        table.add_row(set_name, *(_percent(value) for value in shown))
+    return table
+
+
+def _percent(entry: Mapping[str, Any] | None) -> str:
+    if entry is None:
+        return "-"
+    spread = "" if entry["std"] is None else f" ± {100 * entry['std']:.1f}"
+    return f"{100 * entry['mean']:.1f}{spread}"
+
+
+def differences_table(results: Mapping[str, Any]) -> Table:
+    """Return the paired differences as a table in points: a row per pair, 95 % intervals over seeds in brackets."""
+    table = Table(title="Paired differences in points, mean over shared seeds [95 % bootstrap interval]")
+    for column in ("set", "less"):
+        table.add_column(column)
+    for column in (f"{results['same']} (same)", "cross-architecture", "seeds"):
+        table.add_column(column, justify="right")
+    for entry in results["differences"]:
+        same, cross = entry["same"], entry["cross"]
+        seeds = max((found["n"] for found in (same, cross) if found is not None), default=0)
+        table.add_row(entry["set"], entry["against"], _points(same), _points(cross), str(seeds))
+    return table
+
+
+def _points(entry: Mapping[str, Any] | None) -> str:
+    if entry is None:
+        return "-"
+    limits = "" if entry["low"] is None else f" [{100 * entry['low']:+.1f}, {100 * entry['high']:+.1f}]"
+    return f"{100 * entry['mean']:+.1f}{limits}"
+
+
+def scores_table(results: Mapping[str, Any]) -> Table:
+    """Return LRS and ARS with their parts in per cent, each a difference of two accuracies: a row per set."""
+    table = Table(title=f"DD-Ranking's scores, {results['same']}; of each difference the two accuracies, in %")
+    table.add_column("set")
+    made = {
+        "hlr": ("HLR: full less set, hard", "full_hard", "hard"),
+        "ior": ("IOR: set less random", "set", "random"),
+        "ior_augmented": ("IOR, augmented", "set_augmented", "random_augmented"),
+        "ior_plain": ("IOR, not augmented", "set_plain", "random_plain"),
+    }
+    columns = ("LRS", made["hlr"][0], made["ior"][0], "ARS", made["ior_augmented"][0], made["ior_plain"][0])
+    for column in columns:
+        table.add_column(column, justify="right")
+    for name, entry in results["scores"].items():
+        told = {
+            part: f"{100 * entry[part]:+.1f} = {100 * entry['accuracies'][one]:.1f} - "
+            f"{100 * entry['accuracies'][other]:.1f}"
+            for part, (_, one, other) in made.items()
+        }
+        table.add_row(
+            name,
+            f"{entry['lrs']:.1f}",
+            told["hlr"],
+            told["ior"],
+            f"{entry['ars']:.1f}",
+            told["ior_augmented"],
+            told["ior_plain"],
+        )
+    return table
