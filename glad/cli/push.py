@@ -1,0 +1,62 @@
+"""``glad push``."""
+
+from pathlib import Path
+
+import click
+
+from glad.formats import FORMATS
+from glad.publishing import Parcel
+from glad.publishing import push as publish
+
+
+@click.command()
+@click.argument("run", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("repo", metavar="ORG/NAME")
+@click.option(
+    "--format",
+    "formats",
+    multiple=True,
+    type=click.Choice(list(FORMATS)),
+    help="A form to publish the set in; give it several times.  [default: parquet, safetensors, and codes if a "
+    "generator made the set]",
+)
+@click.option(
+    "--licence", help="What the set is put under, such as cc-by-4.0.  [default: that of the data, where it is known]"
+)
+@click.option(
+    "--permission", metavar="TEXT", help="Who allows it, where the licence of the weights does not; the card says so."
+)
+@click.option("--private", is_flag=True, help="Make the repository private; one that is public is refused.")
+@click.option("--dry-run", is_flag=True, help="Show what would go, and send nothing.")
+def push(
+    run: Path,
+    repo: str,
+    formats: tuple[str, ...],
+    licence: str | None,
+    permission: str | None,
+    private: bool,
+    dry_run: bool,
+) -> None:
+    """Put the set of a finished run on the Hub, with a card that tells where it comes from.
+
+    One commit to the data set ORG/NAME holds the set, its card, pictures and settings, less the paths of this disk. A
+    set made with weights goes only where their licence allows it. Needs `hf auth login` or HF_TOKEN with the right to
+    write.
+    """
+    parcel = publish(
+        run,
+        repo,
+        formats=formats,
+        licence=licence,
+        permission=permission,
+        private=private,
+        dry_run=dry_run,
+        notice=_show,
+    )
+    click.echo(f"\n{parcel.card}\nNothing was sent (--dry-run)." if dry_run else parcel.address)
+
+
+def _show(parcel: Parcel) -> None:
+    """Every file that goes."""
+    for file in parcel.files:
+        click.echo(f"{parcel.repo}: {file.name}, {file.bytes:,} bytes, SHA-256 {file.sha256}")

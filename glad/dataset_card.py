@@ -1,0 +1,282 @@
+"""The dataset card of a published set: front matter that the Hub reads, then for people what is known, and no more."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+
+from glad.formats.distilled import Card
+
+SIZES = (("n<1K", 10**3), ("1K<n<10K", 10**4), ("10K<n<100K", 10**5), ("100K<n<1M", 10**6))
+LOADED = {"parquet": "{}", "folder": "{}/*/*.png"}
+"""What Hugging Face ``datasets`` loads as images with labels, and the pattern of its files; the first that is there."""
+SETTINGS = {
+    "data": "data",
+    "classes": "classes",
+    "limit": "training images, at most",
+    "resolution": "resized to",
+    "zca": "whitened (zca)",
+    "objective": "objective",
+    "objective_options": "its options",
+    "prior": "prior",
+    "prior_options": "its options",
+    "class_map": "classes of the prior",
+    "ipc": "images per class",
+    "iterations": "iterations",
+    "seed": "seed",
+    "start": "start",
+    "network": "network",
+    "network_options": "its options",
+    "augmentation": "augmentation",
+}
+"""Settings of a run that the card tells, by what people call them."""
+ZCA = {
+    "kept": "`images` are whitened (ZCA), as the test images of whoever trains on them must be; `pixels` are not.",
+    "inverted": "The set was distilled whitened (ZCA); here that is undone, so networks see other images than then.",
+}
+
+
+@dataclass(frozen=True)
+class Facts:
+    """All that the card of the set in ``repo`` tells.
+
+    ``front`` holds the licence as the Hub wants it, ``licences`` what is known of licences in words. ``exports`` are
+    the cards of the written files by format, ``names`` these files' names; ``files`` are name, bytes and SHA-256 of all
+    but the card. ``soft`` says whether there are soft labels. ``config`` names no place on anybody's disk; its
+    ``experts`` only says whether there were some. ``results`` and ``verdicts`` come from an evaluation and an audit of
+    this very set; None and empty without.
+    """
+
+    repo: str
+    card: Card
+    config: Mapping[str, Any]
+    inputs: Mapping[str, Any]
+    front: Mapping[str, str]
+    licences: Mapping[str, str]
+    exports: Mapping[str, Card]
+    names: Mapping[str, str]
+    files: Sequence[tuple[str, int, str]]
+    pictures: Mapping[str, str]
+    soft: bool = False
+    results: str | None = None
+    verdicts: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def short(self) -> str:
+        """The repository's name without its owner."""
+        return self.repo.partition("/")[2]
+
+
+def plain(text: object) -> str:
+    r"""``text`` on one line, with a \ before all that Markdown, HTML and tables would read."""
+    return re.sub(r"([\\`*_\[\]<>|~&#$])", r"\\\1", " ".join(str(text).split()))
+
+
+def table(rows: Mapping[str, str]) -> str:
+    """A table of two columns, of Markdown."""
+    return "\n".join(["| | |", "| --- | --- |", *(f"| {name} | {value} |" for name, value in rows.items())])
+
+
+def write(facts: Facts) -> str:
+    """The text of README.md."""
+    count, classes = facts.card.images, len(facts.card.classes)
+    first = (
+        f"{count:,} synthetic images of {classes} classes, distilled from {plain(facts.config['data'])} with `glad` to "
+        "train image classifiers on in place of the real images."
+    )
+    parts = [
+        f"# {plain(facts.short)}",
+        first,
+        *(f"![{plain(text)}]({name})" for name, text in facts.pictures.items()),
+        _usage(facts),
+        "## How it was made",
+        _made(facts),
+        "## Results",
+        facts.results or _not_evaluated(facts),
+        *_checks(facts.verdicts),
+        "## Limits",
+        "\n".join(f"- {line}" for line in _limits(facts)),
+        "## Licences",
+        table({name: plain(text) for name, text in facts.licences.items()}),
+        "## Files",
+        "| file | bytes | SHA-256 |\n| --- | --- | --- |\n"
+        + "\n".join(f"| {plain(name)} | {size:,} | `{digest}` |" for name, size, digest in facts.files),
+    ]
+    return f"---\n{_front_matter(facts)}---\n" + "\n\n".join(parts) + "\n"
+
+
+def _front_matter(facts: Facts) -> str:
+    """YAML that the Hub and ``datasets`` read; a set in no form that they load has no viewer."""
+    count = facts.card.images
+    front: dict[str, Any] = {
+        **facts.front,
+        "pretty_name": facts.short,
+        "task_categories": ["image-classification"],
+        "tags": ["dataset-distillation", "synthetic", "glad"],
+        "size_categories": [next((name for name, limit in SIZES if count < limit), "1M<n<10M")],
+    }
+    loaded = next((kind for kind in LOADED if kind in facts.names), None)
+    if loaded is None:
+        front["viewer"] = False
+    else:
+        path = LOADED[loaded].format(facts.names[loaded])
+        front["configs"] = [{"config_name": "default", "data_files": [{"split": "train", "path": path}]}]
+    return yaml.safe_dump(front, sort_keys=False, allow_unicode=True, width=1000)
+
+
+def _usage(facts: Facts) -> str:
+    card, parts = facts.card, []
+    if any(kind in facts.names for kind in LOADED):
+        lines = ("from datasets import load_dataset", "", f'train = load_dataset("{facts.repo}", split="train")')
+        parts.append(_fenced("python", *lines))
+    parts.append(_fenced("sh", f"hf download {facts.repo} --repo-type dataset --local-dir {facts.short}"))
+    readable = [name for kind, name in facts.names.items() if kind != "codes"]
+    if readable:
+        loading = f'loaded = glad.load_distilled("{facts.short}/{readable[-1]}")  # loaded.images, loaded.labels'
+        parts.append(_fenced("python", "import glad", "", loading))
+    if "codes" in facts.names:
+        parts.append("The codes become the images again with")
+        parts.append(_fenced("sh", f"glad render {facts.short}/{facts.names['codes']} --out images"))
+    said = [
+        f"Pixels in [0, 1], of test images too, are normalised by the mean {_numbers(card.mean)} and the deviation "
+        f"{_numbers(card.std)}. Classes, in the order of the labels: {', '.join(map(plain, card.classes))}."
+    ]
+    if facts.soft:
+        said.append(
+            "Soft labels come along (`soft_labels`, in Parquet `soft_label`): train on them in place of the labels."
+        )
+    if card.step_size is not None:
+        said.append(f"The learning rate that was learnt along with the set is {card.step_size:.4g}.")
+    return "\n\n".join([*parts, " ".join(said)])
+
+
+def _fenced(language: str, *lines: str) -> str:
+    return "\n".join((f"```{language}", *lines, "```"))
+
+
+def _numbers(values: Sequence[float]) -> str:
+    return ", ".join(f"{value:.6g}" for value in values)
+
+
+def _made(facts: Facts) -> str:
+    config, inputs = facts.config, facts.inputs
+    rows = {
+        f"{named} ({key})" if named == "its options" else named: plain(_shown(config[key]))
+        for key, named in SETTINGS.items()
+        if config.get(key) not in (None, {}, [], "") and config[key] is not False
+    }
+    if inputs.get("learning_rates"):
+        rows["learning rates"] = plain(_shown(inputs["learning_rates"]))
+    rows |= {f"SHA-256 of the {name}": f"`{digest}`" for name, digest in inputs["hashes"].items() if digest}
+    rows["versions"] = plain(_shown(inputs["versions"]))
+    again = _fenced("sh", f"glad distill --config {facts.short}/config.yaml --out again")
+    needs = "All settings are in `config.yaml`, less the places on the disk of who made it. With the same data at hand"
+    if config.get("experts"):
+        needs += ", and experts named by `--experts`,"
+    if objects := _objects(config):
+        return (
+            f"{table(rows)}\n\nIts {' and '.join(objects)} came as objects of Python, which no file of settings names."
+        )
+    return f"{table(rows)}\n\n{needs} this distils it again:\n\n{again}"
+
+
+def _objects(config: Mapping[str, Any]) -> list[str]:
+    """What was handed in as objects, which settings cannot name."""
+    return [key for key in ("data", "objective", "prior") if str(config.get(key)).startswith("object:")]
+
+
+def _shown(value: Any) -> str:
+    """A setting for people: mappings as ``key value``, lists with commas."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {_shown(entry)}" for key, entry in value.items()) or "none"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_shown, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _not_evaluated(facts: Facts) -> str:
+    said = "The set has not been evaluated: nothing is known of how well networks do that are trained on it."
+    if _objects(facts.config):
+        return f"{said} On the run it came from, this measures it:\n\n{_fenced('sh', 'glad evaluate RUN')}"
+    return f"{said} Once it is distilled again, this measures it:\n\n{_fenced('sh', 'glad evaluate again')}"
+
+
+def results(content: Mapping[str, Any], own: str) -> str:
+    """What ``glad evaluate`` found, the set called ``own`` first; same and unseen networks apart.
+
+    ``KeyError``, ``TypeError``, ``ValueError`` or ``AttributeError`` where ``content`` is not of its form.
+    """
+    same, summary, seeds = content["same"], content["summary"], content["seeds"]
+    others = [name for name in content["networks"] if name != same]
+    heads = ["trained on", f"{same} (distilled with)", *others, "unseen networks"]
+    lines = ["| " + " | ".join(map(plain, heads)) + " |", "| --- " * len(heads) + "|"]
+    for name in [own, *(name for name in summary if name != own)]:
+        entry = summary[name]
+        shown = [entry["same"], *(entry["networks"].get(other) for other in others), entry["cross"]]
+        title = "**this set**" if name == own else plain(name)
+        lines.append(" | ".join([f"| {title}", *map(_percent, shown)]) + " |")
+    spread = f"mean ± standard deviation over {len(seeds)} seeds" if len(seeds) > 1 else "one seed, so without spread"
+    caption = (
+        f"Accuracy in % on {content.get('split', 'test')} images after the last epoch, {spread} ({_shown(seeds)}) of "
+        "networks trained from scratch; `unseen networks` is the mean over all but the one distilled with."
+    )
+    settings = {"protocol": content["protocol"], "networks": content.get("network_options") or "as published"}
+    settings |= {key: content[key] for key in ("recipe", "teacher") if key in content}
+    notes = [
+        f"- {plain(cell['set'])}, {plain(cell['network'])}, seed {cell['seed']}: {plain(cell['note'])}"
+        for cell in content["cells"]
+        if cell.get("note")
+    ]
+    told = [f"{name.capitalize()}: {plain(_shown(value))}." for name, value in settings.items()]
+    return "\n\n".join([caption, "\n".join(lines), *told, *(["\n".join(notes)] if notes else [])])
+
+
+def _percent(entry: Mapping[str, Any] | None) -> str:
+    if entry is None:
+        return "-"
+    spread = "" if entry["std"] is None else f" ± {100 * entry['std']:.1f}"
+    return f"{100 * entry['mean']:.1f}{spread}"
+
+
+def _checks(verdicts: Mapping[str, str]) -> list[str]:
+    if not verdicts:
+        return []
+    return ["## Checks", "\n".join(f"- {plain(name)}: {plain(text)}" for name, text in verdicts.items())]
+
+
+def _limits(facts: Facts) -> list[str]:
+    card, config = facts.card, facts.config
+    side = f"{card.resolution} × {card.resolution} pixels, {card.channels} channel{'s' * (card.channels > 1)}"
+    lines = [
+        f"For training classifiers of these {len(card.classes)} classes at {side}. Not for testing them, not for other "
+        "tasks, not for statistics about the real data, and not as pictures of what the classes look like.",
+        f"Optimised with the network {plain(config.get('network'))}: others may learn less from it.",
+        "What the data"
+        + (" and the generator" if config["prior"] != "pixels" else "")
+        + " are biased by, the set is biased by.",
+    ]
+    if "memorisation" not in facts.verdicts:
+        lines.append("How near the images come to single training images was not measured (`glad audit` does).")
+    for kind, export in facts.exports.items():
+        lines.append(f"{plain(facts.names[kind])}: {_cost(export)}" + _rendered(kind))
+    zca = dict.fromkeys(ZCA[export.zca] for export in facts.exports.values() if export.zca in ZCA)
+    return [*lines, *zca]
+
+
+def _cost(export: Card) -> str:
+    """What storing cost, in words."""
+    cost = export.cost
+    if export.levels is None:
+        return "floats, nothing is rounded or clipped."
+    clipped = f"{100 * cost.clipped:.3g} % of the values were clipped, the furthest by {cost.outside:.3g}/255"
+    return (
+        f"{export.levels.bits} bits, which cost {cost.mean:.3g}/255 on average and {cost.max:.3g}/255 at most; "
+        + (clipped if cost.clipped else "no value was clipped")
+        + "."
+    )
+
+
+def _rendered(kind: str) -> str:
+    return " Rendered on another processor or version, the images differ by rounding." if kind == "codes" else ""

@@ -1,0 +1,278 @@
+"""A finished run as a data set on the Hugging Face Hub: what goes, and under whose permission."""
+
+import hashlib
+import io
+import re
+import tempfile
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path, PureWindowsPath
+from typing import Any
+
+import yaml
+from PIL import Image
+from torch import Tensor
+
+from generators import card as model_cards
+from generators import catalog, hub
+from glad import dataset_card
+from glad.data import Splits
+from glad.export import export
+from glad.formats import FORMATS
+from glad.loading import load_distilled
+from glad.run_folder import Run
+from glad.runs import RunError, read_json, write_durably
+from glad.soft_labels import hash_of
+
+FASHION = "FashionMNIST, copyright © 2017 Zalando SE, https://tech.zalando.com"
+DATA = {"fashion-mini": (FASHION, "MIT"), "fashionmnist": (FASHION, "MIT")}
+"""Whose the data are and under which licence, by the names of ``glad distill --data``; of others nothing is known."""
+OF_THE_DISK = ("root", "out", "experts")
+"""Settings that only say where things lie on the disk of who made the run."""
+PICTURES = "pictures"
+PICTURED = 1600  # pixels a side of a picture, at most
+NAMES = {kind: known.name.replace("export", "set") for kind, known in FORMATS.items()}
+"""What each format is called in the repository."""
+
+
+@dataclass(frozen=True)
+class File:
+    """One file, by its name in the repository."""
+
+    name: str
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Parcel:
+    """What goes to ``repo`` as one commit, README.md (the text ``card``) included; ``address`` once it has gone."""
+
+    repo: str
+    files: tuple[File, ...]
+    card: str
+    address: str = ""
+
+
+def push(
+    run: str | Path | Run,
+    repo: str,
+    *,
+    formats: Sequence[str] | None = None,
+    licence: str | None = None,
+    permission: str | None = None,
+    private: bool = False,
+    dry_run: bool = False,
+    data: Splits | None = None,
+    notice: Callable[[Parcel], None] | None = None,
+) -> Parcel:
+    """Put the set of a finished ``run`` with its card on the Hub, as one commit to the data set ``repo`` (ORG/NAME).
+
+    ``formats`` are names in ``glad.formats.FORMATS``; without, Parquet, exact floats and, if a generator made the set,
+    its codes. ``licence`` is what the set is put under: needed unless that of the data is known. ``permission`` says
+    who allows passing it on where the licence of the weights does not; the card shows it. ``private`` makes the
+    repository so, and refuses one that is public. ``notice`` is told the parcel before it is sent; with ``dry_run`` it
+    is not sent. ``data`` is for runs that were distilled from an object.
+
+    Raises ``ValueError`` where a licence forbids it or is missing, ``RunError`` for what is no finished run, and
+    ``generators.store.FetchError`` when the Hub does not take it.
+    """
+    hub.require_name(repo)
+    folder = run if isinstance(run, Run) else Run(Path(run))
+    with tempfile.TemporaryDirectory(prefix="glad-push-") as name:
+        place = Path(name)
+        parcel = _pack(folder, repo, formats, licence, permission, data, place)
+        if notice is not None:
+            notice(parcel)
+        if dry_run:
+            return parcel
+        contents: dict[str, Path | bytes] = {file.name: place / file.name for file in parcel.files}
+        message = f"Add a distilled set (SHA-256 of its card {_sha256(place / 'README.md')[:12]})"
+        return replace(parcel, address=hub.put(repo, contents, message, private, "dataset", NAMES.values()))
+
+
+def _pack(
+    run: Run,
+    repo: str,
+    formats: Sequence[str] | None,
+    licence: str | None,
+    permission: str | None,
+    data: Splits | None,
+    place: Path,
+) -> Parcel:
+    """Write all that goes to the empty folder ``place``."""
+    config, source, inputs = run.config, load_distilled(run.path, data=data), run.inputs
+    weights = _weights(config, inputs)
+    front, licences = _licences(run, config, weights, licence, permission)
+    kinds = list(dict.fromkeys(formats or ("parquet", "safetensors", *(("codes",) if weights.get("sha256") else ()))))
+    exports = {kind: export(source, kind, place / NAMES.get(kind, kind)) for kind in kinds}
+    pictures = _pictures(run, int(config["iterations"]), place)
+    bare = without_paths(config)
+    write_durably(place / "config.yaml", yaml.safe_dump(bare, sort_keys=False, allow_unicode=True).encode())
+    files = _files(place)
+    facts = dataset_card.Facts(
+        repo=repo,
+        card=source.card,
+        config={**bare, "experts": config.get("experts") is not None},
+        inputs=inputs,
+        front=front,
+        licences=licences,
+        exports=exports,
+        names={kind: NAMES[kind] for kind in kinds},
+        files=[(file.name, file.bytes, file.sha256) for file in files],
+        pictures=pictures,
+        soft=source.soft_labels is not None,
+        results=_results(run, source.images),
+        verdicts=_verdicts(run),
+    )
+    text = dataset_card.write(facts)
+    write_durably(place / "README.md", text.encode())
+    return Parcel(repo, _files(place), text)
+
+
+def _files(place: Path) -> tuple[File, ...]:
+    return tuple(
+        File(path.relative_to(place).as_posix(), path.stat().st_size, _sha256(path))
+        for path in sorted(place.rglob("*"))
+        if path.is_file()
+    )
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _weights(config: Mapping[str, Any], inputs: Mapping[str, Any]) -> dict[str, str]:
+    """Name, source, licence and hash of the weights behind a run; empty where pixels were optimised."""
+    recorded = inputs.get("weights")
+    if recorded:
+        told = {key: str(value) for key, value in recorded.items()}
+        local = told.get("source", "").startswith("the file ")
+        return {**told, "name": _bare(told["name"]), "source": "a file of their own" if local else told["source"]}
+    if config["prior"] == "pixels":
+        return {}
+    return {"name": _bare(str(config["prior"])), "licence": "not recorded by the run"}
+
+
+def _licences(
+    run: Run, config: Mapping[str, Any], weights: Mapping[str, str], licence: str | None, permission: str | None
+) -> tuple[dict[str, str], dict[str, str]]:
+    """The licence as the Hub wants it, and all that is known of licences; ``ValueError`` where one stands in the way.
+
+    A licence in words, as a run records it, ends with what it says of passing on.
+    """
+    data = _bare(str(config["data"]))
+    licence, permission = (" ".join((text or "").split()) for text in (licence, permission))
+    owner, known = DATA.get(str(config["data"]).lower(), ("", ""))
+    if not (licence or known):
+        raise ValueError(
+            f"the licence of the data {data} is not known here: say with --licence (such as cc-by-4.0) under which one "
+            "you may pass on a set made from them"
+        )
+    terms, words = catalog.read_licence(licence or known), weights.get("licence", "")
+    whose = f"{owner}, licence {known}" if known else "licence not known to glad; who published the set answers for it"
+    told = {"this set": terms.text, "the data": f"{data}: {whose}"}
+    if weights:
+        about = [weights["name"], weights.get("source", ""), weights.get("sha256", "")]
+        told["the weights"] = f"{', '.join(filter(None, about))}: licence {words}"
+        _require_permission(run, weights["name"], words, terms, permission)
+    if permission:
+        told["permission"] = f"{permission} (so says who published the set)"
+    identifier = terms.text.lower()
+    if terms.redistribution:
+        return {"license": model_cards.IDENTIFIERS.get(identifier, identifier)}, told
+    return {"license": "other", "license_name": re.sub(r"[^a-z0-9.]+", "-", identifier).strip("-") or "own"}, told
+
+
+def _require_permission(run: Run, name: str, words: str, terms: catalog.Licence, permission: str | None) -> None:
+    """Raise ``ValueError`` unless the licence of the weights, or somebody's permission, allows ``terms``."""
+    out = "ask the holders of the rights, and say with --permission whose consent you have (the card shows it)"
+    if permission:
+        return
+    if not words.endswith("passing on allowed)"):
+        raise ValueError(
+            f"{run.path} is not published: no licence is known of its weights {name} that allows passing on what is "
+            f"made of them ({words}); {out}"
+        )
+    if terms.commercial is not False and not words.endswith("(commercial use allowed, passing on allowed)"):
+        raise ValueError(
+            f"{run.path} is not published under {terms.text}, which is not known to forbid commercial use: the licence "
+            f"of its weights {name} does not allow it ({words}); choose one that forbids it with --licence, such as "
+            f"cc-by-nc-4.0, or {out}"
+        )
+
+
+def without_paths(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings that name no place on a disk: a file or folder is ``./NAME``, as if it lay where one stands."""
+    kept = {key: _without_absolute(value) for key, value in config.items() if key not in OF_THE_DISK}
+    return {**kept, **{key: _bare(str(kept[key])) for key in ("data", "prior")}}
+
+
+def _without_absolute(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _without_absolute(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [_without_absolute(entry) for entry in value]
+    return _bare(value) if isinstance(value, str) and re.match(r"[/~]|\\\\|[A-Za-z]:[\\/]", value) else value
+
+
+def _bare(name: str) -> str:
+    """``name`` of data or a prior, or ``./NAME`` if it is a path; a file on the Hub keeps its owner."""
+    if catalog.is_reference(name) or not re.search(r"[\\/]", name):
+        return name
+    return f"./{PureWindowsPath(name).name}"
+
+
+def _pictures(run: Run, iterations: int, place: Path) -> dict[str, str]:
+    """Take the run's pictures of the set before and after along, no larger than a page; their texts by name."""
+    texts = {}
+    for name, at, text in (
+        ("first", 0, "the set before optimisation, a column per class"),
+        ("last", iterations, f"the set after {iterations:,} iterations, a column per class"),
+    ):
+        path = run.path / f"grid_{at:06d}.png"
+        if path.exists():
+            buffer = io.BytesIO()
+            with Image.open(path) as image:
+                image.thumbnail((PICTURED, PICTURED))
+                image.save(buffer, "PNG")
+            write_durably(place / PICTURES / f"{name}.png", buffer.getvalue())
+            texts[f"{PICTURES}/{name}.png"] = text
+    return texts
+
+
+def _results(run: Run, images: Tensor) -> str | None:
+    """What the run's ``results.json`` says of its set; None, with a warning, where it is unfinished or of another."""
+    path = run.path / "results.json"
+    if not path.exists():
+        return None
+    content, digest = read_json(path), hash_of(images)
+    try:
+        own = next((name for name, hashes in content["settings"]["sets"].items() if hashes[0] == digest), None)
+        if own is not None and own in content.get("summary", {}):
+            return dataset_card.results(content, own)
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise RunError(
+            f"{path} is not what `glad evaluate` writes ({error!r}): evaluate again, or remove it"
+        ) from error
+    why = "of another state of the set" if own is None else "of an unfinished evaluation"
+    warnings.warn(f"{path} is {why} and stays out of the card: `glad evaluate {run.path}` completes it", stacklevel=2)
+    return None
+
+
+def _verdicts(run: Run) -> dict[str, str]:
+    """The texts of the run's audit, but for that on provenance, which the card tells itself; empty if there is none."""
+    path = run.path / "audit.json"
+    content = read_json(path) if path.exists() else {}
+    found = content.get("verdicts") if isinstance(content, dict) else None
+    if not isinstance(found, dict):
+        return {}
+    audited = content.get("provenance", {}).get("synset_sha256")
+    if audited != _sha256(run.path / "synset.safetensors"):
+        warnings.warn(
+            f"{path} is of another state of the set and stays out of the card: `glad audit {run.path}` renews it",
+            stacklevel=2,
+        )
+        return {}
+    return {name: text for name, text in found.items() if isinstance(text, str) and name != "provenance"}
