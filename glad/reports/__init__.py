@@ -1,0 +1,31 @@
+"""The page for whoever decides: ``glad.report(runs)`` writes one HTML file that needs nothing beside it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from glad.reports.facts import read
+from glad.reports.page import render
+from glad.run_folder import Run
+from glad.runs import write_durably
+
+NAME = "report.html"
+
+
+def report(runs: str | Path | Run | Sequence[str | Path | Run], out: str | Path | None = None) -> Path:
+    """Write the page about ``runs`` (folders, finished or not) to ``out`` and return its path.
+
+    ``out`` is ``report.html`` inside the run by default, and of several runs in the current folder. Raises ``RunError``
+    for a folder that is no run or is damaged, and where ``out`` cannot be written.
+    """
+    folders = folders_of(runs)
+    path = Path(out) if out is not None else (folders[0].path / NAME if len(folders) == 1 else Path(NAME))
+    write_durably(path, render(read(folders)).encode())
+    return path
+
+
+def folders_of(runs: str | Path | Run | Sequence[str | Path | Run]) -> list[Run]:
+    """``runs``, one or several, by name or not, as a list; ``ValueError`` when it is empty."""
+    listed = [runs] if isinstance(runs, str | Path | Run) else list(runs)
+    if not listed:
+        raise ValueError("a report needs at least one run")
+    return [run if isinstance(run, Run) else Run(Path(run)) for run in listed]

@@ -1,0 +1,93 @@
+"""``audit.json`` as far as the page shows it; docs/AUDIT.md says what its keys mean."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from glad.reports.facts import AUDIT_PICTURES, Facts
+from glad.reports.frames import data_uri
+from glad.reports.numbers import count, number, points, share
+from glad.reports.tables import Table
+
+SCHEMA = 1
+TITLES = {
+    "losses": "Who loses",
+    "coverage": "What it covers",
+    "memorisation": "What it copied",
+    "prior": "What the prior did",
+    "provenance": "Where it is from",
+}
+
+
+@dataclass(frozen=True)
+class Audit:
+    """Lines by title, what to beware of, the classes' accuracies, and pictures with their alternative."""
+
+    verdicts: tuple[tuple[str, str], ...]
+    warnings: tuple[str, ...]
+    classes: Table | None
+    pictures: tuple[tuple[str, str], ...]
+
+
+def audit_of(facts: Facts) -> Audit | None:
+    """The audit of a run, or None."""
+    if facts.audit is None:
+        return None
+    verdicts, known = facts.audit.get("verdicts", {}), _known(facts.audit)
+    warnings = [f"Threshold not kept: {line}." for line in facts.audit.get("broken", [])]
+    if not known:
+        what = f"schema {facts.audit.get('schema')}, and this version of glad knows {SCHEMA}"
+        warnings.append(f"audit.json is of {what}: its lines are shown, its numbers are not.")
+    pictures = []
+    for name, alternative in AUDIT_PICTURES.items():
+        path = facts.run.path / name
+        if path.exists():
+            pictures.append((data_uri(path.read_bytes(), "png"), alternative))
+    return Audit(
+        verdicts=tuple((TITLES.get(name, str(name)), str(line)) for name, line in verdicts.items()),
+        warnings=tuple(warnings),
+        classes=_classes(facts.audit) if known else None,
+        pictures=tuple(pictures),
+    )
+
+
+def _classes(audit: Mapping[str, Any]) -> Table | None:
+    """A row per class, the greatest loss first."""
+    losses = audit.get("losses", {})
+    listed = losses.get("classes") or []
+    if not listed:
+        return None
+    split = audit.get("settings", {}).get("split", "held-out")
+    rows = tuple(
+        (
+            str(entry["class"]),
+            share(entry["full"]),
+            share(entry["set"]),
+            points(-entry["loss"]),
+            count(entry["images"]),
+        )
+        for entry in listed
+    )
+    caption = (
+        f"Accuracy by class on {split} images, after training on real images and on the set; the greatest loss first"
+    )
+    return Table(caption, ("class", "real images", "the set", "difference", "images"), rows)
+
+
+def neighbours(facts: Facts) -> dict[int, str]:
+    """The nearest training image of each image, in words, by the image's number; empty where nobody looked."""
+    if facts.audit is None or not _known(facts.audit):
+        return {}
+    listed = facts.audit.get("memorisation", {}).get("nearest", [])
+    return {int(entry["image"]): _neighbour(entry["pixels"]) for entry in listed}
+
+
+def _neighbour(found: Mapping[str, Any]) -> str:
+    return (
+        f"nearest training image, in pixels: number {found['training_image']}, {found['class']}, "
+        f"{number(found['ratio'])} times as far as the nearest 1 % of unseen real images"
+    )
+
+
+def _known(audit: Mapping[str, Any]) -> bool:
+    return audit.get("schema") == SCHEMA

@@ -1,0 +1,112 @@
+"""``glad report --watch``: what it answers, to whom, and how it ends."""
+
+import http.client
+import os
+import re
+import select
+import signal
+import socket
+import subprocess
+import sys
+import threading
+
+import pytest
+from distilled_sets import fails
+from report_runs import Page, make_run, results_of
+
+from glad.reports.live import HOST, Server
+from glad.runs import write_json
+
+
+@pytest.fixture
+def run(tmp_path):
+    return make_run(tmp_path / "toy", done=25)
+
+
+@pytest.fixture
+def server(run):
+    with Server([run]) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+def get(server, path, **headers):
+    connection = http.client.HTTPConnection(HOST, server.server_address[1], timeout=20)
+    try:
+        connection.request("GET", path, headers=headers)
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode()
+    finally:
+        connection.close()
+
+
+def test_the_page_is_drawn_anew_when_files_change(server, run):
+    version = get(server, "/version")[1]
+    status, text = get(server, "/")
+    assert status == 200 and Page(text).all("main")[0]["data-version"] == version
+    assert "Unfinished: 25 of 40 iterations" in Page(text).text
+    assert "connect-src 'self'" in Page(text).all("meta", **{"http-equiv": "Content-Security-Policy"})[0]["content"]
+    assert get(server, "/version")[1] == version  # nothing changed
+    run.add_metrics(25, {"loss": 1.0})
+    assert get(server, "/version")[1] != version
+    assert "Unfinished: 26 of 40 iterations" in Page(get(server, "/page")[1]).text
+    write_json(run.path / "results.json", results_of("toy"))
+    assert "Yes: better than every baseline" in Page(get(server, "/")[1]).text
+
+
+def test_a_page_is_drawn_once_for_many_questions(server, monkeypatch):
+    page = get(server, "/")[1]
+    monkeypatch.setattr("glad.reports.live.render", lambda *_: pytest.fail("drawn again"))
+    assert get(server, "/")[1] == page
+
+
+def test_it_is_for_this_machine_alone(server):
+    assert server.server_address[0] == "127.0.0.1"
+    assert get(server, "/", Host="somewhere.example")[0] == 403  # a name that was pointed here
+    assert get(server, "/", Host=f"localhost:{server.server_address[1]}")[0] == 200
+    assert get(server, "/../../etc/passwd")[0] == 404
+    assert get(server, "/config.yaml")[0] == 404
+
+
+def test_damage_is_said_and_passes(server, run):
+    path = run.path / "results.json"
+    path.write_text("{")
+    status, said = get(server, "/")
+    assert status == 503 and "results.json: cannot be read" in said
+    path.unlink()
+    assert get(server, "/")[0] == 200
+
+
+def test_a_bad_port_is_one_line(run, tmp_path):
+    with socket.socket() as taken:
+        taken.bind((HOST, 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        message = fails("report", run.path, "--watch", "--port", port)
+    assert f"port {port} of 127.0.0.1 cannot be used: Address already in use" in message
+    (tmp_path / "empty").mkdir()
+    assert "is not the folder of a run" in fails("report", tmp_path / "empty", "--watch")
+
+
+def test_the_command_serves_until_ctrl_c(run):
+    command = [sys.executable, "-u", "-m", "glad", "report", "--watch", str(run.path)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment, start_new_session=True
+    )
+    try:
+        assert select.select([process.stdout], [], [], 60)[0], "no line in a minute"
+        port = int(re.search(r"http://127\.0\.0\.1:(\d+)/", process.stdout.readline())[1])
+        connection = http.client.HTTPConnection(HOST, port, timeout=20)
+        connection.request("GET", "/")
+        assert connection.getresponse().status == 200
+        connection.close()
+        process.send_signal(signal.SIGINT)
+        said, _ = process.communicate(timeout=20)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == 0 and said.strip() == "Stopped."
