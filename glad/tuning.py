@@ -1,0 +1,260 @@
+"""Tuning: the knobs of a distillation that decide, searched on the validation images with short runs.
+
+``glad.tune`` puts the parts together: the knobs (``glad.tuning_knobs``), the search (``glad.tuning_search``) and what
+is written of it (``glad.tuning_report``). No test image is seen.
+"""
+
+import fcntl
+import statistics
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import glad.api
+from glad.networks import NETWORKS
+from glad.run_folder import MAY_CHANGE
+from glad.runs import RunError
+from glad.tuning_knobs import Space, Values, complete, find_space
+from glad.tuning_picture import draw
+from glad.tuning_report import save_figure, write_best, write_trials
+from glad.tuning_search import KEEP, Row, Search, best_of, open_study
+
+UNSEEN = ("vgg11", "convnet")  # the first that the run does not distil with: both learn quickly
+NARROW = {
+    "convnet": {"width": 32},
+    "alexnet": {"width": 32},
+    "vgg11": {"width": 16},
+    "resnet18": {"width": 16},
+    "vit": {"width": 64},
+}
+"""Widths of the networks that judge, unless they are given."""
+LR = 1e-2  # of networks that the run does not distil with: the published 1e-3 is for 1,000 epochs
+PARTS = (4, 2, 1)  # rungs: a quarter, a half and all of a trial's iterations
+
+
+@dataclass(frozen=True)
+class Judges:
+    """The networks whose mean validation accuracy is searched for, how long they train, and with how many seeds."""
+
+    networks: tuple[str, ...]
+    epochs: int
+    seeds: int
+    network_options: Mapping[str, Mapping[str, int]]
+
+    def accuracy(self, run: Any, settings: Mapping[str, Any], seeds: Sequence[int]) -> float:
+        """The mean over networks, and over seeds, on the validation images."""
+        results = glad.api.evaluate(
+            run,
+            networks=self.networks,
+            seeds=list(seeds),
+            epochs=self.epochs,
+            lr={name: LR for name in self.networks if name != settings["network"]},
+            network_options=self.network_options,
+            baselines=[],
+            augmentation=settings["augmentation"],
+            device=settings["device"],
+            split="validation",
+        )
+        return statistics.fmean(entry["mean"] for entry in results["summary"][run.name]["networks"].values())
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """What a search found: its folder, its trials, the best of them, and its settings, those of ``glad.distill``."""
+
+    folder: Path
+    space: Space
+    rows: list[Row]
+    best: Row
+    settings: Mapping[str, Any]
+
+    @property
+    def beats_default(self) -> bool:
+        """Whether the best trial is not the default settings."""
+        return self.best.number != 0
+
+
+def tune(
+    settings: Mapping[str, Any] | None = None,
+    *,
+    out: str | Path,
+    minutes: float | None = None,
+    trials: int | None = None,
+    trial_iterations: int = 100,
+    networks: Sequence[str] | None = None,
+    epochs: int = 100,
+    seeds: int = 1,
+    network_options: Mapping[str, Mapping[str, int]] | None = None,
+    knobs: Sequence[str] | None = None,
+    say: Callable[[str], None] = lambda line: None,
+    on_rung: Callable[[Search, Row], None] = lambda search, row: None,
+) -> Tuned:
+    """Search the knobs of ``glad.distill(**settings)`` for ``minutes``, or ``trials``, in the folder ``out``.
+
+    Trial 0 is the settings as they are. Each trial distils for ``trial_iterations`` at most and is judged after a
+    quarter, a half and all of them, by ``networks`` (the one distilled with and an unseen one) that train for
+    ``epochs`` with ``seeds`` seeds; their mean validation accuracy decides. In the end the best and trial 0 are judged
+    again with other seeds. ``knobs`` restricts what is searched. ``say`` is told lines, ``on_rung`` each accuracy.
+
+    Writes ``best.yaml``, ``trials.json`` and ``tune.png``. The same call goes on where it was cut, or where its budget
+    ended if it now has more. Raises ``ValueError`` and ``RunError`` that say what to change, what ``glad.distill``
+    raises for settings that cannot run, and ``DistillationError`` when trial after trial fails.
+    """
+    _check(minutes, trials, {"trial_iterations": trial_iterations, "epochs": epochs, "seeds": seeds})
+    folder, full = Path(out), complete(settings or {})
+    judges = _judges(full["network"], networks, epochs, seeds, network_options)
+    space = find_space(full, knobs)
+    folder.mkdir(parents=True, exist_ok=True)
+    with _alone(folder):
+        search = _open(space, judges, rungs_of(min(trial_iterations, full["iterations"])), folder)
+        search.on_rung, search.on_trial = _tell_what_fits(minutes, say, on_rung), _write
+        _say_plan(search, judges, minutes, trials, say)
+        search.run(minutes, trials)
+        _require_default(search, minutes)
+        say("The best and the default settings, with fresh seeds.")
+        search.compare()
+        return _finished(search)
+
+
+def _open(space: Space, judges: Judges, rungs: Sequence[int], folder: Path) -> Search:
+    """The search in ``folder``, made or found."""
+    study = open_study(folder, _about(space, judges, rungs))
+    return Search(study, space, _measure(space, judges), rungs, folder, seed=space.settings["seed"], seeds=judges.seeds)
+
+
+def rungs_of(iterations: int) -> list[int]:
+    """A quarter, a half and all of ``iterations``, as far as they differ."""
+    return sorted({max(1, iterations // part) for part in PARTS})
+
+
+def _check(minutes: float | None, trials: int | None, sizes: Mapping[str, int]) -> None:
+    if minutes is None and trials is None:
+        raise ValueError("a search needs a budget: --minutes N, or --trials N")
+    budgets = {"minutes": minutes, "trials": trials}
+    for name, value in {**{name: 1 if n is None else n for name, n in budgets.items()}, **sizes}.items():
+        if not value > 0:
+            raise ValueError(f"{name} must be above 0, not {value}")
+
+
+def _judges(
+    own: str,
+    networks: Sequence[str] | None,
+    epochs: int,
+    seeds: int,
+    options: Mapping[str, Mapping[str, int]] | None,
+) -> Judges:
+    chosen = tuple(networks or (own, next(name for name in UNSEEN if name != own)))
+    for name in (*chosen, *(options or {})):
+        if name not in NETWORKS:
+            raise ValueError(f"networks: {name!r} is unknown; choose from {', '.join(NETWORKS)}")
+    widths = {name: {**NARROW.get(name, {}), **(options or {}).get(name, {})} for name in chosen}
+    return Judges(chosen, epochs, seeds, widths)
+
+
+def _measure(space: Space, judges: Judges) -> Callable[[Values, int, Path, Sequence[int]], float]:
+    """Distil with knobs' values, or go on, and judge the set."""
+
+    def measure(values: Values, iterations: int, folder: Path, seeds: Sequence[int]) -> float:
+        asked = {**space.applied(values), "iterations": iterations, "grid_every": iterations, "out": folder}
+        return judges.accuracy(glad.api.distill(**asked), space.settings, seeds)
+
+    return measure
+
+
+def _about(space: Space, judges: Judges, rungs: Sequence[int]) -> dict[str, Any]:
+    """What a search and its continuation must have in common."""
+    settings = {key: value for key, value in space.settings.items() if key not in MAY_CHANGE}
+    hashes = {f"hash of {name}": digest for name, digest in space.hashes.items()}
+    searched = [knob.in_words() for knob in space.knobs]
+    judged = {"networks": judges.networks, "epochs": judges.epochs, "seeds": judges.seeds}
+    return {
+        **settings,
+        **hashes,
+        **judged,
+        "judges' options": judges.network_options,
+        "rungs": list(rungs),
+        "knobs": searched,
+    }
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Hold the folder; ``RunError`` when another process does."""
+    with (folder / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the kernel gives it back when its holder ends
+        except BlockingIOError as error:
+            raise RunError(f"another process tunes in {folder}: wait for it, or choose another folder") from error
+        yield
+
+
+def _say_plan(
+    search: Search, judges: Judges, minutes: float | None, trials: int | None, say: Callable[[str], None]
+) -> None:
+    """What will be done, and what has been."""
+    *early, last = (str(rung) for rung in search.rungs)
+    seen = ", ".join(early) + (" and " if early else "") + last
+    budget = ([] if trials is None else [f"{trials} trials"]) + ([] if minutes is None else [f"{minutes:g} minutes"])
+    say(f"Up to {' or '.join(budget)} of {last} iterations, judged after {seen}; the better half goes on each time.")
+    options = ", ".join(f"{name}{_width(judges.network_options.get(name, {}))}" for name in judges.networks)
+    say(f"Judges: {options}; {judges.epochs} epochs, seeds {list(range(judges.seeds))}, validation images only.")
+    say(f"Knobs: {'; '.join(knob.in_words() for knob in search.space.knobs)}. Trial 0 is the default.")
+    if done := search.rows():
+        unfinished = sum(row.state == "unfinished" for row in done)
+        rest = ", one of them unfinished" if unfinished else ""
+        say(f"Going on after {len(done)} trials{rest}, {search.spent() / 60:.1f} minutes.")
+
+
+def _width(options: Mapping[str, int]) -> str:
+    return f" ({', '.join(f'{key} {value}' for key, value in options.items())})" if options else ""
+
+
+def _tell_what_fits(
+    minutes: float | None, say: Callable[[str], None], on_rung: Callable[[Search, Row], None]
+) -> Callable[[Search, Row], None]:
+    """``on_rung``, and after the first trial how many the time is enough for."""
+
+    def told(search: Search, row: Row) -> None:
+        on_rung(search, row)
+        pace = search.pace()
+        if row.number or row.state != "finished":
+            return
+        trial = sum(seconds / KEEP**rung for rung, seconds in enumerate(pace))  # as many as halving lets through
+        line = f"The default settings took {sum(pace):.0f} s, others will take about {trial:.0f} s each"
+        if minutes is not None:
+            line += f": about {max(0, (60 * minutes - search.spent()) // max(trial, 1e-9)):.0f} fit"
+        say(f"{line}. The comparison in the end comes on top.")
+
+    return told
+
+
+def _require_default(search: Search, minutes: float | None) -> None:
+    """``RunError`` where the budget ended before there is anything to compare."""
+    if all(row.state == "unfinished" for row in search.rows()):
+        raise RunError(
+            f"{minutes:g} minutes were over before the default settings were judged for the last time, after "
+            f"{search.rungs[-1]} iterations: the same command with more --minutes goes on"
+        )
+
+
+def _write(search: Search) -> None:
+    """Write what is known so far, once a trial came to its end."""
+    rows = search.rows()
+    best = best_of(rows)
+    if best is not None:
+        write_trials(search.space, rows, best, search.folder / "trials.json")
+        write_best(search.space.applied(best.values), rows, best, search.folder / "best.yaml")
+
+
+def _finished(search: Search) -> Tuned:
+    """Write everything; ``RunError`` where no trial came to its end."""
+    rows = search.rows()
+    best = best_of(rows)
+    if best is None:
+        reason = next((row.reason for row in rows if row.reason), "none finished")
+        raise RunError(f"no trial came to its end ({reason}): give more --minutes or --trials to go on")
+    _write(search)
+    save_figure(draw(search.space, rows, best, search.rungs[0]), search.folder / "tune.png")
+    return Tuned(search.folder, search.space, rows, best, search.space.applied(best.values))

@@ -1,0 +1,95 @@
+"""What a search leaves: the best settings as a file, every trial as JSON, and a table of the best."""
+
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from matplotlib.figure import Figure
+from rich.table import Table
+
+from glad.runs import write_durably, write_json
+from glad.tuning_knobs import RATE, Space, Values, layer_name
+from glad.tuning_search import FRESH, Row
+
+SHOWN = 5  # trials in the table, beside the default settings
+
+
+def percent(accuracy: float | None) -> str:
+    """An accuracy as people read it."""
+    return "-" if accuracy is None else f"{100 * accuracy:.1f}"
+
+
+def verdict(rows: Sequence[Row], best: Row) -> str:
+    """What was found, in one line."""
+    if not best.number:
+        return "Nothing beat the default settings on the validation images: best.yaml holds them as they are."
+    default = next(row for row in rows if not row.number)
+    seeds = "the search's own seeds" if best.fresh is None else f"{FRESH} fresh seeds"
+    mine, theirs = (row.accuracy if best.fresh is None else row.fresh for row in (best, default))
+    if theirs is None:
+        return f"Trial {best.number}: {percent(mine)} % of the validation images; the default settings failed."
+    return (
+        f"Trial {best.number} knows {percent(mine)} % of the validation images, the default settings "
+        f"{percent(theirs)} % ({seeds})."
+    )
+
+
+def write_best(settings: Mapping[str, Any], rows: Sequence[Row], best: Row, path: Path) -> None:
+    """Write ``settings`` as ``glad distill --config`` takes them, with the verdict above."""
+    text = f"# glad tune: {verdict(rows, best)}\n" + yaml.safe_dump(dict(settings), sort_keys=False)
+    write_durably(path, text.encode())
+
+
+def write_trials(space: Space, rows: Sequence[Row], best: Row, path: Path) -> None:
+    """Write every trial: its values, learning rates, state, accuracy after so many iterations, and time."""
+    trials = [
+        {
+            "number": row.number,
+            "state": row.state,
+            "values": dict(row.values),
+            "learning_rates": space.rates_of(row.values),
+            "accuracy": {str(iterations): accuracy for iterations, accuracy in row.accuracies.items()},
+            "fresh_seeds": row.fresh,
+            "seconds": round(row.seconds, 3),
+            "reason": row.reason,
+        }
+        for row in rows
+    ]
+    write_json(path, {"default": 0, "best": best.number, "trials": trials})
+
+
+def best_table(space: Space, rows: Sequence[Row], best: Row) -> Table:
+    """The best trials that came to their end, beside the default settings."""
+    last = max((iterations for row in rows for iterations in row.accuracies), default=0)
+    table = Table(title=f"Validation accuracy in % after {last} iterations")
+    table.add_column("trial")
+    for knob in space.knobs:
+        table.add_column(knob.name, justify="right")
+    for heading in ("accuracy", "fresh seeds"):
+        table.add_column(heading, justify="right")
+    finished = sorted((row for row in rows if row.state == "finished" and row.number), key=lambda r: -(r.accuracy or 0))
+    for row in [*rows[:1], *finished[:SHOWN]]:
+        name = "default" if not row.number else str(row.number)
+        shown = [cell(space, knob.name, row.values) for knob in space.knobs]
+        accuracy = "failed" if row.state == "failed" else percent(row.accuracy)
+        style = "bold" if row.number == best.number else None
+        table.add_row(name + " *" * (row is best), *shown, accuracy, percent(row.fresh), style=style)
+    return table
+
+
+def cell(space: Space, knob: str, values: Values) -> str:
+    """A knob's value: a learning rate as itself, not as a multiple of the default."""
+    if knob not in values:
+        return "-"
+    if knob.startswith(RATE):
+        return f"{space.rates_of(values)[knob.removeprefix(RATE)]:g}"
+    return layer_name(values[knob]) if knob == "layer" else str(values[knob])
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write a picture durably."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=110)
+    write_durably(path, buffer.getvalue())
