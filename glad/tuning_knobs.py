@@ -169,6 +169,8 @@ def find_space(settings: Mapping[str, Any], wanted: Sequence[str] | None = None)
         if unknown := [name for name in wanted if name not in names]:
             raise ValueError(f"this run has no knob {unknown[0]!r}; it has {', '.join(names) or 'none'}")
         knobs = [knob for knob in knobs if knob.name in wanted]
+    if not any(knob.name == "layer" for knob in knobs):  # then it stays the settings' own
+        knobs = [knob for knob in knobs if (layer_of(settings) is not None) in knob.spaces]
     if not knobs:
         raise ValueError("there is nothing to tune: neither a layer, nor a learning rate, nor a window of experts")
     return Space(settings, tuple(knobs), rates, {"data": train.digest[:12], "weights": opened.digest[:12]})
