@@ -1,0 +1,68 @@
+"""docs/PILOT.md, followed command by command on a small folder, with less of everything."""
+
+import re
+import shlex
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+from sklearn.datasets import load_digits
+
+from glad.cli import main
+
+PAGE = (Path(__file__).parent.parent / "docs" / "PILOT.md").read_text()
+LESS = {
+    "--images 300": "--images 60 --inverted 2 --steps 2 --width 4",
+    "--epochs 10": "--epochs 1",
+    "--epochs 150": "--epochs 1",
+    "--iterations 60": "--iterations 2 --network-option width=4",
+    "batch=32": "batch=4",
+    "--seeds 3": "--seeds 1 --full-epochs 1",
+    "convnet.width=32": "convnet.width=4",
+    "vgg11.width=16": "vgg11.width=4",
+    "vit.width=64": "vit.width=8",
+    "audit runs/codes": "audit runs/codes --epochs 1 --set-epochs 1 --width 4 --seeds 1",
+}
+
+
+def commands():
+    blocks = re.findall(r"```bash\n(.*?)```", PAGE, re.DOTALL)
+    return [line for block in blocks for line in block.replace("\\\n", " ").splitlines() if line.startswith("glad ")]
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A folder with ``my/digits``, which the commands are run in."""
+    digits = load_digits()
+    for i, (image, label) in enumerate(zip(digits.images[:240], digits.target[:240], strict=True)):
+        path = tmp_path / "my" / "digits" / ("test" if i // 10 % 6 == 0 else "train") / str(label) / f"{i}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray((image * 15).astype(np.uint8)).resize((28, 28)).save(path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GLAD_TEACHER_CACHE", str(tmp_path / "teachers"))
+    return tmp_path
+
+
+def test_the_page_can_be_followed(folder):
+    listed = commands()
+    assert [line.split()[1] for line in listed] == [
+        *("weights", "distill", "distill", "evaluate", "audit", "report", "export", "push")
+    ]
+    unused = set(LESS)
+    for line in listed:
+        for words, fewer in LESS.items():
+            if words in line:
+                unused.discard(words)
+                line = line.replace(words, fewer)
+        with warnings.catch_warnings():
+            warnings.simplefilter("always")  # notes are for people
+            result = CliRunner().invoke(main, [*shlex.split(line)[1:], *(["--device", "cpu"] * ("distill" in line))])
+        assert result.exit_code == 0, f"{line}\n{result.output}\n{result.exception!r}"
+    assert not unused
+    for made in ("runs/priors/compare.png", "runs/codes/results.json", "runs/codes/audit.json", "report.html"):
+        assert (folder / made).stat().st_size > 100
+    assert (folder / "digits.parquet").exists()
+    assert "Nothing was sent (--dry-run)." in result.output
