@@ -18,7 +18,7 @@ from glad.networks import Network
 from glad.opening import pick_device
 from glad.pictures import Row, eight_bit, save_png, sheet
 from glad.run_folder import Run
-from glad.runs import write_json
+from glad.runs import write_json, write_tensors
 
 SCHEMA = 1
 """Of ``audit.json``; it grows when a key changes its meaning or goes."""
@@ -168,6 +168,7 @@ def _memorisation(subject: Subject, judge: Network, after: Tensor, real: Tensor)
     rows = _neighbour_rows("synthetic", parts[0], own, limits[distilled.labels], train, BLOCKS)
     rows += _neighbour_rows("real, unseen", parts[1], others, limits[queried.labels], train, 1)
     save_png(sheet(rows), subject.out / "audit_nearest.png")
+    write_tensors(subject.out / "audit_nearest.safetensors", {"pixels": train.raw(own["pixels"][1])})
     told = checks.memorisation(own, others, distilled.labels, queried.labels, train)
     return {**told, "start": checks.beginnings(own, before)}
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 from PIL import Image
+from safetensors.torch import load_file
 
 import glad
 from glad import audit_checks as checks
@@ -182,6 +183,10 @@ def test_the_file_is_what_is_returned(copies, audited):
     assert stored["settings"]["images"] == 240 and stored["settings"]["split"] == "validation"
     with Image.open(copies.path / "audit_nearest.png") as picture:
         assert picture.width > 600
+    nearest = load_file(copies.path / "audit_nearest.safetensors")["pixels"]
+    train = open_data(copies.config).train
+    where = {entry["image"]: entry["pixels"]["training_image"] for entry in audited["memorisation"]["nearest"]}
+    assert torch.equal(nearest, train.raw(torch.tensor([where[i] for i in range(len(nearest))])))
 
 
 def test_a_second_audit_trains_nothing_and_says_the_same(copies, audited, monkeypatch):
@@ -221,7 +226,12 @@ def test_images_are_capped_and_each_class_has_its_share(copies, tmp_path):
     assert train.labels[chosen].bincount().tolist() == [10] * 4 and len(chosen.unique()) == 40
     found = glad.audit(copies, **{**QUICK, "epochs": 1, "set_epochs": 1}, images=40, out=tmp_path / "elsewhere")
     assert found["settings"]["images"] == 40 and found["settings"]["training_images"] == 240
-    assert {path.name for path in (tmp_path / "elsewhere").iterdir()} == {"audit", "audit.json", "audit_nearest.png"}
+    assert {path.name for path in (tmp_path / "elsewhere").iterdir()} == {
+        "audit",
+        "audit.json",
+        "audit_nearest.png",
+        "audit_nearest.safetensors",
+    }
 
 
 def test_a_generator_is_compared_with_its_start(generated):

@@ -2,13 +2,17 @@
 
 import base64
 import hashlib
+import io
 import json
 import re
 import shlex
 
 import pytest
+import torch
 from distilled_sets import distil, invoke
+from PIL import Image
 from report_runs import Page, audit_of, facts_of, make_run, page_of, put, results_of
+from safetensors.torch import save_file
 
 import glad
 from glad.reports.answers import answers
@@ -134,6 +138,21 @@ def test_a_run_before_its_first_set(tmp_path):
         (run.path / name).unlink()
     text = page_of(run).text
     assert "Nothing yet" in text and "holds no picture yet" in text and "No iteration is finished yet" in text
+
+
+def test_the_last_images_carry_their_nearest_training_image(run):
+    put(run, "audit.json", audit_of(6))
+    near = torch.arange(6, dtype=torch.uint8).view(6, 1, 1, 1).expand(6, *run.read_set()[0].shape[1:]) * 40
+    save_file({"pixels": near.contiguous()}, run.path / "audit_nearest.safetensors")
+    found = [image["data-near-picture"] for image in page_of(run).all("img") if "data-near-picture" in image]
+    assert len(found) == 6
+    shades = [
+        Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2]))).convert("L").getextrema() for uri in found
+    ]
+    assert [low for low, high in shades] == [high for low, high in shades]
+    assert sorted(low for low, _ in shades) == [0, 40, 80, 120, 160, 200]
+    save_file({"pixels": near[:5].contiguous()}, run.path / "audit_nearest.safetensors")  # of another set
+    assert not any("data-near-picture" in image for image in page_of(run).all("img"))
 
 
 def test_images_say_what_they_are(run):

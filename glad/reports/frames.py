@@ -72,6 +72,15 @@ def film(facts: Facts) -> Film | None:
     return Film(frames, shown, _lowest(frames))
 
 
+def neighbours_of(facts: Facts, shown: Sequence[int]) -> dict[int, str]:
+    """The training images nearest to those that are ``shown``, as the audit found them; empty where it did not look."""
+    path = facts.run.path / "audit_nearest.safetensors"
+    if facts.audit is None or facts.pixels is None or not path.exists():
+        return {}
+    (images,) = tensors_of(path, "pixels")
+    return {i: encoded(_picture(images[i])) for i in shown} if len(images) == facts.pixels[0] else {}
+
+
 def smoothed(metrics: Sequence[Mapping[str, float]], iterations: Sequence[int]) -> dict[int, float]:
     """The mean loss around each of ``iterations``; an iteration's loss is of the set before its update."""
     if not metrics:

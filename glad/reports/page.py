@@ -20,7 +20,7 @@ from glad.reports.commands import (
     same_evaluation_command,
 )
 from glad.reports.facts import Facts, understood
-from glad.reports.frames import Film, Frame, film
+from glad.reports.frames import Film, Frame, film, neighbours_of
 from glad.reports.numbers import count, counted, duration, number, share
 from glad.reports.tables import Table, comparisons, cost, scores
 
@@ -36,6 +36,7 @@ class Part:
     answers: tuple[Answer, ...]
     film: Film | None
     nearest: dict[int, str]
+    nearest_pictures: dict[int, str]
     curves: tuple[Curves, ...]
     audit: Audit | None
     extra: Mapping[str, Table]
@@ -117,11 +118,13 @@ def _part(facts: Facts) -> Part:
         answered = answers(facts)
         if results and own:
             extra = {"Cost": cost(results.content), "Scores": scores(results.content, own.name)}
+    frames = film(facts)
     return Part(
         facts=facts,
         answers=answered,
-        film=film(facts),
+        film=frames,
         nearest=nearest,
+        nearest_pictures=neighbours_of(facts, frames.shown) if frames else {},
         curves=_curves(facts),
         audit=audit,
         extra={title: table for title, table in extra.items() if table is not None},

@@ -19,7 +19,7 @@ function placeTip() {
 
 function showTip(img) {
   hideTip();
-  const { number, label, near } = img.dataset;
+  const { number, label, near, nearPicture } = img.dataset;
   const picture = new Image();
   picture.src = img.src;
   picture.alt = "";
@@ -27,7 +27,14 @@ function showTip(img) {
   name.textContent = img.dataset.class;
   const text = document.createElement("span");
   text.textContent = `image ${number}, label ${label}, ${img.closest(".tiles").dataset.when}` + (near ? `; ${near}` : "");
-  tip.replaceChildren(picture, name, text);
+  const pictures = [picture];
+  if (nearPicture) {
+    const nearest = new Image();
+    nearest.src = nearPicture;
+    nearest.alt = "the nearest training image";
+    pictures.push(nearest);
+  }
+  tip.replaceChildren(...pictures, name, text);
   tip.hidden = false;
   shown = img;
   placeTip();
