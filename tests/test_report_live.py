@@ -94,9 +94,19 @@ def test_a_bad_port_is_one_line(run, tmp_path):
 def test_the_command_serves_until_ctrl_c(run):
     command = [sys.executable, "-u", "-m", "glad", "report", "--watch", str(run.path)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment, start_new_session=True
-    )
+    # A shell's background jobs ignore Ctrl-C, and so would their children.
+    heard = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        process = subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env=environment,
+            start_new_session=True,
+        )
+    finally:
+        signal.signal(signal.SIGINT, heard)
     try:
         assert select.select([process.stdout], [], [], 60)[0], "no line in a minute"
         port = int(re.search(r"http://127\.0\.0\.1:(\d+)/", process.stdout.readline())[1])
@@ -109,4 +119,5 @@ def test_the_command_serves_until_ctrl_c(run):
     finally:
         process.kill()
         process.wait()
+        process.stdout.close()
     assert process.returncode == 0 and said.strip() == "Stopped."
