@@ -29,7 +29,7 @@ from glad.runs import read_json, read_tensors, write_json
 from glad.sources import load_data
 
 EXPERT_IMAGES = 10_000
-EXPERTS = {"count": 3, "epochs": 16}
+EXPERTS = {"mtt": {"count": 2, "epochs": 16}, "smooth": {"count": 2, "epochs": 8}}  # 8 of them are followed
 EVALUATION = {1: 300, 10: 100}  # epochs
 FULL_EPOCHS, FULL_BATCH = 8, 128  # of a training on all images
 RATES = {name: LR for name in NETWORKS if name != "convnet"}  # ConvNet's is 1e-2, or what MTT and AST learnt
@@ -37,24 +37,31 @@ CURVE = (0.125, 0.25, 0.5, 1.0)  # shares of a run at 10 images per class after 
 
 PIXELS = {"prior": "pixels", "prior_options": {"init": "real"}}
 CODES = {"prior": "fashion-mini"}
+BATCH = {"batch": 64}  # real images per class, of the published 256
+ALPHA = {"alpha": 0.06}  # with 20 steps, as far as the experts' 120 steps of 0.01 in three epochs
 METHODS: dict[str, dict[str, Any]] = {
-    "DC": {"objective": "dc", "augmentation": "none"},
-    "DSA": {"objective": "dc"},
-    "DM": {"objective": "dm"},
-    "MTT": {"objective": "mtt", "experts": {"recipe": "mtt"}},
-    "AST": {"objective": "ast", "experts": {"recipe": "smooth"}, "start": "representative"},
+    "DC": {"objective": "dc", "augmentation": "none", "objective_options": BATCH},
+    "DSA": {"objective": "dc", "objective_options": BATCH},
+    "DM": {"objective": "dm", "objective_options": BATCH},
+    "MTT": {"objective": "mtt", "experts": {"recipe": "mtt"}, "objective_options": ALPHA},
+    "AST": {
+        "objective": "ast",
+        "experts": {"recipe": "smooth"},
+        "start": "representative",
+        "objective_options": ALPHA,
+    },
 }
 ITERATIONS: dict[int, dict[str, int]] = {
-    1: {"DC": 1000, "DSA": 1000, "DM": 2000, "MTT": 1000, "AST": 1000},
-    10: {"DC": 300, "DSA": 300, "DM": 800, "MTT": 300, "AST": 300},
+    1: {"DC": 300, "DSA": 300, "DM": 800, "MTT": 300, "AST": 300},
+    10: {"DC": 100, "DSA": 100, "DM": 200, "MTT": 100, "AST": 100},
 }
 PARTS: dict[str, dict[str, Any]] = {
     "clipping loss": {"experts": {"recipe": "smooth", "changes": {"clipping": 0}}},
     "gradient penalty": {"experts": {"recipe": "smooth", "changes": {"penalty": 0.0}}},
     "representative start": {"start": "prior"},
-    "balanced loop": {"objective_options": {"balance": 0, "momentum": 0.0}},
-    "intermediate matching": {"objective_options": {"intermediate": 0.0}},
-    "perturbation": {"objective_options": {"perturbation": 0.0}},
+    "balanced loop": {"objective_options": {**ALPHA, "balance": 0, "momentum": 0.0}},
+    "intermediate matching": {"objective_options": {**ALPHA, "intermediate": 0.0}},
+    "perturbation": {"objective_options": {**ALPHA, "perturbation": 0.0}},
 }
 """AST's six, and what switches each of them off."""
 ROWS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -67,10 +74,11 @@ ROWS: dict[str, tuple[str, dict[str, Any]]] = {
 
 def experts(settings: Mapping[str, Any], root: str, out: Path) -> Path:
     """The folder of experts of a recipe; trains what is not there."""
-    changes = {**settings.get("changes", {}), "epochs": EXPERTS["epochs"]}
+    budget = EXPERTS[settings["recipe"]]
+    changes = {**settings.get("changes", {}), "epochs": budget["epochs"]}
     name = "-".join([settings["recipe"], *(f"{key}{value}" for key, value in settings.get("changes", {}).items())])
     splits = load_data("fashionmnist", root=root, limit=EXPERT_IMAGES)
-    made = plan(splits, out / "experts" / name, count=EXPERTS["count"], recipe=settings["recipe"], changes=changes)
+    made = plan(splits, out / "experts" / name, count=budget["count"], recipe=settings["recipe"], changes=changes)
     train_experts(made, lambda n, epoch, known: click.echo(f"{name} {n}, epoch {epoch}: {100 * known:.1f} %"))
     return made.out
 
@@ -187,7 +195,9 @@ def main(root: str, ipc: str, out: Path, rows: tuple[str, ...], full: bool, show
         began = time.monotonic()
         run = distil(row, number, root, out) if number == 1 else curve(row, number, root, out)
         click.echo(f"{row}: {seconds(run) / 60:.1f} minutes of distillation")
-        baselines = ["before"] + (["random", "kmeans"] if row == "DM pixels" else [])
+        baselines = {"DM pixels": ["before", "random", "kmeans"], "DM codes": ["before"], "AST codes": ["before"]}.get(
+            row, []
+        )
         evaluate(run, baselines, number, root)
         click.echo(f"{row}: {(time.monotonic() - began) / 60:.1f} minutes in all, {torch.get_num_threads()} threads")
     if full:

@@ -1,44 +1,54 @@
 """Which layer, learning rates and start suit codes of the embedded generator, by objective: a small sweep.
 
-Every combination distils ``fashion-mini`` at 1 image per class, and networks trained on the result are compared on its
-validation images; no test image is seen. Finished combinations are kept.
+Every combination distils one image per class, of FashionMNIST's first 10,000 training images, and networks trained on
+the result are compared on its validation images; no test image is seen. Finished combinations are kept.
 
     THP_MEM_ALLOC_ENABLE=1 python scripts/sweep_codes.py dm --layer none --layer 2 --rate 0.03 --rate 0.1
     THP_MEM_ALLOC_ENABLE=1 python scripts/sweep_codes.py mtt --experts runs/experts --rate 1 --rate 10
 """
 
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 import click
+import torch
+from reproduce_objectives import ALPHA, BATCH, EXPERT_IMAGES
 from reproduce_results import LR, NARROW
 from rich.console import Console
 from rich.table import Table
 
 import glad
 from glad.construct import options_of
+from glad.data import Splits
 from glad.distillation import DistillationError
 from glad.objectives import OBJECTIVES
+from glad.sources import load_data
 
 NETWORKS = ("convnet", "vgg11")  # the one distilled with, and an unseen one that learns quickly
-BATCH = 48  # real images per class, of objectives that take any
+TESTED = 2000  # validation images
 
 
 def settings(objective: str, layer: str, rate: float, start: str, experts: Path | None) -> dict[str, Any]:
     """What distinguishes a combination; with a layer the rate is f's, and w's a thirtieth of it."""
     found: dict[str, Any] = {"objective": objective, "start": start, "experts": experts}
-    if "batch" in options_of(OBJECTIVES[objective]):
-        found["objective_options"] = {"batch": BATCH}
+    for common in (BATCH, ALPHA):
+        if common.keys() <= options_of(OBJECTIVES[objective]).keys():
+            found["objective_options"] = common
     if layer == "none":
         return {**found, "lr": {"w": rate}}
     return {**found, "prior_options": {"layer": int(layer)}, "lr": {"w": rate / 30, "f": rate}}
 
 
-def accuracies(name: str, chosen: dict[str, Any], sizes: dict[str, int], out: Path) -> dict[str, Any] | str:
+def accuracies(
+    name: str, chosen: dict[str, Any], sizes: dict[str, int], splits: Splits, out: Path
+) -> dict[str, Any] | str:
     """The summary of a combination's set and of the codes that it started from, or why there is none."""
     try:
-        run = glad.distill(iterations=sizes["iterations"], grid_every=sizes["iterations"], out=out / name, **chosen)
+        run = glad.distill(
+            splits, iterations=sizes["iterations"], grid_every=sizes["iterations"], out=out / name, **chosen
+        )
     except DistillationError as error:
         return str(error).split(":")[1].strip()
     results = glad.evaluate(
@@ -50,6 +60,7 @@ def accuracies(name: str, chosen: dict[str, Any], sizes: dict[str, int], out: Pa
         network_options=NARROW,
         baselines=["before"],
         split="validation",
+        data=splits,
     )
     return {"after": results["summary"][run.name], "before": results["summary"][f"{run.name} before optimisation"]}
 
@@ -67,6 +78,7 @@ def shown(entry: dict[str, Any] | None) -> str:
 @click.option("--rate", "rates", multiple=True, type=float, required=True, help="Of w; with a layer, of f.")
 @click.option("--start", "starts", multiple=True, default=["prior"], type=click.Choice(["prior", "representative"]))
 @click.option("--experts", type=click.Path(path_type=Path), help="Folder, for mtt, ast and representative starts.")
+@click.option("--root", default="data", help="Where FashionMNIST lies.")
 @click.option("--iterations", default=60)
 @click.option("--epochs", default=200)
 @click.option("--seeds", default=2)
@@ -77,10 +89,13 @@ def main(
     rates: tuple[float, ...],
     starts: tuple[str, ...],
     experts: Path | None,
+    root: str,
     out: Path,
     **sizes: int,
 ) -> None:
     """Distil and evaluate every combination of layers, rates and starts, and print validation accuracies."""
+    loaded = load_data("fashionmnist", root=root, limit=EXPERT_IMAGES)
+    splits = replace(loaded, validation=loaded.validation.select(torch.arange(TESTED)))
     title = ", ".join(f"{value} {name}" for name, value in sizes.items())
     table = Table(
         "layer", "rate", "start", *(f"{network} {when}" for when in ("before", "after") for network in NETWORKS)
@@ -88,7 +103,7 @@ def main(
     for layer, rate, start in product(layers, rates, starts):
         chosen = settings(objective, layer, rate, start, experts)
         name = f"{objective}-{layer}-{rate:g}-{start}-{sizes['iterations']}"
-        found = accuracies(name, chosen, sizes, out)
+        found = accuracies(name, chosen, sizes, splits, out)
         if isinstance(found, str):
             cells = [found]
         else:

@@ -122,6 +122,12 @@ def test_evaluation_in_the_protocol_of_dc(optimised: Run) -> None:
     assert published["protocol"]["schedule"] == "step" and published["protocol"]["decay"] == 0
 
 
+def test_gradient_matching_takes_the_rate_that_the_weights_recommend(tmp_path: Path) -> None:
+    small = {"limit": 60, "network_options": {"width": 4}, "objective_options": {"batch": 2}, "device": "cpu"}
+    run = glad.distill(objective="dc", iterations=1, out=tmp_path / "run", **small)
+    assert run.inputs["learning_rates"] == {"w": 0.03}  # the published 1 diverges
+
+
 def test_learning_rates_are_published_unless_given(optimised: Run) -> None:
     def rates(lr: dict[str, float] | float | None) -> list[float]:
         options = {"convnet": {"width": 8}, "vgg11": {"width": 4}}
