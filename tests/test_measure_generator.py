@@ -163,6 +163,7 @@ def test_the_pictures_have_a_tile_for_every_image(measured: Path) -> None:
             assert len(image.getcolors(2**20)) > 50
 
 
+@pytest.mark.slow
 def test_a_second_run_gives_the_same_numbers_and_pictures(measured: Path, tmp_path: Path) -> None:
     assert run(tmp_path).exit_code == 0
     first, second = (json.loads((out / "measure.json").read_text()) for out in (measured, tmp_path))
@@ -171,6 +172,7 @@ def test_a_second_run_gives_the_same_numbers_and_pictures(measured: Path, tmp_pa
         assert picture.read_bytes() == (tmp_path / picture.name).read_bytes()
 
 
+@pytest.mark.slow
 def test_an_unconditional_generator_has_no_accuracy_score(tmp_path: Path) -> None:
     specs = geometry.stem(16, 4, 64, 8)
     network = Generator(Mapping(len(specs) + 1, 8, 0, 16, embedding=(10, 8)), Synthesis(specs, 16))
