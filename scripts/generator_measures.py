@@ -18,7 +18,7 @@ from generators.prior import StyleGANPrior
 from glad.cli.options import progress_bar
 from glad.data import ImageData
 from glad.evaluation import Protocol, accuracy, evaluate_sets, train_network
-from glad.feature_distances import NEIGHBOURS, diversity, frechet, nearest, precision_recall
+from glad.feature_distances import NEIGHBOURS, diversity, nearest
 from glad.networks import Network, make_network
 from glad.pictures import save_png, sheet
 from glad.randomness import generator as rng_for
@@ -175,12 +175,6 @@ def train_extractor(network: Network, subject: Subject, epochs: int) -> float:
 def embed(network: Network, data: ImageData, images: Tensor) -> Tensor:
     """Features [N, D] of images uint8 [N, C, H, W]."""
     return torch.cat([network.embed(as_seen(data, part)) for part in images.split(500)])
-
-
-def compare(features: Tensor, real: Tensor) -> dict[str, float]:
-    """Fréchet distance, precision and recall of ``features`` [N, D] against those of ``real`` images."""
-    precision, recall = precision_recall(features, real)
-    return {"frechet": frechet(features, real), "precision": precision, "recall": recall}
 
 
 def diversities(generated: Tensor, real: Tensor, labels: Tensor, groups: int) -> dict[str, Any]:

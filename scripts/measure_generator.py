@@ -15,7 +15,6 @@ from generator_measures import (
     SEED,
     Subject,
     classification,
-    compare,
     copies,
     disjoint_halves,
     diversities,
@@ -30,6 +29,7 @@ from generator_pictures import interpolation_rows, sample_rows
 from rich.console import Console
 from rich.table import Table
 
+from glad.comparison import distances
 from glad.networks import Network
 from glad.pictures import save_png, sheet
 from glad.randomness import generator as rng_for
@@ -45,7 +45,7 @@ def measure(subject: Subject, extractor: Network, out: Path, options: dict[str, 
     images = draw_images(subject, options["images"])
     found["feature_accuracy"] = train_extractor(extractor, subject, options["feature_epochs"])
     real, other, generated = (embed(extractor, subject.train, x) for x in (images.real, images.other, images.generated))
-    found["features"] = {"generated": compare(generated, real), "floor": compare(other, real)}
+    found["features"] = {"generated": distances(generated, real), "floor": distances(other, real)}
     found["diversity"] = diversities(generated, real, subject.in_groups(images.labels), len(subject.groups))
     if subject.conditional:
         sizes = (options[name] for name in ("seeds", "epochs", "width"))
