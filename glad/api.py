@@ -14,10 +14,11 @@ from torch import Tensor
 
 import glad
 from glad.augment import ALL
-from glad.contest import hold
 from glad.data import ImageData, Splits
 from glad.distillation import Metrics, Progress, learnt_tensors, make_optimizer
 from glad.distillation import run as iterate
+from glad.evaluation.contest import hold
+from glad.evaluation.trial import open_trial
 from glad.expert_run import experts_digest, open_experts
 from glad.experts import Experts
 from glad.initialise import STARTS, expert_network, initial_latents
@@ -35,7 +36,6 @@ from glad.opening import (
 from glad.randomness import generator
 from glad.run_folder import Run
 from glad.synset import Prior, SyntheticSet
-from glad.trial import open_trial
 
 OnStep = Callable[[int, Metrics], None]
 

@@ -18,12 +18,12 @@ from generators import card as model_cards
 from generators import catalog, hub
 from glad import dataset_card
 from glad.data import Splits
+from glad.evaluation.soft_labels import hash_of
 from glad.export import export
 from glad.formats import FORMATS
 from glad.loading import load_distilled
 from glad.run_folder import Run
 from glad.runs import RunError, read_json, write_durably
-from glad.soft_labels import hash_of
 
 FASHION = "FashionMNIST, copyright © 2017 Zalando SE, https://tech.zalando.com"
 DATA = {"fashion-mini": (FASHION, "MIT"), "fashionmnist": (FASHION, "MIT")}

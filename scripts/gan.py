@@ -20,7 +20,7 @@ from generators import geometry
 from generators.stylegan_xl import Generator, Mapping, Synthesis
 from glad.augment import augment
 from glad.data import DataError, ImageData
-from glad.evaluation import cosine
+from glad.evaluation.protocol import cosine
 from glad.randomness import generator as rng_for
 from glad.runs import optimizer_tensors, restore_optimizer, write_tensors
 

@@ -12,9 +12,9 @@ from PIL import Image
 from safetensors.torch import load_file
 
 import glad
-from glad import audit_checks as checks
-from glad import audit_subject
-from glad.audit_words import NUMBERS, broken, check_limits
+from glad.auditing import checks
+from glad.auditing import subject as audit_subject
+from glad.auditing.words import NUMBERS, broken, check_limits
 from glad.cli import main
 from glad.opening import open_data
 from glad.randomness import generator

@@ -13,16 +13,15 @@ from click.testing import CliRunner
 from distilled_sets import distil, fails, invoke
 
 import glad
-from glad import contest, soft_labels
 from glad.baselines import herding_real
 from glad.cli import main
-from glad.evaluation import PROTOCOLS
-from glad.hybrid import share_of
-from glad.ledger import key_of
+from glad.evaluation import PROTOCOLS, contest, soft_labels
+from glad.evaluation.hybrid import share_of
+from glad.evaluation.ledger import key_of
+from glad.evaluation.teacher import open_teacher
+from glad.evaluation.trial import open_trial
 from glad.runs import RunError, read_json, write_json
 from glad.sources import load_data
-from glad.teacher import open_teacher
-from glad.trial import open_trial
 
 OPTIONS = {"convnet": {"width": 4}, "alexnet": {"width": 4}}
 LIMIT = 160

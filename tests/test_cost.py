@@ -5,8 +5,8 @@ import time
 import pytest
 import torch
 
-from glad.cost import GROWTH, Race, entry, pays_after, race, told
-from glad.evaluation import Protocol, accuracy, fresh_network, train_network
+from glad.evaluation.cost import GROWTH, Race, entry, pays_after, race, told
+from glad.evaluation.protocol import Protocol, accuracy, fresh_network, train_network
 from glad.randomness import generator
 
 CELL = {"set": "s", "network": "convnet", "seed": 0, "lr": 0.05}
@@ -61,7 +61,7 @@ def test_testing_is_off_the_clock(monkeypatch):
         now[0] += 1000.0
         return accuracy(network, images, labels)
 
-    monkeypatch.setattr("glad.cost.accuracy", slow)
+    monkeypatch.setattr("glad.evaluation.cost.accuracy", slow)
     original = train_network
 
     def timed(*arguments, on_update, **options):
@@ -71,7 +71,7 @@ def test_testing_is_off_the_clock(monkeypatch):
 
         return original(*arguments, on_update=update, **options)
 
-    monkeypatch.setattr("glad.cost.train_network", timed)
+    monkeypatch.setattr("glad.evaluation.cost.train_network", timed)
     found = race(CELL, stripes(10), stripes(30, 1), 3, QUICK, OPTIONS, 1.01)
     assert found.seconds == pytest.approx(18)
 

@@ -9,12 +9,12 @@ from distilled_sets import distil
 from PIL import Image
 
 from glad.data import DataError
-from glad.entrants import network_of, of_path, of_run
+from glad.evaluation.entrants import network_of, of_path, of_run
+from glad.evaluation.soft_labels import hash_of
 from glad.export import export
 from glad.formats import FORMATS
 from glad.loading import load_distilled
 from glad.runs import RunError
-from glad.soft_labels import hash_of
 from glad.sources import load_data
 
 

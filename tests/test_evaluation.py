@@ -14,16 +14,13 @@ from glad.evaluation import (
     PROTOCOLS,
     Protocol,
     accuracy,
-    average_decay,
-    class_accuracy,
-    cosine,
     evaluate_sets,
     predict,
     results_table,
-    step,
     summarise,
     train_network,
 )
+from glad.evaluation.protocol import average_decay, class_accuracy, cosine, step
 from glad.networks import make_network
 from glad.randomness import generator
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from glad.data import ImageData
-from glad.hybrid import check, joined, percents, share_of
+from glad.evaluation.hybrid import check, joined, percents, share_of
 
 COUNTS = (40, 10, 3)
 

@@ -24,7 +24,7 @@ from test_hub import CLOSED, point_client_to
 
 import glad
 from generators import catalog, store, weights
-from glad import soft_labels
+from glad.evaluation import soft_labels
 from glad.formats import FORMATS
 from glad.publishing import without_paths
 from glad.randomness import generator

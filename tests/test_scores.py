@@ -5,7 +5,7 @@ from math import e, exp
 
 import pytest
 
-from glad.scores import Parts, normalised
+from glad.evaluation.scores import Parts, normalised
 
 PARTS = Parts(
     full_hard=0.9, hard=0.6, set=0.7, random=0.45,

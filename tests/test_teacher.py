@@ -8,15 +8,14 @@ from distilled_sets import distil
 from torch import nn
 
 import glad
-from glad import soft_labels, teacher
 from glad.augment import ALL
-from glad.evaluation import Protocol, accuracy, train_network
+from glad.evaluation import Protocol, accuracy, soft_labels, teacher, train_network
+from glad.evaluation.teacher import Teacher, open_teacher, settings_of
 from glad.export import export
 from glad.networks import make_network
 from glad.randomness import generator
 from glad.runs import RunError
 from glad.sources import load_data
-from glad.teacher import Teacher, open_teacher, settings_of
 
 CPU = torch.device("cpu")
 OPTIONS = {"width": 4}

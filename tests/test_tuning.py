@@ -20,11 +20,11 @@ from glad.distillation import DistillationError
 from glad.experts.files import ExpertError
 from glad.runs import RunError
 from glad.sources import load_data
-from glad.tuning import rungs_of
-from glad.tuning_knobs import Knob, Space, complete, find_space
-from glad.tuning_picture import draw, importances
-from glad.tuning_report import best_table, verdict
-from glad.tuning_search import MOST_FAILURES, Row, Search, best_of, goes_on, open_study
+from glad.tuning.knobs import Knob, Space, complete, find_space
+from glad.tuning.picture import draw, importances
+from glad.tuning.report import best_table, verdict
+from glad.tuning.search import MOST_FAILURES, Row, Search, best_of, goes_on, open_study
+from glad.tuning.tuner import rungs_of
 
 RUNGS = [25, 50, 100]
 SMALL = {"limit": 100, "network_options": {"width": 4}, "objective_options": {"batch": 4}, "device": "cpu"}
@@ -348,7 +348,7 @@ def test_the_winning_settings_are_written_and_run(tmp_path: Path, monkeypatch: p
     def measure(*_: Any) -> Any:
         return lambda values, iterations, folder, seeds: known(values, iterations)
 
-    monkeypatch.setattr("glad.tuning._measure", measure)
+    monkeypatch.setattr("glad.tuning.tuner._measure", measure)
     tuned = glad.tune({**SMALL, "iterations": 2}, out=tmp_path, trials=8, knobs=["layer", "lr.w"])
     assert tuned.beats_default and tuned.best.fresh == tuned.best.accuracy
     text = (tmp_path / "best.yaml").read_text()

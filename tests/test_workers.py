@@ -6,11 +6,10 @@ import signal
 import pytest
 import torch
 
-from glad import workers
-from glad.evaluation import Protocol
+from glad.evaluation import Protocol, workers
+from glad.evaluation.workers import Job, compute
 from glad.randomness import generator
 from glad.runs import RunError
-from glad.workers import Job, compute
 
 CPU = torch.device("cpu")
 NAMES = ("a", "b")

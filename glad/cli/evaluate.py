@@ -11,9 +11,9 @@ from glad.augment import ALL
 from glad.cli.options import CONFIG, Bar, Pairs, progress_bar, read_rates, whole_numbers
 from glad.cli.outcome import say
 from glad.evaluation import PROTOCOLS
-from glad.hybrid import percents
+from glad.evaluation.hybrid import percents
+from glad.evaluation.trial import BASELINES, RECIPES
 from glad.networks import NETWORKS
-from glad.trial import BASELINES, RECIPES
 
 
 def _seeds(ctx: click.Context, param: click.Parameter, value: str) -> list[int]:

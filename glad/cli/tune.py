@@ -61,8 +61,8 @@ def tune(
     written to best.yaml for `glad distill --config`. The same command continues a search that was interrupted.
     """
     from glad.tuning import tune as run
-    from glad.tuning_report import best_table, percent, verdict
-    from glad.tuning_search import Row, Search
+    from glad.tuning.report import best_table, percent, verdict
+    from glad.tuning.search import Row, Search
 
     total = trials if trials is not None else round(minutes or 0)
     with progress_bar(max(1, total), "trial" if trials is not None else "minute") as bar:

@@ -6,8 +6,8 @@ from typing import Any
 
 from torch import Tensor
 
-from glad import soft_labels
 from glad.data import ImageData, Splits
+from glad.evaluation import soft_labels
 from glad.formats.distilled import Card, Codes, Distilled
 from glad.formats.files import below, readable
 from glad.formats.storage import Cost

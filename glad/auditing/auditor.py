@@ -1,4 +1,4 @@
-"""The audit of a distilled set: who loses by it, what it covers and copied, what its prior did, where it is from."""
+"""An audit from its run to its files: what is measured (``checks.py``) and said (``words.py``) of a subject."""
 
 import platform
 from collections.abc import Callable, Mapping, Sequence
@@ -10,9 +10,9 @@ import torchvision
 from torch import Tensor
 
 import glad
-from glad import audit_checks as checks
-from glad.audit_subject import Subject, open_audited, sha256_of
-from glad.audit_words import NUMBERS, broken, check_limits, number, verdicts
+from glad.auditing import checks
+from glad.auditing.subject import Subject, open_audited, sha256_of
+from glad.auditing.words import NUMBERS, broken, check_limits, number, verdicts
 from glad.data import ImageData, Splits
 from glad.networks import Network
 from glad.opening import pick_device

@@ -5,17 +5,17 @@ from dataclasses import asdict
 from itertools import product
 from typing import Any
 
-from glad import cost, soft_labels
 from glad.baselines import Labelled
-from glad.differences import differences
-from glad.entrants import Entrant
-from glad.evaluation import Cell
-from glad.ledger import Key, Ledger, key_of
-from glad.rows import PART, Row, pairs
-from glad.scores import Parts
-from glad.summary import per_seed, summarise
-from glad.trial import Trial
-from glad.workers import Job, compute
+from glad.evaluation import cost, soft_labels
+from glad.evaluation.differences import differences
+from glad.evaluation.entrants import Entrant
+from glad.evaluation.ledger import Key, Ledger, key_of
+from glad.evaluation.protocol import Cell
+from glad.evaluation.rows import PART, Row, pairs
+from glad.evaluation.scores import Parts
+from glad.evaluation.summary import per_seed, summarise
+from glad.evaluation.trial import Trial
+from glad.evaluation.workers import Job, compute
 
 Rows = Mapping[str, Row]
 

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from glad.tuning_knobs import RATE, Knob, Space, layer_name
-from glad.tuning_search import Row
+from glad.tuning.knobs import RATE, Knob, Space, layer_name
+from glad.tuning.search import Row
 
 COLOURS = {"finished": "C0", "stopped": "0.7", "unfinished": "C1", "failed": "C3"}
 COEFFICIENTS = 3  # of a parabola

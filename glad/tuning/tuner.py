@@ -1,7 +1,6 @@
-"""Tuning: the knobs of a distillation that decide, searched on the validation images with short runs.
+"""A search from its settings to its files: the knobs (``knobs.py``), the search (``search.py``), what is written of it.
 
-``glad.tune`` puts the parts together: the knobs (``glad.tuning_knobs``), the search (``glad.tuning_search``) and what
-is written of it (``glad.tuning_report``). No test image is seen.
+No test image is seen.
 """
 
 import fcntl
@@ -16,10 +15,10 @@ import glad.api
 from glad.networks import NETWORKS
 from glad.run_folder import MAY_CHANGE
 from glad.runs import RunError
-from glad.tuning_knobs import Space, Values, complete, find_space
-from glad.tuning_picture import draw
-from glad.tuning_report import save_figure, write_best, write_trials
-from glad.tuning_search import KEEP, Row, Search, best_of, open_study
+from glad.tuning.knobs import Space, Values, complete, find_space
+from glad.tuning.picture import draw
+from glad.tuning.report import save_figure, write_best, write_trials
+from glad.tuning.search import KEEP, Row, Search, best_of, open_study
 
 UNSEEN = ("vgg11", "convnet")  # the first that the run does not distil with: both learn quickly
 NARROW = {

@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from glad.entrants import Entrant
+from glad.evaluation.entrants import Entrant
+from glad.evaluation.summary import Cell
 from glad.runs import read_json, write_json
-from glad.summary import Cell
 
 Key = tuple[str, str, int]
 

@@ -8,18 +8,18 @@ from typing import Any
 
 import torch
 
-from glad import hybrid
 from glad.baselines import REAL
 from glad.data import ImageData, Splits
-from glad.entrants import Entrant, is_run, network_of, of_path, of_run, require_one_data
-from glad.evaluation import PROTOCOLS, Protocol
+from glad.evaluation import hybrid
+from glad.evaluation.entrants import Entrant, is_run, network_of, of_path, of_run, require_one_data
+from glad.evaluation.protocol import PROTOCOLS, Protocol
+from glad.evaluation.rows import Lineup
+from glad.evaluation.teacher import Teacher, open_teacher
 from glad.networks import NETWORKS
 from glad.opening import open_data, pick_device, strategy_for
-from glad.rows import Lineup
 from glad.run_folder import Run
 from glad.runs import RunError
 from glad.sources import load_data
-from glad.teacher import Teacher, open_teacher
 
 BASELINES = ("before", *REAL, "full")
 RECIPES = ("hard", "soft")

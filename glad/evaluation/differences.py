@@ -10,8 +10,8 @@ from typing import Any
 
 import torch
 
+from glad.evaluation.summary import Cell, per_seed
 from glad.randomness import generator
-from glad.summary import Cell, per_seed
 
 RESAMPLES = 10_000
 LEVEL = 0.95

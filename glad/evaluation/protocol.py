@@ -12,28 +12,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from glad.augment import ALL, augment
+from glad.evaluation.summary import Cell, summarise
 from glad.networks import make_network
 from glad.randomness import generator
-from glad.summary import Cell, summarise
-from glad.tables import results_table
 
-__all__ = [
-    "PROTOCOLS",
-    "SCHEDULES",
-    "Cell",
-    "Protocol",
-    "accuracy",
-    "average_decay",
-    "class_accuracy",
-    "cosine",
-    "evaluate_cell",
-    "evaluate_sets",
-    "predict",
-    "results_table",
-    "step",
-    "summarise",
-    "train_network",
-]
 TESTED = 128  # images in a forward pass of a test: of 512 the feature maps leave a CPU's cache
 Sets = Mapping[str, tuple[Tensor, Tensor]]
 

@@ -16,8 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from glad.evaluation import Protocol, accuracy, fresh_network, train_network
-from glad.summary import Cell
+from glad.evaluation.protocol import Protocol, accuracy, fresh_network, train_network
+from glad.evaluation.summary import Cell
 
 GROWTH = 1.1  # from one look to the next
 

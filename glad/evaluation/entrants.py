@@ -15,13 +15,13 @@ from torch import Tensor
 
 from glad.baselines import Labelled
 from glad.data import DataError, ImageData, decode, fit, open_image
+from glad.evaluation.soft_labels import hash_of
 from glad.formats.distilled import Distilled
 from glad.formats.folder import SIDECAR
 from glad.loading import load_distilled
 from glad.readers import Raw, read
 from glad.run_folder import Run
 from glad.runs import RunError, read_tensors
-from glad.soft_labels import hash_of
 
 RESULTS = "results.json"
 

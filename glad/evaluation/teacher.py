@@ -19,7 +19,7 @@ from torch import Tensor
 
 from glad.augment import ALL
 from glad.data import Splits
-from glad.evaluation import TESTED, Protocol, accuracy, train_network
+from glad.evaluation.protocol import TESTED, Protocol, accuracy, train_network
 from glad.networks import Network, make_network
 from glad.opening import strategy_for
 from glad.randomness import generator

@@ -20,7 +20,7 @@ import torch
 from glad.distillation import DistillationError
 from glad.randomness import generator
 from glad.runs import RunError
-from glad.tuning_knobs import Space, Values
+from glad.tuning.knobs import Space, Values
 
 Measure = Callable[[Values, int, Path, Sequence[int]], float]
 """The accuracy of knobs' values after some iterations in a folder, as networks with some seeds find it."""

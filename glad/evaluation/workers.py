@@ -20,9 +20,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from glad.evaluation import Protocol, evaluate_cell
+from glad.evaluation.protocol import Protocol, evaluate_cell
+from glad.evaluation.summary import Cell
 from glad.runs import RunError
-from glad.summary import Cell
 
 Labelled = tuple[Tensor, Tensor]
 

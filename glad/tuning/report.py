@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 from rich.table import Table
 
 from glad.runs import write_durably, write_json
-from glad.tuning_knobs import RATE, Space, Values, layer_name
-from glad.tuning_search import FRESH, Row
+from glad.tuning.knobs import RATE, Space, Values, layer_name
+from glad.tuning.search import FRESH, Row
 
 SHOWN = 5  # trials in the table, beside the default settings
 

@@ -10,11 +10,11 @@ from torch import Tensor
 from glad.augment import ALL
 from glad.baselines import Labelled, Pick, pickers
 from glad.data import ImageData
-from glad.entrants import Entrant
-from glad.evaluation import Protocol
-from glad.hybrid import joined, share_of
+from glad.evaluation.entrants import Entrant
+from glad.evaluation.hybrid import joined, share_of
+from glad.evaluation.protocol import Protocol
+from glad.evaluation.teacher import Teacher
 from glad.opening import strategy_for
-from glad.teacher import Teacher
 
 SET, START, BASELINE, HYBRID, SHARE, PART = "set", "start", "baseline", "hybrid", "share", "part"
 """What a row is: an entrant, its start, real images, the entrant with a share of them, that share alone, or a part of
