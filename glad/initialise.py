@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from glad.baselines import kmeans_real
+from glad.batching import batch_norms
 from glad.data import DataError, ImageData
 from glad.experts import Experts
 from glad.experts.training import unflatten
@@ -83,7 +84,7 @@ def expert_network(
     """
     network, expert = make(rng).requires_grad_(False), experts.experts[0]
     unflatten(network, expert.row(expert.epochs))
-    norms = [module for module in network.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+    norms = batch_norms(network)
     if norms:
         for norm in norms:
             norm.momentum = None  # running statistics are then exactly those of what was seen

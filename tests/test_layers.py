@@ -12,7 +12,7 @@ FILES = {
     for folder in ("glad", "generators", "cuda_ops", "scripts")
     for path in sorted((ROOT / folder).rglob("*.py"))
 }
-EVERYWHERE = ("glad.randomness", "glad.runs")  # within glad
+EVERYWHERE = ("glad.batching", "glad.randomness", "glad.runs")  # within glad
 DATA = ("glad.data", "glad.zca", "glad.readers", "glad.sources")
 # The command line and the top-level convenience functions; publishing asks generators about licences, and for the Hub.
 TOP = ("glad", "glad.api", "glad.opening", "glad.publishing", "glad.cli")

@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from glad.augment import augment
+from glad.batching import at_a_time
 from glad.data import ImageData
 from glad.randomness import generator
 
-CHUNK = 16  # images at a time on a CPU: a larger batch's feature maps leave the cache, and each needs fresh pages
 FIRST_CLIP, CLIP_STEP = 0.50, 0.05  # of AST's clipping loss: the factor of the first epoch, and its growth per epoch
 
 
@@ -91,7 +91,8 @@ def train_epoch(
 
     Order and augmentation are functions of ``key`` and the epoch.
     """
-    device, size = next(network.parameters()).device, _at_a_time(network, recipe.batch)
+    device = next(network.parameters()).device
+    size = at_a_time(network, device, recipe.batch)
     draws = generator(*key, epoch, "augment")
     order = torch.randperm(len(data), generator=generator(*key, epoch, "order"))
     losses = []
@@ -105,12 +106,6 @@ def train_epoch(
             losses.append(loss.detach() * len(part[0]))
         optimizer.step()
     return float(torch.stack(losses).sum()) / len(data)
-
-
-def _at_a_time(network: nn.Module, batch: int) -> int:
-    """Images whose gradient is taken at once: all of a batch where they depend on each other, or on a GPU."""
-    coupled = any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in network.modules())
-    return batch if coupled or next(network.parameters()).device.type != "cpu" else CHUNK
 
 
 def _loss(network: nn.Module, seen: Tensor, images: Tensor, labels: Tensor, recipe: Recipe, epoch: int) -> Tensor:

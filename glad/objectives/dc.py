@@ -12,10 +12,11 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.func import functional_call
 from torch.nn import functional as F
 
+from glad.batching import at_a_time, batch_norms
 from glad.objectives.distances import DISTANCES
 
 LOOPS = {1: (1, 1), 10: (10, 50), 20: (20, 25), 30: (30, 20), 40: (40, 15), 50: (50, 10)}
@@ -23,9 +24,6 @@ LOOPS = {1: (1, 1), 10: (10, 50), 20: (20, 25), 30: (30, 20), 40: (40, 15), 50: 
 
 STATISTICS = 16
 """Real images per class behind the frozen statistics of batch norm."""
-
-CHUNK = 16
-"""Real images at a time on a CPU: a larger batch's feature maps leave the cache, and each needs fresh pages."""
 
 
 class DC:
@@ -71,7 +69,7 @@ class DC:
         self._network = network(torch.Generator()).requires_grad_(False)
         self._weights: dict[str, Tensor] = dict(self._network.named_parameters())
         self._momentum = {name: torch.zeros_like(weight) for name, weight in self._weights.items()}
-        self._norms = [m for m in self._network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+        self._norms = batch_norms(self._network)
         for norm in self._norms:
             norm.momentum = None  # running statistics are then exactly those of what was seen since the last reset
 
@@ -137,7 +135,7 @@ class DC:
         real = self.real(c, self.batch, step.rng(f"real {c}")).to(synthetic.device)
         real, synthetic = (self.augment(x, step.rng(f"augment {c}"), True) for x in (real, synthetic))
         target = [torch.zeros_like(weight) for weight in self._weights.values()]
-        for part in real.split(CHUNK if real.device.type == "cpu" else len(real)):  # each image is on its own here
+        for part in real.split(at_a_time(self._network, real.device, len(real))):
             torch._foreach_add_(target, self._gradient(part, _filled(c, part)), alpha=len(part) / len(real))
         seen = synthetic.detach().requires_grad_()
         leaves = self._leaves()

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-CHUNK = 16  # real images at a time on a CPU: a larger batch's feature maps leave the cache, and each needs fresh pages
+from glad.batching import at_a_time, coupled
 
 
 class DM:
@@ -38,10 +38,10 @@ class DM:
         """One term per class; a single one when batch norm makes an image's features depend on its batch."""
         network = self.network(step.rng("network")).requires_grad_(False).to(images.device)
         classes = labels.unique().tolist()
-        together = any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in network.modules())
+        together = coupled(network)
         for group in [classes] if together else [[c] for c in classes]:
             real, synthetic = zip(*(self._pair(c, images[labels == c], step) for c in group), strict=True)
-            size = CHUNK if images.device.type == "cpu" and not together else self.batch * len(group)
+            size = at_a_time(network, images.device, self.batch * len(group))
             with torch.no_grad():
                 features = torch.cat([network.embed(part) for part in torch.cat(real).split(size)])
                 target = class_means(features, real)

@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
+from glad.batching import at_a_time
 from glad.objectives.unroll import UNROLLS, Student
 
 LEAST_ALPHA = 1e-6  # the learned step size stays above it
-CHUNK = 16  # images at a time on a CPU: more of them leave its caches, and each map needs fresh pages
 
 
 class MTT:
@@ -102,12 +102,6 @@ class Classifier:
         self.size = min(size or len(labels), len(labels))
         self.shapes = {name: parameter.shape for name, parameter in network.named_parameters()}
 
-    @property
-    def at_a_time(self) -> int | None:
-        """Images whose second derivatives are taken together; None, for all, where they depend on each other."""
-        coupled = any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in self.network.modules())
-        return None if coupled or self.labels.device.type != "cpu" else CHUNK
-
     def named(self, parameters: Tensor) -> dict[str, Tensor]:
         """The parameters [P] by name."""
         parts = parameters.split([shape.numel() for shape in self.shapes.values()])
@@ -127,4 +121,5 @@ class Classifier:
 
     def student(self, start: Tensor, targets: Mapping[int, Callable[[Tensor], Tensor]], momentum: float) -> Student:
         """The student that starts at parameters ``start`` [P]."""
-        return Student(start, self.batch, self.loss, targets, momentum, self.at_a_time)
+        at_once = at_a_time(self.network, self.labels.device, self.size)
+        return Student(start, self.batch, self.loss, targets, momentum, at_once)
