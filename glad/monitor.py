@@ -1,5 +1,7 @@
 """What a person watches while a run goes on: a line of metrics per iteration, curves and pictures."""
 
+import warnings
+
 import torch
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
@@ -11,6 +13,26 @@ from glad.run_folder import Run
 from glad.synset import SyntheticSet
 
 CURVE_EVERY = 10
+FADED, IN_A_ROW = 1e-6, 10  # of the greatest gradient of the images; iterations below that
+
+
+class Fading:
+    """Says once when the images no longer receive a gradient, which no loss need show: the run goes on for nothing."""
+
+    def __init__(self) -> None:
+        self.greatest, self.count = 0.0, 0
+
+    def look(self, iteration: int, gradient: float) -> None:
+        """Take note of the norm of the images' gradient in ``iteration``."""
+        self.greatest = max(self.greatest, gradient)
+        self.count = self.count + 1 if gradient < FADED * self.greatest else 0
+        if self.count == IN_A_ROW:
+            warnings.warn(
+                f"since iteration {iteration + 1 - IN_A_ROW} the images hardly receive a gradient ({gradient:.1e}, "
+                f"{self.greatest:.1e} before): the first steps were too large. Start again with lower learning rates "
+                "(--lr), or for mtt and ast with a lower step size of the student (-o alpha=)",
+                stacklevel=2,
+            )
 
 
 class Monitor:
@@ -18,12 +40,14 @@ class Monitor:
 
     def __init__(self, run: Run, data: ImageData, synset: SyntheticSet, grid_every: int, start: int, end: int) -> None:
         self.run, self.data, self.synset, self.grid_every, self.end = run, data, synset, grid_every, end
+        self.fading = Fading()
         run.keep_metrics_before(start)
         self.writer = SummaryWriter(str(run.path / "tensorboard"), purge_step=start)
 
     def record(self, iteration: int, metrics: Metrics) -> None:
         """Note the metrics of ``iteration``, and draw the set when it is time."""
         self.run.add_metrics(iteration, metrics)
+        self.fading.look(iteration, metrics["image_grad"])
         if iteration % CURVE_EVERY == 0:
             for name, value in metrics.items():
                 self.writer.add_scalar(name, value, iteration)

@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 import torch
-from reproduce_objectives import ALPHA, BATCH, EXPERT_IMAGES
+from reproduce_objectives import BATCH, EXPERT_IMAGES, FOLLOWED
 from reproduce_results import LR, NARROW
 from rich.console import Console
 from rich.table import Table
@@ -33,9 +33,8 @@ TESTED = 2000  # validation images
 def settings(objective: str, layer: str, rate: float, start: str, experts: Path | None) -> dict[str, Any]:
     """What distinguishes a combination; with a layer the rate is f's, and w's a thirtieth of it."""
     found: dict[str, Any] = {"objective": objective, "start": start, "experts": experts}
-    for common in (BATCH, ALPHA):
-        if common.keys() <= options_of(OBJECTIVES[objective]).keys():
-            found["objective_options"] = common
+    known = options_of(OBJECTIVES[objective]).keys()
+    found["objective_options"] = {name: value for name, value in {**BATCH, **FOLLOWED}.items() if name in known}
     if layer == "none":
         return {**found, "lr": {"w": rate}}
     return {**found, "prior_options": {"layer": int(layer)}, "lr": {"w": rate / 30, "f": rate}}

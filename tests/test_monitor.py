@@ -1,0 +1,57 @@
+import warnings
+
+import pytest
+
+import glad
+from glad.monitor import IN_A_ROW, Fading
+from glad.run_folder import Run
+
+
+class Flat:
+    """Steep near zero, flat far from it."""
+
+    def terms(self, images, labels, step):
+        yield images.tanh().sum()
+
+    def tensors(self):
+        return {}
+
+
+def look_at(gradients):
+    fading = Fading()
+    for iteration, gradient in enumerate(gradients):
+        fading.look(iteration, gradient)
+
+
+def test_a_gradient_that_is_gone_is_said_once():
+    with pytest.warns(UserWarning, match=r"since iteration 2 .*\(1\.0e-09, 8\.0e\+03 before\)") as said:
+        look_at([260.0, 8e3] + 3 * IN_A_ROW * [1e-9])
+    assert len(said) == 1
+
+
+@pytest.mark.parametrize(
+    "gradients",
+    [[1.0] + 50 * [1e-5], [1.0] + (IN_A_ROW - 1) * [1e-9] + [1.0] + (IN_A_ROW - 1) * [1e-9], 50 * [0.0]],
+    ids=["smaller", "now and then", "never any"],
+)
+def test_a_gradient_that_comes_back_or_is_only_small_is_not(gradients):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        look_at(gradients)
+
+
+def test_a_run_whose_images_are_blown_away_says_so(tmp_path):
+    with pytest.warns(UserWarning, match="hardly receive a gradient"):
+        run = glad.distill(
+            "fashion-mini",
+            limit=50,
+            ipc=1,
+            prior="pixels",
+            objective=Flat(),
+            lr={"pixels": 1e6},
+            iterations=IN_A_ROW + 3,
+            network_options={"width": 4},
+            out=tmp_path,
+            device="cpu",
+        )
+    assert Run(tmp_path).synset.exists() and run.path == tmp_path
