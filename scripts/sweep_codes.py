@@ -34,7 +34,7 @@ def settings(objective: str, layer: str, rate: float, start: str, experts: Path 
     """What distinguishes a combination; with a layer the rate is f's, and w's a thirtieth of it."""
     found: dict[str, Any] = {"objective": objective, "start": start, "experts": experts}
     known = options_of(OBJECTIVES[objective]).keys()
-    found["objective_options"] = {name: value for name, value in {**BATCH, **FOLLOWED}.items() if name in known}
+    found["objective_options"] = FOLLOWED if objective == "ast" else BATCH if BATCH.keys() <= known else {}
     if layer == "none":
         return {**found, "lr": {"w": rate}}
     return {**found, "prior_options": {"layer": int(layer)}, "lr": {"w": rate / 30, "f": rate}}
