@@ -42,7 +42,7 @@ BATCH = {"batch": 64}  # real images per class, of the published 256
 SMOOTH = {"recipe": "smooth", "changes": {"batch": 64}}
 """In batches of 256, 10,000 images are so few steps that until the last epoch most of the way is the growth of the
 penalised slope, which no student can follow: cross-entropy does not see the sum of logits."""
-FOLLOWED = {"max_start_epoch": 4}
+FOLLOWED = {"max_start_epoch": 4, "alpha": 5e-3}
 METHODS: dict[str, dict[str, Any]] = {
     "DC": {"objective": "dc", "augmentation": "none", "objective_options": BATCH},
     "DSA": {"objective": "dc", "objective_options": BATCH},

@@ -116,10 +116,14 @@ def test_the_images_learn_to_lead_where_the_expert_went(kind):
     assert losses[-1] < 0.97 * losses[0]
 
 
-def test_the_step_size_stays_positive():
-    objective = MTT(segment, network, dsa, syn_steps=1)
+@pytest.mark.parametrize("kind", [MTT, AST])
+def test_the_step_size_stays_positive_and_a_fall_below_is_said(kind):
+    objective = kind(segment, network, dsa, syn_steps=3)
     objective.alpha.data.fill_(-3.0)
-    assert loss_of(objective, images()).isfinite()
+    with pytest.warns(
+        UserWarning, match=rf"{kind.__name__.lower()}: the student's step size has fallen .*--lr alpha=RATE"
+    ):
+        assert loss_of(objective, images()).isfinite()
     assert objective.tensors()["alpha"] is objective.alpha
     assert 0 < objective.alpha < 1e-5
 

@@ -6,6 +6,7 @@ the default is the same gradient with one step's graph (``glad.objectives.unroll
 between steps and calls it MTT: that is ``unroll=tesla``.
 """
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar
 
@@ -52,7 +53,7 @@ class MTT:
 
     def terms(self, images: Tensor, labels: Tensor, step: Any) -> Iterator[Tensor]:
         """One term: the squared distance from where the expert was, over how far the expert had come."""
-        self.alpha.data.clamp_(min=LEAST_ALPHA)
+        keep_positive("mtt", self.alpha)
         piece = self.segment(step.rng("segment"), self.max_start_epoch, self.expert_epochs)
         start, end = (piece.row(i).to(images.device) for i in (0, self.expert_epochs))
         classifier = Classifier(self.network(step.rng("network")), self.augment, labels, self.batch_syn, step)
@@ -62,6 +63,18 @@ class MTT:
     def tensors(self) -> dict[str, Tensor]:
         """The step size, which is learnt."""
         return {"alpha": self.alpha}
+
+
+def keep_positive(objective: str, alpha: Tensor) -> None:
+    """Hold the learnt step size above its least value, in place; a warning where it would have gone below."""
+    if alpha.item() < LEAST_ALPHA:
+        warnings.warn(
+            f"{objective}: the student's step size has fallen to {LEAST_ALPHA:g}, because its steps lead away from the "
+            "expert; the images hardly change any more. Start again with a lower rate for it (--lr alpha=RATE) or a "
+            "lower first value (-o alpha=SIZE)",
+            stacklevel=3,
+        )
+    alpha.data.clamp_(min=LEAST_ALPHA)
 
 
 def check_options(objective: str, sizes: Mapping[str, int], alpha: float, unroll: str) -> None:

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from glad.objectives.mtt import LEAST_ALPHA, Classifier, check_options, relative_distance
+from glad.objectives.mtt import Classifier, check_options, keep_positive, relative_distance
 from glad.objectives.unroll import UNROLLS
 
 
@@ -25,7 +25,8 @@ class AST:
     them less the earlier they are. ``perturbation`` is the size of the noise on the start's convolutions.
     """
 
-    learning_rates: ClassVar[Mapping[str, float]] = {"pixels": 1e3, "w": 10.0, "f": 1e4, "g": 0.1, "alpha": 1e-5}
+    learning_rates: ClassVar[Mapping[str, float]] = {"pixels": 1e3, "w": 10.0, "f": 1e4, "g": 0.1, "alpha": 1e-7}
+    """Those of MTT, and a lower one of the step size: with momentum the student's end follows it ten times as fast."""
 
     def __init__(
         self,
@@ -61,7 +62,7 @@ class AST:
 
     def terms(self, images: Tensor, labels: Tensor, step: Any) -> Iterator[Tensor]:
         """One term: relative squared distances from where the expert was, at the end and on the way."""
-        self.alpha.data.clamp_(min=LEAST_ALPHA)
+        keep_positive("ast", self.alpha)
         piece = self.segment(step.rng("segment"), self.max_start_epoch, self.expert_epochs)
         factor = balance(piece.epoch, self.max_start_epoch) if self.balance else 1.0
         network = self.network(step.rng("network"))
