@@ -24,6 +24,7 @@ import glad
 from glad.cli.options import progress_bar
 from glad.evaluation import Protocol, evaluate_sets, results_table, summarise
 from glad.expert_run import plan, train_experts
+from glad.pictures import Row, eight_bit, save_png, sheet
 from glad.run_folder import Run
 from glad.runs import read_json, read_tensors, write_json
 from glad.sources import load_data
@@ -169,6 +170,13 @@ def full_data(root: str, out: Path) -> None:
     write_json(path, results)
 
 
+def drawn(run: Run) -> Row:
+    """A run's name and the first image of each class."""
+    found = glad.load_distilled(run.path)
+    firsts = [int((found.labels == c).nonzero()[0]) for c in found.labels.unique()]
+    return run.name, eight_bit(found.pixels[firsts])
+
+
 def table(ipc: int, out: Path) -> None:
     """What is finished, a line per set, and the minutes that each run took."""
     found = [Run(folder(row, ipc, out)) for row in ROWS if (folder(row, ipc, out) / "results.json").exists()]
@@ -180,6 +188,7 @@ def table(ipc: int, out: Path) -> None:
     Console(width=200).print(
         results_table({**contents[0], "networks": NETWORKS, "summary": summary, "same": "convnet"})
     )
+    save_png(sheet([drawn(run) for run in found]), out / f"objectives-ipc{ipc}.png")
     minutes = {run.name: round(seconds(run) / 60, 1) for run in found}
     write_json(out / f"objectives-ipc{ipc}.json", {"summary": summary, "minutes": minutes})
     click.echo(json.dumps(minutes, indent=1))
