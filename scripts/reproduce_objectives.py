@@ -39,9 +39,6 @@ CURVE = (0.125, 0.25, 0.5, 1.0)  # shares of a run at 10 images per class after 
 
 PIXELS = {"prior": "pixels", "prior_options": {"init": "real"}}
 CODES = {"prior": "fashion-mini"}
-LONG = {"lr": {"w": 3.0}}
-"""Of MTT's and AST's codes. The published 10 is better for 20 iterations, but long before 200 the codes leave what the
-generator has learnt, and its images become black and white shapes."""
 BATCH = {"batch": 64}  # real images per class, of the published 256
 SMOOTH = {"recipe": "smooth", "changes": {"batch": 64}}
 """In batches of 256, 10,000 images are so few steps that until the last epoch most of the way is the growth of the
@@ -74,10 +71,7 @@ PARTS: dict[str, dict[str, Any]] = {
 """AST's six, and what switches each of them off."""
 ROWS: dict[str, tuple[str, dict[str, Any]]] = {
     **{f"{name} pixels": (name, {**method, **PIXELS}) for name, method in METHODS.items()},
-    **{
-        f"{name} codes": (name, {**method, **CODES, **(LONG if "experts" in method else {})})
-        for name, method in METHODS.items()
-    },
+    **{f"{name} codes": (name, {**method, **CODES}) for name, method in METHODS.items()},
     **{f"AST pixels less {part}": ("AST", {**METHODS["AST"], **PIXELS, **off}) for part, off in PARTS.items()},
 }
 """The method whose budget a row has, and its settings."""

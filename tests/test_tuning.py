@@ -138,6 +138,8 @@ def test_the_window_is_within_what_the_experts_files_hold(objective: str, expert
     assert longest == 5 and latest - 1 + longest <= 9  # the last piece ends where the file does
     assert knobs["syn_steps"].low == 5 >= longest and knobs["syn_steps"].high == 80
     assert space.applied({**space.default(), "syn_steps": 40})["objective_options"]["syn_steps"] == 40
+    codes = space_of(**{**shared, "prior": "fashion-mini"})
+    assert codes.rates[False]["w"] == 3.0  # what the embedded weights recommend in place of 10
     with pytest.raises(ExpertError, match="has 9 epochs"):
         space_of(**shared, objective_options={"max_start_epoch": 9})
 
