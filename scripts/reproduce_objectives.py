@@ -40,7 +40,8 @@ CURVE = (0.125, 0.25, 0.5, 1.0)  # shares of a run at 10 images per class after 
 PIXELS = {"prior": "pixels", "prior_options": {"init": "real"}}
 CODES = {"prior": "fashion-mini"}
 BATCH = {"batch": 64}  # real images per class, of the published 256
-SMOOTH = {"recipe": "smooth", "changes": {"batch": 64}}
+OFTEN = {"batch": 64}
+SMOOTH = {"recipe": "smooth", "changes": OFTEN}
 """In batches of 256, 10,000 images are so few steps that until the last epoch most of the way is the growth of the
 penalised slope, which no student can follow: cross-entropy does not see the sum of logits."""
 FOLLOWED = {"max_start_epoch": 4, "alpha": 5e-3}
@@ -61,8 +62,8 @@ ITERATIONS: dict[int, dict[str, int]] = {
     10: {"DC": 100, "DSA": 100, "DM": 200, "MTT": 100, "AST": 100},
 }
 PARTS: dict[str, dict[str, Any]] = {
-    "clipping loss": {"experts": {"recipe": "smooth", "changes": {"batch": 64, "clipping": 0}}},
-    "gradient penalty": {"experts": {"recipe": "smooth", "changes": {"batch": 64, "penalty": 0.0}}},
+    "clipping loss": {"experts": {"recipe": "smooth", "changes": {**OFTEN, "clipping": 0}}},
+    "gradient penalty": {"experts": {"recipe": "smooth", "changes": {**OFTEN, "penalty": 0.0}}},
     "representative start": {"start": "prior"},
     "balanced loop": {"objective_options": {**FOLLOWED, "balance": 0, "momentum": 0.0}},
     "intermediate matching": {"objective_options": {**FOLLOWED, "intermediate": 0.0}},
