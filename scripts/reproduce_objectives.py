@@ -23,6 +23,7 @@ from rich.console import Console
 import glad
 from glad.cli.options import progress_bar
 from glad.evaluation import Protocol, evaluate_sets, results_table, summarise
+from glad.evaluation.protocol import PROTOCOLS
 from glad.expert_run import plan, train_experts
 from glad.pictures import Row, eight_bit, save_png, sheet
 from glad.run_folder import Run
@@ -32,10 +33,14 @@ from glad.sources import load_data
 EXPERT_IMAGES = 10_000
 EXPERTS = {"mtt": {"count": 2, "epochs": 16}, "smooth": {"count": 1, "epochs": 6}}
 """Of about the same cost: an epoch of the smooth recipe takes 3 to 4 times as long. MTT follows 8 epochs, AST 6."""
-EVALUATION = {1: 300, 10: 100}  # epochs
-FULL_EPOCHS, FULL_BATCH = 8, 128  # of a training on all images
+PROTOCOLS["batches of 25"] = Protocol(batch=25)
+EVALUATION: dict[int, dict[str, Any]] = {1: {"epochs": 300}, 10: {"epochs": 25, "protocol": "batches of 25"}}
+"""At 10 images per class small batches give four times the steps for the same price."""
+FULL_EPOCHS, FULL_BATCH = 1, 64  # of a training on all images
 RATES = {name: LR for name in NETWORKS if name != "convnet"}  # ConvNet's is 1e-2, or what MTT and AST learnt
-CURVE = (0.125, 0.25, 0.5, 1.0)  # shares of a run at 10 images per class after which the set is looked at
+SECONDS = 8 * 60  # of a run at 10 images per class
+CURVE = (0.125, 0.25, 0.5, 1.0)  # shares of them after which the set is looked at
+PACE = 3  # iterations by which it is judged how many the seconds pay for
 
 PIXELS = {"prior": "pixels", "prior_options": {"init": "real"}}
 CODES = {"prior": "fashion-mini"}
@@ -44,6 +49,7 @@ OFTEN = {"batch": 64}
 SMOOTH = {"recipe": "smooth", "changes": OFTEN}
 """In batches of 256, 10,000 images are so few steps that until the last epoch most of the way is the growth of the
 penalised slope, which no student can follow: cross-entropy does not see the sum of logits."""
+UNPENALISED = {"recipe": "smooth", "changes": {**OFTEN, "penalty": 0.0}}
 FOLLOWED = {"max_start_epoch": 4, "alpha": 5e-3}
 METHODS: dict[str, dict[str, Any]] = {
     "DC": {"objective": "dc", "augmentation": "none", "objective_options": BATCH},
@@ -57,25 +63,27 @@ METHODS: dict[str, dict[str, Any]] = {
         "objective_options": FOLLOWED,
     },
 }
-ITERATIONS: dict[int, dict[str, int]] = {
-    1: {"DC": 300, "DSA": 300, "DM": 800, "MTT": 200, "AST": 200},
-    10: {"DC": 100, "DSA": 100, "DM": 200, "MTT": 100, "AST": 100},
-}
+METHODS["AST0"] = {**METHODS["AST"], "experts": UNPENALISED}
+ITERATIONS = {"DC": 300, "DSA": 300, "DM": 800, "MTT": 200, "AST": 200, "AST0": 200, "parts": 60}
+"""At 1 image per class."""
+ONCE = {"outer_loop": 1, "inner_loop": 0}
+"""DC's loops at 10 images per class: its published ones take minutes per iteration on two cores."""
 PARTS: dict[str, dict[str, Any]] = {
-    "clipping loss": {"experts": {"recipe": "smooth", "changes": {**OFTEN, "clipping": 0}}},
-    "gradient penalty": {"experts": {"recipe": "smooth", "changes": {**OFTEN, "penalty": 0.0}}},
+    "nothing": {},
+    "clipping loss": {"experts": {"recipe": "smooth", "changes": {**OFTEN, "penalty": 0.0, "clipping": 0}}},
     "representative start": {"start": "prior"},
     "balanced loop": {"objective_options": {**FOLLOWED, "balance": 0, "momentum": 0.0}},
     "intermediate matching": {"objective_options": {**FOLLOWED, "intermediate": 0.0}},
     "perturbation": {"objective_options": {**FOLLOWED, "perturbation": 0.0}},
 }
-"""AST's six, and what switches each of them off."""
+"""Those of AST0, which is AST with the gradient penalty of its experts off, and what switches each of them off."""
 ROWS: dict[str, tuple[str, dict[str, Any]]] = {
     **{f"{name} pixels": (name, {**method, **PIXELS}) for name, method in METHODS.items()},
     **{f"{name} codes": (name, {**method, **CODES}) for name, method in METHODS.items()},
-    **{f"AST pixels less {part}": ("AST", {**METHODS["AST"], **PIXELS, **off}) for part, off in PARTS.items()},
+    "AST pixels short": ("parts", {**METHODS["AST"], **PIXELS}),
+    **{f"AST0 pixels less {part}": ("parts", {**METHODS["AST0"], **PIXELS, **off}) for part, off in PARTS.items()},
 }
-"""The method whose budget a row has, and its settings."""
+"""The key of a row's budget in ``ITERATIONS``, and its settings."""
 
 
 def experts(settings: Mapping[str, Any], root: str, out: Path) -> Path:
@@ -94,13 +102,13 @@ def folder(row: str, ipc: int, out: Path) -> Path:
     return out / f"{row.replace(' ', '-').lower()}-ipc{ipc}"
 
 
-def distil(row: str, ipc: int, root: str, out: Path, share: float = 1.0) -> Run:
-    """A share of a row's run."""
-    method, chosen = ROWS[row]
-    settings = dict(chosen)
+def distil(row: str, ipc: int, root: str, out: Path, iterations: int) -> Run:
+    """A row's run, or its first ``iterations``."""
+    settings = dict(ROWS[row][1])
     if "experts" in settings:
         settings |= {"experts": experts(settings["experts"], root, out), "limit": EXPERT_IMAGES}
-    iterations = max(1, round(share * ITERATIONS[ipc][method]))
+    if settings["objective"] == "dc" and ipc > 1:
+        settings["objective_options"] = {**settings["objective_options"], **ONCE}
     with progress_bar(iterations, "iteration") as bar:
         return glad.distill(
             "fashionmnist",
@@ -120,17 +128,18 @@ def seconds(run: Run) -> float:
 
 
 def curve(row: str, ipc: int, root: str, out: Path) -> Run:
-    """A row's run with looks at validation images on the way, kept in ``curve.json``."""
+    """A run as long as ``SECONDS`` pay for, with looks at validation images on the way, kept in ``curve.json``."""
     path = folder(row, ipc, out) / "curve.json"
-    points = read_json(path) if path.exists() else []
-    for share in CURVE[len(points) :]:
-        run = distil(row, ipc, root, out, share)
-        results = glad.evaluate(
-            run, networks=["convnet"], seeds=1, epochs=EVALUATION[ipc], baselines=[], split="validation"
-        )
+    if not path.exists():
+        pace = seconds(distil(row, ipc, root, out, PACE)) / PACE
+        write_json(path, {"iterations": [max(PACE, round(share * SECONDS / pace)) for share in CURVE], "points": []})
+    kept = read_json(path)
+    for iterations in kept["iterations"][len(kept["points"]) :]:
+        run = distil(row, ipc, root, out, iterations)
+        results = glad.evaluate(run, networks=["convnet"], seeds=1, baselines=[], split="validation", **EVALUATION[ipc])
         accuracy = results["summary"][run.name]["same"]["mean"]
-        points.append({"share": share, "seconds": seconds(run), "accuracy": accuracy})
-        write_json(path, points)
+        kept["points"].append({"iterations": iterations, "seconds": seconds(run), "accuracy": accuracy})
+        write_json(path, kept)
     return Run(folder(row, ipc, out))
 
 
@@ -140,7 +149,6 @@ def evaluate(run: Run, baselines: list[str], ipc: int, root: str) -> None:
         run,
         networks=NETWORKS,
         seeds=SEEDS,
-        epochs=EVALUATION[ipc],
         lr=RATES,
         network_options=NARROW,
         baselines=baselines,
@@ -148,6 +156,7 @@ def evaluate(run: Run, baselines: list[str], ipc: int, root: str) -> None:
         on_cell=lambda cell, left: click.echo(
             f"{cell['set']}, {cell['network']}, seed {cell['seed']}: {100 * cell['accuracy']:.1f} %, {left} left"
         ),
+        **EVALUATION[ipc],
     )
     Console(width=200).print(results_table(results))
 
@@ -180,10 +189,12 @@ def drawn(run: Run) -> Row:
 
 def table(ipc: int, out: Path) -> None:
     """What is finished, a line per set, and the minutes that each run took."""
-    found = [Run(folder(row, ipc, out)) for row in ROWS if (folder(row, ipc, out) / "results.json").exists()]
-    if not found:
+    runs = [Run(folder(row, ipc, out)) for row in ROWS]
+    known = {run.name: read_json(run.path / "results.json") for run in runs if (run.path / "results.json").exists()}
+    contents = [content for content in known.values() if content["split"] == "test"]
+    if not contents:
         raise click.ClickException(f"no row of {ipc} images per class is finished in {out}")
-    contents = [read_json(run.path / "results.json") for run in found]
+    found = [run for run in runs if run.name in known and known[run.name]["split"] == "test"]
     cells = [cell for content in contents for cell in content["cells"]]
     summary = summarise(cells, "convnet")
     Console(width=200).print(
@@ -207,7 +218,8 @@ def main(root: str, ipc: str, out: Path, rows: tuple[str, ...], full: bool, show
     number = int(ipc)
     for row in rows:
         began = time.monotonic()
-        run = distil(row, number, root, out) if number == 1 else curve(row, number, root, out)
+        budget = ITERATIONS[ROWS[row][0]]
+        run = distil(row, number, root, out, budget) if number == 1 else curve(row, number, root, out)
         click.echo(f"{row}: {seconds(run) / 60:.1f} minutes of distillation")
         baselines = {"DM pixels": ["before", "random", "kmeans"], "DM codes": ["before"], "AST codes": ["before"]}.get(
             row, []
