@@ -110,7 +110,9 @@ def measure(recipe: Recipe, ipc: int, repeat: int) -> dict[str, Any]:
 
 
 @click.command()
-@click.option("--only", multiple=True, help="A recipe; give it several times.  [default: all]")
+@click.option(
+    "--only", multiple=True, type=click.Choice(list(known())), metavar="RECIPE", help="May be repeated.  [default: all]"
+)
 @click.option("--ipc", type=int, help="Synthetic images per class.  [default: each recipe's first]")
 @click.option("--repeat", default=3, show_default=True, help="Iterations after the first; the median counts.")
 @click.option("--out", "notes", type=click.Path(path_type=Path), default=NOTES, help="File to note them in.")

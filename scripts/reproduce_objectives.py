@@ -66,7 +66,7 @@ METHODS: dict[str, dict[str, Any]] = {
 METHODS["AST0"] = {**METHODS["AST"], "experts": UNPENALISED}
 ITERATIONS = {"DC": 300, "DSA": 300, "DM": 800, "MTT": 200, "AST": 200, "AST0": 200, "parts": 60}
 """At 1 image per class."""
-ONCE = {"outer_loop": 1, "inner_loop": 0}
+ONCE = {"outer": 1, "inner": 1}
 """DC's loops at 10 images per class: its published ones take minutes per iteration on two cores."""
 PARTS: dict[str, dict[str, Any]] = {
     "nothing": {},
