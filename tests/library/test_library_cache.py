@@ -1,0 +1,128 @@
+"""Libraries that were compiled: kept, found again, replaced when damaged, built by one process of many."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from tiny_operators import ROOT, compilations, make_compiler, make_libraries
+
+from cuda_ops import _build, _cache, _library
+from cuda_ops._toolchain import BuildError
+
+
+def test_key_follows_what_a_library_depends_on(tmp_path, csrc, environ):
+    key = _build.cpu_recipe(csrc, environ).key
+    shutil.copytree(csrc, tmp_path / "elsewhere")
+    assert _build.cpu_recipe(tmp_path / "elsewhere", environ).key == key
+    make_compiler(tmp_path / "bin", "g++ (Debian 13.1.0-1) 13.1.0")
+    assert _build.cpu_recipe(csrc, environ).key != key
+    make_compiler(tmp_path / "bin")
+    assert _build.cpu_recipe(csrc, environ).key == key
+    (csrc / "cpu" / "new.h").write_text("// new")
+    assert _build.cpu_recipe(csrc, environ).key != key
+
+
+@pytest.mark.parametrize("damage", ["truncated", "record", "gone"])
+def test_damaged_library_is_built_again(tmp_path, csrc, environ, damage):
+    recipe = _build.cpu_recipe(csrc, environ)
+    library = _cache.obtain(recipe, lambda: None, environ)
+    if damage == "truncated":
+        library.write_bytes(library.read_bytes()[:2])
+    elif damage == "record":
+        library.with_suffix(".sha256").write_bytes(b"\xff")
+    else:
+        library.unlink()
+    assert _cache.obtain(recipe, lambda: None, environ).read_text() == "made\n"
+    assert compilations(tmp_path / "bin") == 2 * len(recipe.objects)
+    _cache.obtain(recipe, lambda: pytest.fail("built a third time"), environ)
+
+
+def test_library_that_does_not_load_is_built_again_once(tmp_path, csrc, namespace, environ):
+    libraries = make_libraries(namespace, csrc, environ)
+    with pytest.warns(_library.SlowOperatorsWarning, match="No library compiled here: .*libglad_cpu.so"):
+        libraries.load("cpu")
+    assert compilations(tmp_path / "bin") == 2 * 2
+
+
+def test_home_that_cannot_be_written_to_leaves_a_private_folder(tmp_path, csrc, environ):
+    (tmp_path / "home").touch()
+    del environ["GLAD_OPS_CACHE"]
+    environ |= {"HOME": str(tmp_path / "home"), "TMPDIR": str(tmp_path)}
+    recipe = _build.cpu_recipe(csrc, environ)
+    library = _cache.obtain(recipe, lambda: None, environ)
+    folder = tmp_path / f"glad-ops-{os.getuid()}"
+    assert library.is_relative_to(folder) and folder.stat().st_mode & 0o777 == 0o700
+    tmp_path.chmod(0o1777)
+    assert _cache.obtain(recipe, lambda: pytest.fail("built again"), environ) == library
+    folder.chmod(0o777)  # as if somebody else had made it
+    with pytest.raises(BuildError, match=r"no folder for compiled libraries: .*this user alone"):
+        _cache.obtain(recipe, lambda: None, environ)
+
+
+def test_cache_folders():
+    temporary = Path(f"/t/glad-ops-{os.getuid()}")
+    assert _cache.folders({"HOME": "/h", "TMPDIR": "/t"}) == [Path("/h/.cache/glad/ops"), temporary]
+    assert _cache.folders({"HOME": "/h", "XDG_CACHE_HOME": "/x", "TMPDIR": "/t"}) == [Path("/x/glad/ops"), temporary]
+    assert _cache.folders({"HOME": "/h", "GLAD_OPS_CACHE": "/c"}) == [Path("/c")]
+    assert _cache.folders({"TMPDIR": "/t"}) == [temporary]
+
+
+def test_chosen_folder_that_cannot_be_written_to_is_a_cause(tmp_path, csrc, environ):
+    environ["GLAD_OPS_CACHE"] = "/dev/null/cache"
+    with pytest.raises(BuildError, match=r"/dev/null/cache \(Not a directory\)"):
+        _cache.obtain(_build.cpu_recipe(csrc, environ), lambda: None, environ)
+
+
+OBTAIN = """
+import sys
+from pathlib import Path
+from cuda_ops import _build, _cache
+print(_cache.obtain(_build.cpu_recipe(Path(sys.argv[1])), lambda: None).read_text())
+"""
+
+
+def start(csrc, environ):
+    command = [sys.executable, "-c", OBTAIN, str(csrc)]
+    environ = {**os.environ, **environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, start_new_session=True)
+
+
+def test_processes_that_start_together_build_once(tmp_path, csrc, environ):
+    make_compiler(tmp_path / "bin", body="sleep 1")
+    processes = [start(csrc, environ) for _ in range(2)]
+    assert [process.communicate(timeout=60)[0] for process in processes] == [b"made\n\n"] * 2
+    assert compilations(tmp_path / "bin") == 2
+
+
+def test_killed_builder_blocks_nobody(tmp_path, csrc, environ):
+    make_compiler(tmp_path / "bin", body="if [ -e '" + str(tmp_path / "slow") + "' ]; then sleep 60; fi")
+    (tmp_path / "slow").touch()
+    process = start(csrc, environ)
+    try:
+        limit = time.monotonic() + 60
+        while not compilations(tmp_path / "bin"):
+            assert time.monotonic() < limit and process.poll() is None
+            time.sleep(0.05)
+        process.kill()  # it alone: its compilers live on, and hold no lock
+        process.communicate()
+        (tmp_path / "slow").unlink()
+        recipe = _build.cpu_recipe(csrc, environ)
+        entry = tmp_path / "cache" / recipe.key
+        assert len(list(entry.glob("build-*"))) == 1
+        assert _cache.obtain(recipe, lambda: None, environ).read_text() == "made\n"
+        assert not list(entry.glob("build-*"))
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+def test_file_system_without_locks(tmp_path, csrc, environ, monkeypatch):
+    def flock(file, operation):
+        raise OSError("no locks available")
+
+    monkeypatch.setattr(_cache.fcntl, "flock", flock)
+    assert _cache.obtain(_build.cpu_recipe(csrc, environ), lambda: None, environ).read_text() == "made\n"

@@ -1,0 +1,84 @@
+"""What may not be passed on, stays here."""
+
+import pytest
+from distilled_sets import distil, fails
+from fixtures import tiny_generator
+from pushed_sets import SMALL, card_of, change, front_of, push, pushed
+
+from generators import catalog, weights
+from glad.run_folder import Run
+
+pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")  # the client, of how it sends files
+
+
+def refused(run, *options):
+    output = fails("push", run.path, "me/x", "--dry-run", *options)
+    assert output.startswith("Error: ")
+    return output
+
+
+def test_data_of_unknown_licence_need_one(server, foreign):
+    message = "the licence of the data ./my data is not known here: say with --licence"
+    assert message in refused(foreign)
+    assert "license: other license_name: ask-me-first " in push(foreign, "--licence", "Ask me: first", "--dry-run")
+
+
+def test_weights_that_state_no_licence_keep_the_set_here(server, tmp_path):
+    (tmp_path / "home").mkdir()
+    weights.save(tmp_path / "home" / "mine.safetensors", tiny_generator(), data="digits")
+    prior = str(tmp_path / "home" / "mine.safetensors")
+    run = distil(tmp_path / "home" / "run", prior=prior, classes=[0, 1, 2], iterations=1, lr=0.01, **SMALL)
+    for licence in ((), ("--licence", "mit"), ("--permission", " ")):
+        message = refused(run, *licence)
+        assert "no licence is known of its weights ./mine.safetensors that allows passing on" in message
+        assert "passing on not stated" in message and "say with --permission whose consent you have" in message
+    assert not server.log
+    push(run, "--permission", "they are my *own*")
+    files = pushed(server)
+    assert "| permission | they are my \\*own\\* (so says who published the set) |" in files["README.md"].decode()
+    assert "codes.safetensors" in files
+    for name, content in files.items():
+        assert str(tmp_path).encode() not in content, name
+
+
+@pytest.mark.parametrize(
+    ("told", "said"),
+    [
+        (catalog.UNSTATED.in_words(), "licence of the weights unstated"),
+        (catalog.Licence("strict", redistribution=False).in_words(), "passing on forbidden"),
+        ("passing on allowed", "(passing on allowed)"),  # not in the words of a run
+        (None, "not recorded by the run"),
+    ],
+)
+def test_only_words_that_allow_passing_on_count(copy, told, said):
+    found = {} if told is None else {**copy.inputs["weights"], "licence": told}
+    change(copy, "inputs.json", weights=found)
+    for options in ((), ("--licence", "mit"), ("--format", "parquet")):
+        message = refused(copy, *options)
+        assert "its weights fashion-mini" in message and said in message
+
+
+def test_non_commercial_weights_make_no_commercial_set(copy):
+    words = catalog.read_licence("cc-by-nc-4.0").in_words()
+    change(copy, "inputs.json", weights={**copy.inputs["weights"], "licence": words})
+    for options in ((), ("--licence", "cc-by-4.0"), ("--licence", "my own")):
+        message = refused(copy, *options)
+        assert (
+            "not known to forbid commercial use: the licence of its weights fashion-mini does not allow it" in message
+        )
+    card = card_of(copy, licence="CC-BY-NC-4.0")
+    assert front_of(card)["license"] == "cc-by-nc-4.0" and words in card
+    assert front_of(card_of(copy, permission="their author"))["license"] == "mit"
+
+
+def test_what_is_no_finished_run_is_refused(copy, tmp_path):
+    (tmp_path / "empty").mkdir()
+    assert "is not the folder of a run" in refused(Run(tmp_path / "empty"))
+    (tmp_path / "empty" / "config.yaml").write_text("colour: red")
+    assert "the run is not finished" in refused(Run(tmp_path / "empty"))
+    inputs = (copy.path / "inputs.json").read_text()
+    (copy.path / "inputs.json").unlink()
+    assert "inputs.json: cannot be read" in refused(copy)
+    (copy.path / "inputs.json").write_text(inputs)
+    change(copy, "config.yaml", iterations=5)
+    assert "has done 2 of 5 iterations" in refused(copy)
