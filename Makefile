@@ -23,6 +23,8 @@ help:
 
 # torch's allocator then asks for huge pages, and touching large fresh tensors costs far fewer page faults.
 demo test test-slow: export THP_MEM_ALLOC_ENABLE := 1
+# The tests' tensors are tiny: a second thread costs more than it brings, and many times as much on a busy machine.
+test: export OMP_NUM_THREADS ?= 1
 
 demo:
 	@python=$$($(PYTHON3) scripts/environment.py) && "$$python" scripts/demo.py
