@@ -17,6 +17,7 @@ from typing import Any
 
 import click
 import torch
+from matplotlib.figure import Figure
 from reproduce_results import LR, NARROW, NETWORKS, SEEDS, test_part
 from rich.console import Console
 
@@ -195,6 +196,22 @@ def drawn(run: Run) -> Row:
     return run.name, eight_bit(found.pixels[firsts])
 
 
+def draw_curves(runs: list[Run], path: Path) -> None:
+    """Accuracy on validation images against the seconds of distillation, a line per run."""
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    axes = figure.subplots()
+    for run in runs:
+        points = read_json(run.path / "curve.json")["points"]
+        style = "--" if "pixels" in run.name else "-"
+        axes.plot(
+            [p["seconds"] for p in points], [100 * p["accuracy"] for p in points], style, marker="o", label=run.name
+        )
+    axes.set_xlabel("seconds of distillation")
+    axes.set_ylabel("ConvNet, validation accuracy in %")
+    axes.legend()
+    figure.savefig(path, dpi=110)
+
+
 def table(ipc: int, out: Path) -> None:
     """What is finished, a line per set, and the minutes that each run took."""
     runs = [Run(folder(row, ipc, out)) for row in ROWS]
@@ -209,6 +226,8 @@ def table(ipc: int, out: Path) -> None:
         results_table({**contents[0], "networks": NETWORKS, "summary": summary, "same": "convnet"})
     )
     save_png(sheet([drawn(run) for run in found]), out / f"objectives-ipc{ipc}.png")
+    if ipc > 1:
+        draw_curves(found, out / f"curves-ipc{ipc}.png")
     minutes = {run.name: round(seconds(run) / 60, 1) for run in found}
     write_json(out / f"objectives-ipc{ipc}.json", {"summary": summary, "minutes": minutes})
     click.echo(json.dumps(minutes, indent=1))
