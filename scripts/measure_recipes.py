@@ -95,10 +95,14 @@ def work(name: str, ipc: int, repeat: int, folder: Path) -> dict[str, Any]:
 def machine(on_gpu: bool) -> str:
     """What the numbers depend on."""
     where = torch.cuda.get_device_name() if on_gpu else f"{processor()}, {torch.get_num_threads()} thread(s)"
-    commit = subprocess.run(
-        ["git", "describe", "--always", "--dirty"], cwd=NOTES.parent, capture_output=True, text=True
-    ).stdout.strip()
-    return f"{where}, torch {torch.__version__}, commit {commit}"
+    commit = git("rev-parse", "--short", "HEAD").stdout.strip()
+    changed = git("diff", "--quiet", "HEAD", "--", ":/", f":!{NOTES.name}").returncode  # but for what this writes
+    return f"{where}, torch {torch.__version__}, commit {commit}{'-dirty' if changed else ''}"
+
+
+def git(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """What git says here."""
+    return subprocess.run(["git", *arguments], cwd=NOTES.parent, capture_output=True, text=True)
 
 
 def measure(recipe: Recipe, ipc: int, repeat: int) -> dict[str, Any]:
