@@ -91,7 +91,7 @@ ROWS: dict[str, tuple[str, dict[str, Any]]] = {
     **{f"AST-M pixels less {part}": ("parts", {**METHODS["AST-M"], **PIXELS, **off}) for part, off in PARTS.items()},
 }
 """The key of a row's budget in ``ITERATIONS``, and its settings."""
-BASELINES = {"DM pixels": ["random", "kmeans"], "DM codes": ["before"]}
+BASELINES = {1: {"DM pixels": ["random", "kmeans"], "DM codes": ["before"]}, 10: {"DM pixels": ["random"]}}
 """What is evaluated beside a row: one of each in the table."""
 
 
@@ -248,7 +248,7 @@ def main(root: str, ipc: str, out: Path, rows: tuple[str, ...], full: bool, show
         budget = ITERATIONS[ROWS[row][0]]
         run = distil(row, number, root, out, budget) if number == 1 else curve(row, number, root, out)
         click.echo(f"{row}: {seconds(run) / 60:.1f} minutes of distillation")
-        evaluate(run, BASELINES.get(row, []), number, root)
+        evaluate(run, BASELINES[number].get(row, []), number, root)
         click.echo(f"{row}: {(time.monotonic() - began) / 60:.1f} minutes in all, {torch.get_num_threads()} threads")
     if full:
         full_data(root, out)
