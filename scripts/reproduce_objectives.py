@@ -173,20 +173,25 @@ def evaluate(run: Run, baselines: list[str], ipc: int, root: str) -> None:
 def full_data(root: str, out: Path) -> None:
     """The networks on all training images, for the table's last row."""
     path, parts = out / "full.json", test_part(root)
-    if path.exists():
-        return
-    results = evaluate_sets(
+    cells = read_json(path)["cells"] if path.exists() else []
+
+    def keep(cell: dict[str, Any]) -> None:
+        cells.append(cell)
+        write_json(path, {"cells": cells, "summary": summarise(cells, "convnet")})
+        click.echo(f"{cell['set']}, {cell['network']}: {100 * cell['accuracy']:.1f} %")
+
+    evaluate_sets(
         {f"all {len(parts.train):,} training images": (parts.train.tensor(), parts.train.labels)},
         (parts.test.tensor(), parts.test.labels),
         networks=NETWORKS,
         same="convnet",
         seeds=[0],
         classes=len(parts.test.classes),
-        protocol=Protocol(FULL_EPOCHS, lr_other=LR, lr_by_network={}, batch=FULL_BATCH),
+        protocol=Protocol(FULL_EPOCHS, lr_same=LR, lr_other=LR, lr_by_network={}, batch=FULL_BATCH),
         network_options=NARROW,
-        on_cell=lambda cell: click.echo(f"{cell['set']}, {cell['network']}: {100 * cell['accuracy']:.1f} %"),
+        on_cell=keep,
+        done=list(cells),
     )
-    write_json(path, results)
 
 
 def drawn(run: Run) -> Row:
