@@ -221,14 +221,14 @@ def table(ipc: int, out: Path) -> None:
     """What is finished, a line per set, and the minutes that each run took."""
     runs = [Run(folder(row, ipc, out)) for row in ROWS]
     known = {run.name: read_json(run.path / "results.json") for run in runs if (run.path / "results.json").exists()}
-    contents = [content for content in known.values() if content["split"] == "test"]
+    contents = {name: content for name, content in known.items() if content.get("split") == "test"}  # whole ones
     if not contents:
         raise click.ClickException(f"no row of {ipc} images per class is finished in {out}")
-    found = [run for run in runs if run.name in known and known[run.name]["split"] == "test"]
-    cells = [cell for content in contents for cell in content["cells"]]
+    found = [run for run in runs if run.name in contents]
+    cells = [cell for content in contents.values() for cell in content["cells"]]
     summary = summarise(cells, "convnet")
     Console(width=200).print(
-        results_table({**contents[0], "networks": NETWORKS, "summary": summary, "same": "convnet"})
+        results_table({**contents[found[0].name], "networks": NETWORKS, "summary": summary, "same": "convnet"})
     )
     save_png(sheet([drawn(run) for run in found]), out / f"objectives-ipc{ipc}.png")
     if ipc > 1:
