@@ -165,12 +165,22 @@ COLUMNS = [
 ]
 
 
+def commit(written: str = "") -> str:
+    """The commit that runs here, marked where files other than ``written`` differ from it; empty without git."""
+
+    def git(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(["git", *arguments], cwd=Path(__file__).parent, capture_output=True, text=True)
+
+    name = git("describe", "--always").stdout.strip()
+    others = [":/", f":(top,exclude){written}"] if written else [":/"]
+    return f"{name}-dirty" if name and git("diff", "--quiet", "HEAD", "--", *others).returncode else name
+
+
 def head(threads: int) -> Iterator[str]:
     """Where and with what the numbers were measured."""
-    commit = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True).stdout.strip()
     _library.load("cpu")
     served = _library.status()["cpu"]
-    yield f"`{' '.join(['python', *sys.argv])}` at commit {commit or 'unknown'}, {time.strftime('%Y-%m-%d')}\n"
+    yield f"`{' '.join(['python', *sys.argv])}` at commit {commit() or 'unknown'}, {time.strftime('%Y-%m-%d')}\n"
     yield f"{processor()}, {os.cpu_count()} cores, {threads} used; torch {torch.__version__}, batch {BATCH}, float32"
     yield f"operators: {served.by}{f', {served.isa}' if served.isa else ''}; THP_MEM_ALLOC_ENABLE=1 on both sides\n"
 

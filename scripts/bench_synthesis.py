@@ -25,7 +25,7 @@ os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # read by torch when it star
 import click
 import torch
 import torch.nn.functional as F
-from bench_ops import processor
+from bench_ops import commit, processor
 from torch import Tensor
 
 from cuda_ops.filtered_lrelu import filtered_lrelu_ref
@@ -185,13 +185,10 @@ def head(threads: int, rates: dict[str, float]) -> str:
     """The machine and the versions, in one line."""
     info = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
     native = "native" if any(flag in info for flag in ("avx512_bf16", "amx_bf16")) else "not native"
-    commit = subprocess.run(
-        ["git", "describe", "--always", "--dirty"], cwd=Path(__file__).parent, capture_output=True, text=True
-    ).stdout.strip()
     speeds = ", ".join(f"{name} {rate / 1e9:.0f}" for name, rate in rates.items())
     return (
         f"{processor()} ({os.cpu_count()} cores, bfloat16 {native}), {threads} thread(s), "
-        f"torch {torch.__version__}, THP_MEM_ALLOC_ENABLE={os.environ['THP_MEM_ALLOC_ENABLE']}, commit {commit}; "
+        f"torch {torch.__version__}, THP_MEM_ALLOC_ENABLE={os.environ['THP_MEM_ALLOC_ENABLE']}, commit {commit()}; "
         f"matrix products reach, in GFLOP/s: {speeds}."
     )
 

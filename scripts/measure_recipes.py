@@ -25,7 +25,7 @@ os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # read by torch when it star
 import click
 import numpy as np
 import torch
-from bench_ops import processor
+from bench_ops import commit, processor
 
 import glad
 from generators import weights
@@ -95,14 +95,7 @@ def work(name: str, ipc: int, repeat: int, folder: Path) -> dict[str, Any]:
 def machine(on_gpu: bool) -> str:
     """What the numbers depend on."""
     where = torch.cuda.get_device_name() if on_gpu else f"{processor()}, {torch.get_num_threads()} thread(s)"
-    commit = git("rev-parse", "--short", "HEAD").stdout.strip()
-    changed = git("diff", "--quiet", "HEAD", "--", ":/", f":!{NOTES.name}").returncode  # but for what this writes
-    return f"{where}, torch {torch.__version__}, commit {commit}{'-dirty' if changed else ''}"
-
-
-def git(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """What git says here."""
-    return subprocess.run(["git", *arguments], cwd=NOTES.parent, capture_output=True, text=True)
+    return f"{where}, torch {torch.__version__}, commit {commit(f'glad/recipes/{MEASURED}')}"
 
 
 def measure(recipe: Recipe, ipc: int, repeat: int) -> dict[str, Any]:

@@ -46,11 +46,12 @@ PACE = 3  # iterations by which it is judged how many the seconds pay for
 PIXELS = {"prior": "pixels", "prior_options": {"init": "real"}}
 CODES = {"prior": "fashion-mini"}
 BATCH = {"batch": 64}  # real images per class, of the published 256
-OFTEN = {"batch": 64}
-SMOOTH = {"recipe": "smooth", "changes": OFTEN}
+SMOOTH = {"recipe": "smooth", "changes": {"batch": 64}}
 """In batches of 256, 10,000 images are so few steps that until the last epoch most of the way is the growth of the
 penalised slope, which no student can follow: cross-entropy does not see the sum of logits."""
 FOLLOWED = {"max_start_epoch": 4, "alpha": 5e-3}
+SLOW = {"alpha": 1e-3}
+"""With momentum the student's end follows its step size ten times as fast as MTT's."""
 METHODS: dict[str, dict[str, Any]] = {
     "DC": {"objective": "dc", "augmentation": "none", "objective_options": BATCH},
     "DSA": {"objective": "dc", "objective_options": BATCH},
@@ -62,17 +63,15 @@ METHODS: dict[str, dict[str, Any]] = {
         "start": "representative",
         "objective_options": FOLLOWED,
     },
+    "AST-M": {
+        "objective": "ast",
+        "experts": {"recipe": "mtt"},
+        "start": "representative",
+        "objective_options": SLOW,
+        "lr": {"alpha": 1e-8},
+    },
 }
-SLOW = {"alpha": 1e-3}
-"""With momentum the student's end follows its step size ten times as fast as MTT's."""
-METHODS["AST-M"] = {
-    **METHODS["MTT"],
-    "objective": "ast",
-    "start": "representative",
-    "objective_options": SLOW,
-    "lr": {"alpha": 1e-8},
-}
-"""AST's distillation, with the experts of MTT: neither the clipping loss nor the gradient penalty."""
+"""AST-M is AST's distillation with the experts of MTT: neither the clipping loss nor the gradient penalty."""
 ITERATIONS = {"DC": 300, "DSA": 300, "DM": 800, "MTT": 200, "AST": 200, "AST-M": 200, "parts": 60}
 """At 1 image per class."""
 ONCE = {"outer": 1, "inner": 1}

@@ -2,10 +2,12 @@
 
 import re
 import shlex
+import subprocess
 from pathlib import Path
 
 import click
 import pytest
+from click.testing import CliRunner
 
 from glad.cli import main
 
@@ -71,3 +73,27 @@ def test_what_does_not_exist_is_seen():
     assert unknown(["weights", "pulll", "x"]) == "pulll"
     assert unknown(["weights", "show", "fashion-mini", "--no-measure"]) is None
     assert list(commands("```bash\nglad info  # versions\nmake test\n```")) == [["info"]]
+
+
+def readme_commands() -> list[str]:
+    pages = "\n".join((ROOT / name).read_text() for name in ("README.md", "docs/GUIDE.md"))
+    blocks = re.findall(r"```(?:bash|sh|console)\n(.*?)```", pages, re.DOTALL)
+    lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
+    return [line.split("#")[0].strip() for line in lines if line.startswith("glad ")]
+
+
+@pytest.mark.parametrize("command", readme_commands())
+def test_commands_of_the_readme_are_understood(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs" / "NAME").mkdir(parents=True)
+    (tmp_path / "runs" / "NAME" / "config.yaml").write_text("ipc: 2\n")
+    result = CliRunner().invoke(main, [*shlex.split(command)[1:], "--help"], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    assert "Usage" in result.output
+
+
+def test_the_two_commands_of_the_readme_exist() -> None:
+    readme = (ROOT / "README.md").read_text()
+    for target in ("demo", "test"):
+        assert f"make {target}" in readme
+        subprocess.run(["make", "-n", target], cwd=ROOT, check=True, capture_output=True)

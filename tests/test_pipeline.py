@@ -3,8 +3,6 @@
 import inspect
 import json
 import os
-import re
-import shlex
 import signal
 import subprocess
 import sys
@@ -276,28 +274,6 @@ def test_a_prior_and_an_objective_of_ones_own(tmp_path: Path, monkeypatch: pytes
 def test_info_names_versions_devices_and_operators() -> None:
     output = invoke("info")
     assert torch.__version__.split("+")[0] in output and "cpu:" in output and "upfirdn2d" in output
-
-
-def readme_commands() -> list[str]:
-    pages = "\n".join((ROOT / name).read_text() for name in ("README.md", "docs/GUIDE.md"))
-    blocks = re.findall(r"```(?:bash|sh|console)\n(.*?)```", pages, re.DOTALL)
-    lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
-    return [line.split("#")[0].strip() for line in lines if line.startswith("glad ")]
-
-
-@pytest.mark.parametrize("command", readme_commands())
-def test_commands_of_the_readme_are_understood(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "runs" / "NAME").mkdir(parents=True)
-    (tmp_path / "runs" / "NAME" / "config.yaml").write_text("ipc: 2\n")
-    assert "Usage" in invoke(*shlex.split(command)[1:], "--help")
-
-
-def test_the_two_commands_of_the_readme_exist() -> None:
-    readme = (ROOT / "README.md").read_text()
-    for target in ("demo", "test"):
-        assert f"make {target}" in readme
-        subprocess.run(["make", "-n", target], cwd=ROOT, check=True, capture_output=True)
 
 
 @pytest.mark.gpu
