@@ -1,54 +1,51 @@
-"""A Hub with one repository, and a generator in the catalogue."""
+"""A run to push, the Hub on the loopback, and the lack of it."""
 
-import time
+import shutil
 
+import numpy as np
 import pytest
-from fixtures import tiny_generator
+from distilled_sets import distil
 from hub_client import point_client_to
 from hub_server import serving
 from huggingface_hub import utils
+from PIL import Image
+from pushed_sets import HOSTILE, SMALL
 
-from generators import catalog, weights
+from glad.run_folder import Run
+
+
+@pytest.fixture(scope="session")
+def run(tmp_path_factory):
+    """Codes of the embedded generator, two images a class."""
+    return distil(tmp_path_factory.mktemp("runs") / "codes", ipc=2, **SMALL)
 
 
 @pytest.fixture
-def content(tmp_path):
-    weights.save(tmp_path / "made.safetensors", tiny_generator(), data="digits", steps="12")
-    return (tmp_path / "made.safetensors").read_bytes()
+def copy(run, tmp_path):
+    """The same run in a folder that a test may change."""
+    shutil.copytree(run.path, tmp_path / "runs" / "codes")
+    return Run(tmp_path / "runs" / "codes")
 
 
 @pytest.fixture
-def server(tmp_path, monkeypatch, content):
-    """The Hub with one repository, the client turned to it, and empty caches."""
+def server(tmp_path, monkeypatch):
+    """An empty Hub, the client turned to it with a token."""
     with serving() as (served, address):
         served.address = address
-        served.first = served.commit("org/repo", {"g.safetensors": content})
-        served.cards["org/repo"] = {"license": "apache-2.0"}
-        served.official["tiny.safetensors"] = content
         point_client_to(monkeypatch, address, tmp_path)
+        monkeypatch.setenv("HF_TOKEN", served.token)
         yield served
-        getattr(utils, "close_session", getattr(utils, "reset_sessions", None))()  # by the client's version
+        utils.close_session()
 
 
 @pytest.fixture
-def waits(monkeypatch):
-    """Seconds that would have been slept."""
-    waited = []
-    monkeypatch.setattr(time, "sleep", waited.append)
-    return waited
-
-
-@pytest.fixture
-def catalogued(server, monkeypatch):
-    """Put a generator called tiny into the catalogue, by default at both places."""
-
-    def add(at_hub="org/repo:g.safetensors", url="/official/tiny.safetensors", sha256=None):
-        entry = catalog.Entry(
-            "tiny", 16, 3, "digits", catalog.read_licence("mit"), "these tests", "yes", at_hub, url, sha256
-        )
-        if url:
-            entry = catalog.Entry(**{**vars(entry), "url": server.address + url})
-        monkeypatch.setitem(catalog.CATALOG, "tiny", entry)
-        return "tiny"
-
-    return add
+def foreign(tmp_path):
+    """A run from a folder whose classes have names that YAML, Markdown and HTML would read, and pixels as prior."""
+    rng = np.random.default_rng(0)
+    for name in HOSTILE:
+        (tmp_path / "home" / "my data" / name).mkdir(parents=True)
+        for i in range(8):
+            image = Image.fromarray(rng.integers(0, 256, (16, 16, 3), dtype=np.uint8))
+            image.save(tmp_path / "home" / "my data" / name / f"{i}.png")
+    options = {"prior": "pixels", "objective_options": {"batch": 2}, "root": tmp_path / "home"}
+    return distil(tmp_path / "home" / "runs" / "pixels", data=str(tmp_path / "home" / "my data"), **options)

@@ -1,0 +1,54 @@
+"""A Hub with one repository, and a generator in the catalogue."""
+
+import time
+
+import pytest
+from fixtures import tiny_generator
+from hub_client import point_client_to
+from hub_server import serving
+from huggingface_hub import utils
+
+from generators import catalog, weights
+
+
+@pytest.fixture
+def content(tmp_path):
+    weights.save(tmp_path / "made.safetensors", tiny_generator(), data="digits", steps="12")
+    return (tmp_path / "made.safetensors").read_bytes()
+
+
+@pytest.fixture
+def server(tmp_path, monkeypatch, content):
+    """The Hub with one repository, the client turned to it, and empty caches."""
+    with serving() as (served, address):
+        served.address = address
+        served.first = served.commit("org/repo", {"g.safetensors": content})
+        served.cards["org/repo"] = {"license": "apache-2.0"}
+        served.official["tiny.safetensors"] = content
+        point_client_to(monkeypatch, address, tmp_path)
+        yield served
+        getattr(utils, "close_session", getattr(utils, "reset_sessions", None))()  # by the client's version
+
+
+@pytest.fixture
+def waits(monkeypatch):
+    """Seconds that would have been slept."""
+    waited = []
+    monkeypatch.setattr(time, "sleep", waited.append)
+    return waited
+
+
+@pytest.fixture
+def catalogued(server, monkeypatch):
+    """Put a generator called tiny into the catalogue, by default at both places."""
+
+    def add(at_hub="org/repo:g.safetensors", url="/official/tiny.safetensors", sha256=None):
+        entry = catalog.Entry(
+            "tiny", 16, 3, "digits", catalog.read_licence("mit"), "these tests", "yes", at_hub, url, sha256
+        )
+        if url:
+            entry = catalog.Entry(**{**vars(entry), "url": server.address + url})
+        monkeypatch.setitem(catalog.CATALOG, "tiny", entry)
+        return "tiny"
+
+    return add
