@@ -3,7 +3,7 @@
 #
 #   make demo TORCH="torch torchvision --index-url URL"    another build of torch, from an index of its own
 #   make test PYTHON3=python3.12                                                            another Python
-#   make test ARGS="tests/test_dm.py -x"                                                    more for pytest
+#   make test ARGS="tests/objectives/test_dm.py -x"                                                    more for pytest
 
 PYTHON3 ?= python3
 export TORCH

@@ -142,4 +142,4 @@ def random_generator(configuration: str | Configuration, classes: int = 0, seed:
     if not 0 <= seed < 2**63:
         raise ValueError(f"seed must be from 0 to 2**63 - 1, not {seed}")
     generator = blank(configuration, classes, class_average=False)
-    return generator.initialise(torch.Generator().manual_seed(seed)).requires_grad_(False).eval()
+    return generator.initialize(torch.Generator().manual_seed(seed)).requires_grad_(False).eval()

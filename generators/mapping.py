@@ -25,7 +25,7 @@ class FullyConnected(nn.Module):
         self.weight = nn.Parameter(torch.empty(features[1], features[0]))
         self.bias = nn.Parameter(torch.empty(features[1]))
 
-    def initialise(self, rng: torch.Generator) -> None:
+    def initialize(self, rng: torch.Generator) -> None:
         """Draw the weights from N(0, 1) / rate."""
         self.weight.data.normal_(generator=rng).div_(self.rate)
         self.bias.data.fill_(self.start / self.rate)
@@ -64,7 +64,7 @@ class Mapping(nn.Module):
             self.add_module(f"fc{i}", FullyConnected(features, "lrelu", rate=0.01))
         self.register_buffer("w_avg", torch.zeros(c_dim, w_dim) if c_dim and class_average else torch.zeros(w_dim))
 
-    def initialise(self, rng: torch.Generator) -> None:
+    def initialize(self, rng: torch.Generator) -> None:
         """Draw the embedding from N(0, 1)."""
         self.embed.weight.data.normal_(generator=rng)
 

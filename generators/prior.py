@@ -1,4 +1,4 @@
-"""A StyleGAN-XL generator as a prior: latents in W+ or F_n to normalised images (Cazenavette et al., CVPR 2023)."""
+"""A StyleGAN-XL generator as a prior: latents in W+ or F_n to normalized images (Cazenavette et al., CVPR 2023)."""
 
 from collections.abc import Callable, Sequence
 
@@ -18,7 +18,7 @@ class StyleGANPrior:
 
     Without ``layer`` the latents are ``{"w": [N, num_ws, w_dim]}`` (W+); with it they are ``w`` and
     ``{"f": [N, C, S, S]}``, the activation entering that list position, and earlier layers are not run (F_n).
-    ``normalise`` maps pixels in [0, 1] of shape [N, channels, resolution, resolution] to what networks see;
+    ``normalize`` maps pixels in [0, 1] of shape [N, channels, resolution, resolution] to what networks see;
     ``class_ids`` are the generator's numbers for the data's classes. ``frame`` pixels are cut off each side of the
     generator's image before it is resized. ``rand_f`` replaces the start of f by noise of the same mean and deviation;
     ``avg_w`` starts from the class's mean code; ``learn_g`` learns the weights of the layers that are run along with
@@ -32,7 +32,7 @@ class StyleGANPrior:
     def __init__(
         self,
         generator: Generator,
-        normalise: Callable[[Tensor], Tensor],
+        normalize: Callable[[Tensor], Tensor],
         resolution: int,
         channels: int,
         class_ids: Sequence[int],
@@ -52,7 +52,7 @@ class StyleGANPrior:
         if conv not in CONV_DTYPES:
             raise ValueError(f"convolutions run in {' or '.join(CONV_DTYPES)}, not {conv!r}")
         generator.synthesis.conv_dtype = CONV_DTYPES[conv]
-        self.generator, self.normalise = generator, normalise
+        self.generator, self.normalize = generator, normalize
         self.resolution, self.channels, self.frame = resolution, channels, frame
         self.layer, self.rand_f, self.avg_w, self.truncation = layer, rand_f, avg_w, truncation
         if learn_g:
@@ -92,7 +92,7 @@ class StyleGANPrior:
     def __call__(self, w: Tensor, f: Tensor | None = None) -> Tensor:
         """Normalised images [N, channels, resolution, resolution]; differentiable in ``w`` and ``f``."""
         layer = 0 if self.layer is None else self.layer
-        return self.normalise((self._fit(self.generator.synthesis.synthesize(w, f, layer)) + 1) / 2)
+        return self.normalize((self._fit(self.generator.synthesis.synthesize(w, f, layer)) + 1) / 2)
 
     def _fit(self, images: Tensor) -> Tensor:
         """Bring the generator's images to the data's channels and resolution."""

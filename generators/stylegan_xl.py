@@ -32,7 +32,7 @@ class FourierInput(nn.Module):
         identity = [[1.0, 0, 0], [0, 1, 0], [0, 0, 1]]  # torch.eye on the meta device takes seconds
         self.register_buffer("transform", torch.tensor(identity))
 
-    def initialise(self, rng: torch.Generator) -> None:
+    def initialize(self, rng: torch.Generator) -> None:
         """Draw frequencies inside the bandwidth; the learnt transform starts at the identity."""
         self.weight.data.normal_(generator=rng)
         g = torch.randn(self.freqs.shape, generator=rng)
@@ -82,7 +82,7 @@ class SynthesisLayer(nn.Module):
         self.register_buffer("up_filter", None if spec.up_taps == 1 else up)
         self.register_buffer("down_filter", None if spec.down_taps == 1 else down)
 
-    def initialise(self, rng: torch.Generator) -> None:
+    def initialize(self, rng: torch.Generator) -> None:
         """Draw the convolution from N(0, 1)."""
         self.weight.data.normal_(generator=rng)
 
@@ -193,12 +193,12 @@ class Generator(nn.Module):
         """Channels of an image."""
         return self.synthesis.layers[-1].spec.out_channels
 
-    def initialise(self, rng: torch.Generator) -> "Generator":
+    def initialize(self, rng: torch.Generator) -> "Generator":
         """Draw every weight anew from ``rng`` and return self."""
         for module in self.modules():
             if isinstance(module, FullyConnected | Mapping | SynthesisLayer):
-                module.initialise(rng)
-        self.synthesis.input.initialise(rng)  # after its affine layer, which it sets to the identity
+                module.initialize(rng)
+        self.synthesis.input.initialize(rng)  # after its affine layer, which it sets to the identity
         return self
 
     def forward(

@@ -9,7 +9,9 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from glad.version import VERSION
+
+__version__ = VERSION
 __all__ = ["audit", "distill", "evaluate", "load_distilled", "objective", "push", "report", "tune"]
 MODULES = {
     "audit": "auditing",
@@ -29,15 +31,15 @@ if "torch" not in sys.modules:
 if TYPE_CHECKING:
     from glad.api import distill, evaluate
     from glad.auditing import audit
-    from glad.loading import load_distilled
+    from glad.formats.load import load_distilled
+    from glad.hub.push import push
     from glad.objectives import objective
-    from glad.publishing import push
     from glad.reports import report
     from glad.tuning import tune
 
 
 def __getattr__(name: str) -> Any:
-    """Import the functions on first use, so that ``import glad.data`` does not load generators."""
+    """Import the functions on first use, so that ``import glad.data.dataset`` does not load generators."""
     if name not in __all__:
         raise AttributeError(f"module 'glad' has no attribute {name!r}")
     return getattr(importlib.import_module(f"glad.{MODULES[name]}"), name)

@@ -12,30 +12,27 @@ import torch
 import torchvision
 from torch import Tensor
 
-import glad
-from glad.augment import ALL
-from glad.data import ImageData, Splits
+from glad.data.augment import ALL
+from glad.data.dataset import ImageData, Splits
+from glad.data.splits import open_data
+from glad.device import pick_device
 from glad.distillation import Metrics, Progress, learnt_tensors, make_optimizer
 from glad.distillation import run as iterate
-from glad.evaluation.contest import hold
-from glad.evaluation.trial import open_trial
-from glad.expert_run import experts_digest, open_experts
+from glad.evaluation.config import resolve_config
+from glad.evaluation.runner import hold
 from glad.experts import Experts
-from glad.initialise import STARTS, expert_network, initial_latents
-from glad.monitor import Monitor
-from glad.objectives import Objective
-from glad.opening import (
-    Opened,
-    learning_rates,
-    network_factory,
-    open_data,
-    open_objective,
-    open_prior,
-    pick_device,
-)
-from glad.randomness import generator
-from glad.run_folder import Run
-from glad.synset import Prior, SyntheticSet
+from glad.experts.folder import experts_digest, open_experts
+from glad.initialization import STARTS, expert_network, initial_latents
+from glad.networks.factory import network_factory
+from glad.objectives.base import Objective
+from glad.objectives.resolve import learning_rates, resolve_objective
+from glad.priors.base import Prior
+from glad.priors.resolve import ResolvedPrior, resolve_prior
+from glad.rng import rng_for
+from glad.runs.folder import Run
+from glad.runs.monitor import Monitor
+from glad.synthetic_set import SyntheticSet
+from glad.version import VERSION
 
 OnStep = Callable[[int, Metrics], None]
 
@@ -76,14 +73,15 @@ def distill(
     """Distil ``data`` into ``ipc`` synthetic images per class and return the finished run's folder.
 
     Names and paths are those of `glad distill --help`; ``data`` may be ``Splits``, ``objective`` and ``prior`` objects,
-    ``lr`` a dict by latent name. ``start``, ``candidates`` and ``inversion_steps`` are those of ``glad.initialise``.
-    ``memory`` (GiB) decides whether the generator's graphs are kept or rendered twice. An existing folder ``out`` with
-    the same settings is continued, to the same result. ``on_step(iteration, metrics)`` is called after each step.
+    ``lr`` a dict by latent name. ``start``, ``candidates`` and ``inversion_steps`` are those of
+    ``glad.initialization``. ``memory`` (GiB) decides whether the generator's graphs are kept or rendered twice. An
+    existing folder ``out`` with the same settings is continued, to the same result. ``on_step(iteration, metrics)`` is
+    called after each step.
     ``DataError``, ``WeightsError``, ``ValueError``, ``RunError`` and ``DistillationError`` say what to change.
     """
     config = _resolve(dict(locals()))
     where, splits = pick_device(device), open_data(config, data)
-    opened = open_prior(prior, splits.train, config["prior_options"], where, config["class_map"])
+    opened = resolve_prior(prior, splits.train, config["prior_options"], where, config["class_map"])
     guides = open_experts(splits.train, config)
     progress = _start(splits.train, opened, guides, objective, config, where)
     return _run(progress, splits.train, _inputs(splits.train, opened, guides), config, on_step)
@@ -122,14 +120,14 @@ def _resolve(given: dict[str, Any]) -> dict[str, Any]:
 
 def _start(
     data: ImageData,
-    opened: Opened,
+    opened: ResolvedPrior,
     guides: Experts | None,
     objective: str | Objective,
     config: dict[str, Any],
     device: torch.device,
 ) -> Progress:
     """The set at its start, its objective and its optimiser."""
-    loss = open_objective(objective, data, opened.prior, guides, config, device)
+    loss = resolve_objective(objective, data, opened.prior, None if guides is None else guides.segment, config, device)
     labels = torch.arange(len(data.classes)).repeat_interleave(config["ipc"])
     latents = _latents(data, opened.prior, guides, labels, config, device)
     memory = int(config["memory"] * 2**30)
@@ -149,7 +147,7 @@ def _latents(
     device: torch.device,
 ) -> dict[str, Tensor]:
     """The first latents, a row per label."""
-    rng = generator(config["seed"], "init")
+    rng = rng_for(config["seed"], "init")
     continued = Run(Path(config["out"])).state.exists()  # and replaces what is made here, whose shapes alone count
     if config["start"] == "prior" or continued:
         latents = prior.init(labels, rng)
@@ -189,8 +187,8 @@ def _run(
     return run
 
 
-def _inputs(data: ImageData, opened: Opened, guides: Experts | None) -> dict[str, Any]:
-    versions = {"glad": glad.__version__, "torch": torch.__version__, "torchvision": torchvision.__version__}
+def _inputs(data: ImageData, opened: ResolvedPrior, guides: Experts | None) -> dict[str, Any]:
+    versions = {"glad": VERSION, "torch": torch.__version__, "torchvision": torchvision.__version__}
     return {
         "hashes": {
             "data": data.digest,
@@ -247,4 +245,4 @@ def evaluate(
     unknown names, ``DataError`` and ``RunError`` on sets that are unfinished, damaged or of other data.
     """
     given = dict(locals())
-    return hold(open_trial(given), given["on_cell"])
+    return hold(resolve_config(given), given["on_cell"])

@@ -6,8 +6,8 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from glad.data import CHUNK, DataError, ImageData
-from glad.randomness import generator
+from glad.data.dataset import CHUNK, DataError, ImageData
+from glad.rng import rng_for
 
 Labelled = tuple[Tensor, Tensor]
 """Normalised images [N, C, H, W] and what they are trained towards: int64 [N] or distributions [N, K]."""
@@ -15,8 +15,8 @@ Embed = Callable[[Tensor], Tensor]
 
 
 def random_real(data: ImageData, ipc: int, seed: int) -> Labelled:
-    """``ipc`` real images of each class, normalised [K * ipc, C, H, W], and their labels; a function of ``seed``."""
-    return _by_class(data, ipc, lambda c: data.real(c, ipc, generator(seed, "random baseline", c)))
+    """``ipc`` real images of each class, normalized [K * ipc, C, H, W], and their labels; a function of ``seed``."""
+    return _by_class(data, ipc, lambda c: data.real(c, ipc, rng_for(seed, "random baseline", c)))
 
 
 def kmeans_real(data: ImageData, ipc: int, seed: int) -> Labelled:
@@ -42,7 +42,7 @@ def _nearest_to_centres(data: ImageData, c: int, ipc: int, seed: int) -> Tensor:
     points = images.flatten(1).numpy()
     if len(points) < ipc:
         raise DataError(f"class {data.classes[c]!r} of {data.name} has {len(points)} images, {ipc} were asked for")
-    start = int(torch.randint(2**31, [1], generator=generator(seed, "k-means baseline", c)))
+    start = int(torch.randint(2**31, [1], generator=rng_for(seed, "k-means baseline", c)))
     clusters = KMeans(ipc, n_init=1, random_state=start).fit(points)
     distances = torch.from_numpy(clusters.transform(points))
     outside = torch.from_numpy(clusters.labels_)[:, None] != torch.arange(ipc)
@@ -54,7 +54,7 @@ def herding_real(data: ImageData, ipc: int, seed: int, embed: Embed | None = Non
 
     Each step takes the image that brings the mean of those taken nearest to the class's mean. That is Welling's rule,
     the largest inner product with what the mean still lacks, for features of one length; others would be taken for
-    their length alone. ``embed`` gives features [n, D] of normalised images [n, C, H, W]; without it they are the
+    their length alone. ``embed`` gives features [n, D] of normalized images [n, C, H, W]; without it they are the
     pixels. Nothing is drawn, so that every ``seed`` gives the same images. Shapes are those of :func:`random_real`.
     """
     return _by_class(data, ipc, lambda c: _herded(data, c, ipc, embed))

@@ -13,10 +13,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from glad.objectives import Objective
-from glad.randomness import generator
-from glad.runs import optimizer_tensors, read_tensors, restore_optimizer, write_tensors
-from glad.synset import SyntheticSet
+from glad.objectives.base import Objective
+from glad.rng import rng_for
+from glad.runs.storage import optimizer_tensors, read_tensors, restore_optimizer, write_tensors
+from glad.synthetic_set import SyntheticSet
 
 Metrics = dict[str, float]
 
@@ -34,7 +34,7 @@ class Step:
 
     def rng(self, purpose: str) -> torch.Generator:
         """A fresh CPU generator for ``purpose``."""
-        return generator(self.seed, "distill", self.iteration, purpose)
+        return rng_for(self.seed, "distill", self.iteration, purpose)
 
 
 def learnt_tensors(synset: SyntheticSet, objective: Objective) -> dict[str, Tensor]:

@@ -7,7 +7,7 @@ per class; here each centre gives one.
 
 ``nearest`` and ``inversion`` start from real images: with an expert the representative ones, without those nearest to
 the centres of k-means on pixels. The first takes the drawn code whose image is nearest to each, in the expert's
-features or in pixels; the second goes on from there until the code renders it (``glad.inversion``).
+features or in pixels; the second goes on from there until the code renders it (``glad.priors.inversion``).
 """
 
 from collections.abc import Callable, Iterable
@@ -16,14 +16,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from glad.baselines import kmeans_real
-from glad.batching import batch_norms
-from glad.data import DataError, ImageData
+from glad.coresets import kmeans_real
+from glad.data.dataset import DataError, ImageData
 from glad.experts import Experts
 from glad.experts.training import unflatten
-from glad.inversion import invert
+from glad.microbatch import batch_norms
 from glad.networks import Network
-from glad.synset import Pixels, Prior, SyntheticSet
+from glad.priors.base import Prior
+from glad.priors.inversion import invert
+from glad.priors.pixels import Pixels
+from glad.synthetic_set import SyntheticSet
 
 STARTS = ("prior", "representative", "nearest", "inversion")
 """Where latents may start: drawn by the prior, or as :func:`initial_latents` makes them."""
@@ -159,7 +161,7 @@ def nearest(
     device: torch.device,
     chunk: int = 10,
 ) -> dict[str, Tensor]:
-    """For each of ``targets``, as many normalised images of each class, one of ``candidates`` codes of that class.
+    """For each of ``targets``, as many normalized images of each class, one of ``candidates`` codes of that class.
 
     It is the one whose image is nearest in the features ``embed`` gives; no code is taken twice. Rows of latents on the
     CPU. Raises ``ValueError`` where there are fewer candidates than targets of a class.

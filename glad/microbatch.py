@@ -12,11 +12,11 @@ def batch_norms(network: nn.Module) -> list[nn.modules.batchnorm._BatchNorm]:
     return [module for module in network.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
 
 
-def coupled(network: nn.Module) -> bool:
+def uses_batch_statistics(network: nn.Module) -> bool:
     """Whether what ``network`` makes of an image depends on the other images of its batch."""
     return any(norm.training for norm in batch_norms(network))
 
 
-def at_a_time(network: nn.Module, device: torch.device, batch: int) -> int:
-    """How many of ``batch`` images to take together: all where they are coupled or not on a CPU, else a few."""
-    return batch if coupled(network) or device.type != "cpu" else min(CHUNK, batch)
+def microbatch_size(network: nn.Module, device: torch.device, batch: int) -> int:
+    """How many of ``batch`` images to take together: all if they depend on each other or are not on a CPU."""
+    return batch if uses_batch_statistics(network) or device.type != "cpu" else min(CHUNK, batch)

@@ -12,7 +12,7 @@ RESERVED = (
     "network",
     "augment",
     "segment",
-    "normalise",
+    "normalize",
     "resolution",
     "channels",
     "class_ids",

@@ -5,7 +5,7 @@ import hashlib
 import torch
 
 
-def generator(*key: int | str) -> torch.Generator:
+def rng_for(*key: int | str) -> torch.Generator:
     """Return a CPU ``torch.Generator`` that is a function of ``key`` alone.
 
     Keys are for instance ``(run seed, stage, iteration, purpose)``. Draws are made on the CPU and moved, so that a

@@ -1,58 +1,13 @@
 """The synthetic set: latents and labels, rendered by a prior chunk by chunk."""
 
-from collections.abc import Callable, Mapping
-from typing import Protocol
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils.checkpoint import checkpoint
 
-
-class Prior(Protocol):
-    """A differentiable, deterministic map from latents to images, each row on its own."""
-
-    def init(self, classes: Tensor, rng: torch.Generator) -> dict[str, Tensor]:
-        """Start latents for ``classes`` (int64 [N]): tensors of N rows, whose keys name the space."""
-        ...
-
-    def __call__(self, **latents: Tensor) -> Tensor:
-        """Normalised images [N, C, H, W]."""
-        ...
-
-    def tensors(self) -> dict[str, Tensor]:
-        """Shared tensors; those that require grad are learnt along with the latents."""
-        ...
-
-
-class Pixels:
-    """The trivial prior: the latents are the images.
-
-    ``real(c, n, rng)`` gives n normalised images of class c, [n, C, H, W]; with ``init="noise"`` they only lend
-    their shape and the start is N(0, 1), with ``init="real"`` they are the start.
-    """
-
-    def __init__(self, real: Callable[[int, int, torch.Generator], Tensor], init: str = "noise") -> None:
-        if init not in ("noise", "real"):
-            raise ValueError(f"pixels start from 'noise' or 'real', not {init!r}")
-        self._real, self._start = real, init
-
-    def init(self, classes: Tensor, rng: torch.Generator) -> dict[str, Tensor]:
-        """``{"pixels": [N, C, H, W]}``; real images of one class are distinct."""
-        drawn = {c: self._real(c, int((classes == c).sum()), rng) for c in classes.unique().tolist()}
-        pixels = torch.cat([drawn[c] for c in classes.unique().tolist()])
-        pixels = pixels[classes.argsort(stable=True).argsort()]  # from sorted by class to the order of classes
-        if self._start == "noise":
-            pixels = torch.randn(pixels.shape, generator=rng)
-        return {"pixels": pixels}
-
-    def __call__(self, pixels: Tensor) -> Tensor:
-        """The latents themselves."""
-        return pixels
-
-    def tensors(self) -> dict[str, Tensor]:
-        """Nothing is shared."""
-        return {}
+from glad.priors.base import Prior
 
 
 class SyntheticSet:

@@ -25,9 +25,9 @@ from torch import Tensor
 from torch.func import functional_call, grad, stack_module_state, vmap
 from torch.nn import functional as F
 
-from glad.batching import CHUNK
+from glad.microbatch import CHUNK
 from glad.networks import Network, make_network
-from glad.randomness import generator
+from glad.rng import rng_for
 
 BATCH, SIDE, CLASSES = 256, 32, 10
 TOLERANCE = 1e-3
@@ -86,7 +86,7 @@ def ways(count: int) -> dict[str, tuple[Way, Experts]]:
 
     def make() -> Experts:
         return [
-            make_network("convnet", channels=3, classes=CLASSES, resolution=SIDE, rng=generator("bench", k))
+            make_network("convnet", channels=3, classes=CLASSES, resolution=SIDE, rng=rng_for("bench", k))
             for k in range(count)
         ]
 
@@ -109,8 +109,8 @@ def ways(count: int) -> dict[str, tuple[Way, Experts]]:
 def main(count: int, rounds: int, threads: int) -> None:
     """Print the seconds of each way, how many times slower than the one in use it is, and its gradient's error."""
     torch.set_num_threads(threads)
-    images = torch.randn(count, BATCH, 3, SIDE, SIDE, generator=generator("bench", "images"))
-    labels = torch.randint(CLASSES, (count, BATCH), generator=generator("bench", "labels"))
+    images = torch.randn(count, BATCH, 3, SIDE, SIDE, generator=rng_for("bench", "images"))
+    labels = torch.randint(CLASSES, (count, BATCH), generator=rng_for("bench", "labels"))
     found = ways(count)
     results = {name: torch.stack(way(experts, images, labels)) for name, (way, experts) in found.items()}
     seconds: dict[str, list[float]] = {name: [] for name in found}

@@ -32,8 +32,8 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from glad.augment import ALL, augment
-from glad.data import ImageData
+from glad.data.augment import ALL, augment
+from glad.data.dataset import ImageData
 from glad.distillation import Step
 from glad.experts.files import Expert, ExpertFile, Segment
 from glad.experts.training import Recipe, flatten, make_optimizer, train_epoch
@@ -41,8 +41,8 @@ from glad.networks import Network, make_network
 from glad.objectives.dc import DC
 from glad.objectives.dm import DM
 from glad.objectives.mtt import MTT
-from glad.randomness import generator
-from glad.runs import write_json
+from glad.rng import rng_for
+from glad.runs.storage import write_json
 
 CLASSES, SIDE, BATCH = 10, 32, 256
 STEPS = 20  # of the student
@@ -74,7 +74,7 @@ class Setting:
 
     def flops(self) -> Flops:
         """Its arithmetic."""
-        return Flops.of(self.network(generator("bench", "flops")), SIDE)
+        return Flops.of(self.network(rng_for("bench", "flops")), SIDE)
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class Row:
 
 def random_data(count: int) -> ImageData:
     """Noise in equal classes."""
-    images = torch.randint(256, (count, 3, SIDE, SIDE), dtype=torch.uint8, generator=generator("bench", "data"))
+    images = torch.randint(256, (count, 3, SIDE, SIDE), dtype=torch.uint8, generator=rng_for("bench", "data"))
     names = tuple(str(c) for c in range(CLASSES))
     moments = ((0.5,) * 3, (0.25,) * 3)
     return ImageData("noise", images, torch.arange(count) % CLASSES, names, tuple(range(CLASSES)), *moments, SIDE, 3)
@@ -98,7 +98,7 @@ def random_data(count: int) -> ImageData:
 
 def gradient(terms: Callable[[Tensor, Tensor, Step], Iterator[Tensor]], ipc: int) -> Side:
     """The loss on ``ipc`` random images per class, the sum of ``terms``, and its gradient."""
-    images = torch.randn(CLASSES * ipc, 3, SIDE, SIDE, generator=generator("bench", "synthetic"))
+    images = torch.randn(CLASSES * ipc, 3, SIDE, SIDE, generator=rng_for("bench", "synthetic"))
     labels = torch.arange(CLASSES).repeat_interleave(ipc)
 
     def call(number: int) -> Results:
@@ -132,9 +132,9 @@ def dc_row(setting: Setting, ipc: int, target: float | None) -> Row:
 
 def mtt_row(setting: Setting, unroll: str, target: float | None, steps: int = STEPS) -> Row:
     """One iteration of MTT, 10 images per class, all of them in every step of the student."""
-    start = flatten(setting.network(generator("bench", "expert")))
+    start = flatten(setting.network(rng_for("bench", "expert")))
     # About as far as the student comes, so that where it ends decides the loss.
-    end = start + 1e-3 * torch.randn(start.shape, generator=generator("bench", "target"))
+    end = start + 1e-3 * torch.randn(start.shape, generator=rng_for("bench", "target"))
     alpha = torch.tensor(1e-2, requires_grad=True)
     published = plain.PlainMTT(start, end, setting.plain_network, steps, alpha)
 
@@ -152,15 +152,15 @@ def expert_row(setting: Setting) -> Row:
     kept = data.tensor()
 
     def published(number: int) -> Results:
-        network = setting.plain_network(generator("bench", number))
-        order = torch.randperm(len(data), generator=generator("bench", number, 0, "order")).split(BATCH)
+        network = setting.plain_network(rng_for("bench", number))
+        order = torch.randperm(len(data), generator=rng_for("bench", number, 0, "order")).split(BATCH)
         optimizer = torch.optim.SGD(network.parameters(), recipe.lr)
-        draws = generator("bench", number, 0, "augment")
+        draws = rng_for("bench", number, 0, "augment")
         loss, snapshot = plain.train_epoch(network, optimizer, kept, data.labels, order, draws)
         return {"loss": torch.tensor(loss), "parameters": torch.cat([part.flatten() for part in snapshot])}
 
     def ours(number: int) -> Results:
-        network = setting.network(generator("bench", number))
+        network = setting.network(rng_for("bench", number))
         optimizer = make_optimizer(network, recipe, 0)
         loss = train_epoch(network, optimizer, data, recipe, ALL, 0, ("bench", number))
         return {"loss": torch.tensor(loss), "parameters": flatten(network)}
@@ -171,8 +171,8 @@ def expert_row(setting: Setting) -> Row:
 
 def read_row(setting: Setting) -> Row:
     """Opening an expert's file and reading two rows, the file in the page cache; the floor is copying the two."""
-    network = setting.network(generator("bench", "expert"))
-    rows = torch.randn(EPOCHS + 1, len(flatten(network)), generator=generator("bench", "rows"))
+    network = setting.network(rng_for("bench", "expert"))
+    rows = torch.randn(EPOCHS + 1, len(flatten(network)), generator=rng_for("bench", "rows"))
     pickled, mapped = setting.folder / "expert.pt", setting.folder / "expert.safetensors"
     file = ExpertFile(mapped, len(rows), rows.shape[1], "float32", {})
     plain.save_expert(network, rows, pickled)

@@ -69,7 +69,7 @@ def make(variant: str, size: int) -> stylegan_xl.Synthesis:
     specs = geometry.stem(size, LAYERS[size], *CHANNELS)
     mapping = Mapping(len(specs) + 1, embedding=(1, 1))
     generator = stylegan_xl.Generator(mapping, stylegan_xl.Synthesis(specs))
-    synthesis = generator.initialise(torch.Generator().manual_seed(0)).requires_grad_(False).synthesis
+    synthesis = generator.initialize(torch.Generator().manual_seed(0)).requires_grad_(False).synthesis
     synthesis.conv_dtype = torch.bfloat16 if variant == "bfloat16" else None
     return synthesis.double() if variant == EXACT else synthesis
 

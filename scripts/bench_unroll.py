@@ -21,13 +21,13 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from glad.augment import augment
+from glad.data.augment import augment
 from glad.distillation import Step
 from glad.networks import make_network
-from glad.objectives.mtt import Classifier, relative_distance
+from glad.objectives.trajectory import Classifier, relative_distance
 from glad.objectives.unroll import UNROLLS, Student, adjoint
-from glad.randomness import generator
-from glad.runs import write_json
+from glad.rng import rng_for
+from glad.runs.storage import write_json
 
 CLASSES = 10
 KINDS = (*UNROLLS, "adjoint, all kept")
@@ -36,12 +36,12 @@ KINDS = (*UNROLLS, "adjoint, all kept")
 def student(steps: int, ipc: int, width: int) -> tuple[Student, Tensor]:
     """A student of a fresh ConvNet, whose target is a little way off, and its images."""
     network = make_network(
-        "convnet", channels=1, classes=CLASSES, resolution=28, rng=generator("bench", "network"), width=width
+        "convnet", channels=1, classes=CLASSES, resolution=28, rng=rng_for("bench", "network"), width=width
     )
     start = torch.cat([parameter.detach().flatten() for parameter in network.parameters()])
-    images = torch.randn(CLASSES * ipc, 1, 28, 28, generator=generator("bench", "images"))
+    images = torch.randn(CLASSES * ipc, 1, 28, 28, generator=rng_for("bench", "images"))
     labels = torch.arange(CLASSES).repeat_interleave(ipc)
-    target = start + 0.01 * torch.randn(start.shape, generator=generator("bench", "target"))
+    target = start + 0.01 * torch.randn(start.shape, generator=rng_for("bench", "target"))
     classifier = Classifier(network, augment, labels, None, Step(0, 0))
     return classifier.student(start, {steps: relative_distance(start, target)}, momentum=0.0), images
 

@@ -14,12 +14,12 @@ from PIL import Image
 from rich.console import Console
 
 import glad
-from glad.baselines import random_real
 from glad.cli.options import progress_bar
-from glad.evaluation import results_table
-from glad.opening import open_data
-from glad.pictures import grid, save_png
-from glad.run_folder import Run
+from glad.cli.results_tables import results_table
+from glad.coresets import random_real
+from glad.data.splits import open_data
+from glad.runs.folder import Run
+from glad.runs.image_grid import grid, save_png
 
 ITERATIONS, REAL_BATCH, EPOCHS, SEEDS = 40, 48, 300, 3
 NETWORKS = ("convnet", "alexnet", "vit")

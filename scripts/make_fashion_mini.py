@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torchvision.datasets import FashionMNIST
 
-from glad.randomness import generator
+from glad.rng import rng_for
 
 SEED = 0
 PER_CLASS = {"train": 500, "validation": 100, "test": 100}
@@ -29,7 +29,7 @@ METADATA = {
 
 def draw(labels: Tensor, usable: Tensor, sizes: dict[str, int], purpose: str) -> dict[str, Tensor]:
     """Draw disjoint sets of indices, for each name its size per class, among the usable images."""
-    rng, parts = generator(SEED, "fashion-mini", purpose), []
+    rng, parts = rng_for(SEED, "fashion-mini", purpose), []
     for c in range(10):
         members = (usable & (labels == c)).nonzero().flatten()
         drawn = members[torch.randperm(len(members), generator=rng)[: sum(sizes.values())]]

@@ -30,12 +30,12 @@ from bench_ops import commit, processor
 import glad
 from generators import weights
 from generators.configurations import random_generator
-from glad.expert_run import plan
+from glad.data.splits import load_data
+from glad.experts.folder import plan
 from glad.experts.training import flatten
-from glad.randomness import generator
-from glad.recipes import MEASURED, Recipe, known, leaves, load
-from glad.runs import read_json, write_json
-from glad.sources import load_data
+from glad.presets import MEASURED, Recipe, known, leaves, load
+from glad.rng import rng_for
+from glad.runs.storage import read_json, write_json
 
 NOTES = Path(glad.__file__).parent / "recipes" / MEASURED
 CLASSES = 10  # of every data set that a recipe names
@@ -58,10 +58,10 @@ def random_experts(recipe: Recipe, settings: dict[str, Any], folder: Path) -> st
     """One expert with random weights, with as many epochs as the recipe's have."""
     splits = load_data(settings["data"], resolution=settings.get("resolution"), zca=settings.get("zca", False))
     planned = plan(splits, folder, count=1, network=settings["network"], **recipe.experts)
-    file, start = planned.file(0), flatten(planned.make(generator("start")))
+    file, start = planned.file(0), flatten(planned.make(rng_for("start")))
     file.begin()
     for epoch in range(file.rows):
-        walked = epoch * 0.01 * torch.randn(start.shape, generator=generator("way", epoch))
+        walked = epoch * 0.01 * torch.randn(start.shape, generator=rng_for("way", epoch))
         file.write(epoch, start + walked, 0.0, {})
     return str(folder)
 
@@ -95,7 +95,7 @@ def work(name: str, ipc: int, repeat: int, folder: Path) -> dict[str, Any]:
 def machine(on_gpu: bool) -> str:
     """What the numbers depend on."""
     where = torch.cuda.get_device_name() if on_gpu else f"{processor()}, {torch.get_num_threads()} thread(s)"
-    return f"{where}, torch {torch.__version__}, commit {commit(f'glad/recipes/{MEASURED}')}"
+    return f"{where}, torch {torch.__version__}, commit {commit(f'glad/presets/{MEASURED}')}"
 
 
 def measure(recipe: Recipe, ipc: int, repeat: int) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """What ``bench_objectives`` measures ours against: the published algorithms written down plainly, and a floor.
 
 Each transcription does the work of a published step in the usual PyTorch: contiguous images and weights, all real
-images as normalised float32 in memory, one class after the other, one graph over everything, one backward at its end
+images as normalized float32 in memory, one class after the other, one graph over everything, one backward at its end
 with the derivatives of weights that nobody reads. The matching algorithms have the form of ours, ``terms``, with their
 one loss as the one term. Their random draws are those that ours take, so that both compute the same numbers. The
 augmentation is ours on both sides: torch's own sampling has no second derivative on a CPU.
@@ -19,11 +19,11 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
-from glad.augment import augment
-from glad.data import ImageData
+from glad.data.augment import augment
+from glad.data.dataset import ImageData
 from glad.distillation import Step
 from glad.networks import Network
-from glad.randomness import generator
+from glad.rng import rng_for
 
 Fresh = Callable[[torch.Generator], Network]
 """A network with weights drawn from the generator."""
@@ -48,7 +48,7 @@ def in_plain_torch(network: Network) -> Network:
 
 
 class RealImages:
-    """All images, normalised once, and the positions of every class's."""
+    """All images, normalized once, and the positions of every class's."""
 
     def __init__(self, data: ImageData) -> None:
         self.images, self.positions = data.tensor(), [data.of_class(c) for c in range(len(data.classes))]
@@ -157,7 +157,7 @@ def train_epoch(
     order: Sequence[Tensor],
     draws: torch.Generator,
 ) -> tuple[float, list[Tensor]]:
-    """One pass over normalised ``images`` in batches of positions: the mean loss, and a snapshot of the parameters.
+    """One pass over normalized ``images`` in batches of positions: the mean loss, and a snapshot of the parameters.
 
     Loss and accuracy are counted batch by batch, as published; the published evaluation after the epoch is left out.
     """
@@ -249,6 +249,6 @@ def fastest(call: Callable[[], object]) -> float:
 
 def matmul_rate() -> float:
     """Operations per second of a large matrix product in float32."""
-    a = torch.randn(2048, 2048, generator=generator("bench", "matmul"))
+    a = torch.randn(2048, 2048, generator=rng_for("bench", "matmul"))
     out = torch.empty_like(a)
     return 2 * 2048**3 / fastest(lambda: torch.mm(a, a, out=out))

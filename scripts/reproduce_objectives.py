@@ -23,13 +23,14 @@ from rich.console import Console
 
 import glad
 from glad.cli.options import progress_bar
-from glad.evaluation import Protocol, evaluate_sets, results_table, summarise
+from glad.cli.results_tables import results_table
+from glad.data.splits import load_data
+from glad.evaluation import Protocol, evaluate_sets, summarize
 from glad.evaluation.protocol import PROTOCOLS
-from glad.expert_run import plan, train_experts
-from glad.pictures import Row, eight_bit, save_png, sheet
-from glad.run_folder import Run
-from glad.runs import read_json, read_tensors, write_json
-from glad.sources import load_data
+from glad.experts.folder import plan, train_experts
+from glad.runs.folder import Run
+from glad.runs.image_grid import Row, eight_bit, save_png, sheet
+from glad.runs.storage import read_json, read_tensors, write_json
 
 EXPERT_IMAGES = 10_000
 EXPERTS = {"mtt": {"count": 2, "epochs": 16}, "smooth": {"count": 1, "epochs": 6}}
@@ -176,7 +177,7 @@ def full_data(root: str, out: Path) -> None:
 
     def keep(cell: dict[str, Any]) -> None:
         cells.append(cell)
-        write_json(path, {"cells": cells, "summary": summarise(cells, "convnet")})
+        write_json(path, {"cells": cells, "summary": summarize(cells, "convnet")})
         click.echo(f"{cell['set']}, {cell['network']}: {100 * cell['accuracy']:.1f} %")
 
     evaluate_sets(
@@ -225,7 +226,7 @@ def table(ipc: int, out: Path) -> None:
         raise click.ClickException(f"no row of {ipc} images per class is finished in {out}")
     found = [run for run in runs if run.name in contents]
     cells = [cell for content in contents.values() for cell in content["cells"]]
-    summary = summarise(cells, "convnet")
+    summary = summarize(cells, "convnet")
     Console(width=200).print(
         results_table({**contents[found[0].name], "networks": NETWORKS, "summary": summary, "same": "convnet"})
     )

@@ -18,13 +18,13 @@ import torch
 from rich.console import Console
 
 import glad
-from glad.data import Splits
-from glad.evaluation import results_table
-from glad.pictures import grid, save_png
-from glad.randomness import generator
-from glad.run_folder import Run
-from glad.runs import write_json
-from glad.sources import load_data
+from glad.cli.results_tables import results_table
+from glad.data.dataset import Splits
+from glad.data.splits import load_data
+from glad.rng import rng_for
+from glad.runs.folder import Run
+from glad.runs.image_grid import grid, save_png
+from glad.runs.storage import write_json
 
 NETWORKS = ("convnet", "alexnet", "vgg11", "resnet18", "vit")
 LR = 1e-2  # the published 1e-3 is for 1,000 epochs
@@ -66,7 +66,7 @@ def test_part(root: str, limit: int | None = None) -> Splits:
     """
     splits = load_data("fashionmnist", root=root, limit=limit)
     kept = [
-        splits.test.of_class(c)[torch.randperm(int((splits.test.labels == c).sum()), generator=generator("tested", c))]
+        splits.test.of_class(c)[torch.randperm(int((splits.test.labels == c).sum()), generator=rng_for("tested", c))]
         for c in range(len(splits.test.classes))
     ]
     return replace(splits, test=splits.test.select(torch.cat([index[:TESTED] for index in kept])))

@@ -20,11 +20,11 @@ from rich.console import Console
 from rich.table import Table
 
 import glad
-from glad.construct import options_of
-from glad.data import Splits
+from glad.data.dataset import Splits
+from glad.data.splits import load_data
 from glad.distillation import DistillationError
 from glad.objectives import OBJECTIVES
-from glad.sources import load_data
+from glad.registry import options_of
 
 NETWORKS = ("convnet", "vgg11")  # the one distilled with, and an unseen one that learns quickly
 TESTED = 2000  # validation images

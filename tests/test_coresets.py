@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from glad.baselines import REAL, herding_real, kmeans_real, pickers, random_real
-from glad.data import DataError, ImageData
+from glad.coresets import REAL, herding_real, kmeans_real, pickers, random_real
+from glad.data.dataset import DataError, ImageData
 
 
 def blobs(per_class=12):

@@ -5,7 +5,7 @@ import torch
 from torch.nn.functional import mse_loss
 
 from glad.distillation import DistillationError, Progress, Step, iterate, learnt_tensors, make_optimizer, run
-from glad.synset import SyntheticSet
+from glad.synthetic_set import SyntheticSet
 
 LABELS = torch.tensor([0, 1, 1])
 RATES = {"z": 0.1, "scale": 0.01, "alpha": 0.001, "g": 0.0001}

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from glad.cli import main
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted(
     path
     for folder, pattern in ((".", "*.md"), ("docs", "*.md"), ("generators/assets", "*.md"), ("tests", "**/*.md"))

@@ -11,18 +11,18 @@ from safetensors.torch import load_file
 from torch import nn
 
 import glad
-from glad import initialise
+from glad import initialization as initialize
 from glad.cli import main
-from glad.data import DataError, ImageData
+from glad.data.dataset import DataError, ImageData
+from glad.data.splits import load_data
 from glad.experts import Experts
 from glad.experts.files import ExpertFile
 from glad.experts.training import flatten
-from glad.initialise import class_centres, expert_network, nearest_distinct, representative
+from glad.initialization import class_centres, expert_network, nearest_distinct, representative
 from glad.networks import make_network
-from glad.randomness import generator
-from glad.runs import RunError
-from glad.sources import load_data
-from glad.synset import Pixels
+from glad.priors.pixels import Pixels
+from glad.rng import rng_for
+from glad.runs.storage import RunError
 
 SMALL = {"limit": 60, "network_options": {"width": 8}, "device": "cpu"}
 
@@ -32,7 +32,7 @@ class Linear(nn.Module):
 
     def __init__(self, classes, pixels):
         super().__init__()
-        self.matrix = nn.Parameter(torch.randn(pixels, classes, generator=generator("matrix")))
+        self.matrix = nn.Parameter(torch.randn(pixels, classes, generator=rng_for("matrix")))
 
     def forward(self, x):
         return x.flatten(1) @ self.matrix
@@ -62,8 +62,8 @@ class TwoCodes:
 def data():
     """Classes in no order: 130 images of the first (several chunks), 5 of the last."""
     labels = torch.tensor([0] * 130 + [1] * 60 + [2] * 5)
-    labels = labels[torch.randperm(len(labels), generator=generator("order"))]
-    images = torch.randint(256, (len(labels), 3, 4, 4), generator=generator("images"), dtype=torch.uint8)
+    labels = labels[torch.randperm(len(labels), generator=rng_for("order"))]
+    images = torch.randint(256, (len(labels), 3, 4, 4), generator=rng_for("images"), dtype=torch.uint8)
     names = ("ant", "bee", "cat")
     return ImageData("toy", images, labels, names, (0, 1, 2), (0.5,) * 3, (0.2,) * 3, 4, 3)
 
@@ -82,13 +82,13 @@ def centres(monkeypatch):
         found.append(class_centres(*arguments))
         return found[-1]
 
-    monkeypatch.setattr(initialise, "class_centres", remember)
+    monkeypatch.setattr(initialize, "class_centres", remember)
     return found
 
 
 def start(data, network, ipc, prior=None, candidates=100, seed=0):
     prior = Pixels(data.real) if prior is None else prior
-    return representative(data, prior, network, ipc, candidates, generator(seed))
+    return representative(data, prior, network, ipc, candidates, rng_for(seed))
 
 
 def rows_of(images, data):
@@ -136,7 +136,7 @@ def test_all_images_of_a_class_are_each_their_own_centre(data, network):
 
 
 def test_a_centre_misses_its_nearest_only_to_a_closer_centre():
-    few, many = (torch.randn(n, 2, generator=generator("points", n)) for n in (4, 6))
+    few, many = (torch.randn(n, 2, generator=rng_for("points", n)) for n in (4, 6))
     few[1] = few[0] + 0.01  # two that want the same
     chosen = nearest_distinct(few, many).tolist()
     distances = [[float((centre - point).norm()) for point in many] for centre in few]
@@ -145,9 +145,9 @@ def test_a_centre_misses_its_nearest_only_to_a_closer_centre():
 
 
 def test_centres_of_one_cluster_are_the_mean_and_a_function_of_the_generator():
-    logits = torch.randn(300, 5, generator=generator("logits"), dtype=torch.float64)
-    torch.testing.assert_close(class_centres(logits, 1, generator(0)), logits.mean(0, keepdim=True))
-    first, again = (class_centres(logits, 4, generator(1)) for _ in range(2))
+    logits = torch.randn(300, 5, generator=rng_for("logits"), dtype=torch.float64)
+    torch.testing.assert_close(class_centres(logits, 1, rng_for(0)), logits.mean(0, keepdim=True))
+    first, again = (class_centres(logits, 4, rng_for(1)) for _ in range(2))
     torch.testing.assert_close(first, again, rtol=0, atol=1e-12)
 
 
@@ -160,7 +160,7 @@ def test_codes_are_the_nearest_of_all_that_were_drawn(data, network, ipc, centre
     found = start(data, network, ipc, prior, candidates=120)
     assert [found["w"].shape, found["f"].shape] == [(3 * ipc, 4), (3 * ipc, 3, 4, 4)]
     assert torch.cat(prior.drawn).tolist() == [0] * 120 + [1] * 120 + [2] * 120
-    assert max(len(classes) for classes in prior.drawn) == initialise.CHUNK < 120 and max(prior.rendered) == 10
+    assert max(len(classes) for classes in prior.drawn) == initialize.CHUNK < 120 and max(prior.rendered) == 10
     codes = {name: torch.cat([part[name] for part in kept]) for name in ("w", "f")}
     with torch.no_grad():
         logits = network(prior(**codes)).double()
@@ -192,18 +192,18 @@ def test_the_network_is_the_first_expert_at_its_end(tmp_path):
     def make(rng, **options):
         return make_network("convnet", channels=1, classes=10, resolution=28, rng=rng, width=4, **options)
 
-    vectors = [[flatten(make(generator(number, epoch))) for epoch in range(3)] for number in range(2)]
+    vectors = [[flatten(make(rng_for(number, epoch))) for epoch in range(3)] for number in range(2)]
     for number, rows in enumerate(vectors):
         file = ExpertFile(tmp_path / f"expert_{number:03d}.safetensors", 3, len(rows[0]), "float32", {})
         file.begin()
         for epoch, row in enumerate(rows):
             file.write(epoch, row, 0.0, {})
-    network = expert_network(Experts(tmp_path), make, data, generator(0))
+    network = expert_network(Experts(tmp_path), make, data, rng_for(0))
     assert torch.equal(flatten(network), vectors[0][2])
     assert not network.training and not any(p.requires_grad for p in network.parameters())
 
     images = data.tensor()  # fewer than batch norm is given: all of them
-    norms = expert_network(Experts(tmp_path), lambda rng: make(rng, norm="batch"), data, generator(0))
+    norms = expert_network(Experts(tmp_path), lambda rng: make(rng, norm="batch"), data, rng_for(0))
     torch.testing.assert_close(norms(images), norms.train()(images), rtol=1e-2, atol=1e-2)
 
 
@@ -289,7 +289,7 @@ def test_paths_are_read_like_tensors(data, network, monkeypatch):
     stored = replace(data, name="stored")
     monkeypatch.setattr(ImageData, "raw", lambda self, indices: asked.append(len(indices)) or self.images[indices])
     start(stored, network, 1)
-    assert max(asked) == initialise.CHUNK
+    assert max(asked) == initialize.CHUNK
 
 
 @pytest.mark.parametrize("ipc", [1, 2])
@@ -297,9 +297,9 @@ def test_nearest_is_the_code_whose_image_is_nearest_in_the_features(ipc, monkeyp
     prior, kept = TwoCodes(), []
     draw = prior.init
     monkeypatch.setattr(prior, "init", lambda classes, rng: kept.append(draw(classes, rng)) or kept[-1])
-    targets = torch.randn(2 * ipc, 3, 4, 4, generator=generator("targets"))
+    targets = torch.randn(2 * ipc, 3, 4, 4, generator=rng_for("targets"))
     embed = torch.nn.Flatten()
-    found = initialise.nearest(prior, targets, 2, embed, 60, generator(0), torch.device("cpu"), chunk=7)
+    found = initialize.nearest(prior, targets, 2, embed, 60, rng_for(0), torch.device("cpu"), chunk=7)
     codes = {name: torch.cat([part[name] for part in kept]) for name in ("w", "f")}
     with torch.no_grad():
         points = prior(**codes).double().flatten(1)

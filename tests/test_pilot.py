@@ -13,7 +13,7 @@ from sklearn.datasets import load_digits
 
 from glad.cli import main
 
-PAGE = (Path(__file__).parent.parent / "docs" / "PILOT.md").read_text()
+PAGE = (Path(__file__).parents[1] / "docs" / "PILOT.md").read_text()
 LESS = {
     "--images 300": "--images 60 --inverted 2 --steps 2 --width 4",
     "--epochs 10": "--epochs 1",

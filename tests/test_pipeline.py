@@ -17,10 +17,10 @@ from safetensors.torch import load_file
 
 import glad
 from glad.cli import main
-from glad.run_folder import Run
-from glad.runs import RunError
+from glad.runs.folder import Run
+from glad.runs.storage import RunError
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[1]
 NARROW = ["--network-option", "width=16", "-o", "batch=16", "--iterations", "12", "--save-every", "4"]
 
 

@@ -4,14 +4,14 @@ import itertools
 
 import torch
 
-from glad.randomness import generator
+from glad.rng import rng_for
 
 # sha256 of "int:0", "str:distill", "int:3", "str:network" joined by zero bytes: 63 bits of its first 8 bytes.
 GOLDEN = 6527976864112049289
 
 
 def draw(*key):
-    return torch.randint(2**62, (4,), generator=generator(*key)).tolist()
+    return torch.randint(2**62, (4,), generator=rng_for(*key)).tolist()
 
 
 def test_equal_keys_give_equal_draws_whatever_was_drawn_before():
@@ -49,4 +49,4 @@ def test_the_global_generator_is_neither_read_nor_moved():
 
 
 def test_draws_are_those_of_every_machine_and_version():
-    assert generator(0, "distill", 3, "network").initial_seed() == GOLDEN
+    assert rng_for(0, "distill", 3, "network").initial_seed() == GOLDEN

@@ -12,15 +12,16 @@ from generators import geometry
 from generators.mapping import Mapping
 from generators.prior import StyleGANPrior
 from generators.stylegan_xl import Generator, Synthesis
-from glad.randomness import generator
-from glad.synset import Pixels, SyntheticSet
+from glad.priors.pixels import Pixels
+from glad.rng import rng_for
+from glad.synthetic_set import SyntheticSet
 
 KEPT, AGAIN = 2**40, 0
 CLASSES = torch.tensor([2, 0, 2, 1, 0])
 
 
 def normal(*shape, key="normal"):
-    return torch.randn(shape, generator=generator(key), dtype=torch.float64)
+    return torch.randn(shape, generator=rng_for(key), dtype=torch.float64)
 
 
 class Nonlinear:
@@ -47,7 +48,7 @@ def stylegan():
     """The real prior in F_2, 16 pixels, in double precision."""
     specs = geometry.stem(16, 5, 64, 8)
     network = Generator(Mapping(len(specs) + 1, 4, 3, 6, embedding=(3, 8)), Synthesis(specs, 6))
-    network.initialise(generator("weights")).double().requires_grad_(False)
+    network.initialize(rng_for("weights")).double().requires_grad_(False)
     prior = StyleGANPrior(network, lambda x: (x - 0.3) / 0.4, 16, 3, range(3), layer=2)
     shape = network.synthesis.feature_shape(2)
     return prior, {"w": normal(5, len(specs) + 1, 6, key="w"), "f": normal(5, *shape, key="f")}
@@ -120,7 +121,7 @@ PEAK = """
 import sys
 from pathlib import Path
 import torch
-from glad.synset import SyntheticSet
+from glad.synthetic_set import SyntheticSet
 
 class Wide:
     def __call__(self, z):
@@ -171,7 +172,7 @@ def real(c, n, rng):
 
 
 def start(init, *key, classes=CLASSES):
-    return Pixels(real, init).init(classes, generator(*key))["pixels"]
+    return Pixels(real, init).init(classes, rng_for(*key))["pixels"]
 
 
 @pytest.mark.parametrize("classes", [CLASSES, CLASSES.sort().values, CLASSES.flip(0), torch.tensor([1])])

@@ -23,7 +23,7 @@ def activate(x: Tensor) -> Tensor:
     return F.leaky_relu(x, SLOPE)
 
 
-def initialise(module: nn.Module, rng: torch.Generator) -> None:
+def initialize(module: nn.Module, rng: torch.Generator) -> None:
     """He initialisation of convolutions and dense layers from ``rng``; embeddings and biases start at zero."""
     for part in module.modules():
         if isinstance(part, nn.Conv2d | nn.Linear):

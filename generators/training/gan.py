@@ -13,16 +13,16 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from discriminator import GROUP, Discriminator, Features, initialise
 from torch import Tensor
 
 from generators import geometry
 from generators.stylegan_xl import Generator, Mapping, Synthesis
-from glad.augment import augment
-from glad.data import DataError, ImageData
+from generators.training.discriminator import GROUP, Discriminator, Features, initialize
+from glad.data.augment import augment
+from glad.data.dataset import DataError, ImageData
 from glad.evaluation.protocol import cosine
-from glad.randomness import generator as rng_for
-from glad.runs import optimizer_tensors, restore_optimizer, write_tensors
+from glad.rng import rng_for
+from glad.runs.storage import optimizer_tensors, restore_optimizer, write_tensors
 
 Z_DIM = 64
 LEAST = 16  # pixels a side
@@ -134,7 +134,7 @@ def build_generator(reals: Reals, recipe: Recipe) -> Generator:
     # Half precision is for files: nothing here runs in it, and so nothing needs the clamp.
     specs = [replace(spec, clamp=None, ema_beta=beta) for spec in specs]
     mapping = Mapping(len(specs) + 1, Z_DIM, classes, recipe.w_dim, embedding=(max(classes, 1), Z_DIM))
-    return Generator(mapping, Synthesis(specs, recipe.w_dim)).initialise(rng_for(recipe.seed, "generator"))
+    return Generator(mapping, Synthesis(specs, recipe.w_dim)).initialize(rng_for(recipe.seed, "generator"))
 
 
 def start(reals: Reals, recipe: Recipe, device: str = "cpu") -> Networks:
@@ -143,7 +143,7 @@ def start(reals: Reals, recipe: Recipe, device: str = "cpu") -> Networks:
     features = Features(reals.data.channels, reals.resolution, pretext_classes(reals))
     discriminator = Discriminator(features.widths, reals.classes)
     for name, module in (("features", features), ("discriminator", discriminator)):
-        initialise(module, rng_for(recipe.seed, name))
+        initialize(module, rng_for(recipe.seed, name))
         module.to(device)
     return Networks(
         generator,

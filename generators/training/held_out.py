@@ -5,8 +5,8 @@ import hashlib
 import torch
 from torch import Tensor
 
-from glad.data import ImageData, Splits
-from glad.sources import load_data
+from glad.data.dataset import ImageData, Splits
+from glad.data.splits import load_data
 
 
 def digests(data: ImageData) -> list[bytes]:

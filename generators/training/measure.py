@@ -3,7 +3,7 @@
 Features come from a ConvNet trained on the real images, so the Fréchet distance compares generators of one data set
 with each other and with the floor (real images against other real images), not with published FIDs.
 
-    python scripts/measure_generator.py --data fashionmnist --root DATA --out runs/measured
+    python generators/training/measure.py --data fashionmnist --root DATA --out runs/measured
 """
 
 import hashlib
@@ -11,7 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import click
-from generator_measures import (
+from rich.console import Console
+from rich.table import Table
+
+from generators.training.measures import (
     SEED,
     Subject,
     classification,
@@ -25,15 +28,12 @@ from generator_measures import (
     speed,
     train_extractor,
 )
-from generator_pictures import interpolation_rows, sample_rows
-from rich.console import Console
-from rich.table import Table
-
-from glad.comparison import distances
+from generators.training.pictures import interpolation_rows, sample_rows
+from glad.evaluation.prior_comparison import distances
 from glad.networks import Network
-from glad.pictures import save_png, sheet
-from glad.randomness import generator as rng_for
-from glad.runs import write_json
+from glad.rng import rng_for
+from glad.runs.image_grid import save_png, sheet
+from glad.runs.storage import write_json
 
 
 def measure(subject: Subject, extractor: Network, out: Path, options: dict[str, Any]) -> dict[str, Any]:

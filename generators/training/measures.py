@@ -1,4 +1,4 @@
-"""What scripts/measure_generator.py measures of a generator, each beside the real images it was trained on."""
+"""What generators/training/measure.py measures of a generator, each beside the real images it was trained on."""
 
 import itertools
 import statistics
@@ -9,20 +9,20 @@ from typing import Any
 
 import click
 import torch
-from generator_pictures import nearest_rows, render
-from held_out import training_images
 from torch import Tensor
 
 from generators import weights
 from generators.prior import StyleGANPrior
+from generators.training.held_out import training_images
+from generators.training.pictures import nearest_rows, render
 from glad.cli.options import progress_bar
-from glad.data import ImageData
+from glad.data.dataset import ImageData
+from glad.data.splits import load_data
 from glad.evaluation import Protocol, accuracy, evaluate_sets, train_network
-from glad.feature_distances import NEIGHBOURS, diversity, nearest
+from glad.metrics import NEIGHBOURS, diversity, nearest
 from glad.networks import Network, make_network
-from glad.pictures import save_png, sheet
-from glad.randomness import generator as rng_for
-from glad.sources import load_data
+from glad.rng import rng_for
+from glad.runs.image_grid import save_png, sheet
 
 SEED = 0  # of every draw but the networks of the classification accuracy score
 BATCH, LR = 64, 1e-2
@@ -109,7 +109,7 @@ def draw_images(subject: Subject, n: int) -> Images:
 
 def as_seen(data: ImageData, images: Tensor) -> Tensor:
     """Images uint8 [N, C, H, W] as networks see them."""
-    return data.normalise(images.float() / 255)
+    return data.normalize(images.float() / 255)
 
 
 def protocol_for(data: ImageData, epochs: int) -> Protocol:

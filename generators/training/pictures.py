@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from generators.prior import StyleGANPrior
-from glad.pictures import MOST, Row, eight_bit
+from glad.runs.image_grid import MOST, Row, eight_bit
 
 COLUMNS, STEPS = 10, 8  # samples of a class, steps between two codes
 MIXED = 5  # rows between two classes

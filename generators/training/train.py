@@ -1,11 +1,11 @@
 """Train a small StyleGAN-XL generator on the training images of a data set: a prior for a domain of one's own.
 
 First a classifier of the images, whose frozen features the discriminator sees, then the two networks against each
-other (``scripts/gan.py`` has the method). Images of a validation or test set, here or in fashion-mini, are left out,
-and so are their twins. Every step is a function of the seed and its number: an interrupted run continues to the same
-bits. docs/TRAIN_A_PRIOR.md says what to expect.
+other (``generators.training.gan`` has the method). Images of a validation or test set, here or in fashion-mini, are
+left out, and so are their twins. Every step is a function of the seed and its number: an interrupted run continues to
+the same bits. docs/TRAIN_A_PRIOR.md says what to expect.
 
-    python scripts/train_generator.py --data fashionmnist --root DATA --out runs/generator --minutes 60
+    python generators/training/train.py --data fashionmnist --root DATA --out runs/generator --minutes 60
 """
 
 import json
@@ -20,21 +20,31 @@ from typing import Any
 
 import click
 import torch
-from discriminator import GROUP, Features
-from gan import LOOSE, Z_DIM, DivergedError, Networks, Reals, Recipe, start, train_features, train_step
-from held_out import training_images
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
 from generators import weights
 from generators.stylegan_xl import Generator
+from generators.training.discriminator import GROUP, Features
+from generators.training.gan import (
+    LOOSE,
+    Z_DIM,
+    DivergedError,
+    Networks,
+    Reals,
+    Recipe,
+    start,
+    train_features,
+    train_step,
+)
+from generators.training.held_out import training_images
 from glad.cli.options import progress_bar
-from glad.data import DataError, ImageData
-from glad.pictures import grid, save_png
-from glad.randomness import generator as rng_for
-from glad.runs import RunError, read_tensors
-from glad.sources import load_data
+from glad.data.dataset import DataError, ImageData
+from glad.data.splits import load_data
+from glad.rng import rng_for
+from glad.runs.image_grid import grid, save_png
+from glad.runs.storage import RunError, read_tensors
 
 SNAPSHOT = 250  # steps between states and pictures
 CURVE = 25  # steps between points of the curves

@@ -11,18 +11,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
-import glad
-from glad.augment import ALL
-from glad.comparison import BATCH, LR, embed
-from glad.data import ImageData, Splits
+from glad.data.augment import ALL, strategy_for
+from glad.data.dataset import ImageData, Splits
+from glad.data.splits import open_data
 from glad.evaluation import Protocol, predict, train_network
+from glad.evaluation.prior_comparison import BATCH, LR, embed
 from glad.formats import run as run_format
 from glad.formats.distilled import Distilled
 from glad.networks import NETWORKS, Network, make_network
-from glad.opening import open_data, strategy_for
-from glad.randomness import generator
-from glad.run_folder import Run
-from glad.runs import RunError, read_tensors, write_tensors
+from glad.rng import rng_for
+from glad.runs.folder import Run
+from glad.runs.storage import RunError, read_tensors, write_tensors
+from glad.version import VERSION
 
 FOLDER = "audit"
 """Of the networks' weights, beside ``audit.json``."""
@@ -34,7 +34,7 @@ QUERIED = 1000  # real images whose neighbours are looked for, at most
 class Lesson:
     """Images to learn from, and how.
 
-    ``identity`` says in plain values what the images are; ``read`` gives them, normalised [N, C, H, W], with their
+    ``identity`` says in plain values what the images are; ``read`` gives them, normalized [N, C, H, W], with their
     labels, int64 [N] or distributions [N, K], and is called only where a network has to be trained.
     """
 
@@ -131,7 +131,7 @@ class Subject:
             "classes": len(self.train.classes),
             "resolution": self.train.resolution,
         }
-        rng = generator(*key, "initialise")
+        rng = rng_for(*key, "initialise")
         network = make_network(self.network, rng=rng, norm=lesson.protocol.norm, width=self.width, **shape)
         path = self._path(lesson, seed, shape)
         if path.exists():
@@ -150,7 +150,7 @@ class Subject:
     def _path(self, lesson: Lesson, seed: int, shape: Mapping[str, int]) -> Path:
         """Where a network is kept: the name is a hash of all that it depends on."""
         depends_on = {
-            "glad": glad.__version__,
+            "glad": VERSION,
             "network": [self.network, self.width, shape],
             "lesson": [lesson.name, dict(lesson.identity), lesson.lr, asdict(lesson.protocol)],
             "seed": seed,
@@ -159,7 +159,7 @@ class Subject:
         return self.out / FOLDER / f"{digest[:16]}.safetensors"
 
     def embed(self, network: Network, data: Tensor | ImageData) -> Tensor:
-        """Features float32 [N, D], on the CPU, of normalised images [N, C, H, W] or of a data set."""
+        """Features float32 [N, D], on the CPU, of normalized images [N, C, H, W] or of a data set."""
         if isinstance(data, Tensor):
             return embed(network, data, self.device)
         return torch.cat([embed(network, data.batch(index), self.device) for index in data.chunks()])
@@ -190,7 +190,7 @@ def stratified(data: ImageData, n: int, *key: int | str) -> Tensor:
     ranks = torch.empty(len(data), dtype=torch.float64)
     for c in range(len(data.classes)):
         members = data.of_class(c)
-        order = torch.randperm(len(members), generator=generator(*key, c))
+        order = torch.randperm(len(members), generator=rng_for(*key, c))
         ranks[members] = order.double() / max(1, len(members))
     return ranks.argsort(stable=True)[:n].sort().values
 

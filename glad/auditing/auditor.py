@@ -9,16 +9,16 @@ import torch
 import torchvision
 from torch import Tensor
 
-import glad
 from glad.auditing import checks
-from glad.auditing.subject import Subject, open_audited, sha256_of
-from glad.auditing.words import NUMBERS, broken, check_limits, number, verdicts
-from glad.data import ImageData, Splits
+from glad.auditing.audited_run import Subject, open_audited, sha256_of
+from glad.auditing.verdicts import NUMBERS, broken, check_limits, number, verdicts
+from glad.data.dataset import ImageData, Splits
+from glad.device import pick_device
 from glad.networks import Network
-from glad.opening import pick_device
-from glad.pictures import Row, eight_bit, save_png, sheet
-from glad.run_folder import Run
-from glad.runs import write_json, write_tensors
+from glad.runs.folder import Run
+from glad.runs.image_grid import Row, eight_bit, save_png, sheet
+from glad.runs.storage import write_json, write_tensors
+from glad.version import VERSION
 
 SCHEMA = 1
 """Of ``audit.json``; it grows when a key changes its meaning or goes."""
@@ -143,7 +143,7 @@ def _settings(subject: Subject) -> dict[str, Any]:
         "lr": {"full": real.lr, "set": own.lr},
         "augmentation": {"full": real.protocol.strategy, "set": own.protocol.strategy},
         "tested_hash": subject.tested.digest,
-        "versions": {"glad": glad.__version__, "torch": torch.__version__, "torchvision": torchvision.__version__}
+        "versions": {"glad": VERSION, "torch": torch.__version__, "torchvision": torchvision.__version__}
         | {"python": platform.python_version()},
     }
 

@@ -11,9 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from glad.data import ImageData
-from glad.feature_distances import NEIGHBOURS, ROWS, covered, diversity, nearest, spread
-from glad.randomness import generator
+from glad.data.dataset import ImageData
+from glad.metrics import NEIGHBOURS, ROWS, covered, diversity, nearest, spread
+from glad.rng import rng_for
 
 PAIRS = 10  # of confusions that are listed
 DRAWS = 10  # of random real images
@@ -24,7 +24,7 @@ Labelled = tuple[Tensor, Tensor]
 Neighbours = Mapping[str, tuple[Tensor, Tensor]]
 """By ``pixels`` and ``features``: distances, float64 [N], and positions in the training images, int64 [N]."""
 Embed = Callable[[Tensor], Tensor]
-"""From normalised images to features, both on the CPU."""
+"""From normalized images to features, both on the CPU."""
 
 
 def confusion(predicted: Sequence[Tensor], labels: Tensor, classes: int) -> Tensor:
@@ -129,7 +129,7 @@ def _drawn(known: Labelled, counts: Tensor, key: tuple[int | str, ...]) -> Label
     picked = []
     for c, count in enumerate(counts.tolist()):
         members = (known[1] == c).nonzero().flatten()
-        picked.append(members[torch.randperm(len(members), generator=generator(*key, c))[:count]])
+        picked.append(members[torch.randperm(len(members), generator=rng_for(*key, c))[:count]])
     index = torch.cat(picked)
     return known[0][index], known[1][index]
 
@@ -157,7 +157,7 @@ def nearest_training(
         raw = train.raw(index)
         part = {
             "pixels": nearest(images, raw),
-            "features": nearest_row(features, embed(train.normalise(raw.float() / 255))),
+            "features": nearest_row(features, embed(train.normalize(raw.float() / 255))),
         }
         for kind, (distance, where) in part.items():
             if kind not in best:

@@ -15,15 +15,15 @@ from glad.cli.experts import experts
 from glad.cli.export import export
 from glad.cli.info import info
 from glad.cli.objectives import objectives
+from glad.cli.presets import recipes
 from glad.cli.push import push
-from glad.cli.recipes import recipes
 from glad.cli.render import render
 from glad.cli.report import report
 from glad.cli.tune import tune
 from glad.cli.weights import weights
-from glad.data import DataError
+from glad.data.dataset import DataError
 from glad.distillation import DistillationError
-from glad.runs import RunError
+from glad.runs.storage import RunError
 
 MISTAKES = (DataError, RunError, DistillationError, ArithmeticError, ValueError, OSError)
 

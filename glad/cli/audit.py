@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from glad.auditing.words import NUMBERS
+from glad.auditing.verdicts import NUMBERS
 from glad.cli.options import CONFIG, Bar, Pairs, progress_bar
 from glad.networks import NETWORKS
 

@@ -5,12 +5,12 @@ from typing import Any
 
 import click
 
-from glad.augment import ALL
 from glad.cli.options import CONFIG, RECIPE, Pairs, above_defaults, progress_bar, read_rates
-from glad.construct import options_of, read_option
-from glad.initialise import STARTS
+from glad.data.augment import ALL
+from glad.initialization import STARTS
 from glad.networks import NETWORKS
 from glad.objectives import OBJECTIVES
+from glad.registry import options_of, read_option
 
 
 def _objective_help() -> str:

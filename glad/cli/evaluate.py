@@ -7,12 +7,12 @@ from typing import Any
 
 import click
 
-from glad.augment import ALL
 from glad.cli.options import CONFIG, Bar, Pairs, progress_bar, read_rates, whole_numbers
 from glad.cli.outcome import say
+from glad.data.augment import ALL
 from glad.evaluation import PROTOCOLS
+from glad.evaluation.config import BASELINES, RECIPES
 from glad.evaluation.hybrid import percents
-from glad.evaluation.trial import BASELINES, RECIPES
 from glad.networks import NETWORKS
 
 

@@ -7,12 +7,12 @@ from typing import Any
 
 import click
 
-from glad.augment import ALL
 from glad.cli.options import CONFIG, Pairs, data_options, progress_bar
-from glad.construct import read_option
+from glad.data.augment import ALL
 from glad.experts import RECIPES, Recipe
 from glad.experts.files import DTYPES
 from glad.networks import NETWORKS
+from glad.registry import read_option
 
 
 def _recipe_help() -> str:
@@ -66,8 +66,8 @@ def train(
 
     Interrupted, the same command continues with the last epoch; experts that are there are not trained again.
     """
-    from glad.expert_run import plan, train_experts
-    from glad.sources import load_data
+    from glad.data.splits import load_data
+    from glad.experts.folder import plan, train_experts
 
     source = {name: settings.pop(name) for name in ("root", "limit", "resolution", "zca")}
     splits = load_data(data, classes=list(classes) or None, **source)
@@ -105,7 +105,7 @@ def inspect(folders: tuple[Path, ...], out: Path | None) -> None:
     from rich.table import Table
 
     from glad.experts import Experts
-    from glad.experts.paths import draw, shape_of
+    from glad.experts.trajectory_shape import draw, shape_of
 
     groups = {str(folder): [shape_of(expert) for expert in Experts(folder).experts] for folder in folders}
     table = Table()

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import click
 
-from glad.export import export as write
-from glad.export import format_for
 from glad.formats import FORMATS
 from glad.formats.distilled import Card
-from glad.loading import load_distilled
+from glad.formats.export import export as write
+from glad.formats.export import format_for
+from glad.formats.load import load_distilled
 
 FORMAT_HELP = "; ".join(f"{kind}: {known.help}" for kind, known in FORMATS.items())
 

@@ -5,8 +5,8 @@ from typing import Any, get_type_hints
 
 import click
 
-from glad.construct import locate, options_of
 from glad.objectives import OBJECTIVES
+from glad.registry import locate, options_of
 
 
 @click.group()

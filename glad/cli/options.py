@@ -12,7 +12,7 @@ import yaml
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from glad import recipes
+from glad import presets as recipes
 
 PLAIN_LINES = 10  # lines of progress in a log file
 
@@ -150,7 +150,7 @@ RECIPE = click.option(
 
 
 def data_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add what names a data set, as ``glad.sources.load_data`` takes it."""
+    """Add what names a data set, as ``glad.data.splits.load_data`` takes it."""
     options = [
         click.option("--data", default="fashion-mini", help="As `glad distill --data`."),
         click.option("--root", default="data", help="Where data sets lie."),

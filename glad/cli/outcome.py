@@ -5,7 +5,7 @@ from typing import Any
 import click
 from rich.console import Console
 
-from glad.evaluation.tables import differences_table, results_table, scores_table
+from glad.cli.results_tables import differences_table, results_table, scores_table
 
 
 def say(results: dict[str, Any]) -> None:

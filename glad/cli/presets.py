@@ -10,7 +10,7 @@ from rich.table import Table
 
 from glad.cli.distill import distill
 from glad.cli.experts import train
-from glad.recipes import Cost, Recipe, known, leaves, load
+from glad.presets import Cost, Recipe, known, leaves, load
 
 UNMEASURED = "not measured"
 PLAIN_WIDTH = 160  # of a table that goes to a file

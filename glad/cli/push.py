@@ -5,8 +5,8 @@ from pathlib import Path
 import click
 
 from glad.formats import FORMATS
-from glad.publishing import Parcel
-from glad.publishing import push as publish
+from glad.hub.push import Parcel
+from glad.hub.push import push as publish
 
 
 @click.command()

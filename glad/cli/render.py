@@ -5,10 +5,10 @@ from pathlib import Path
 import click
 
 from glad.cli.export import FORMAT_HELP, say
-from glad.export import export, format_for
 from glad.formats import FORMATS
-from glad.loading import kind_of, load_distilled
-from glad.runs import RunError
+from glad.formats.export import export, format_for
+from glad.formats.load import kind_of, load_distilled
+from glad.runs.storage import RunError
 
 
 @click.command()

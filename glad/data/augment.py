@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from glad.data.dataset import ImageData
+
 Draw = Callable[[int], Tensor]
 """``draw(k)`` returns uniform numbers in [0, 1) of shape [rows, k]: one row per sample, or one row for all."""
 
@@ -19,7 +21,7 @@ ALL = "color_crop_cutout_flip_scale_rotate"
 
 
 def augment(images: Tensor, rng: torch.Generator, shared: bool, strategy: str = ALL) -> Tensor:
-    """Apply one transform, drawn from ``strategy``, to normalised images [N, C, H, W]; shape and dtype stay.
+    """Apply one transform, drawn from ``strategy``, to normalized images [N, C, H, W]; shape and dtype stay.
 
     ``strategy`` names transforms joined by ``_``; ``""`` and ``"none"`` return the images as they are. ``shared``
     draws one set of parameters for all samples, so that batches of any size given equal generators are transformed
@@ -163,3 +165,8 @@ class _SampleAdjoint(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
         return _Sample.apply(grad, *ctx.saved_tensors), None
+
+
+def strategy_for(data: ImageData, strategy: str) -> str:
+    """The augmentation ``strategy``, less the flip where a mirrored image is another class."""
+    return strategy if data.flip else without_flip(strategy)

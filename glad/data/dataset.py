@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor
 from torchvision.transforms import functional
 
-from glad.zca import ZCA
+from glad.data.zca import ZCA
 
 CHUNK = 1000
 
@@ -94,7 +94,7 @@ class ImageData:
 
     def batch(self, indices: Tensor) -> Tensor:
         """Return the images of ``indices`` (int64 [n]) as networks see them, float32 [n, C, H, W]."""
-        return self.normalise(self.raw(indices).float() / 255)
+        return self.normalize(self.raw(indices).float() / 255)
 
     def tensor(self) -> Tensor:
         """Return all images as networks see them, float32 [N, C, H, W]."""
@@ -104,13 +104,13 @@ class ImageData:
         """Iterate over the indices of all images in order, some at a time."""
         yield from torch.arange(len(self)).split(CHUNK)
 
-    def normalise(self, pixels: Tensor) -> Tensor:
+    def normalize(self, pixels: Tensor) -> Tensor:
         """Map pixels in [0, 1], float [n, C, H, W], to what networks see; differentiable, on any device."""
         images = (pixels - self._column(self.mean, pixels)) / self._column(self.std, pixels)
         return images if self.whitening is None else self.whitening.whiten(images)
 
     def pixels(self, images: Tensor) -> Tensor:
-        """Undo ``normalise``; values outside [0, 1] are kept."""
+        """Undo ``normalize``; values outside [0, 1] are kept."""
         images = images if self.whitening is None else self.whitening.unwhiten(images)
         return images * self._column(self.std, images) + self._column(self.mean, images)
 

@@ -17,7 +17,7 @@ from torchvision import datasets
 from torchvision.datasets.folder import IMG_EXTENSIONS
 from torchvision.models import ResNet18_Weights
 
-from glad.data import DataError, take
+from glad.data.dataset import DataError, take
 
 ASSETS = Path(__file__).parent / "assets"
 TEST_FRACTION = 0.2  # of a source that has no test images of its own

@@ -1,17 +1,18 @@
-"""Loading: from what a reader found to normalised train, validation and test splits."""
+"""Loading: from what a reader found to normalized train, validation and test splits."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from glad.data import CHUNK, DataError, ImageData, Splits, decode, fit, open_image
-from glad.randomness import generator
-from glad.readers import Part, Raw, read
-from glad.zca import ZCA
+from glad.data.dataset import CHUNK, DataError, ImageData, Splits, decode, fit, open_image
+from glad.data.readers import Part, Raw, read
+from glad.data.zca import ZCA
+from glad.rng import rng_for
 
 DECODED_LIMIT = 2 * 1024**3  # bytes; a larger set of image files is decoded on demand
 ZCA_LIMIT = 12288  # values per image: 3 x 64 x 64
@@ -50,10 +51,10 @@ def load_data(
     if resolution is not None and resolution < 1:
         raise DataError(f"resolution is {resolution}: choose at least 1")
     raw = _choose(read(source, Path(root).expanduser(), download), classes)
-    raw = _carve(raw, "test", TEST_FRACTION, generator("test split"))
-    raw = _carve(raw, "validation", validation, generator(seed, "validation"))
+    raw = _carve(raw, "test", TEST_FRACTION, rng_for("test split"))
+    raw = _carve(raw, "validation", validation, rng_for(seed, "validation"))
     if limit is not None:
-        raw = _limit(raw, limit, generator(seed, "limit"))
+        raw = _limit(raw, limit, rng_for(seed, "limit"))
     return _assemble(raw, resolution, zca)
 
 
@@ -212,3 +213,14 @@ def _fitted(raw: Raw, channels: int, resolution: int) -> dict[str, Part]:
             images = decode(images, channels, resolution)
         parts[split] = replace(part, images=images)
     return parts
+
+
+def open_data(config: Mapping[str, Any], data: str | Splits | None = None) -> Splits:
+    """The data that ``config`` names, unless ``data`` is already loaded; ``ValueError`` when only an object can say."""
+    if isinstance(data, Splits):
+        return data
+    source = config["data"]
+    if source.startswith("object:"):
+        raise ValueError(f"the run was made from an object ({source}): hand its data to glad.evaluate(..., data=...)")
+    keys = ("root", "classes", "limit", "resolution", "zca")
+    return load_data(source, **{key: config[key] for key in keys})

@@ -27,7 +27,7 @@ class ZCA:
 
     @classmethod
     def fit(cls, batches: Iterable[Tensor], key: str, eps: float = 0.1) -> "ZCA":
-        """Learn the whitening of ``batches`` of normalised images [n, C, H, W].
+        """Learn the whitening of ``batches`` of normalized images [n, C, H, W].
 
         ``key`` names the images (their digest). Memory and time grow with D^2 and D^3: 12,288 is a sensible limit.
         """
@@ -46,7 +46,7 @@ class ZCA:
         return cls(mean.float(), matrix.float(), inverse.float(), digest)
 
     def whiten(self, images: Tensor) -> Tensor:
-        """Whiten normalised images [n, C, H, W]; differentiable, on any device, same shape and dtype."""
+        """Whiten normalized images [n, C, H, W]; differentiable, on any device, same shape and dtype."""
         mean, matrix, _ = self._on(images)
         return ((images.flatten(1) - mean) @ matrix).view(images.shape)
 

@@ -4,8 +4,7 @@ The protocol is in ``protocol.py``; ``trial.py`` says what is asked of ``glad.ev
 """
 
 from glad.evaluation.protocol import PROTOCOLS, Protocol, accuracy, evaluate_sets, predict, train_network
-from glad.evaluation.summary import Cell, summarise
-from glad.evaluation.tables import results_table
+from glad.evaluation.summary import Cell, summarize
 
 __all__ = [
     "PROTOCOLS",
@@ -14,7 +13,6 @@ __all__ = [
     "accuracy",
     "evaluate_sets",
     "predict",
-    "results_table",
-    "summarise",
+    "summarize",
     "train_network",
 ]

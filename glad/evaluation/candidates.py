@@ -13,24 +13,24 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from glad.baselines import Labelled
-from glad.data import DataError, ImageData, decode, fit, open_image
-from glad.evaluation.soft_labels import hash_of
+from glad.coresets import Labelled
+from glad.data.dataset import DataError, ImageData, decode, fit, open_image
+from glad.data.readers import Raw, read
 from glad.formats.distilled import Distilled
 from glad.formats.folder import SIDECAR
-from glad.loading import load_distilled
-from glad.readers import Raw, read
-from glad.run_folder import Run
-from glad.runs import RunError, read_tensors
+from glad.formats.load import load_distilled
+from glad.runs.folder import Run
+from glad.runs.soft_labels import hash_of
+from glad.runs.storage import RunError, read_tensors
 
 RESULTS = "results.json"
 
 
 @dataclass(frozen=True, eq=False)
-class Entrant:
+class Candidate:
     """A set and what is known of it.
 
-    ``images`` are normalised float32 [N, C, H, W], ``labels`` int64 [N], ``soft_labels`` distributions [N, K] that came
+    ``images`` are normalized float32 [N, C, H, W], ``labels`` int64 [N], ``soft_labels`` distributions [N, K] that came
     with the set. ``start`` is the set before optimisation, where codes have one; ``network`` the one it was distilled
     with; ``learned_lr`` the student's step size; ``seconds`` what the distillation took; None where it is not known.
     ``hashes`` are what finished cells depend on, ``results`` is where they are kept, and ``run`` the folder of a run.
@@ -55,11 +55,11 @@ def is_run(path: Path) -> bool:
     return (path / "config.yaml").is_file()
 
 
-def of_run(run: Run) -> Entrant:
+def of_run(run: Run) -> Candidate:
     """The set of a run; ``RunError`` when it is not finished."""
     config, (images, labels), start = run.config, run.read_set(), run.read_set("initial")
     learnt = labels.is_floating_point()
-    return Entrant(
+    return Candidate(
         name=run.name,
         images=images,
         labels=labels.argmax(1) if learnt else labels,
@@ -75,7 +75,7 @@ def of_run(run: Run) -> Entrant:
     )
 
 
-def of_path(path: Path, data: ImageData) -> Entrant:
+def of_path(path: Path, data: ImageData) -> Candidate:
     """The set at ``path``, as images of ``data``.
 
     An exported one has the classes of ``data`` by name; other folders and npz files do too, or as many, in the order of
@@ -89,7 +89,7 @@ def of_path(path: Path, data: ImageData) -> Entrant:
         network, rate = loaded.card.made.get("network"), loaded.step_size
     else:
         images, labels = _from_images(path, data)
-    return Entrant(
+    return Candidate(
         name=path.resolve().stem if path.is_file() else path.resolve().name,
         images=images,
         labels=labels,
@@ -117,7 +117,7 @@ def _exported(path: Path) -> bool:
 
 
 def _from_export(loaded: Distilled, data: ImageData, path: Path) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Images, labels and soft labels: the very images where they were normalised as ``data`` is, else by its pixels."""
+    """Images, labels and soft labels: the very images where they were normalized as ``data`` is, else by its pixels."""
     card = loaded.card
     if (card.channels, card.resolution) != (data.channels, data.resolution):
         raise RunError(
@@ -133,7 +133,7 @@ def _from_export(loaded: Distilled, data: ImageData, path: Path) -> tuple[Tensor
     same = (card.mean, card.std) == (data.mean, data.std) and (card.zca == "kept") == whitened
     order = torch.tensor([data.classes.index(name) for name in card.classes])  # the card's label -> the data's
     soft = None if loaded.soft_labels is None else loaded.soft_labels[:, order.argsort()]
-    return loaded.images if same else data.normalise(loaded.pixels), order[loaded.labels], soft
+    return loaded.images if same else data.normalize(loaded.pixels), order[loaded.labels], soft
 
 
 def _from_images(path: Path, data: ImageData) -> Labelled:
@@ -152,7 +152,7 @@ def _from_images(path: Path, data: ImageData) -> Labelled:
         with open_image(part.images[0]) as image:
             _note_size(path, image.size[::-1], data)
         pixels = decode(part.images, data.channels, data.resolution)
-    return data.normalise(pixels.float() / 255), labels
+    return data.normalize(pixels.float() / 255), labels
 
 
 def _note_size(path: Path, size: tuple[int, ...], data: ImageData) -> None:
@@ -196,9 +196,9 @@ def require_one_data(runs: Sequence[Run], data: ImageData) -> None:
             )
 
 
-def network_of(entrants: Sequence[Entrant], unless_told: str) -> str:
+def network_of(candidates: Sequence[Candidate], unless_told: str) -> str:
     """The network that sets were distilled with, or ``unless_told`` where none says; ``RunError`` if they differ."""
-    names = {entrant.network for entrant in entrants if entrant.network is not None} or {unless_told}
+    names = {candidate.network for candidate in candidates if candidate.network is not None} or {unless_told}
     if len(names) > 1:
         raise RunError(f"the runs were distilled with different networks ({', '.join(sorted(names))}): evaluate apart")
     return names.pop()

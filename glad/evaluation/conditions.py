@@ -7,23 +7,22 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from glad.augment import ALL
-from glad.baselines import Labelled, Pick, pickers
-from glad.data import ImageData
-from glad.evaluation.entrants import Entrant
+from glad.coresets import Labelled, Pick, pickers
+from glad.data.augment import ALL, strategy_for
+from glad.data.dataset import ImageData
+from glad.evaluation.candidates import Candidate
 from glad.evaluation.hybrid import joined, share_of
 from glad.evaluation.protocol import Protocol
 from glad.evaluation.teacher import Teacher
-from glad.opening import strategy_for
 
 SET, START, BASELINE, HYBRID, SHARE, PART = "set", "start", "baseline", "hybrid", "share", "part"
-"""What a row is: an entrant, its start, real images, the entrant with a share of them, that share alone, or a part of
-scores and costs that no table shows."""
+"""What a row is: a candidate, its start, real images, the candidate with a share of them, that share alone, or a
+part of scores and costs that no table shows."""
 
 
 @dataclass(frozen=True, eq=False)
 class Row:
-    """What is trained on, how, and by which networks; ``owner`` is the entrant that it belongs to."""
+    """What is trained on, how, and by which networks; ``owner`` is the candidate that it belongs to."""
 
     data: Labelled
     protocol: Protocol
@@ -36,14 +35,14 @@ class Row:
 
 
 @dataclass(frozen=True, eq=False)
-class Lineup:
+class Conditions:
     """All that decides on the rows; with ``soft`` labels are distributions, of ``teacher`` or the set's own.
 
     ``same`` is the network distilled with, ``learned_lr`` the step sizes that came with sets, ``hybrid`` shares in per
     cent; ``scores`` and ``cost`` ask for their rows, and ``full_epochs`` are those of their training on the full data.
     """
 
-    entrants: Sequence[Entrant]
+    candidates: Sequence[Candidate]
     train: ImageData
     baselines: Sequence[str]
     networks: tuple[str, ...]
@@ -60,13 +59,13 @@ class Lineup:
     def rows(self, seed: int) -> dict[str, Row]:
         """The rows by the name that the table shows; only what they are trained on depends on ``seed``."""
         rows: dict[str, Row] = {}
-        for entrant in self.entrants:
-            rate = self.learned_lr.get(entrant.name)
-            rows[entrant.name] = self._row(self._own[entrant.name], SET, entrant.name, learned_lr=rate)
-            start = entrant.start
+        for candidate in self.candidates:
+            rate = self.learned_lr.get(candidate.name)
+            rows[candidate.name] = self._row(self._own[candidate.name], SET, candidate.name, learned_lr=rate)
+            start = candidate.start
             if "before" in self.baselines and start is not None and not self._is_there(start[0], rows):
                 data = start[0], self._soft(start[0]) if self.soft else start[1]
-                rows[f"{entrant.name} before optimisation"] = self._row(data, START, entrant.name)
+                rows[f"{candidate.name} before optimisation"] = self._row(data, START, candidate.name)
         rows |= self._baselines(seed)
         if "full" in self.baselines:
             rows[self._all] = self._row(self._full, BASELINE)
@@ -80,11 +79,11 @@ class Lineup:
         epochs = "" if self.full_epochs == self.protocol.epochs else f", {self.full_epochs} epochs"
         return f"{self._all}{epochs}{', hard labels' * self.soft}"
 
-    def score_rows(self, entrant: Entrant) -> dict[str, str]:
+    def score_rows(self, candidate: Candidate) -> dict[str, str]:
         """For each of ``glad.scores.Parts`` the row that it is taken from."""
-        sets = {"set": entrant.name, "random": self._real_name("random", entrant.ipc)}
+        sets = {"set": candidate.name, "random": self._real_name("random", candidate.ipc)}
         plain = self.protocol.strategy in ("", "none")
-        rows = {"full_hard": self.full_name, "hard": entrant.name + ", hard labels" * self.soft, **sets}
+        rows = {"full_hard": self.full_name, "hard": candidate.name + ", hard labels" * self.soft, **sets}
         for part, name in sets.items():
             rows[f"{part}_augmented"] = f"{name}, augmented" if plain else name
             rows[f"{part}_plain"] = name if plain else f"{name}, no augmentation"
@@ -121,12 +120,12 @@ class Lineup:
 
     @cached_property
     def _own(self) -> dict[str, Labelled]:
-        """The set of each entrant with the labels of the recipe; soft ones that came with it are kept."""
+        """The set of each candidate with the labels of the recipe; soft ones that came with it are kept."""
         return {
             e.name: (e.images, (self._soft(e.images) if e.soft_labels is None else e.soft_labels))
             if self.soft
             else (e.images, e.labels)
-            for e in self.entrants
+            for e in self.candidates
         }
 
     @cached_property
@@ -141,7 +140,7 @@ class Lineup:
         """Real images, as many as each size of set has."""
         return {
             self._real_name(name, ipc): self._row(self._real(name, ipc, seed), BASELINE)
-            for ipc in sorted({entrant.ipc for entrant in self.entrants})
+            for ipc in sorted({candidate.ipc for candidate in self.candidates})
             for name in self._picks
             if name in self.baselines
         }
@@ -153,10 +152,10 @@ class Lineup:
             images, labels = share_of(self.train, percent, seed)
             share = images, self._soft(images) if self.soft else labels
             alone = f"{percent:g} % of the real images alone"
-            for entrant in self.entrants:
-                both = joined(self._own[entrant.name], share)
-                name = f"{entrant.name} + {percent:g} % of the real images"
-                rows[name] = self._row(both, HYBRID, entrant.name, against=alone)
+            for candidate in self.candidates:
+                both = joined(self._own[candidate.name], share)
+                name = f"{candidate.name} + {percent:g} % of the real images"
+                rows[name] = self._row(both, HYBRID, candidate.name, against=alone)
             rows[alone] = self._row(share, SHARE)
         return rows
 
@@ -164,10 +163,10 @@ class Lineup:
         """What scores and costs need beside ``rows``, for the network distilled with alone."""
         only, full = (self.same,), replace(self.protocol, epochs=self.full_epochs)
         parts = {self.full_name: Row((self._whole, self.train.labels), full, only, PART)}
-        for entrant in self.entrants if self.scores else ():
-            names, own = self.score_rows(entrant), rows[entrant.name]
-            random = rows.get(names["random"]) or self._row(self._real("random", entrant.ipc, seed), PART)
-            hard = replace(own, data=(entrant.images, entrant.labels))
+        for candidate in self.candidates if self.scores else ():
+            names, own = self.score_rows(candidate), rows[candidate.name]
+            random = rows.get(names["random"]) or self._row(self._real("random", candidate.ipc, seed), PART)
+            hard = replace(own, data=(candidate.images, candidate.labels))
             parts |= {names["random"]: replace(random, networks=only, kind=PART)}
             parts |= {names["hard"]: replace(hard, networks=only, kind=PART)}
             for way, strategy in (("augmented", strategy_for(self.train, ALL)), ("plain", "none")):

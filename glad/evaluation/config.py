@@ -8,18 +8,19 @@ from typing import Any
 
 import torch
 
-from glad.baselines import REAL
-from glad.data import ImageData, Splits
+from glad.coresets import REAL
+from glad.data.augment import strategy_for
+from glad.data.dataset import ImageData, Splits
+from glad.data.splits import load_data, open_data
+from glad.device import pick_device
 from glad.evaluation import hybrid
-from glad.evaluation.entrants import Entrant, is_run, network_of, of_path, of_run, require_one_data
+from glad.evaluation.candidates import Candidate, is_run, network_of, of_path, of_run, require_one_data
+from glad.evaluation.conditions import Conditions
 from glad.evaluation.protocol import PROTOCOLS, Protocol
-from glad.evaluation.rows import Lineup
 from glad.evaluation.teacher import Teacher, open_teacher
 from glad.networks import NETWORKS
-from glad.opening import open_data, pick_device, strategy_for
-from glad.run_folder import Run
-from glad.runs import RunError
-from glad.sources import load_data
+from glad.runs.folder import Run
+from glad.runs.storage import RunError
 
 BASELINES = ("before", *REAL, "full")
 RECIPES = ("hard", "soft")
@@ -28,7 +29,7 @@ AS_GIVEN = ("data", "epochs", "split", "augmentation", "recipe", "full_epochs", 
 
 
 @dataclass(frozen=True)
-class Trial:
+class EvaluationConfig:
     """One evaluation of one or several sets; see ``glad.evaluate``.
 
     ``source`` are the keyword arguments of ``load_data`` beside its name, ``part`` is (I, N) or None.
@@ -108,11 +109,11 @@ class Trial:
         return splits
 
     @cached_property
-    def entrants(self) -> list[Entrant]:
+    def candidates(self) -> list[Candidate]:
         """The sets that compete; ``RunError`` when one is unfinished or damaged, ``ValueError`` for one name twice."""
         train = self.splits.train
         found = [of_run(Run(path)) if is_run(path) else of_path(path, train) for path in self.paths]
-        names = [entrant.name for entrant in found]
+        names = [candidate.name for candidate in found]
         if repeated := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"runs are told apart by their folder's name; {', '.join(repeated)} occurs twice")
         return found
@@ -129,7 +130,7 @@ class Trial:
 
         ``ValueError`` when it is not evaluated and scores or costs, which are its own, are asked for.
         """
-        name = network_of(self.entrants, self.unless_told)
+        name = network_of(self.candidates, self.unless_told)
         if (self.scores or self.cost) and name not in self.networks:
             raise ValueError(f"scores and costs are those of {name}, distilled with: add it (--networks {name})")
         return name
@@ -152,7 +153,9 @@ class Trial:
         """The step sizes learnt along with the sets, taken by the network distilled with unless ``lr`` names it."""
         if isinstance(self.lr, int | float) or self.same in (self.lr or {}):
             return {}
-        return {entrant.name: entrant.learned_lr for entrant in self.entrants if entrant.learned_lr is not None}
+        return {
+            candidate.name: candidate.learned_lr for candidate in self.candidates if candidate.learned_lr is not None
+        }
 
     @cached_property
     def teacher(self) -> Teacher | None:
@@ -163,10 +166,10 @@ class Trial:
         return open_teacher(self.splits, name, self.network_options.get(name, {}), self.full_epochs, self.device)
 
     @cached_property
-    def lineup(self) -> Lineup:
+    def conditions(self) -> Conditions:
         """What is trained on, seed by seed."""
-        return Lineup(
-            entrants=self.entrants,
+        return Conditions(
+            candidates=self.candidates,
             train=self.splits.train,
             baselines=self.baselines,
             networks=tuple(self.networks),
@@ -197,17 +200,17 @@ class Trial:
         options |= {"protocol": self.protocol_name} if self.protocol_name != "default" else {}
         options |= {"recipe": self.recipe} if self.recipe != "hard" else {}
         options |= {"teacher": dict(self.teacher.settings)} if self.teacher is not None else {}
-        options |= {} if any(entrant.network for entrant in self.entrants) else {"same": self.same}
+        options |= {} if any(candidate.network for candidate in self.candidates) else {"same": self.same}
         hashes = {"data": self.splits.train.digest, "tested": self.tested.digest}
-        sets = {entrant.name: entrant.hashes for entrant in self.entrants}
+        sets = {candidate.name: candidate.hashes for candidate in self.candidates}
         return {**options, "network_options": self.network_options, "hashes": hashes, "sets": sets}
 
 
-def open_trial(given: Mapping[str, Any]) -> Trial:
+def resolve_config(given: Mapping[str, Any]) -> EvaluationConfig:
     """The evaluation that the arguments of ``glad.evaluate`` ask for; ``ValueError`` naming what cannot be."""
     runs, seeds, lr = given["runs"], given["seeds"], given["lr"]
     listed = [runs] if isinstance(runs, str | Path | Run) else list(runs)
-    return Trial(
+    return EvaluationConfig(
         paths=[run.path if isinstance(run, Run) else Path(run) for run in listed],
         networks=list(given["networks"]),
         seeds=list(range(seeds)) if isinstance(seeds, int) else list(seeds),

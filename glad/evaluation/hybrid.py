@@ -2,20 +2,20 @@
 
 import torch
 
-from glad.baselines import Labelled
-from glad.data import ImageData
-from glad.randomness import generator
+from glad.coresets import Labelled
+from glad.data.dataset import ImageData
+from glad.rng import rng_for
 
 
 def share_of(data: ImageData, percent: float, seed: int) -> Labelled:
-    """``percent`` of the images of each class, rounded, and at least one: normalised [n, C, H, W], labels int64 [n].
+    """``percent`` of the images of each class, rounded, and at least one: normalized [n, C, H, W], labels int64 [n].
 
     Classes come one after the other. The images are a function of ``seed``; a smaller share is part of a larger one.
     """
     chosen = []
     for c in range(len(data.classes)):
         own = data.of_class(c)
-        order = torch.randperm(len(own), generator=generator(seed, "hybrid", c))
+        order = torch.randperm(len(own), generator=rng_for(seed, "hybrid", c))
         chosen.append(own[order[: max(1, round(percent / 100 * len(own)))]])
     indices = torch.cat(chosen)
     return data.batch(indices), data.labels[indices]

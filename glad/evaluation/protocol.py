@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from glad.augment import ALL, augment
-from glad.evaluation.summary import Cell, summarise
+from glad.data.augment import ALL, augment
+from glad.evaluation.summary import Cell, summarize
 from glad.networks import make_network
-from glad.randomness import generator
+from glad.rng import rng_for
 
 TESTED = 128  # images in a forward pass of a test: of 512 the feature maps leave a CPU's cache
 Sets = Mapping[str, tuple[Tensor, Tensor]]
@@ -92,10 +92,10 @@ def train_network(
     on_epoch: Callable[[int, Tensor], None] | None = None,
     on_update: Callable[[int], None] | None = None,
 ) -> nn.Module:
-    """Train ``network`` in place on normalised images [N, C, H, W] and return it with its averaged weights.
+    """Train ``network`` in place on normalized images [N, C, H, W] and return it with its averaged weights.
 
     ``labels`` are int64 [N] or distributions [N, classes]. Epoch ``e`` draws its order and its augmentation from
-    ``generator(*key, e, purpose)`` and nothing else. ``on_epoch`` is told the epoch and its last loss, ``on_update``
+    ``rng_for(*key, e, purpose)`` and nothing else. ``on_epoch`` is told the epoch and its last loss, ``on_update``
     how many images an update has seen; what it raises ends the training.
     """
     network.train()
@@ -124,10 +124,10 @@ def _train_epoch(
     on_update: Callable[[int], None] | None,
 ) -> Tensor:
     """Make one pass over the set and return the last batch's loss."""
-    draws = generator(*key, "augment")
+    draws = rng_for(*key, "augment")
     batches: Sequence[Any] = [slice(None)]  # a set of one batch needs no order
     if len(images) > protocol.batch:
-        order = torch.randperm(len(images), generator=generator(*key, "order")).to(images.device)
+        order = torch.randperm(len(images), generator=rng_for(*key, "order")).to(images.device)
         batches = order.split(protocol.batch)
     for batch in batches:
         augmented = augment(images[batch], draws, shared=False, strategy=protocol.strategy)
@@ -188,7 +188,7 @@ def evaluate_sets(
     earlier call with the same arguments; they are kept and not computed again. ``on_cell`` is told each new cell.
 
     Returns what ``json.dumps`` takes: the protocol, ``cells`` (set, network, seed, lr, accuracy, per_class, seconds,
-    note) and, per set, the ``summary`` of ``summarise``. Accuracies lie in [0, 1].
+    note) and, per set, the ``summary`` of ``summarize``. Accuracies lie in [0, 1].
     """
     protocol = protocol or Protocol()
     options = {name: dict(values) for name, values in (network_options or {}).items()}
@@ -211,7 +211,7 @@ def evaluate_sets(
         "same": same,
         "seeds": list(seeds),
         "cells": cells,
-        "summary": summarise(cells, same),
+        "summary": summarize(cells, same),
     }
 
 
@@ -250,7 +250,7 @@ def fresh_network(cell: Cell, like: Tensor, classes: int, protocol: Protocol, op
         channels=like.shape[1],
         classes=classes,
         resolution=like.shape[2],
-        rng=generator(cell["seed"], "evaluate", cell["network"], "initialise"),
+        rng=rng_for(cell["seed"], "evaluate", cell["network"], "initialise"),
         norm=protocol.norm,
         **options,
     ).to(like.device)

@@ -1,6 +1,6 @@
 """The files of an evaluation's results, which say what is finished.
 
-Each entrant has one: the folder of a run its ``results.json``, another set ``NAME.results.json`` beside it. A part of
+Each candidate has one: the folder of a run its ``results.json``, another set ``NAME.results.json`` beside it. A part of
 an evaluation (``--part I/N``) writes ``results.part-I-of-N.json`` in its place, so that no two processes write one
 file; every later call reads them all.
 """
@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from glad.evaluation.entrants import Entrant
+from glad.evaluation.candidates import Candidate
 from glad.evaluation.summary import Cell
-from glad.runs import read_json, write_json
+from glad.runs.storage import read_json, write_json
 
 Key = tuple[str, str, int]
 
@@ -21,17 +21,17 @@ def key_of(cell: Cell) -> Key:
     return cell["set"], cell["network"], cell["seed"]
 
 
-class Ledger:
+class ResultsStore:
     """Finished cells under ``settings``, and where they are written; ``part`` is (I, N) or None.
 
-    Of ``settings`` the entry ``sets`` has hashes by entrant; a file has only its own entrant's.
+    Of ``settings`` the entry ``sets`` has hashes by candidate; a file has only its own candidate's.
     """
 
     def __init__(
-        self, entrants: Sequence[Entrant], settings: Mapping[str, Any], part: tuple[int, int] | None = None
+        self, candidates: Sequence[Candidate], settings: Mapping[str, Any], part: tuple[int, int] | None = None
     ) -> None:
-        self.entrants, self.settings, self.part = entrants, settings, part
-        self._earlier = {entrant.name: self._read(entrant) for entrant in entrants}
+        self.candidates, self.settings, self.part = candidates, settings, part
+        self._earlier = {candidate.name: self._read(candidate) for candidate in candidates}
 
     def cells(self) -> dict[Key, Cell]:
         """All cells that earlier evaluations under the same settings left."""
@@ -43,20 +43,20 @@ class Ledger:
         contents = (content for by_path in self._earlier.values() for content in by_path.values())
         return {name: entry for content in contents for name, entry in content.get("cost", {}).items()}
 
-    def path(self, entrant: Entrant) -> Path:
+    def path(self, candidate: Candidate) -> Path:
         """Where this call writes."""
         if self.part is None:
-            return entrant.results
-        return entrant.results.with_name(f"{entrant.results.stem}.part-{self.part[0]}-of-{self.part[1]}.json")
+            return candidate.results
+        return candidate.results.with_name(f"{candidate.results.stem}.part-{self.part[0]}-of-{self.part[1]}.json")
 
     def write(self, results: Mapping[str, Any], owners: Mapping[str, str | None]) -> None:
-        """Give every entrant the cells of its own rows and of those without ``owners``, and what is said of them.
+        """Give every candidate the cells of its own rows and of those without ``owners``, and what is said of them.
 
         Cells of earlier calls that this one did not ask for are kept apart, as ``kept``.
         """
         asked = {key_of(cell) for cell in results["cells"]}
-        for entrant in self.entrants:
-            own = {name for name, owner in owners.items() if owner in (None, entrant.name)}
+        for candidate in self.candidates:
+            own = {name for name, owner in owners.items() if owner in (None, candidate.name)}
             content = {**results, "cells": [cell for cell in results["cells"] if cell["set"] in own]}
             for part in ("summary", "scores", "cost"):
                 if part in results:
@@ -65,20 +65,20 @@ class Ledger:
                 content["differences"] = [
                     entry
                     for entry in results["differences"]
-                    if entrant.name in (owners[entry["set"]], owners[entry["against"]])
+                    if candidate.name in (owners[entry["set"]], owners[entry["against"]])
                 ]
-            path, by_path = self.path(entrant), self._earlier[entrant.name]
+            path, by_path = self.path(candidate), self._earlier[candidate.name]
             merged = by_path.values() if self.part is None else [by_path[path]] if path in by_path else []
             earlier = {key_of(cell): cell for found in merged for cell in _cells(found)}
             if kept := [cell for key, cell in earlier.items() if key not in asked]:
                 content["kept"] = kept
-            sets = {entrant.name: self.settings["sets"][entrant.name]}
+            sets = {candidate.name: self.settings["sets"][candidate.name]}
             write_json(path, {"settings": {**self.settings, "sets": sets}, **content})
 
-    def _read(self, entrant: Entrant) -> dict[Path, dict[str, Any]]:
-        """What the files of ``entrant`` say, those under other settings left out."""
+    def _read(self, candidate: Candidate) -> dict[Path, dict[str, Any]]:
+        """What the files of ``candidate`` say, those under other settings left out."""
         found = {}
-        for path in _files(entrant.results):
+        for path in _files(candidate.results):
             content = read_json(path)
             old = content.get("settings", {})
             if all(_agrees(old, self.settings, key) for key in self.settings.keys() | old.keys()):

@@ -5,29 +5,29 @@ from dataclasses import asdict
 from itertools import product
 from typing import Any
 
-from glad.baselines import Labelled
-from glad.evaluation import cost, soft_labels
-from glad.evaluation.differences import differences
-from glad.evaluation.entrants import Entrant
-from glad.evaluation.ledger import Key, Ledger, key_of
+from glad.coresets import Labelled
+from glad.evaluation import cost
+from glad.evaluation.candidates import Candidate
+from glad.evaluation.conditions import PART, Row, pairs
+from glad.evaluation.config import EvaluationConfig
+from glad.evaluation.dd_ranking import Parts
 from glad.evaluation.protocol import Cell
-from glad.evaluation.rows import PART, Row, pairs
-from glad.evaluation.scores import Parts
-from glad.evaluation.summary import per_seed, summarise
-from glad.evaluation.trial import Trial
+from glad.evaluation.results_store import Key, ResultsStore, key_of
+from glad.evaluation.summary import differences, per_seed, summarize
 from glad.evaluation.workers import Job, compute
+from glad.runs import soft_labels
 
 Rows = Mapping[str, Row]
 
 
-def hold(trial: Trial, on_cell: Callable[[Cell, int], None] | None = None) -> dict[str, Any]:
+def hold(trial: EvaluationConfig, on_cell: Callable[[Cell, int], None] | None = None) -> dict[str, Any]:
     """Compute what is missing, writing each set's results after every cell; return the results.
 
     A part of an evaluation computes its share and returns what is there so far.
     """
-    lineup, ledger = trial.lineup, Ledger(trial.entrants, trial.settings, trial.part)
+    conditions, ledger = trial.conditions, ResultsStore(trial.candidates, trial.settings, trial.part)
     _write_soft_labels(trial)
-    rows = lineup.rows(trial.seeds[0])
+    rows = conditions.rows(trial.seeds[0])
     owners = {name: row.owner for name, row in rows.items()}
     wanted = [key for key in product(rows, trial.networks, trial.seeds) if key[1] in rows[key[0]].networks]
     share = wanted if trial.part is None else wanted[trial.part[0] - 1 :: trial.part[1]]
@@ -44,22 +44,22 @@ def hold(trial: Trial, on_cell: Callable[[Cell, int], None] | None = None) -> di
             on_cell(cell, len(missing) - done)
     results = _results(trial, rows, cells(wanted))
     if trial.scores and all(key in finished for key in wanted):
-        results["scores"] = {entrant.name: _scores(trial, entrant, cells(wanted)) for entrant in trial.entrants}
+        results["scores"] = {candidate.name: _scores(trial, candidate, cells(wanted)) for candidate in trial.candidates}
     if trial.cost:
         results["cost"] = _costs(trial, rows, cells(wanted), ledger.cost())
     ledger.write(results if trial.part is None else {"cells": cells(share)}, owners)
-    return {**results, "written": [str(ledger.path(entrant)) for entrant in trial.entrants]}
+    return {**results, "written": [str(ledger.path(candidate)) for candidate in trial.candidates]}
 
 
-def _write_soft_labels(trial: Trial) -> None:
+def _write_soft_labels(trial: EvaluationConfig) -> None:
     """Leave the labels of the teacher beside the sets of runs, from where exports take them."""
     teacher = trial.teacher
-    for entrant in trial.entrants if teacher is not None and trial.recipe == "soft" else ():
-        if teacher is not None and entrant.run is not None and entrant.soft_labels is None:
-            soft_labels.write(entrant.run, entrant.images, teacher.label(entrant.images), teacher.settings)
+    for candidate in trial.candidates if teacher is not None and trial.recipe == "soft" else ():
+        if teacher is not None and candidate.run is not None and candidate.soft_labels is None:
+            soft_labels.write(candidate.run, candidate.images, teacher.label(candidate.images), teacher.settings)
 
 
-def _job(trial: Trial, rows: Rows, key: Key) -> Job:
+def _job(trial: EvaluationConfig, rows: Rows, key: Key) -> Job:
     name, network, seed = key
     row = rows[name]
     lr = row.protocol.lr(network, trial.same, row.learned_lr)
@@ -67,7 +67,7 @@ def _job(trial: Trial, rows: Rows, key: Key) -> Job:
     return Job(cell, row.protocol, trial.network_options.get(network, {}))
 
 
-def _computed(trial: Trial, rows: Rows, missing: Sequence[Key]) -> Any:
+def _computed(trial: EvaluationConfig, rows: Rows, missing: Sequence[Key]) -> Any:
     """The cells of ``missing``, seed by seed, since baselines are drawn for each."""
     drawn: dict[int, Rows] = {trial.seeds[0]: rows}
 
@@ -75,7 +75,7 @@ def _computed(trial: Trial, rows: Rows, missing: Sequence[Key]) -> Any:
         name, _, seed = job.key
         if seed not in drawn:
             drawn.clear()
-            drawn[seed] = trial.lineup.rows(seed)
+            drawn[seed] = trial.conditions.rows(seed)
         return drawn[seed][name].data
 
     place = {seed: number for number, seed in enumerate(trial.seeds)}
@@ -84,7 +84,7 @@ def _computed(trial: Trial, rows: Rows, missing: Sequence[Key]) -> Any:
     return compute(jobs, data, test, len(trial.tested.classes), trial.device, trial.workers)
 
 
-def _results(trial: Trial, rows: Rows, cells: list[Cell]) -> dict[str, Any]:
+def _results(trial: EvaluationConfig, rows: Rows, cells: list[Cell]) -> dict[str, Any]:
     """What ``json.dumps`` takes of the cells: means, deviations, and differences of the rows that tables show."""
     shown = [cell for cell in cells if rows[cell["set"]].kind != PART]
     results: dict[str, Any] = {
@@ -94,32 +94,32 @@ def _results(trial: Trial, rows: Rows, cells: list[Cell]) -> dict[str, Any]:
         "same": trial.same,
         "seeds": trial.seeds,
         "cells": cells,
-        "summary": summarise(shown, trial.same),
+        "summary": summarize(shown, trial.same),
         "split": trial.split,
         "recipe": trial.recipe,
         "differences": differences(shown, pairs(rows), trial.same),
     }
     if trial.teacher is not None:
         results["teacher"] = {**trial.teacher.settings, "validation_accuracy": trial.teacher.accuracy}
-    if own := [e.name for e in trial.entrants if e.soft_labels is not None and trial.recipe == "soft"]:
+    if own := [e.name for e in trial.candidates if e.soft_labels is not None and trial.recipe == "soft"]:
         results["own_labels"] = own
     return results
 
 
-def _mean(trial: Trial, cells: list[Cell], name: str) -> float:
+def _mean(trial: EvaluationConfig, cells: list[Cell], name: str) -> float:
     """The mean accuracy, over seeds, of the network distilled with on the row ``name``."""
     values = per_seed(cells, name, trial.same).same.values()
     return sum(values) / len(values)
 
 
-def _scores(trial: Trial, entrant: Entrant, cells: list[Cell]) -> dict[str, Any]:
-    rows = trial.lineup.score_rows(entrant)
+def _scores(trial: EvaluationConfig, candidate: Candidate, cells: list[Cell]) -> dict[str, Any]:
+    rows = trial.conditions.score_rows(candidate)
     return Parts(**{part: _mean(trial, cells, name) for part, name in rows.items()}).to_dict()
 
 
-def _costs(trial: Trial, rows: Rows, cells: list[Cell], earlier: Mapping[str, Any]) -> dict[str, Any]:
+def _costs(trial: EvaluationConfig, rows: Rows, cells: list[Cell], earlier: Mapping[str, Any]) -> dict[str, Any]:
     """What reaching a share of the full data's accuracy takes, by set; measured once, with the first seed."""
-    full_name, network = trial.lineup.full_name, trial.same
+    full_name, network = trial.conditions.full_name, trial.same
     target = trial.reach * _mean(trial, cells, full_name)
     goal = {"target": target, "reach": trial.reach, "network": network}
     known = {"seed": trial.seeds[0], **goal}
@@ -134,6 +134,9 @@ def _costs(trial: Trial, rows: Rows, cells: list[Cell], earlier: Mapping[str, An
 
     full = race(full_name)
     found: dict[str, Any] = {full_name: {**known, "race": asdict(full)}}
-    for entrant in trial.entrants:
-        found[entrant.name] = {**known, **cost.entry(entrant.name, race(entrant.name), full, entrant.seconds, **goal)}
+    for candidate in trial.candidates:
+        found[candidate.name] = {
+            **known,
+            **cost.entry(candidate.name, race(candidate.name), full, candidate.seconds, **goal),
+        }
     return found

@@ -17,13 +17,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from glad.augment import ALL
-from glad.data import Splits
+from glad.data.augment import ALL, strategy_for
+from glad.data.dataset import Splits
 from glad.evaluation.protocol import TESTED, Protocol, accuracy, train_network
 from glad.networks import Network, make_network
-from glad.opening import strategy_for
-from glad.randomness import generator
-from glad.runs import read_tensors, write_tensors
+from glad.rng import rng_for
+from glad.runs.storage import read_tensors, write_tensors
 
 LR = 1e-2  # the peak, for every network; epochs over the full data are many updates, so the published 1e-2 will do
 
@@ -43,7 +42,7 @@ class Teacher:
 
     @torch.no_grad()
     def label(self, images: Tensor) -> Tensor:
-        """Probabilities of the classes, float32 [N, K] on the CPU, for normalised ``images`` [N, C, H, W]."""
+        """Probabilities of the classes, float32 [N, K] on the CPU, for normalized ``images`` [N, C, H, W]."""
         device = next(self.network.parameters()).device
         logits = [self.network(part.to(device)) for part in images.split(TESTED)]
         return torch.cat(logits).softmax(1).cpu()
@@ -87,7 +86,7 @@ def open_teacher(data: Splits, network: str, options: Mapping[str, int], epochs:
         channels=train.channels,
         classes=len(train.classes),
         resolution=train.resolution,
-        rng=generator(*key, "initialise"),
+        rng=rng_for(*key, "initialise"),
         norm="instance",
         **options,
     ).to(device)

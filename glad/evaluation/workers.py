@@ -22,7 +22,7 @@ from torch import Tensor
 
 from glad.evaluation.protocol import Protocol, evaluate_cell
 from glad.evaluation.summary import Cell
-from glad.runs import RunError
+from glad.runs.storage import RunError
 
 Labelled = tuple[Tensor, Tensor]
 

@@ -17,7 +17,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from glad.runs import RunError, read_tensors, write_tensors
+from glad.runs.storage import RunError, read_tensors, write_tensors
 
 DTYPES = {"float32": (torch.float32, "F32"), "bfloat16": (torch.bfloat16, "BF16")}
 KEY = "expert"  # the metadata entry that holds what an expert is, as JSON

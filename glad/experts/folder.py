@@ -11,14 +11,15 @@ from typing import Any
 
 import torch
 
-from glad.augment import ALL
-from glad.data import ImageData, Splits
+from glad.data.augment import ALL, strategy_for
+from glad.data.dataset import ImageData, Splits
+from glad.device import pick_device
 from glad.evaluation import accuracy
 from glad.experts.files import DTYPES, ExpertError, ExpertFile, Experts, file_size
 from glad.experts.training import RECIPES, Recipe, flatten, make_optimizer, train_epoch, train_expert, unflatten
-from glad.opening import network_factory, pick_device, strategy_for
-from glad.randomness import generator
-from glad.runs import optimizer_tensors, restore_optimizer
+from glad.networks.factory import network_factory
+from glad.rng import rng_for
+from glad.runs.storage import optimizer_tensors, restore_optimizer
 
 OnEpoch = Callable[[int, int, float], None]
 """Told the expert's number, the epochs behind it and its validation accuracy."""
@@ -48,7 +49,7 @@ class Plan:
 
     def file(self, number: int) -> ExpertFile:
         """The file of expert ``number``."""
-        shapes = {name: list(p.shape) for name, p in self.make(generator(0)).named_parameters()}
+        shapes = {name: list(p.shape) for name, p in self.make(rng_for(0)).named_parameters()}
         about = {
             **kind(self.splits.train, self.network, self.network_options),
             "data_name": self.splits.train.name,
@@ -71,7 +72,7 @@ class Plan:
     def seconds(self) -> float:
         """How long all epochs will take, judged by three batches after one to warm up; without the tests after each."""
         data, batch = self.splits.train, self.recipe.batch
-        network = self.make(generator("trial"))
+        network = self.make(rng_for("trial"))
         part = data.select(torch.arange(min(len(data), batch)))
         times = []
         for trial in range(TIMED_BATCHES + 1):
@@ -142,7 +143,7 @@ def train_experts(plan: Plan, on_epoch: OnEpoch | None = None) -> Experts:
 def _train_one(plan: Plan, number: int, on_epoch: OnEpoch | None) -> None:
     """Train expert ``number``, or go on with it."""
     file, key = plan.file(number), (plan.seed, "expert", number)
-    network = plan.make(generator(*key, "network"))
+    network = plan.make(rng_for(*key, "network"))
     tested = plan.splits.validation.tensor().to(plan.device), plan.splits.validation.labels.to(plan.device)
 
     def write(epoch: int, network: torch.nn.Module, optimizer: torch.optim.Optimizer) -> None:

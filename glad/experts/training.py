@@ -12,10 +12,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from glad.augment import augment
-from glad.batching import at_a_time
-from glad.data import ImageData
-from glad.randomness import generator
+from glad.data.augment import augment
+from glad.data.dataset import ImageData
+from glad.microbatch import microbatch_size
+from glad.rng import rng_for
 
 FIRST_CLIP, CLIP_STEP = 0.50, 0.05  # of AST's clipping loss: the factor of the first epoch, and its growth per epoch
 
@@ -92,9 +92,9 @@ def train_epoch(
     Order and augmentation are functions of ``key`` and the epoch.
     """
     device = next(network.parameters()).device
-    size = at_a_time(network, device, recipe.batch)
-    draws = generator(*key, epoch, "augment")
-    order = torch.randperm(len(data), generator=generator(*key, epoch, "order"))
+    size = microbatch_size(network, device, recipe.batch)
+    draws = rng_for(*key, epoch, "augment")
+    order = torch.randperm(len(data), generator=rng_for(*key, epoch, "order"))
     losses = []
     for indices in order.split(recipe.batch):
         images, labels = data.batch(indices).to(device), data.labels[indices].to(device)

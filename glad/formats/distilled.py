@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from glad.data import ImageData
+from glad.data.dataset import ImageData
 from glad.formats.storage import Cost, Levels
 
 
@@ -18,7 +18,7 @@ from glad.formats.storage import Cost, Levels
 class Card:
     """What a set says about itself; every export carries it as JSON.
 
-    ``mean`` and ``std`` are per channel and normalise pixels in [0, 1]; ``range`` is that of the pixels before they
+    ``mean`` and ``std`` are per channel and normalize pixels in [0, 1]; ``range`` is that of the pixels before they
     were stored. ``zca`` is ``none``, ``kept`` (images are whitened, as test images must be) or ``inverted`` (the set
     was distilled whitened, its images are not). ``step_size`` is the student's, where it was learnt. ``format`` is a
     name in ``glad.formats.FORMATS``, or ``run``; ``levels`` is None where floats are stored, and ``cost`` what was
@@ -143,14 +143,14 @@ class Distilled(Dataset[tuple[Tensor, Tensor]]):
         """The learning rate that was learnt along with the set, if one was."""
         return self.card.step_size
 
-    def normalise(self, pixels: Tensor) -> Tensor:
+    def normalize(self, pixels: Tensor) -> Tensor:
         """Float pixels [n, C, H, W] in [0, 1], of test images for instance, as networks see them.
 
         ``ValueError`` where the set is whitened: the data set that it was distilled from has the whitening.
         """
         if self.card.zca == "kept":
-            raise ValueError("this set is whitened: normalise test images with the data it was distilled from (zca)")
-        return self.card.data().normalise(pixels)
+            raise ValueError("this set is whitened: normalize test images with the data it was distilled from (zca)")
+        return self.card.data().normalize(pixels)
 
 
 def _levels(card: Card) -> Levels:
@@ -172,7 +172,7 @@ def from_stored(card: Card, stored: Sequence[np.ndarray], labels: Tensor, soft_l
     if wrong := [i for i, image in enumerate(stored) if image.shape != shape]:
         raise ValueError(f"image {wrong[0]} is {list(stored[wrong[0]].shape)}, the set's are {list(shape)}")
     pixels = levels.pixels(np.stack(list(stored)))
-    return Distilled(card.data().normalise(pixels), pixels, labels, soft_labels, card)
+    return Distilled(card.data().normalize(pixels), pixels, labels, soft_labels, card)
 
 
 def as_levels(source: Distilled, levels: Levels) -> Card:

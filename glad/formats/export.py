@@ -9,8 +9,8 @@ from pathlib import Path
 
 from glad.formats import FORMATS
 from glad.formats.distilled import Card, Distilled
-from glad.loading import kind_of
-from glad.runs import RunError
+from glad.formats.load import kind_of
+from glad.runs.storage import RunError
 
 
 def export(source: Distilled, kind: str, out: Path, force: bool = False) -> Card:

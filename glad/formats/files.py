@@ -10,7 +10,7 @@ from pathlib import Path
 from safetensors import SafetensorError
 from torch import Tensor
 
-from glad.runs import RunError
+from glad.runs.storage import RunError
 
 DAMAGE = (
     OSError,

@@ -10,7 +10,7 @@ from torch import Tensor
 from glad.formats import png
 from glad.formats.distilled import Card, Distilled, from_stored, to_stored
 from glad.formats.files import readable
-from glad.runs import write_durably, write_json
+from glad.runs.storage import write_durably, write_json
 
 SIDECAR = "dataset.json"
 

@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from glad.data import Splits
+from glad.data.dataset import Splits
 from glad.formats import FORMATS, codes, run
 from glad.formats.distilled import Distilled
 from glad.formats.files import readable
 from glad.formats.folder import SIDECAR
-from glad.run_folder import Run
-from glad.runs import RunError, read_json, read_tensors
+from glad.runs.folder import Run
+from glad.runs.storage import RunError, read_json, read_tensors
 
 RUN = "run"
 MAGIC = {"npz": (0, b"PK\3\4"), "parquet": (0, b"PAR1"), "webdataset": (257, b"ustar")}
@@ -20,7 +20,7 @@ def load_distilled(
 ) -> Distilled:
     """The set at ``path`` as a ``torch.utils.data.Dataset``: a run's folder, or a file or folder of ``glad export``.
 
-    ``images`` float32 [N, C, H, W] are normalised, ``pixels`` the same in [0, 1]; ``labels`` are int64 [N];
+    ``images`` float32 [N, C, H, W] are normalized, ``pixels`` the same in [0, 1]; ``labels`` are int64 [N];
     ``soft_labels``, ``classes``, ``mean``, ``std``, ``step_size`` and ``card`` come along, whose ``cost`` says what the
     format lost. A run's folder, ``safetensors`` and, on one machine, codes give the same bytes.
 

@@ -9,7 +9,7 @@ import torch
 
 from glad.formats.distilled import Card, Distilled, from_stored, to_stored
 from glad.formats.files import readable
-from glad.runs import write_durably
+from glad.runs.storage import write_durably
 
 
 def write(source: Distilled, card: Card, path: Path) -> None:

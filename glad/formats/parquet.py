@@ -10,7 +10,7 @@ import torch
 from glad.formats import png
 from glad.formats.distilled import Card, Distilled, from_stored, to_stored
 from glad.formats.files import readable
-from glad.runs import RunError, write_durably
+from glad.runs.storage import RunError, write_durably
 
 
 def _pyarrow() -> Any:

@@ -7,19 +7,20 @@ import torch
 from torch import Tensor
 
 from glad.formats.distilled import Card, Codes
-from glad.runs import RunError
-from glad.synset import SyntheticSet
+from glad.runs.storage import RunError
+from glad.synthetic_set import SyntheticSet
 
 
 @torch.no_grad()
 def render(codes: Codes, card: Card, labels: Tensor, prior: str | Path | None = None, device: str = "auto") -> Tensor:
-    """Images of ``codes``, float32 [N, C, H, W], normalised by the mean and deviation of ``card`` (not whitened).
+    """Images of ``codes``, float32 [N, C, H, W], normalized by the mean and deviation of ``card`` (not whitened).
 
     The prior is that which ``codes`` name, or the file ``prior``. It renders as many rows at a time as the run did, so
     that the same machine gives the same bits. ``RunError`` when the generator's SHA-256 or its own tensors are not the
     recorded ones, or when its file is not named.
     """
-    from glad.opening import open_prior, pick_device  # loads generators, which the other formats need not wait for
+    from glad.device import pick_device  # loads generators, which the other formats need not wait for
+    from glad.priors.resolve import resolve_prior  # loads generators, which the other formats need not wait for
 
     name, place = str(codes.prior if prior is None else prior), pick_device(device)
     if Path(name).is_file():  # told apart before another geometry fails to fit
@@ -30,7 +31,7 @@ def render(codes: Codes, card: Card, labels: Tensor, prior: str | Path | None = 
             f"{codes.sha256 or 'unknown'}; name its file with --prior FILE"
         )
     # Classes only say where codes start: any of the generator's will do.
-    opened = open_prior(name, card.data(), codes.options, place, dict.fromkeys(card.classes, 0))
+    opened = resolve_prior(name, card.data(), codes.options, place, dict.fromkeys(card.classes, 0))
     _require_same(name, opened.digest, codes.sha256)
     offered = opened.prior.tensors()
     have, bring = ({key: list(t.shape) for key, t in tensors.items()} for tensors in (offered, codes.learnt))

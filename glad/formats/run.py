@@ -6,13 +6,13 @@ from typing import Any
 
 from torch import Tensor
 
-from glad.data import ImageData, Splits
-from glad.evaluation import soft_labels
+from glad.data.dataset import ImageData, Splits
 from glad.formats.distilled import Card, Codes, Distilled
 from glad.formats.files import below, readable
 from glad.formats.storage import Cost
-from glad.run_folder import Run
-from glad.runs import RunError, read_tensors
+from glad.runs import soft_labels
+from glad.runs.folder import Run
+from glad.runs.storage import RunError, read_tensors
 
 SETTINGS = ("data", "objective", "prior", "network", "augmentation", "ipc", "iterations", "seed")  # told in the card
 
@@ -56,7 +56,7 @@ def _whitened(run: Run, config: dict[str, Any], data: Splits | None) -> ImageDat
         raise RunError(f"{run.path} was distilled from {source}: hand it to glad.load_distilled(..., data=...)")
     if data is None and not config.get("zca"):
         return None
-    from glad.opening import open_data  # loads generators, which other sets need not wait for
+    from glad.data.splits import open_data  # loads generators, which other sets need not wait for
 
     train, recorded = open_data(config, data).train, run.inputs["hashes"]["data"]
     if train.digest != recorded:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from glad.formats.distilled import Card, Distilled
 from glad.formats.files import readable
-from glad.runs import read_tensors, write_tensors
+from glad.runs.storage import read_tensors, write_tensors
 
 
 def write(source: Distilled, card: Card, path: Path) -> None:

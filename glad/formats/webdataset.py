@@ -10,7 +10,7 @@ import torch
 from glad.formats import png
 from glad.formats.distilled import Card, Distilled, from_stored, to_stored
 from glad.formats.files import readable
-from glad.runs import write_durably
+from glad.runs.storage import write_durably
 
 CARD = "GLAD.dataset"  # in the tar's global header, since readers would take a file of its own for a sample
 

@@ -140,7 +140,7 @@ def _usage(facts: Facts) -> str:
         parts.append("The codes become the images again with")
         parts.append(_fenced("sh", f"glad render {facts.short}/{facts.names['codes']} --out images"))
     said = [
-        f"Pixels in [0, 1], of test images too, are normalised by the mean {_numbers(card.mean)} and the deviation "
+        f"Pixels in [0, 1], of test images too, are normalized by the mean {_numbers(card.mean)} and the deviation "
         f"{_numbers(card.std)}. Classes, in the order of the labels: {', '.join(map(plain, card.classes))}."
     ]
     if facts.soft:

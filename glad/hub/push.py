@@ -16,14 +16,14 @@ from torch import Tensor
 
 from generators import card as model_cards
 from generators import catalog, hub
-from glad import dataset_card
-from glad.data import Splits
-from glad.evaluation.soft_labels import hash_of
-from glad.export import export
+from glad.data.dataset import Splits
 from glad.formats import FORMATS
-from glad.loading import load_distilled
-from glad.run_folder import Run
-from glad.runs import RunError, read_json, write_durably
+from glad.formats.export import export
+from glad.formats.load import load_distilled
+from glad.hub import dataset_card
+from glad.runs.folder import Run
+from glad.runs.soft_labels import hash_of
+from glad.runs.storage import RunError, read_json, write_durably
 
 FASHION = "FashionMNIST, copyright © 2017 Zalando SE, https://tech.zalando.com"
 DATA = {"fashion-mini": (FASHION, "MIT"), "fashionmnist": (FASHION, "MIT")}

@@ -41,7 +41,7 @@ def make_network(
 
     Every weight is drawn from ``rng`` (a CPU generator): equal seeds give equal bits, and the global generator is
     neither read nor moved. ``norm`` is ``"instance"``, ``"batch"`` or ``"none"`` and concerns the networks that
-    normalise channels: AlexNet has no normalisation and ViT its own. ``options`` are the builder's, above all
+    normalize channels: AlexNet has no normalisation and ViT its own. ``options`` are the builder's, above all
     ``width``, the number of channels of the first stage. Raises ValueError for an unknown name, norm or option and for
     a resolution outside 16 to 512.
     """
@@ -55,5 +55,5 @@ def make_network(
     with torch.device("meta"):  # torch's own initialisation would draw from the global generator
         network = NETWORKS[name](channels=channels, classes=classes, resolution=resolution, norm=norm, **options)
     network.to_empty(device="cpu")
-    network.initialise(rng)
+    network.initialize(rng)
     return network

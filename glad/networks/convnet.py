@@ -23,7 +23,7 @@ def convnet(
     """Return ``depth`` blocks of 3×3 convolution, norm, ReLU, 2×2 average pooling, and a linear classifier.
 
     The default depth is 3 below 64 pixels and one more with each doubling: 4 at 64, 5 at 128, 6 at 256, 7 at 512.
-    Raises ValueError when so many poolings would leave a block less than 2×2 pixels to normalise.
+    Raises ValueError when so many poolings would leave a block less than 2×2 pixels to normalize.
     """
     depth = max(3, resolution.bit_length() - 3) if depth is None else depth
     padding = stem_padding(3, channels, resolution)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from glad.networks.initialise import fan_in_uniform
+from glad.networks.initialization import fan_in_uniform
 
 
 class Network(nn.Module):
@@ -29,7 +29,7 @@ class Network(nn.Module):
         self.classifier = nn.Linear(features, classes)
         self._fill = fill
 
-    def initialise(self, rng: torch.Generator) -> None:
+    def initialize(self, rng: torch.Generator) -> None:
         """Draw all weights anew, in place, from ``rng``."""
         self._fill(self, rng)
 

@@ -7,7 +7,7 @@ the tokens' mean is read instead of a class token, and there is no dropout.
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from glad.networks.initialise import truncated_normal
+from glad.networks.initialization import truncated_normal
 from glad.networks.network import Network
 
 
@@ -58,7 +58,7 @@ class _Block(nn.Module):
 
 
 class _MeanToken(nn.Module):
-    """The mean of the normalised tokens, [N, D, h, w] to [N, D]."""
+    """The mean of the normalized tokens, [N, D, h, w] to [N, D]."""
 
     def __init__(self, width: int) -> None:
         super().__init__()

@@ -7,47 +7,18 @@ space, ``options_for_codes`` (if any) the options that are published with other 
 optimised instead of pixels.
 """
 
-from collections.abc import Callable, Iterator
-from typing import Any, Protocol, TypeVar
+from collections.abc import Callable
+from typing import Any, TypeVar
 
-import torch
-from torch import Tensor
-
+from glad.objectives.ast import AST
+from glad.objectives.base import Objective, Step
 from glad.objectives.datadam import DataDAM
 from glad.objectives.dc import DC
 from glad.objectives.dm import DM
 from glad.objectives.mtt import MTT
 from glad.objectives.ncfm import NCFM
-from glad.objectives.smooth import AST
 
-
-class Step(Protocol):
-    """What one iteration may know."""
-
-    @property
-    def iteration(self) -> int:
-        """The number of the iteration, from 0."""
-        ...
-
-    def rng(self, purpose: str) -> torch.Generator:
-        """A fresh CPU generator, a function of run seed, iteration and purpose."""
-        ...
-
-
-class Objective(Protocol):
-    """A loss on synthetic images, given as a stream of scalar terms whose sum it is.
-
-    The caller calls ``backward`` on each term as it arrives and so frees its graph: peak memory is one term's.
-    """
-
-    def terms(self, images: Tensor, labels: Tensor, step: Step) -> Iterator[Tensor]:
-        """Scalars, differentiable in ``images`` [N, C, H, W] and in ``tensors()``."""
-        ...
-
-    def tensors(self) -> dict[str, Tensor]:
-        """State to save; what requires grad is optimised along with the latents."""
-        ...
-
+__all__ = ["OBJECTIVES", "Objective", "Step", "objective"]
 
 Made = TypeVar("Made", bound=Callable[..., Any])
 

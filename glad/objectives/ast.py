@@ -2,8 +2,8 @@
 
 Here are those of distillation: the balanced inner loop, the student's momentum, intermediate matching, and the
 perturbation of the start. Those of the experts are the recipe ``smooth`` of ``glad experts``, and the representative
-start of the images is that of ``glad.initialise`` (``--start representative``). The released code keeps the graph of
-all steps; here one step's is enough.
+start of the images is that of ``glad.initialization``. The released code keeps the graph of all steps; here one step's
+is enough.
 """
 
 import math
@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from glad.objectives.mtt import Classifier, check_options, keep_positive, relative_distance
+from glad.objectives.trajectory import Classifier, check_options, keep_positive, relative_distance
 from glad.objectives.unroll import UNROLLS
 
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 class DataDAM:
     """Match class means of attention maps and of features in randomly initialised networks.
 
-    ``real(c, n, rng)`` gives n normalised real images of class c; ``network(rng)`` a fresh network with ``stages`` and
+    ``real(c, n, rng)`` gives n normalized real images of class c; ``network(rng)`` a fresh network with ``stages`` and
     ``readout``; ``augment(images, rng, shared)`` a differentiable augmentation, the same draw for the real and
     synthetic images of a class. ``batch`` real images per class and iteration, ``power`` the exponent of the attention,
     ``balance`` the weight of the features against the attention.

@@ -16,8 +16,8 @@ from torch import Tensor
 from torch.func import functional_call
 from torch.nn import functional as F
 
-from glad.batching import at_a_time, batch_norms
-from glad.objectives.distances import DISTANCES
+from glad.microbatch import batch_norms, microbatch_size
+from glad.objectives.gradient_distance import DISTANCES
 
 LOOPS = {1: (1, 1), 10: (10, 50), 20: (20, 25), 30: (30, 20), 40: (40, 15), 50: (50, 10)}
 """Published (outer, inner) for pixels, by images per class."""
@@ -29,7 +29,7 @@ STATISTICS = 16
 class DC:
     """Match, class by class, the gradients of a network that is trained on the synthetic images along the way.
 
-    ``real(c, n, rng)`` gives n normalised real images of class c; ``network(rng)`` a fresh network, always of the same
+    ``real(c, n, rng)`` gives n normalized real images of class c; ``network(rng)`` a fresh network, always of the same
     shape and on the images' device; ``augment(images, rng, shared)`` a differentiable augmentation, the same draw for
     the real and synthetic images of a class, a draw per image in training. ``batch`` real images per class and
     iteration; a fresh network every ``outer`` iterations, trained for ``inner`` epochs before each of the others (None:
@@ -135,7 +135,7 @@ class DC:
         real = self.real(c, self.batch, step.rng(f"real {c}")).to(synthetic.device)
         real, synthetic = (self.augment(x, step.rng(f"augment {c}"), True) for x in (real, synthetic))
         target = [torch.zeros_like(weight) for weight in self._weights.values()]
-        for part in real.split(at_a_time(self._network, real.device, len(real))):
+        for part in real.split(microbatch_size(self._network, real.device, len(real))):
             torch._foreach_add_(target, self._gradient(part, _filled(c, part)), alpha=len(part) / len(real))
         seen = synthetic.detach().requires_grad_()
         leaves = self._leaves()

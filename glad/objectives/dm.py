@@ -10,13 +10,13 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from glad.batching import at_a_time, coupled
+from glad.microbatch import microbatch_size, uses_batch_statistics
 
 
 class DM:
     """Match class means in the feature space of randomly initialised networks.
 
-    ``real(c, n, rng)`` gives n normalised real images of class c; ``network(rng)`` a fresh network with ``embed``;
+    ``real(c, n, rng)`` gives n normalized real images of class c; ``network(rng)`` a fresh network with ``embed``;
     ``augment(images, rng, shared)`` a differentiable augmentation, the same draw for the real and synthetic images of
     a class. ``batch`` real images per class and iteration.
     """
@@ -38,10 +38,10 @@ class DM:
         """One term per class; a single one when batch norm makes an image's features depend on its batch."""
         network = self.network(step.rng("network")).requires_grad_(False).to(images.device)
         classes = labels.unique().tolist()
-        together = coupled(network)
+        together = uses_batch_statistics(network)
         for group in [classes] if together else [[c] for c in classes]:
             real, synthetic = zip(*(self._pair(c, images[labels == c], step) for c in group), strict=True)
-            size = at_a_time(network, images.device, self.batch * len(group))
+            size = microbatch_size(network, images.device, self.batch * len(group))
             with torch.no_grad():
                 features = torch.cat([network.embed(part) for part in torch.cat(real).split(size)])
                 target = class_means(features, real)

@@ -6,19 +6,14 @@ the default is the same gradient with one step's graph (``glad.objectives.unroll
 between steps and calls it MTT: that is ``unroll=tesla``.
 """
 
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
-from torch.nn import functional as F
 
-from glad.batching import at_a_time
-from glad.objectives.unroll import UNROLLS, Student
-
-LEAST_ALPHA = 1e-6  # the learned step size stays above it
+from glad.objectives.trajectory import Classifier, check_options, keep_positive, relative_distance
+from glad.objectives.unroll import UNROLLS
 
 
 class MTT:
@@ -63,76 +58,3 @@ class MTT:
     def tensors(self) -> dict[str, Tensor]:
         """The step size, which is learnt."""
         return {"alpha": self.alpha}
-
-
-def keep_positive(objective: str, alpha: Tensor) -> None:
-    """Hold the learnt step size above its least value, in place; a warning where it would have gone below."""
-    if alpha.item() < LEAST_ALPHA:
-        warnings.warn(
-            f"{objective}: the student's step size has fallen to {LEAST_ALPHA:g}, because its steps lead away from the "
-            "expert; the images hardly change any more. Start again with a lower rate for it (--lr alpha=RATE) or a "
-            "lower first value (-o alpha=SIZE)",
-            stacklevel=3,
-        )
-    alpha.data.clamp_(min=LEAST_ALPHA)
-
-
-def check_options(objective: str, sizes: Mapping[str, int], alpha: float, unroll: str) -> None:
-    """Raise ``ValueError``, naming the ``objective``, for a size below 1, a useless step size or an unknown unroll."""
-    for name, value in sizes.items():
-        if value < 1:
-            raise ValueError(f"{objective}: {name} must be at least 1, not {value}")
-    if not alpha > 0:
-        raise ValueError(f"{objective}: alpha, the student's step size, must be above 0, not {alpha}")
-    if unroll not in UNROLLS:
-        raise ValueError(f"{objective}: unroll is one of {', '.join(UNROLLS)}, not {unroll!r}")
-
-
-def relative_distance(start: Tensor, target: Tensor, weight: float = 1.0) -> Callable[[Tensor], Tensor]:
-    """``weight`` times the squared distance of parameters from ``target`` [P], over that of ``start`` from it."""
-    scale = weight / (start - target).square().sum()
-    return lambda parameters: scale * (parameters - target).square().sum()
-
-
-class Classifier:
-    """A student's batches and its loss on them, as functions of its parameters.
-
-    Each pass over the images has a new order; each image is augmented on its own. Both are functions of the iteration
-    and of the number of the step, so that a step can be taken again.
-    """
-
-    def __init__(
-        self,
-        network: nn.Module,
-        augment: Callable[[Tensor, torch.Generator, bool], Tensor],
-        labels: Tensor,
-        size: int | None,
-        step: Any,
-        factor: float = 1.0,
-    ) -> None:
-        self.network = network.to(labels.device).requires_grad_(False)
-        self.augment, self.labels, self.step, self.factor = augment, labels, step, factor
-        self.size = min(size or len(labels), len(labels))
-        self.shapes = {name: parameter.shape for name, parameter in network.named_parameters()}
-
-    def named(self, parameters: Tensor) -> dict[str, Tensor]:
-        """The parameters [P] by name."""
-        parts = parameters.split([shape.numel() for shape in self.shapes.values()])
-        return {name: part.view(shape) for (name, shape), part in zip(self.shapes.items(), parts, strict=True)}
-
-    def batch(self, images: Tensor, number: int) -> tuple[Tensor, Tensor]:
-        """The images of step ``number`` under its augmentation, and their labels."""
-        per_pass = -(-len(self.labels) // self.size)
-        rng = self.step.rng(f"order {number // per_pass}")
-        order = torch.randperm(len(self.labels), generator=rng).to(self.labels.device)
-        chosen = order.split(self.size)[number % per_pass]
-        return self.augment(images[chosen], self.step.rng(f"augment {number}"), False), self.labels[chosen]
-
-    def loss(self, parameters: Tensor, seen: Tensor, labels: Tensor) -> Tensor:
-        """Cross-entropy of the network with ``parameters`` [P], times the factor."""
-        return self.factor * F.cross_entropy(functional_call(self.network, self.named(parameters), (seen,)), labels)
-
-    def student(self, start: Tensor, targets: Mapping[int, Callable[[Tensor], Tensor]], momentum: float) -> Student:
-        """The student that starts at parameters ``start`` [P]."""
-        at_once = at_a_time(self.network, self.labels.device, self.size)
-        return Student(start, self.batch, self.loss, targets, momentum, at_once)

@@ -18,7 +18,7 @@ TINY = 1e-8  # under roots, whose slope at zero is not finite
 class NCFM:
     """Match the characteristic functions of features, class by class.
 
-    ``real(c, n, rng)`` gives n normalised real images of class c; ``network(rng)`` a fresh network with ``embed``;
+    ``real(c, n, rng)`` gives n normalized real images of class c; ``network(rng)`` a fresh network with ``embed``;
     ``augment(images, rng, shared)`` a differentiable augmentation, the same draw for the real and synthetic images of
     a class. ``batch`` real images per class and iteration, ``frequencies`` as many for each class, ``phase`` in [0, 1]
     the weight of the phases against that of the amplitudes.

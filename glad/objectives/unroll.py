@@ -35,8 +35,8 @@ class Student:
     ``batch(images [N, ...], step)`` is what a step sees, augmented and differentiable in the images [n, ...], and its
     labels [n]. ``loss(parameters [P], seen [n, ...], labels [n])`` is the mean over those, twice differentiable.
     ``targets`` maps a number of steps to a scalar of the parameters after them: what is asked for is their sum.
-    ``at_a_time`` is how many images of a batch are taken together: None for all of them, which is needed where the loss
-    of one depends on the others.
+    ``microbatch_size`` is how many images of a batch are taken together: None for all of them, which is needed where
+    the loss of one depends on the others.
     """
 
     start: Tensor
@@ -44,7 +44,7 @@ class Student:
     loss: Callable[[Tensor, Tensor, Tensor], Tensor]
     targets: Mapping[int, Callable[[Tensor], Tensor]]
     momentum: float = 0.0
-    at_a_time: int | None = None
+    microbatch_size: int | None = None
 
     @property
     def steps(self) -> int:
@@ -53,7 +53,7 @@ class Student:
 
     def losses(self, parameters: Tensor, seen: Tensor, labels: Tensor) -> Iterator[Tensor]:
         """Scalars whose sum is the loss of a batch, each with a graph of its own."""
-        size = self.at_a_time or len(seen)
+        size = self.microbatch_size or len(seen)
         for x, y in zip(seen.split(size), labels.split(size), strict=True):
             yield self.loss(parameters, x, y) * (len(x) / len(seen))
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
-from glad.synset import Prior
+from glad.priors.base import Prior
 
 CODES_RATE, ALL_RATE = 0.1, 0.05  # of Adam at the first step, for codes alone and for all; falls along a cosine to zero
 Features = Callable[[Tensor], Tensor]
@@ -24,7 +24,7 @@ def invert(
     features: Features | None = None,
     chunk: int = 10,
 ) -> dict[str, Tensor]:
-    """The latents, N rows begun at ``latents``, whose images come near ``targets``, normalised [N, C, H, W].
+    """The latents, N rows begun at ``latents``, whose images come near ``targets``, normalized [N, C, H, W].
 
     ``steps`` of Adam on the squared error of the pixels plus, with ``features`` (images to [n, D]), the relative
     squared error of the features; ``steps`` for style codes, then ``steps`` for all latents where they are more than

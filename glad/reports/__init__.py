@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from glad.reports.facts import read
 from glad.reports.page import render
-from glad.run_folder import Run
-from glad.runs import write_durably
+from glad.reports.run_data import read
+from glad.runs.folder import Run
+from glad.runs.storage import write_durably
 
 NAME = "report.html"
 

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from glad.reports.facts import AUDIT_PICTURES, Facts
-from glad.reports.frames import data_uri
-from glad.reports.numbers import count, number, points, share
+from glad.reports.formatting import count, number, points, share
+from glad.reports.run_data import AUDIT_PICTURES, Facts
+from glad.reports.snapshots import data_uri
 from glad.reports.tables import Table
 
 SCHEMA = 1

@@ -5,9 +5,9 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
-from glad.augment import ALL
-from glad.baselines import REAL
-from glad.reports.facts import Facts, Results
+from glad.coresets import REAL
+from glad.data.augment import ALL
+from glad.reports.run_data import Facts, Results
 
 
 def report_command(facts: Facts) -> str:

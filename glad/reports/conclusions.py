@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from glad.reports.commands import audit_command, distill_command, evaluate_command
-from glad.reports.facts import Facts, Results, Row
-from glad.reports.numbers import count, counted, duration, listed, percent, points, share, size, times
+from glad.reports.formatting import count, counted, duration, listed, percent, points, share, size, times
+from glad.reports.run_data import Facts, Results, Row
 
 QUESTIONS = ("What does it save?", "Does it hold on another network?", "What do we depend on?")
 SEEDS = 5  # from so many on the interval of paired differences decides; of fewer it is too narrow

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 Statistic = Mapping[str, Any]
-"""``{"mean", "std", "n"}`` of accuracies in [0, 1], as ``glad.evaluation.summarise`` gives them; std may be None."""
+"""``{"mean", "std", "n"}`` of accuracies in [0, 1], as ``glad.evaluation.summarize`` gives them; std may be None."""
 ABSENT = "–"
 
 

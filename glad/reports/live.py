@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from glad.reports.facts import AUDIT_PICTURES, read
 from glad.reports.page import render
-from glad.run_folder import Run
-from glad.runs import RunError
+from glad.reports.run_data import AUDIT_PICTURES, read
+from glad.runs.folder import Run
+from glad.runs.storage import RunError
 
 HOST = "127.0.0.1"
 WATCHED = (

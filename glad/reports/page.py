@@ -9,7 +9,6 @@ from typing import Any
 
 import jinja2
 
-from glad.reports.answers import QUESTIONS, Answer, answers
 from glad.reports.audits import Audit, audit_of, neighbours
 from glad.reports.charts import Curves, curves
 from glad.reports.commands import (
@@ -19,9 +18,10 @@ from glad.reports.commands import (
     report_command,
     same_evaluation_command,
 )
-from glad.reports.facts import Facts, understood
-from glad.reports.frames import Film, Frame, film, neighbours_of
-from glad.reports.numbers import count, counted, duration, number, share
+from glad.reports.conclusions import QUESTIONS, Answer, answers
+from glad.reports.formatting import count, counted, duration, number, share
+from glad.reports.run_data import Facts, understood
+from glad.reports.snapshots import Film, Frame, film, neighbours_of
 from glad.reports.tables import Table, comparisons, cost, scores
 
 ASSETS = Path(__file__).parent / "assets"

@@ -11,10 +11,10 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from glad.baselines import REAL
-from glad.evaluation import summarise
-from glad.run_folder import Run
-from glad.runs import RunError, read_json
+from glad.coresets import REAL
+from glad.evaluation import summarize
+from glad.runs.folder import Run
+from glad.runs.storage import RunError, read_json
 
 BEFORE = " before optimisation"
 AUDIT_PICTURES = {
@@ -30,7 +30,7 @@ class Row:
 
     ``kind`` is ``run``, ``before`` (the same set before optimisation), ``real`` (chosen real images), ``full`` (all
     training images) or ``other``. ``same``, ``cross`` and the values of ``networks`` are those of
-    ``glad.evaluation.summarise``.
+    ``glad.evaluation.summarize``.
     """
 
     name: str
@@ -206,7 +206,7 @@ def _results(run: Run, config: Mapping[str, Any]) -> Results | None:
 def _results_of(content: Mapping[str, Any], run: Run, config: Mapping[str, Any]) -> Results:
     cells = content["cells"]
     same = str(content.get("same", config.get("network")))
-    summary = content.get("summary") or summarise(cells, same)
+    summary = content.get("summary") or summarize(cells, same)
     called = {run.name, *content.get("settings", {}).get("sets", {})}  # the folder may have been renamed since
     trained = list(dict.fromkeys(cell["network"] for cell in cells))
     return Results(

@@ -18,9 +18,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from glad.pictures import GAP, HEAD, MOST, SIDE, eight_bit
-from glad.reports.facts import Facts, tensors_of
-from glad.runs import RunError
+from glad.reports.run_data import Facts, tensors_of
+from glad.runs.image_grid import GAP, HEAD, MOST, SIDE, eight_bit
+from glad.runs.storage import RunError
 
 SHOWN = 400  # images of a set, at most
 PICTURES = 1500  # images of all frames together
@@ -114,7 +114,7 @@ def _thinned(iterations: list[int], images: int, metrics: Sequence[Mapping[str, 
 
 
 def _places(labels: Sequence[int], classes: int) -> dict[int, tuple[int, int]]:
-    """Column and row of each image that ``glad.pictures.grid`` draws, by its number."""
+    """Column and row of each image that ``glad.runs.image_grid.grid`` draws, by its number."""
     places: dict[int, tuple[int, int]] = {}
     rows = [0] * min(classes, MOST)
     for i, c in enumerate(labels):

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from glad.reports.charts import Bars, bars
-from glad.reports.facts import BEFORE, Facts, Results, Row, understood
-from glad.reports.numbers import ABSENT, count, counted, duration, percent, points, share, size
+from glad.reports.formatting import ABSENT, count, counted, duration, percent, points, share, size
+from glad.reports.run_data import BEFORE, Facts, Results, Row, understood
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 from torch import Tensor
 
-from glad.runs import RunError, read_json, read_tensors, write_durably, write_json, write_tensors
+from glad.runs.storage import RunError, read_json, read_tensors, write_durably, write_json, write_tensors
 
 MAY_CHANGE = {"iterations", "save_every", "grid_every", "chunk", "memory", "root", "device", "out", "experts"}
 """Settings that may differ when a run is continued: they do not change what an iteration computes."""
@@ -75,7 +75,7 @@ class Run:
         return self.state.exists()
 
     def write_set(self, kind: str, images: Tensor, labels: Tensor, latents: dict[str, Tensor]) -> None:
-        """Write a set (``kind`` is ``initial`` or ``synset``): normalised images, labels, and latents by name."""
+        """Write a set (``kind`` is ``initial`` or ``synset``): normalized images, labels, and latents by name."""
         tensors = {"images": images, "labels": labels, **{f"latents/{name}": t for name, t in latents.items()}}
         write_tensors(self.path / f"{kind}.safetensors", tensors)
 

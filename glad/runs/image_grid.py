@@ -9,7 +9,7 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from glad.runs import write_durably
+from glad.runs.storage import write_durably
 
 SIDE, SMALL = 96, 56  # pixels of a tile, at least: in a grid, on a sheet
 MOST = 20  # rows and columns, at most

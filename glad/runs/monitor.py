@@ -6,11 +6,10 @@ import torch
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
-from glad.data import ImageData
-from glad.distillation import Metrics
-from glad.pictures import grid, save_png
-from glad.run_folder import Run
-from glad.synset import SyntheticSet
+from glad.data.dataset import ImageData
+from glad.runs.folder import Run
+from glad.runs.image_grid import grid, save_png
+from glad.synthetic_set import SyntheticSet
 
 CURVE_EVERY = 10
 FADED, IN_A_ROW = 1e-6, 10  # of the greatest gradient of the images; iterations below that
@@ -44,7 +43,7 @@ class Monitor:
         run.keep_metrics_before(start)
         self.writer = SummaryWriter(str(run.path / "tensorboard"), purge_step=start)
 
-    def record(self, iteration: int, metrics: Metrics) -> None:
+    def record(self, iteration: int, metrics: dict[str, float]) -> None:
         """Note the metrics of ``iteration``, and draw the set when it is time."""
         self.run.add_metrics(iteration, metrics)
         self.fading.look(iteration, metrics["image_grad"])
@@ -63,7 +62,7 @@ class Monitor:
         self.picture(iteration, images)
 
     def picture(self, iteration: int, images: Tensor) -> None:
-        """Draw normalised ``images`` [N, C, H, W], the set after ``iteration`` updates."""
+        """Draw normalized ``images`` [N, C, H, W], the set after ``iteration`` updates."""
         pixels = self.data.pixels(images).cpu()
         save_png(grid(pixels, self.synset.labels.cpu(), self.data.classes), self.run.path / f"grid_{iteration:06d}.png")
         self.writer.add_images("set", pixels[:100].clamp(0, 1), iteration)

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from glad.runs import RunError, read_tensors, write_tensors
+from glad.runs.storage import RunError, read_tensors, write_tensors
 
 NAME = "soft_labels.safetensors"
 

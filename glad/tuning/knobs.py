@@ -13,13 +13,16 @@ from typing import Any
 import torch
 
 import glad.api
-from glad.construct import locate, options_of, read_option
-from glad.data import ImageData
-from glad.expert_run import open_experts
+from glad.data.dataset import ImageData
+from glad.data.splits import open_data
+from glad.device import pick_device
 from glad.experts import Experts
+from glad.experts.folder import open_experts
 from glad.objectives import OBJECTIVES
-from glad.opening import Opened, learning_rates, open_data, open_prior, pick_device
-from glad.randomness import generator
+from glad.objectives.resolve import learning_rates
+from glad.priors.resolve import ResolvedPrior, resolve_prior
+from glad.registry import locate, options_of, read_option
+from glad.rng import rng_for
 
 RATE = "lr."  # what the knob of a latent's learning rate begins with
 SPAN = 30.0  # a rate is searched from a thirtieth of the default to thirty times it
@@ -176,12 +179,12 @@ def find_space(settings: Mapping[str, Any], wanted: Sequence[str] | None = None)
     return Space(settings, tuple(knobs), rates, {"data": train.digest[:12], "weights": opened.digest[:12]})
 
 
-def _open(settings: Mapping[str, Any], train: ImageData, layer: int | None) -> Opened:
+def _open(settings: Mapping[str, Any], train: ImageData, layer: int | None) -> ResolvedPrior:
     """The prior at ``layer``."""
     options = dict(settings["prior_options"])
     if layer is not None or "layer" in options:
         options["layer"] = layer
-    return open_prior(settings["prior"], train, options, pick_device(settings["device"]), settings["class_map"])
+    return resolve_prior(settings["prior"], train, options, pick_device(settings["device"]), settings["class_map"])
 
 
 def _layers(prior: Any, own: int | None) -> tuple[int | None, ...]:
@@ -196,9 +199,9 @@ def _layers(prior: Any, own: int | None) -> tuple[int | None, ...]:
     return (None, *sorted(inner))
 
 
-def _rates(opened: Opened, factory: Any, settings: Mapping[str, Any]) -> dict[str, float]:
+def _rates(opened: ResolvedPrior, factory: Any, settings: Mapping[str, Any]) -> dict[str, float]:
     """The learning rate of each latent that has one."""
-    latents = list(opened.prior.init(torch.zeros(1, dtype=torch.int64), generator(0, "tune")))
+    latents = list(opened.prior.init(torch.zeros(1, dtype=torch.int64), rng_for(0, "tune")))
     rates = learning_rates(latents, factory, opened.rates.get(settings["objective"], {}), settings["lr"])
     return {name: rates[name] for name in latents if name in rates}
 
@@ -213,7 +216,7 @@ def _window(factory: Any, settings: Mapping[str, Any], experts: Experts | None) 
         return []
     given = settings["objective_options"]
     steps, epochs, start = (read_option(name, given.get(name, options[name].default), int) for name in WINDOW)
-    experts.segment(generator(0, "tune"), start, epochs)  # says what does not fit
+    experts.segment(rng_for(0, "tune"), start, epochs)  # says what does not fit
     held = min(expert.epochs for expert in experts.experts)
     fewest = max(1, steps // STEPS_SPAN)
     longest = min(max(epochs, min(2 * epochs, fewest)), held + 1 - start)

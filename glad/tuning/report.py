@@ -9,7 +9,7 @@ import yaml
 from matplotlib.figure import Figure
 from rich.table import Table
 
-from glad.runs import write_durably, write_json
+from glad.runs.storage import write_durably, write_json
 from glad.tuning.knobs import RATE, Space, Values, layer_name
 from glad.tuning.search import FRESH, Row
 

@@ -18,8 +18,8 @@ from typing import Any
 import torch
 
 from glad.distillation import DistillationError
-from glad.randomness import generator
-from glad.runs import RunError
+from glad.rng import rng_for
+from glad.runs.storage import RunError
 from glad.tuning.knobs import Space, Values
 
 Measure = Callable[[Values, int, Path, Sequence[int]], float]
@@ -173,7 +173,7 @@ class Search:
 
     def _sampler(self, number: int) -> Any:
         """TPE that draws by seed and trial alone."""
-        seed = int(torch.randint(2**31, (), generator=generator(self.seed, "tune", number)))
+        seed = int(torch.randint(2**31, (), generator=rng_for(self.seed, "tune", number)))
         return self.optuna.samplers.TPESampler(
             seed=seed, n_startup_trials=STARTUP, multivariate=False, constant_liar=False
         )

@@ -13,8 +13,8 @@ from typing import Any
 
 import glad.api
 from glad.networks import NETWORKS
-from glad.run_folder import MAY_CHANGE
-from glad.runs import RunError
+from glad.runs.folder import MAY_CHANGE
+from glad.runs.storage import RunError
 from glad.tuning.knobs import Space, Values, complete, find_space
 from glad.tuning.picture import draw
 from glad.tuning.report import save_figure, write_best, write_trials

@@ -12,14 +12,14 @@ from PIL import Image
 from safetensors.torch import load_file
 
 import glad
+from glad.auditing import audited_run as audit_subject
 from glad.auditing import checks
-from glad.auditing import subject as audit_subject
-from glad.auditing.words import NUMBERS, broken, check_limits
+from glad.auditing.verdicts import NUMBERS, broken, check_limits
 from glad.cli import main
-from glad.opening import open_data
-from glad.randomness import generator
-from glad.run_folder import Run
-from glad.runs import RunError
+from glad.data.splits import open_data
+from glad.rng import rng_for
+from glad.runs.folder import Run
+from glad.runs.storage import RunError
 
 NAMES = ("Trouser", "Dress", "Sneaker", "Bag")
 DATA = {"classes": NAMES, "limit": 240, "network_options": {"width": 8}, "objective_options": {"batch": 8}}
@@ -159,7 +159,7 @@ def test_images_that_are_no_copies_are_not(copies, tmp_path):
 
 def test_a_class_of_noise_loses_and_the_pair_is_named(copies, tmp_path):
     def ruin(images, labels):
-        images[labels == 3] = torch.randn(IPC, 1, 28, 28, generator=generator("noise"))
+        images[labels == 3] = torch.randn(IPC, 1, 28, 28, generator=rng_for("noise"))
         return images
 
     settings = {**QUICK, "set_epochs": 60, "out": tmp_path / "out"}
@@ -209,7 +209,7 @@ def test_networks_of_other_seeds_or_data_are_not_taken_for_these(copies, tmp_pat
 
 
 def test_neighbours_are_those_of_all_training_images(copies, monkeypatch):
-    monkeypatch.setattr("glad.data.CHUNK", 50)  # several parts, one of them short
+    monkeypatch.setattr("glad.data.dataset.CHUNK", 50)  # several parts, one of them short
     splits = open_data(copies.config)
     train, images = splits.train, splits.validation.raw(torch.arange(30))
     ours, real = (pixels.flatten(1).double() / 255 for pixels in (images, train.raw(torch.arange(len(train)))))
@@ -344,5 +344,5 @@ def test_options_and_arguments_are_one_list_with_one_set_of_defaults():
 
 
 def test_the_guide_names_every_number():
-    text = (Path(__file__).parent.parent / "docs" / "AUDIT.md").read_text()
+    text = (Path(__file__).parents[2] / "docs" / "AUDIT.md").read_text()
     assert [name for name in NUMBERS if f"`{name}`" not in text] == []

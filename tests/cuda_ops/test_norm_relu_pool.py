@@ -11,14 +11,14 @@ from cuda_ops.norm_relu_pool import (
     norm_relu_pool_ref,
 )
 from glad.networks import make_network
-from glad.randomness import generator
+from glad.rng import rng_for
 
 SHAPES = [(2, 3, 4, 4), (1, 1, 2, 2), (3, 5, 6, 10), (2, 4, 32, 32), (1, 2, 34, 18), (2, 2, 2, 30)]
 
 
 def inputs(shape, dtype=torch.float64, seed=0):
     def normal(name, *size):
-        return torch.randn(*size, generator=generator("norm", name, seed), dtype=torch.float64).to(dtype)
+        return torch.randn(*size, generator=rng_for("norm", name, seed), dtype=torch.float64).to(dtype)
 
     c = shape[1]
     return [t.requires_grad_() for t in (2 * normal("x", *shape) + 3, 1 + normal("weight", c), 0.3 * normal("bias", c))]
@@ -27,10 +27,10 @@ def inputs(shape, dtype=torch.float64, seed=0):
 def derivatives(function, tensors):
     """Output, first and second derivatives under cotangents that are drawn."""
     y = function(*tensors)
-    g = torch.randn(y.shape, generator=generator("g"), dtype=torch.float64).to(y.dtype).requires_grad_()
+    g = torch.randn(y.shape, generator=rng_for("g"), dtype=torch.float64).to(y.dtype).requires_grad_()
     first = torch.autograd.grad(y, tensors, g, create_graph=True)
     cotangents = [
-        torch.randn(d.shape, generator=generator("u", i), dtype=torch.float64).to(d.dtype) for i, d in enumerate(first)
+        torch.randn(d.shape, generator=rng_for("u", i), dtype=torch.float64).to(d.dtype) for i, d in enumerate(first)
     ]
     second = torch.autograd.grad(first, [g, *tensors[:2]], cotangents)
     return [y, *first, *second]
@@ -114,10 +114,10 @@ def test_operators_are_well_formed():
 
 
 def test_convnet_is_what_its_modules_say():
-    network = make_network("convnet", channels=1, classes=3, resolution=28, rng=generator("net"), width=6).double()
+    network = make_network("convnet", channels=1, classes=3, resolution=28, rng=rng_for("net"), width=6).double()
     parameters = {name: p.detach() for name, p in network.named_parameters()}
     assert [name for name in parameters if ".1." in name][:2] == ["blocks.0.1.weight", "blocks.0.1.bias"]
-    x = torch.randn(3, 1, 28, 28, generator=generator("images"), dtype=torch.float64)
+    x = torch.randn(3, 1, 28, 28, generator=rng_for("images"), dtype=torch.float64)
 
     def plain(x):
         for i, block in enumerate(network.blocks):

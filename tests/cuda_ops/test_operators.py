@@ -267,7 +267,12 @@ for name in ("upfirdn2d", "upfirdn2d_with_a_filter_in_two_dimensions", "filtered
     getattr(t, "test_" + name)()
 print(t._library.status()["cpu"].isa)
 """
-    environment = {**os.environ, "GLAD_ISA": isa, "GLAD_EXAMPLES": "25", "PYTHONPATH": str(HERE.parent)}
+    environment = {
+        **os.environ,
+        "GLAD_ISA": isa,
+        "GLAD_EXAMPLES": "25",
+        "PYTHONPATH": os.pathsep.join([str(HERE.parents[1]), str(HERE.parent / "helpers")]),
+    }
     result = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr[-2000:]
     if result.stdout.split()[-1] != isa:

@@ -7,15 +7,15 @@ import torch
 from torch.autograd import gradcheck, gradgradcheck
 from torch.nn import functional as F
 
-from glad import augment as module
-from glad.augment import ALL, TRANSFORMS, augment, without_flip
-from glad.randomness import generator
+from glad.data import augment as module
+from glad.data.augment import ALL, TRANSFORMS, augment, without_flip
+from glad.rng import rng_for
 
 each_transform = pytest.mark.parametrize("name", TRANSFORMS)
 
 
 def images(n=4, channels=3, height=12, width=12, dtype=torch.float32):
-    return torch.randn(n, channels, height, width, generator=generator("images"), dtype=dtype)
+    return torch.randn(n, channels, height, width, generator=rng_for("images"), dtype=dtype)
 
 
 def fixed(*numbers):
@@ -27,15 +27,15 @@ def fixed(*numbers):
 def test_siamese_batches_of_different_size_are_transformed_alike(name):
     x = images(6)
     for seed in range(5):
-        whole, part = (augment(batch, generator(seed), shared=True, strategy=name) for batch in (x, x[2:5]))
+        whole, part = (augment(batch, rng_for(seed), shared=True, strategy=name) for batch in (x, x[2:5]))
         torch.testing.assert_close(whole[2:5], part)
 
 
 @each_transform
 def test_samples_have_their_own_parameters(name):
     x = images(1).expand(32, -1, -1, -1)
-    own = augment(x, generator(0), shared=False, strategy=name)
-    alike = augment(x, generator(0), shared=True, strategy=name)
+    own = augment(x, rng_for(0), shared=False, strategy=name)
+    alike = augment(x, rng_for(0), shared=True, strategy=name)
     assert len(own.flatten(1).unique(dim=0)) >= (2 if name == "flip" else 12)
     assert len(alike.flatten(1).unique(dim=0)) == 1
 
@@ -44,9 +44,9 @@ def test_every_transform_of_the_strategy_is_drawn():
     x = images(1)
     seen = set()
     for seed in range(60):
-        result = augment(x, generator(seed), shared=True)
+        result = augment(x, rng_for(seed), shared=True)
         for name in TRANSFORMS:
-            draws = generator(seed)
+            draws = rng_for(seed)
             torch.randint(6, (), generator=draws)
             uniform = TRANSFORMS[name](x, lambda count, draws=draws: torch.rand(1, count, generator=draws))
             if torch.equal(uniform, result):
@@ -58,9 +58,9 @@ def test_every_transform_of_the_strategy_is_drawn():
 def test_inputs_and_the_global_generator_stay(name):
     x = images()
     before, state = x.clone(), torch.get_rng_state()
-    result = augment(x, generator(0), shared=False, strategy=name)
+    result = augment(x, rng_for(0), shared=False, strategy=name)
     assert torch.equal(x, before) and torch.equal(torch.get_rng_state(), state)
-    assert torch.equal(result, augment(x, generator(0), shared=False, strategy=name))
+    assert torch.equal(result, augment(x, rng_for(0), shared=False, strategy=name))
 
 
 @each_transform
@@ -68,9 +68,9 @@ def test_inputs_and_the_global_generator_stay(name):
 @pytest.mark.parametrize("shared", [True, False])
 def test_shape_and_dtype_stay(name, dtype, shared):
     x = images(height=9, width=14, dtype=dtype)
-    result = augment(x, generator(0), shared, name)
+    result = augment(x, rng_for(0), shared, name)
     assert result.shape == x.shape and result.dtype == dtype
-    exact = augment(x.double(), generator(0), shared, name)
+    exact = augment(x.double(), rng_for(0), shared, name)
     tolerance = {torch.float64: 0, torch.float32: 1e-5, torch.bfloat16: 0.05}[dtype]
     torch.testing.assert_close(result.double(), exact, rtol=0, atol=tolerance)
 
@@ -81,7 +81,7 @@ def test_derivatives(name, shared):
     x = images(2, 2, 6, 7, dtype=torch.float64).requires_grad_()
 
     def curved(x):  # the transforms are linear in the image: a square makes the second derivative tell
-        return augment(x, generator(1), shared, name).square()
+        return augment(x, rng_for(1), shared, name).square()
 
     assert gradcheck(curved, (x,))
     assert gradgradcheck(curved, (x,))
@@ -102,7 +102,7 @@ def test_color_against_the_formulas():
 
 def test_crop_is_a_shift_with_zeros():
     x = images(200, 1, 16, 24)
-    result = augment(x, generator(0), shared=False, strategy="crop")
+    result = augment(x, rng_for(0), shared=False, strategy="crop")
     shifts = set()
     for before, after in zip(x, result, strict=True):
         padded = F.pad(before, (3, 3, 2, 2))
@@ -114,7 +114,7 @@ def test_crop_is_a_shift_with_zeros():
 
 def test_cutout_blanks_half_of_each_side_around_any_pixel():
     x = torch.ones(400, 2, 8, 8)
-    holes = augment(x, generator(0), shared=False, strategy="cutout")[:, 0] == 0
+    holes = augment(x, rng_for(0), shared=False, strategy="cutout")[:, 0] == 0
     rows, columns = holes.any(2).sum(1), holes.any(1).sum(1)
     assert torch.equal(holes.sum((1, 2)), rows * columns)  # a rectangle
     assert rows.max() == 4 and rows.min() == 2 and columns.max() == 4 and columns.min() == 2
@@ -124,7 +124,7 @@ def test_cutout_blanks_half_of_each_side_around_any_pixel():
 
 def test_flip_mirrors_half_of_the_samples():
     x = images(400, 1, 4, 4)
-    result = augment(x, generator(0), shared=False, strategy="flip")
+    result = augment(x, rng_for(0), shared=False, strategy="flip")
     mirrored = torch.tensor([torch.equal(b, a.flip(2)) for a, b in zip(x, result, strict=True)])
     same = torch.tensor([torch.equal(b, a) for a, b in zip(x, result, strict=True)])
     assert torch.equal(mirrored, ~same)
@@ -168,19 +168,19 @@ def test_rotation_of_a_wide_image_keeps_right_angles():
 
 def test_scale_and_rotate_stay_in_their_ranges():
     position = torch.linspace(-1, 1, 21).expand(500, 1, 21, 21)  # the value is the x coordinate
-    edge = augment(position, generator(0), shared=False, strategy="scale")[:, 0, 10, 12] / position[0, 0, 10, 12]
+    edge = augment(position, rng_for(0), shared=False, strategy="scale")[:, 0, 10, 12] / position[0, 0, 10, 12]
     assert 1 / 1.2 - 1e-4 <= edge.min() < 0.85 and 1.18 < edge.max() <= 1.2 + 1e-4
-    turned = augment(position, generator(0), shared=False, strategy="rotate")[:, 0]
+    turned = augment(position, rng_for(0), shared=False, strategy="rotate")[:, 0]
     angle = torch.atan2(turned[:, 9, 10] - turned[:, 11, 10], turned[:, 10, 11] - turned[:, 10, 9]).rad2deg()
     assert -15.01 <= angle.min() < -14 and 14 < angle.max() <= 15.01
 
 
 def test_strategies_by_name():
     x = images()
-    assert augment(x, generator(0), shared=True, strategy="none") is x
-    assert augment(x, generator(0), shared=True, strategy="") is x
+    assert augment(x, rng_for(0), shared=True, strategy="none") is x
+    assert augment(x, rng_for(0), shared=True, strategy="") is x
     assert set(ALL.split("_")) == set(TRANSFORMS)
     assert without_flip(ALL) == "color_crop_cutout_scale_rotate"
     assert without_flip("none") == without_flip("flip") == ""
     with pytest.raises(ValueError, match="unknown augmentation 'blur' in 'crop_blur'; known: color, crop"):
-        augment(x, generator(0), shared=True, strategy="crop_blur")
+        augment(x, rng_for(0), shared=True, strategy="crop_blur")

@@ -7,13 +7,13 @@ import torch
 from PIL import Image
 from torchvision.transforms import functional
 
-from glad.data import DataError, ImageData, decode, fit
-from glad.randomness import generator
-from glad.zca import ZCA
+from glad.data.dataset import DataError, ImageData, decode, fit
+from glad.data.zca import ZCA
+from glad.rng import rng_for
 
 
 def make(n=40, side=6, channels=3, seed=0, **changes):
-    images = torch.randint(0, 256, (n, channels, side, side), generator=generator(seed), dtype=torch.uint8)
+    images = torch.randint(0, 256, (n, channels, side, side), generator=rng_for(seed), dtype=torch.uint8)
     data = ImageData(
         "toy",
         images,
@@ -35,21 +35,21 @@ def whitened(data):
 @pytest.mark.parametrize("prepare", [lambda d: d, whitened], ids=["plain", "zca"])
 def test_pixels_undoes_normalise_and_keeps_values_outside_the_range(prepare):
     data, pixels = prepare(make()), torch.rand(5, 3, 6, 6) * 3 - 1
-    torch.testing.assert_close(data.pixels(data.normalise(pixels)), pixels, rtol=0, atol=2e-5)
+    torch.testing.assert_close(data.pixels(data.normalize(pixels)), pixels, rtol=0, atol=2e-5)
 
 
 @pytest.mark.parametrize("prepare", [lambda d: d, whitened], ids=["plain", "zca"])
 def test_normalise_is_differentiable(prepare):
     data, pixels = prepare(make(side=2, channels=1)), torch.rand(2, 1, 2, 2, dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(data.normalise, pixels)
+    assert torch.autograd.gradcheck(data.normalize, pixels)
 
 
 def test_whitening_first_used_in_inference_mode_still_trains():
     data = whitened(make())
     with torch.inference_mode():
-        data.normalise(torch.rand(1, 3, 6, 6))
+        data.normalize(torch.rand(1, 3, 6, 6))
     pixels = torch.rand(1, 3, 6, 6, requires_grad=True)
-    data.normalise(pixels).sum().backward()
+    data.normalize(pixels).sum().backward()
     assert pixels.grad is not None
 
 
@@ -65,7 +65,7 @@ def test_batch_tensor_and_select_agree():
 
 
 def test_statistics_are_exact(monkeypatch):
-    monkeypatch.setattr("glad.data.CHUNK", 7)
+    monkeypatch.setattr("glad.data.dataset.CHUNK", 7)
     data = make()
     pixels = data.images.double() / 255
     mean, std = data.statistics()
@@ -76,16 +76,16 @@ def test_statistics_are_exact(monkeypatch):
 
 def test_real_draws_distinct_images_of_the_class_as_a_function_of_the_generator():
     data = make()
-    drawn = data.real(2, 10, generator(1))
+    drawn = data.real(2, 10, rng_for(1))
     assert len(drawn.unique(dim=0)) == 10
     torch.testing.assert_close(drawn.sort(0).values, data.batch(data.of_class(2)).sort(0).values)
-    assert torch.equal(data.real(2, 4, generator(1)), data.real(2, 4, generator(1)))
-    assert not torch.equal(data.real(2, 4, generator(1)), data.real(2, 4, generator(2)))
+    assert torch.equal(data.real(2, 4, rng_for(1)), data.real(2, 4, rng_for(1)))
+    assert not torch.equal(data.real(2, 4, rng_for(1)), data.real(2, 4, rng_for(2)))
 
 
 def test_real_says_which_class_has_too_few():
     with pytest.raises(DataError, match="class 'c' of toy has 10 images, 11 were asked for"):
-        make().real(2, 11, generator(0))
+        make().real(2, 11, rng_for(0))
     with pytest.raises(DataError, match="class 4 does not exist: toy has classes 0 to 3"):
         make().of_class(4)
 
@@ -144,8 +144,8 @@ def test_decode_refuses_sixteen_bits(tmp_path):
 
 
 def test_zca_whitens_by_the_regularised_spectrum():
-    mixing = torch.randn(12, 12, generator=generator(3), dtype=torch.float64)
-    rows = torch.randn(500, 12, generator=generator(4), dtype=torch.float64) @ mixing + 2
+    mixing = torch.randn(12, 12, generator=rng_for(3), dtype=torch.float64)
+    rows = torch.randn(500, 12, generator=rng_for(4), dtype=torch.float64) @ mixing + 2
     images = rows.view(500, 3, 2, 2).float()
     values, vectors = torch.linalg.eigh(rows.T.cov())
     for eps, tolerance in ((0.1, 1e-4), (1e-6, 1e-3)):

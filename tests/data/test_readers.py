@@ -8,9 +8,9 @@ import pytest
 import torch
 from image_files import noise, write_images, write_npz
 
-from glad import readers
-from glad.data import DataError
-from glad.sources import load_data
+from glad.data import readers
+from glad.data.dataset import DataError
+from glad.data.splits import load_data
 
 
 def all_images(splits):

@@ -5,9 +5,9 @@ import pytest
 import torch
 from image_files import noise, write_images, write_npz
 
-from glad.data import DataError
-from glad.readers import known_sources
-from glad.sources import load_data
+from glad.data.dataset import DataError
+from glad.data.readers import known_sources
+from glad.data.splits import load_data
 
 
 @pytest.fixture
@@ -141,7 +141,7 @@ def test_a_class_may_be_called_train(tmp_path):
 
 def test_large_folders_stay_paths(folder, monkeypatch):
     decoded = load_data(str(folder), resolution=6)
-    monkeypatch.setattr("glad.sources.DECODED_LIMIT", 20 * 3 * 6 * 6 - 1)
+    monkeypatch.setattr("glad.data.splits.DECODED_LIMIT", 20 * 3 * 6 * 6 - 1)
     splits = load_data(str(folder), resolution=6)
     assert isinstance(splits.train.images, tuple) and isinstance(decoded.train.images, torch.Tensor)
     torch.testing.assert_close(splits.train.tensor(), decoded.train.tensor())

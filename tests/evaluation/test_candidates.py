@@ -8,14 +8,14 @@ import torch
 from distilled_sets import distil
 from PIL import Image
 
-from glad.data import DataError
-from glad.evaluation.entrants import network_of, of_path, of_run
-from glad.evaluation.soft_labels import hash_of
-from glad.export import export
+from glad.data.dataset import DataError
+from glad.data.splits import load_data
+from glad.evaluation.candidates import network_of, of_path, of_run
 from glad.formats import FORMATS
-from glad.loading import load_distilled
-from glad.runs import RunError
-from glad.sources import load_data
+from glad.formats.export import export
+from glad.formats.load import load_distilled
+from glad.runs.soft_labels import hash_of
+from glad.runs.storage import RunError
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import torch
 
 from glad.evaluation.cost import GROWTH, Race, entry, pays_after, race, told
 from glad.evaluation.protocol import Protocol, accuracy, fresh_network, train_network
-from glad.randomness import generator
+from glad.rng import rng_for
 
 CELL = {"set": "s", "network": "convnet", "seed": 0, "lr": 0.05}
 OPTIONS = {"width": 4}
@@ -16,7 +16,7 @@ QUICK = Protocol(epochs=6, batch=4, strategy="none")
 
 def stripes(n, seed=0):
     labels = torch.arange(n) % 3
-    images = torch.randn(n, 1, 16, 16, generator=generator(seed, "stripes")) * 0.3
+    images = torch.randn(n, 1, 16, 16, generator=rng_for(seed, "stripes")) * 0.3
     for c in range(3):
         images[labels == c, :, 5 * c : 5 * c + 5] += 1.5
     return images, labels

@@ -5,7 +5,7 @@ from itertools import product
 import pytest
 import torch
 
-from glad.evaluation.differences import differences, interval, paired
+from glad.evaluation.summary import differences, interval, paired
 
 
 def quantile(values, share):

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from glad.data import ImageData
+from glad.data.dataset import ImageData
 from glad.evaluation.hybrid import check, joined, percents, share_of
 
 COUNTS = (40, 10, 3)

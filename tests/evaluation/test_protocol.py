@@ -10,19 +10,19 @@ from rich.console import Console
 from torch import nn
 from torch.nn import functional as F
 
+from glad.cli.results_tables import results_table
 from glad.evaluation import (
     PROTOCOLS,
     Protocol,
     accuracy,
     evaluate_sets,
     predict,
-    results_table,
-    summarise,
+    summarize,
     train_network,
 )
 from glad.evaluation.protocol import average_decay, class_accuracy, cosine, step
 from glad.networks import make_network
-from glad.randomness import generator
+from glad.rng import rng_for
 
 OPTIONS = {"convnet": {"width": 8}, "alexnet": {"width": 8}}
 QUICK = Protocol(epochs=2, batch=8, strategy="color_crop")
@@ -31,7 +31,7 @@ QUICK = Protocol(epochs=2, batch=8, strategy="color_crop")
 def blobs(n, seed=0):
     """Return grey images [n, 1, 16, 16] whose class of three is the place of a bright stripe."""
     labels = torch.arange(n) % 3
-    images = torch.randn(n, 1, 16, 16, generator=generator(seed, "blobs")) * 0.5
+    images = torch.randn(n, 1, 16, 16, generator=rng_for(seed, "blobs")) * 0.5
     for c in range(3):
         images[labels == c, :, 5 * c : 5 * c + 5] += 1.5
     return images, labels
@@ -110,7 +110,7 @@ def test_the_average_remembers_a_fifth_of_a_short_training(epochs, limit):
 
 def test_equal_keys_give_equal_bits():
     def train(key):
-        network = make_network("convnet", channels=1, classes=3, resolution=16, rng=generator(0), width=4)
+        network = make_network("convnet", channels=1, classes=3, resolution=16, rng=rng_for(0), width=4)
         losses = []
         protocol = Protocol(epochs=3, batch=5)
         train_network(network, *blobs(12), key=key, lr=0.01, protocol=protocol, on_epoch=lambda _, x: losses.append(x))
@@ -125,7 +125,7 @@ def test_equal_keys_give_equal_bits():
 
 def test_every_update_is_told_and_may_end_the_training():
     def train(on_update):
-        network = make_network("convnet", channels=1, classes=3, resolution=16, rng=generator(0), width=4)
+        network = make_network("convnet", channels=1, classes=3, resolution=16, rng=rng_for(0), width=4)
         train_network(network, *blobs(12), key=(0,), lr=0.01, protocol=Protocol(2, batch=5), on_update=on_update)
 
     seen = []
@@ -174,11 +174,11 @@ def test_summary_by_hand_and_table():
         for name, pair in values.items()
         for seed, value in enumerate(pair)
     ]
-    summary = summarise(cells, "convnet")["s"]
+    summary = summarize(cells, "convnet")["s"]
     assert summary["same"] == {"mean": pytest.approx(0.6), "std": pytest.approx(0.02**0.5), "n": 2}
     assert summary["networks"]["vit"]["mean"] == pytest.approx(0.35)
     assert summary["cross"] == {"mean": pytest.approx(0.3), "std": pytest.approx(0.02**0.5), "n": 2}
-    alone = summarise(cells[:1], "convnet")["s"]
+    alone = summarize(cells[:1], "convnet")["s"]
     assert alone["cross"] is None and alone["same"] == {"mean": 0.5, "std": None, "n": 1}
 
     results = {"protocol": {"epochs": 7}, "seeds": [0, 1], "networks": ["vit", "convnet", "vgg11"], "same": "convnet"}

@@ -13,15 +13,17 @@ from click.testing import CliRunner
 from distilled_sets import distil, fails, invoke
 
 import glad
-from glad.baselines import herding_real
 from glad.cli import main
-from glad.evaluation import PROTOCOLS, contest, soft_labels
+from glad.coresets import herding_real
+from glad.data.splits import load_data
+from glad.evaluation import PROTOCOLS
+from glad.evaluation import runner as contest
+from glad.evaluation.config import resolve_config
 from glad.evaluation.hybrid import share_of
-from glad.evaluation.ledger import key_of
+from glad.evaluation.results_store import key_of
 from glad.evaluation.teacher import open_teacher
-from glad.evaluation.trial import open_trial
-from glad.runs import RunError, read_json, write_json
-from glad.sources import load_data
+from glad.runs import soft_labels
+from glad.runs.storage import RunError, read_json, write_json
 
 OPTIONS = {"convnet": {"width": 4}, "alexnet": {"width": 4}}
 LIMIT = 160
@@ -54,7 +56,7 @@ def evaluate(runs, **changes):
 def asked(runs, **changes):
     """The evaluation itself, before anything is computed."""
     arguments = {name: p.default for name, p in inspect.signature(glad.evaluate).parameters.items()}
-    return open_trial({**arguments, "runs": runs, "device": "cpu", "network_options": OPTIONS, **changes})
+    return resolve_config({**arguments, "runs": runs, "device": "cpu", "network_options": OPTIONS, **changes})
 
 
 def untimed(cells):
@@ -125,7 +127,7 @@ def test_the_recipe_soft_labels_every_row_by_one_teacher(codes):
     assert torch.equal(glad.load_distilled(codes.path).soft_labels, teacher.label(images))
     # What is trained on: the labels of each row's own images.
     trial = asked(codes, recipe="soft", full_epochs=2, baselines=["random", "full"])
-    for row in trial.lineup.rows(0).values():
+    for row in trial.conditions.rows(0).values():
         assert torch.equal(row.data[1], teacher.label(row.data[0]))
 
 
@@ -135,7 +137,7 @@ def test_hybrids_are_compared_with_their_share_alone(codes):
     assert names(results)[:3] == ["codes", both, alone]
     assert [(e["set"], e["against"]) for e in results["differences"]][0] == (both, alone)
     trial = asked(codes, hybrid=[5.0], baselines=[])
-    rows, share = trial.lineup.rows(3), share_of(trial.splits.train, 5, 3)
+    rows, share = trial.conditions.rows(3), share_of(trial.splits.train, 5, 3)
     assert torch.equal(rows[alone].data[0], share[0])
     assert torch.equal(rows[both].data[0], torch.cat([codes.read_set()[0], share[0]]))
 
@@ -145,7 +147,7 @@ def test_herding_works_in_the_features_of_a_teacher_that_is_named(codes):
     assert names(results)[1] == "real images by herding in features of a trained convnet, 1 per class"
     assert read_json(codes.path / "results.json")["settings"]["teacher"]["epochs"] == 1
     trial = asked(codes, teacher="convnet", baselines=["herding"], full_epochs=1)
-    row = trial.lineup.rows(0)[names(results)[1]]
+    row = trial.conditions.rows(0)[names(results)[1]]
     expected = herding_real(trial.splits.train, 1, 0, trial.teacher.embed)
     assert torch.equal(row.data[0], expected[0]) and torch.equal(row.data[1], expected[1])
 
@@ -167,7 +169,7 @@ def test_scores_are_made_of_the_cells(codes, recipe, augmentation):
     for name, value in (("lrs", alpha), ("ars", beta)):
         assert results["scores"]["codes"][name] == pytest.approx(100 * (exp(value) - exp(-1)) / (exp(1) - exp(-1)))
     trial = asked(codes, recipe=recipe, augmentation=augmentation, scores=True, full_epochs=1)
-    rows = trial.lineup.rows(0)
+    rows = trial.conditions.rows(0)
     assert rows[hard].data[1].dtype == rows[full].data[1].dtype == torch.int64
     plain = {name for name, row in rows.items() if row.protocol.strategy == "none"}
     assert f"codes{other}" in plain if augmentation != "none" else "codes" in plain
@@ -285,7 +287,7 @@ def test_the_command_prints_tables_and_sentences(codes):
 
 def test_the_commands_and_options_of_the_docs_are_understood(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    text = (Path(__file__).parent.parent / "docs" / "EVALUATION.md").read_text()
+    text = (Path(__file__).parents[2] / "docs" / "EVALUATION.md").read_text()
     for name in ("runs/codes", "their-images", "their-set.npz"):
         (tmp_path / name).mkdir(parents=True)
     blocks = "\n".join(re.findall(r"```bash\n(.*?)```", text, re.DOTALL)).replace("\\\n", " ")

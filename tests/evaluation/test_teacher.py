@@ -8,14 +8,15 @@ from distilled_sets import distil
 from torch import nn
 
 import glad
-from glad.augment import ALL
-from glad.evaluation import Protocol, accuracy, soft_labels, teacher, train_network
+from glad.data.augment import ALL
+from glad.data.splits import load_data
+from glad.evaluation import Protocol, accuracy, teacher, train_network
 from glad.evaluation.teacher import Teacher, open_teacher, settings_of
-from glad.export import export
+from glad.formats.export import export
 from glad.networks import make_network
-from glad.randomness import generator
-from glad.runs import RunError
-from glad.sources import load_data
+from glad.rng import rng_for
+from glad.runs import soft_labels
+from glad.runs.storage import RunError
 
 CPU = torch.device("cpu")
 OPTIONS = {"width": 4}
@@ -35,7 +36,7 @@ def cache(tmp_path, monkeypatch):
 def test_it_is_trained_on_the_training_images_and_no_others(data):
     found = open_teacher(data, "convnet", OPTIONS, 2, CPU)
     key = (0, "teacher", "convnet")
-    own = make_network("convnet", channels=1, classes=10, resolution=28, rng=generator(*key, "initialise"), width=4)
+    own = make_network("convnet", channels=1, classes=10, resolution=28, rng=rng_for(*key, "initialize"), width=4)
     protocol = Protocol(epochs=2, strategy=ALL)
     train_network(own, data.train.tensor(), data.train.labels, key=key, lr=1e-2, protocol=protocol)
     for ours, theirs in zip(own.parameters(), found.network.parameters(), strict=True):

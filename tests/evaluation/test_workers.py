@@ -8,8 +8,8 @@ import torch
 
 from glad.evaluation import Protocol, workers
 from glad.evaluation.workers import Job, compute
-from glad.randomness import generator
-from glad.runs import RunError
+from glad.rng import rng_for
+from glad.runs.storage import RunError
 
 CPU = torch.device("cpu")
 NAMES = ("a", "b")
@@ -17,7 +17,7 @@ NAMES = ("a", "b")
 
 def blobs(n, seed=0):
     labels = torch.arange(n) % 3
-    images = torch.randn(n, 1, 16, 16, generator=generator(seed, "blobs"))
+    images = torch.randn(n, 1, 16, 16, generator=rng_for(seed, "blobs"))
     return images, labels
 
 

@@ -11,14 +11,15 @@ from safetensors.torch import load_file
 from torch.nn import functional as F
 
 import glad
-from glad import expert_run
 from glad.cli import main
-from glad.experts import files, paths, training
+from glad.data.splits import load_data
+from glad.experts import files, training
+from glad.experts import folder as expert_run
+from glad.experts import trajectory_shape as paths
 from glad.experts.files import Expert, ExpertError, ExpertFile, Experts
 from glad.experts.training import RECIPES, Recipe
 from glad.networks import make_network
-from glad.randomness import generator
-from glad.sources import load_data
+from glad.rng import rng_for
 
 ABOUT = {"data": "abc", "network": "convnet", "number": 0}
 
@@ -36,11 +37,11 @@ def make_plan(splits, out, **options):
 
 
 def small_network(seed=0):
-    return make_network("convnet", channels=1, classes=10, resolution=28, rng=generator("net", seed), width=4)
+    return make_network("convnet", channels=1, classes=10, resolution=28, rng=rng_for("net", seed), width=4)
 
 
 def test_a_file_holds_the_rows_that_were_written(tmp_path):
-    rows = torch.randn(3, 7, generator=generator("rows"))
+    rows = torch.randn(3, 7, generator=rng_for("rows"))
     file = ExpertFile(tmp_path / "expert_000.safetensors", 3, 7, "float32", ABOUT)
     assert file.begin() is None
     for epoch, row in enumerate(rows):
@@ -58,7 +59,7 @@ def test_a_file_holds_the_rows_that_were_written(tmp_path):
 
 
 def test_bfloat16_halves_a_file_and_rounds_its_rows(tmp_path):
-    row = torch.randn(1001, generator=generator("row"))
+    row = torch.randn(1001, generator=rng_for("row"))
     for dtype in files.DTYPES:
         file = ExpertFile(tmp_path / dtype / "expert_000.safetensors", 1, 1001, dtype, {})
         file.begin()
@@ -120,7 +121,7 @@ def test_published_recipes():
 
 def test_the_penalty_is_the_distance_of_slopes_from_one():
     network = small_network()
-    images = torch.randn(3, 1, 28, 28, generator=generator("images"))
+    images = torch.randn(3, 1, 28, 28, generator=rng_for("images"))
     leaf = images.clone().requires_grad_()
     (slope,) = torch.autograd.grad(network(leaf).sum(), leaf)
     expected = (slope.square().sum(1).sqrt() - 1).square().mean()
@@ -181,14 +182,14 @@ def test_segments_are_pieces_of_one_expert(splits, tmp_path):
     experts = expert_run.train_experts(make_plan(splits, tmp_path))
     starts = set()
     for seed in range(20):
-        piece = experts.segment(generator(seed), 2, 2)
+        piece = experts.segment(rng_for(seed), 2, 2)
         starts.add(piece.epoch)
         matches = [e for e in experts.experts if torch.equal(e.row(piece.epoch), piece.row(0))]
         assert len(matches) == 1 and torch.equal(matches[0].row(piece.epoch + 2), piece.row(2))
     assert starts == {0, 1}
     with pytest.raises(ExpertError, match="has 3 epochs: starts below 3 and 2 epochs of matching need 4"):
-        experts.segment(generator(0), 3, 2)
-    piece = experts.segment(generator(0), 1, 1)
+        experts.segment(rng_for(0), 3, 2)
+    piece = experts.segment(rng_for(0), 1, 1)
     piece.row(0).fill_(0)
     assert piece.row(0).abs().max() > 0
 

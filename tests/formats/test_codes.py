@@ -11,11 +11,11 @@ from safetensors.torch import load_file, save_file
 
 import glad
 from generators import weights
-from glad.export import export
+from glad.data.splits import load_data
+from glad.formats.export import export
+from glad.formats.load import load_distilled
 from glad.formats.storage import Levels
-from glad.loading import load_distilled
-from glad.runs import RunError
-from glad.sources import load_data
+from glad.runs.storage import RunError
 
 GENERATOR = weights.EMBEDDED["fashion-mini"]
 
@@ -140,8 +140,8 @@ def test_whitening_is_kept_by_floats_and_undone_in_pictures(whitened, tmp_path):
     assert (kept.card.zca, undone.card.zca) == ("kept", "inverted")
     assert torch.equal(undone.pixels, Levels(8).pixels(Levels(8).stored(train.pixels(images))))
     with pytest.raises(ValueError, match="this set is whitened"):
-        kept.normalise(undone.pixels)
-    assert torch.equal(undone.normalise(undone.pixels), undone.images)
+        kept.normalize(undone.pixels)
+    assert torch.equal(undone.normalize(undone.pixels), undone.images)
 
 
 def test_codes_of_a_whitened_run_render_unwhitened(tmp_path):

@@ -12,14 +12,14 @@ import torch
 from distilled_sets import PICTURES, distil, fails, files_in, invoke, make_set
 from torch.nn import functional as F
 
+from glad.data.splits import load_data
 from glad.evaluation import Protocol, evaluate_sets
-from glad.export import export, format_for
 from glad.formats import FORMATS
-from glad.loading import load_distilled
-from glad.runs import RunError
-from glad.sources import load_data
+from glad.formats.export import export, format_for
+from glad.formats.load import load_distilled
+from glad.runs.storage import RunError
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")

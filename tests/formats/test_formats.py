@@ -16,12 +16,12 @@ from PIL import Image
 from safetensors.torch import load_file
 from torchvision.datasets import ImageFolder
 
-from glad.export import export
+from glad.data.splits import load_data
 from glad.formats import png
+from glad.formats.export import export
+from glad.formats.load import load_distilled
 from glad.formats.storage import Cost, Levels, eight_bits, sixteen_bits
-from glad.loading import load_distilled
-from glad.runs import RunError
-from glad.sources import load_data
+from glad.runs.storage import RunError
 
 
 def test_the_cost_of_levels_is_what_it_says():
@@ -70,7 +70,7 @@ def test_a_set_comes_back(tmp_path, kind, channels, soft, step_size):
         assert torch.equal(loaded.images, source.images)
     else:
         expected, cost = card.levels.pixels(card.levels.stored(source.pixels)), card.levels.cost(source.pixels)
-        assert torch.equal(loaded.images, source.card.data().normalise(expected))
+        assert torch.equal(loaded.images, source.card.data().normalize(expected))
         clipped = source.pixels.clamp(card.levels.low, card.levels.high)
         assert float((expected - clipped).abs().max()) <= 0.51 / (2**card.levels.bits - 1) * (
             card.levels.high - card.levels.low

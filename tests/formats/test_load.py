@@ -10,11 +10,11 @@ from safetensors.torch import load_file, save_file
 from torch.utils.data import DataLoader, Dataset
 
 import glad
-from glad.data import ImageData, Splits
-from glad.export import export
+from glad.data.dataset import ImageData, Splits
+from glad.data.splits import load_data
 from glad.formats import FORMATS
-from glad.runs import RunError, read_tensors, write_tensors
-from glad.sources import load_data
+from glad.formats.export import export
+from glad.runs.storage import RunError, read_tensors, write_tensors
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ def test_a_run_is_a_data_set(run):
     assert (loaded.classes, loaded.mean, loaded.std) == (train.classes, train.mean, train.std)
     assert loaded.step_size is None and loaded.soft_labels is None and loaded.targets is loaded.labels
     pixels = torch.rand(2, 1, 28, 28)
-    assert torch.equal(loaded.normalise(pixels), train.normalise(pixels))
+    assert torch.equal(loaded.normalize(pixels), train.normalize(pixels))
     assert loaded.card.made["objective"] == "dm" and len(loaded.card.made["hashes"]["weights"]) == 64
     batches = list(DataLoader(loaded, batch_size=4))
     assert torch.equal(torch.cat([x for x, _ in batches]), images) and [len(y) for _, y in batches] == [4, 4, 2]

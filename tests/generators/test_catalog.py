@@ -13,8 +13,8 @@ import glad
 from generators import catalog, configurations, official, store, weights
 from generators.catalog import CATALOG
 from glad.cli import main
-from glad.opening import open_prior
-from glad.sources import load_data
+from glad.data.splits import load_data
+from glad.priors.resolve import resolve_prior
 
 CPU = torch.device("cpu")
 
@@ -111,10 +111,10 @@ def test_names_have_files_of_their_own():
 def test_the_embedded_generator_in_a_run(data):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        opened = open_prior("fashion-mini", data, {}, CPU)
+        opened = resolve_prior("fashion-mini", data, {}, CPU)
     assert opened.weights["licence"] == "Apache-2.0 (commercial use allowed, passing on allowed)"
     assert opened.weights["sha256"] == opened.digest and opened.weights["source"].startswith("comes with glad")
-    assert open_prior("pixels", data, {}, CPU).weights == {}
+    assert resolve_prior("pixels", data, {}, CPU).weights == {}
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ def test_a_file_of_ones_own_in_a_run(tmp_path, data, stated, note):
     weights.save(path, tiny_generator(c_dim=0), **stated)
     with warnings.catch_warnings(record=True) as notes:
         warnings.simplefilter("always")
-        opened = open_prior(str(path), data, {}, CPU)
+        opened = resolve_prior(str(path), data, {}, CPU)
     assert [note in str(warning.message) for warning in notes] == ([True] if note else [])
     assert opened.weights["source"] == f"the file {path}"
     assert opened.weights["licence"].startswith(stated.get("licence", "no licence stated"))

@@ -13,7 +13,7 @@ from torchvision.utils import save_image
 
 from generators import weights
 from generators.configurations import random_generator
-from glad.randomness import generator
+from glad.rng import rng_for
 
 WATCHED = """
 import resource, subprocess, sys
@@ -32,7 +32,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("left", "right"):
         (folder / "data" / name).mkdir(parents=True)
         for i in range(24):
-            image = torch.rand(3, 128, 128, generator=generator(name, i)) * 0.3
+            image = torch.rand(3, 128, 128, generator=rng_for(name, i)) * 0.3
             image[:, :, :64] += 0.7 * (name == "left")
             save_image(image, folder / "data" / name / f"{i}.png")
     return folder
@@ -82,7 +82,7 @@ generator = random_generator("imagenet128", classes=1000, seed=3)
 print(sum(parameter.numel() for parameter in generator.parameters()))
 print(" ".join(generator.synthesis.layer_names))
 z, labels = torch.ones(1, 64), torch.tensor([207])
-before = generator(z, labels)
+before = rng_for(z, labels)
 weights.save(sys.argv[1], generator)
 del generator
 loaded, _ = weights.load(sys.argv[1])
@@ -95,7 +95,7 @@ assert torch.equal(before, after)
 @pytest.mark.slow
 def test_the_full_geometry_is_built_saved_loaded_and_rendered_within_8_gib(tmp_path: Path) -> None:
     command = [sys.executable, "-c", WATCHED, sys.executable, "-c", ROUND_TRIP, str(tmp_path / "g.safetensors")]
-    environ = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": str(Path(__file__).parent.parent)}
+    environ = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": str(Path(__file__).parents[2])}
     done = subprocess.run(command, capture_output=True, text=True, env=environ)
     assert done.returncode == 0, done.stdout + done.stderr
     parameters, names, peak = done.stdout.splitlines()

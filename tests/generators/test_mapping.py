@@ -19,7 +19,7 @@ def test_only_the_label_of_a_conditional_generator_matters():
     conditional, unconditional = tiny_generator().mapping, tiny_generator(c_dim=0).mapping
     assert not torch.equal(conditional(z, torch.tensor([0, 1])), conditional(z, torch.tensor([0, 2])))
     assert torch.equal(unconditional(z), unconditional(z, torch.tensor([0, 7])))
-    check(unconditional(3 * z), unconditional(z), 1e-5)  # z is normalised
+    check(unconditional(3 * z), unconditional(z), 1e-5)  # z is normalized
     assert "embed.weight" in unconditional.state_dict()
     assert "embed_proj.weight" not in unconditional.state_dict()
 

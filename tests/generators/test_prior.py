@@ -16,8 +16,8 @@ def rng(seed=0):
     return torch.Generator().manual_seed(seed)
 
 
-def make(generator=None, resolution=16, channels=3, class_ids=(0, 1, 2), normalise=lambda x: x, **options):
-    return StyleGANPrior(generator or tiny_generator(), normalise, resolution, channels, class_ids, **options)
+def make(generator=None, resolution=16, channels=3, class_ids=(0, 1, 2), normalize=lambda x: x, **options):
+    return StyleGANPrior(generator or tiny_generator(), normalize, resolution, channels, class_ids, **options)
 
 
 def images(prior):
@@ -97,7 +97,7 @@ def test_average_codes_are_the_mean_of_the_class():
 
 
 def test_images_reach_the_network_normalised():
-    prior = make(normalise=lambda x: (x - 0.4) / 0.2)
+    prior = make(normalize=lambda x: (x - 0.4) / 0.2)
     latents, pixels = images(prior)
     check(prior(**latents), (pixels - 0.4) / 0.2, 1e-6)
 

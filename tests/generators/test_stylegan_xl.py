@@ -228,7 +228,7 @@ def test_fresh_weights_are_a_function_of_the_seed():
     def fresh(seed):
         specs = tiny_specs()
         mapping = Mapping(len(specs) + 1, 4, 3, 5, embedding=(3, 7))
-        return Generator(mapping, Synthesis(specs, 5)).initialise(torch.Generator().manual_seed(seed)).state_dict()
+        return Generator(mapping, Synthesis(specs, 5)).initialize(torch.Generator().manual_seed(seed)).state_dict()
 
     first, again, other = fresh(0), fresh(0), fresh(1)
     assert all(value.isfinite().all() for value in first.values())

@@ -10,7 +10,7 @@ from glad.cli import main
 from glad.formats import FORMATS
 from glad.formats.distilled import Card, Distilled
 from glad.formats.storage import Cost
-from glad.randomness import generator
+from glad.rng import rng_for
 
 PICTURES = [kind for kind in FORMATS if kind != "codes"]
 QUICK = {"network_options": {"width": 8}, "objective_options": {"batch": 16}, "device": "cpu"}
@@ -23,7 +23,7 @@ def distil(out, **options):
 
 def make_set(channels=3, soft=True, step_size=0.0123, zca="none"):
     """Seven images of 8 pixels in three classes, not in order, with values that [0, 1] does not hold."""
-    rng = generator("export tests", channels)
+    rng = rng_for("export tests", channels)
     pixels = torch.rand(7, channels, 8, 8, generator=rng) * 1.6 - 0.3
     card = Card(
         classes=("a/b", "ünt", "c d"),
@@ -42,7 +42,7 @@ def make_set(channels=3, soft=True, step_size=0.0123, zca="none"):
     )
     labels = torch.tensor([2, 0, 1, 1, 0, 2, 0])
     soft_labels = torch.rand(7, 3, generator=rng).softmax(1) if soft else None
-    return Distilled(card.data().normalise(pixels), pixels, labels, soft_labels, card)
+    return Distilled(card.data().normalize(pixels), pixels, labels, soft_labels, card)
 
 
 def without(source, **changes):

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 TORCH = Path(torch.__file__).parent
-CSRC = Path(__file__).resolve().parent.parent / "cuda_ops" / "csrc"
+CSRC = Path(__file__).resolve().parents[2] / "cuda_ops" / "csrc"
 COMMON = ("entry", "misuse", "runtime")
 OPERATORS = tuple(sorted({path.stem for path in (CSRC / "emu").glob("*.cpp")} - {*COMMON}))
 REGISTRATIONS = ("bias_act", "filtered_lrelu", "upfirdn2d")

@@ -18,8 +18,8 @@ from generators import geometry
 from generators.mapping import Mapping
 from generators.stylegan_xl import Generator, Synthesis
 
-ROOT = Path(os.environ.get("GLAD_FIXTURES", Path(__file__).resolve().parents[2] / "shared" / "fixtures"))
-GOLDEN = Path(__file__).resolve().parent / "golden"
+ROOT = Path(os.environ.get("GLAD_FIXTURES", Path(__file__).resolve().parents[3] / "shared" / "fixtures"))
+GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 MISSING = pytest.mark.skipif(not (ROOT / "ops.npz").is_file(), reason=f"no fixtures in {ROOT} (GLAD_FIXTURES)")
 NETWORKS = ["A_cifar32_t_cond", "B1_superres32_t_cond"]
 FORWARD, GRADIENT = 1e-5, 1e-4
@@ -92,7 +92,7 @@ def tiny_generator(seed=0, specs=None, c_dim=3, w_dim=5, output_scale=0.25, clas
     rng = torch.Generator().manual_seed(seed)
     specs = tiny_specs() if specs is None else specs
     mapping = Mapping(len(specs) + 1, 4, c_dim, w_dim, embedding=(3, 7), class_average=class_average)
-    generator = Generator(mapping, Synthesis(specs, w_dim, output_scale)).initialise(rng)
+    generator = Generator(mapping, Synthesis(specs, w_dim, output_scale)).initialize(rng)
     generator.mapping.w_avg.normal_(generator=rng)
     generator.synthesis.input.affine.weight.data.normal_(std=0.1, generator=rng)
     for layer in generator.synthesis.layers:

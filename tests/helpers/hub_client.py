@@ -9,7 +9,7 @@ from huggingface_hub import constants, file_download
 from generators import hub, store
 from glad.cli import main
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 NAME = "org/repo:g.safetensors"
 CLOSED = "http://127.0.0.1:9"  # nothing listens there
 

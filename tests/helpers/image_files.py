@@ -4,11 +4,11 @@ import numpy as np
 import torch
 from PIL import Image
 
-from glad.randomness import generator
+from glad.rng import rng_for
 
 
 def noise(*shape, seed=0):
-    return torch.randint(0, 256, shape, generator=generator(seed), dtype=torch.uint8).numpy()
+    return torch.randint(0, 256, shape, generator=rng_for(seed), dtype=torch.uint8).numpy()
 
 
 def write_images(folder, count, size=(8, 8), grey=False, suffix="png", seed=0):

@@ -9,9 +9,9 @@ import yaml
 from distilled_sets import invoke
 
 import glad
-from glad.runs import read_json, write_json
+from glad.runs.storage import read_json, write_json
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 SMALL = {"limit": 60, "objective_options": {"batch": 4}}
 
 

@@ -12,11 +12,11 @@ import yaml
 from PIL import Image
 
 import glad
-from glad.pictures import grid, save_png
-from glad.randomness import generator
-from glad.reports.facts import read
-from glad.run_folder import Run
-from glad.runs import write_json, write_tensors
+from glad.reports.run_data import read
+from glad.rng import rng_for
+from glad.runs.folder import Run
+from glad.runs.image_grid import grid, save_png
+from glad.runs.storage import write_json, write_tensors
 
 MEAN, STD = 0.3, 0.4
 NAMES = tuple(f"class {c}" for c in range(100))
@@ -24,7 +24,7 @@ NAMES = tuple(f"class {c}" for c in range(100))
 
 def pixels_of(iteration, count, resolution=8, channels=1):
     """The images after ``iteration`` updates: [0, 1] and a little beyond."""
-    rng = generator("report", iteration)
+    rng = rng_for("report", iteration)
     return torch.rand(count, channels, resolution, resolution, generator=rng) * 1.2 - 0.1
 
 

@@ -12,7 +12,7 @@ from cuda_ops import _toolchain
 from cuda_ops._library import Libraries, Operator
 from cuda_ops._toolchain import BuildError
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 BARE = {"HOME": "/dev/null/home", "TMPDIR": "/dev/null/tmp", "PATH": ""}  # a machine with nothing on it
 OPS = """
 #include <torch/csrc/stable/library.h>

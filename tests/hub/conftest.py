@@ -11,7 +11,7 @@ from huggingface_hub import utils
 from PIL import Image
 from pushed_sets import HOSTILE, SMALL
 
-from glad.run_folder import Run
+from glad.runs.folder import Run
 
 
 @pytest.fixture(scope="session")

@@ -14,11 +14,11 @@ from PIL import Image
 from pushed_sets import HOSTILE, SMALL, card_of, front_of, laid, push, pushed
 
 import glad
-from glad.evaluation import soft_labels
 from glad.formats import FORMATS
-from glad.publishing import without_paths
-from glad.randomness import generator
-from glad.runs import read_json, write_json
+from glad.hub.push import without_paths
+from glad.rng import rng_for
+from glad.runs import soft_labels
+from glad.runs.storage import read_json, write_json
 
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")  # the client, of how it sends files
 
@@ -164,7 +164,7 @@ def test_pictures_are_no_larger_than_a_page_and_may_be_missing(server, copy):
 
 def test_whitened_sets_and_soft_labels_say_so(tmp_path):
     whitened = distil(tmp_path / "zca", prior="pixels", zca=True, **SMALL)
-    labels = torch.rand(10, 10, generator=generator("push tests")).softmax(1)
+    labels = torch.rand(10, 10, generator=rng_for("push tests")).softmax(1)
     soft_labels.write(whitened.path, whitened.read_set()[0], labels, {"network": "convnet"})
     card = card_of(whitened)
     assert (

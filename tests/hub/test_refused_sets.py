@@ -6,7 +6,7 @@ from fixtures import tiny_generator
 from pushed_sets import SMALL, card_of, change, front_of, push, pushed
 
 from generators import catalog, weights
-from glad.run_folder import Run
+from glad.runs.folder import Run
 
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")  # the client, of how it sends files
 

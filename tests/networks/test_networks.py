@@ -8,20 +8,20 @@ from torch.nn import functional as F
 
 from glad.networks import NETWORKS, make_network
 from glad.networks.network import norm_layer
-from glad.randomness import generator
+from glad.rng import rng_for
 
 NARROW = {"convnet": 4, "alexnet": 4, "vgg11": 2, "resnet18": 2, "vit": 8}
 each_network = pytest.mark.parametrize("name", NETWORKS)
 
 
 def narrow(name, channels=3, resolution=32, seed=0, **options):
-    rng = generator(seed, name)
+    rng = rng_for(seed, name)
     options = {"width": NARROW[name], **options}
     return make_network(name, channels=channels, classes=5, resolution=resolution, rng=rng, **options)
 
 
 def images(n, channels, resolution, seed=0, dtype=torch.float32):
-    return torch.randn(n, channels, resolution, resolution, generator=generator(seed, "x"), dtype=dtype)
+    return torch.randn(n, channels, resolution, resolution, generator=rng_for(seed, "x"), dtype=dtype)
 
 
 @each_network
@@ -65,7 +65,7 @@ def test_no_single_pixel_is_normalised(name, channels, resolution):
 
 def test_the_published_sizes():
     def build(name, channels, resolution):
-        return make_network(name, channels=channels, classes=10, resolution=resolution, rng=generator(0))
+        return make_network(name, channels=channels, classes=10, resolution=resolution, rng=rng_for(0))
 
     # 3·(3·3·width + 1 + 2) per block of the ConvNet, counted by hand; 2048 features at 32 pixels and at grey 28.
     count = sum(p.numel() for p in build("convnet", 3, 32).parameters())
@@ -93,14 +93,14 @@ def test_weights_are_a_function_of_the_generator(name):
 
 
 def test_weights_have_torchs_default_distribution():
-    network = make_network("convnet", channels=3, classes=10, resolution=32, rng=generator(0))
+    network = make_network("convnet", channels=3, classes=10, resolution=32, rng=rng_for(0))
     conv, reference = network.blocks[1][0], nn.Conv2d(128, 128, 3)
     bound = 1 / (9 * 128) ** 0.5
     assert bound * 0.999 < conv.weight.abs().max() <= bound
     assert reference.weight.abs().max() <= bound
     torch.testing.assert_close(conv.weight.std(), reference.weight.std(), rtol=0.01, atol=0)
     torch.testing.assert_close(conv.bias.std(), reference.bias.std(), rtol=0.25, atol=0)
-    vit = make_network("vit", channels=3, classes=10, resolution=32, rng=generator(0))
+    vit = make_network("vit", channels=3, classes=10, resolution=32, rng=rng_for(0))
     weight = vit.blocks[1].mlp[1].weight
     assert 0.017 < weight.std() < 0.018 and weight.abs().max() <= 0.04  # 0.88 of 0.02, for the tails are cut
 
@@ -160,4 +160,4 @@ def test_batch_norm_starts_from_standard_statistics():
 )
 def test_wrong_requests_are_named(name, changes, message):
     with pytest.raises(ValueError, match=message):
-        make_network(name, **{"channels": 3, "classes": 2, "resolution": 32, "rng": generator(0), **changes})
+        make_network(name, **{"channels": 3, "classes": 2, "resolution": 32, "rng": rng_for(0), **changes})

@@ -12,7 +12,7 @@ import glad
 from glad.cli import main
 from glad.objectives import OBJECTIVES
 
-PAGE = (Path(__file__).parents[1] / "docs" / "CUSTOM_OBJECTIVES.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs" / "CUSTOM_OBJECTIVES.md").read_text()
 
 
 def invoke(*arguments, code=0):

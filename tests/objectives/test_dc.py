@@ -11,19 +11,19 @@ from torch import nn
 from torch.nn import functional as F
 
 import glad
-from glad.augment import augment
 from glad.cli import main
+from glad.data.augment import augment
 from glad.distillation import Step
 from glad.networks import make_network
 from glad.objectives.dc import DC, LOOPS
-from glad.randomness import generator
+from glad.rng import rng_for
 
 LABELS = torch.tensor([2, 0, 2, 0, 2])  # class 1 has no synthetic image
 START = Step(seed=0, iteration=0)
 
 
 def images(n=5, key="images"):
-    return torch.randn(n, 3, 16, 16, generator=generator(key), dtype=torch.float64)
+    return torch.randn(n, 3, 16, 16, generator=rng_for(key), dtype=torch.float64)
 
 
 def real(c, n, rng):
@@ -108,7 +108,7 @@ def test_the_gradient_for_the_images_is_that_of_finite_differences(distance):
         dc = DC(small, smooth_network, plain, batch=4, distance=distance)
         return sum(dc.terms(x, torch.tensor([0, 1, 1]), START))
 
-    x = torch.randn(3, 3, 4, 4, generator=generator("small"), dtype=torch.float64).requires_grad_()
+    x = torch.randn(3, 3, 4, 4, generator=rng_for("small"), dtype=torch.float64).requires_grad_()
     assert torch.autograd.gradcheck(loss, [x])
 
 

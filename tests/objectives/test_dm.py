@@ -7,14 +7,14 @@ from torch import nn
 from glad.distillation import Step
 from glad.networks import make_network
 from glad.objectives.dm import DM
-from glad.randomness import generator
+from glad.rng import rng_for
 
 LABELS = torch.tensor([2, 0, 2, 0, 2])  # class 1 has no synthetic image
 STEP = Step(seed=0, iteration=3)
 
 
 def images(n=5, key="images", dtype=torch.float64):
-    return torch.randn(n, 3, 16, 16, generator=generator(key), dtype=dtype)
+    return torch.randn(n, 3, 16, 16, generator=rng_for(key), dtype=dtype)
 
 
 def real(c, n, rng):
@@ -112,7 +112,7 @@ def test_the_gradient_is_the_finite_difference():
         augment=lambda x, rng, shared: x + torch.rand((), generator=rng, dtype=x.dtype) * x.square(),
         batch=4,
     )
-    x = torch.randn(5, 2, 2, 2, generator=generator("x"), dtype=torch.float64).requires_grad_()
+    x = torch.randn(5, 2, 2, 2, generator=rng_for("x"), dtype=torch.float64).requires_grad_()
     assert torch.autograd.gradcheck(lambda x: sum(objective.terms(x, LABELS, STEP)), x)
 
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from glad.objectives.distances import DISTANCES
+from glad.objectives.gradient_distance import DISTANCES
 
 ROWS = torch.tensor([[1.0, 2.0], [3.0, -1.0]], dtype=torch.float64)
 VECTOR = torch.tensor([1.0, -2.0], dtype=torch.float64)

@@ -8,12 +8,12 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from glad.augment import augment
+from glad.data.augment import augment
 from glad.networks import make_network
 from glad.objectives import OBJECTIVES
+from glad.objectives.ast import AST, balance, perturb
 from glad.objectives.mtt import MTT, Classifier, relative_distance
-from glad.objectives.smooth import AST, balance, perturb
-from glad.randomness import generator
+from glad.rng import rng_for
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Step:
     iteration: int = 3
 
     def rng(self, purpose):
-        return generator(0, self.iteration, purpose)
+        return rng_for(0, self.iteration, purpose)
 
 
 def network(rng):
@@ -32,9 +32,9 @@ def flat(module):
     return torch.cat([p.detach().flatten() for p in module.parameters()])
 
 
-PATH = [flat(network(generator("path", 0)))]
+PATH = [flat(network(rng_for("path", 0)))]
 for number in range(1, 12):
-    PATH.append(PATH[-1] + 0.01 * torch.randn(PATH[0].shape, generator=generator("path", number)))
+    PATH.append(PATH[-1] + 0.01 * torch.randn(PATH[0].shape, generator=rng_for("path", number)))
 
 
 def segment(rng, below, length):
@@ -47,7 +47,7 @@ def dsa(images, rng, shared):
 
 
 def images(seed=0):
-    return torch.randn(6, 1, 16, 16, generator=generator("images", seed))
+    return torch.randn(6, 1, 16, 16, generator=rng_for("images", seed))
 
 
 LABELS = torch.arange(6) % 3
@@ -62,7 +62,7 @@ def transcribed(pixels, alpha, steps, epochs, below, batch, step):
     """MTT word by word: plain modules, plain SGD."""
     piece = segment(step.rng("segment"), below, epochs)
     start, end = piece.row(0), piece.row(epochs)
-    student, position = network(generator("any")), start
+    student, position = network(rng_for("any")), start
     orders = []
     for number in range(steps):
         if not orders:
@@ -137,7 +137,7 @@ def test_draws_are_functions_of_the_iteration():
 
 def test_batches_go_through_all_images_before_one_comes_again():
     numbered = torch.arange(6.0)[:, None]
-    classifier = Classifier(network(generator(0)), lambda x, rng, shared: x, LABELS, 4, Step())
+    classifier = Classifier(network(rng_for(0)), lambda x, rng, shared: x, LABELS, 4, Step())
     batches = [classifier.batch(numbered, number) for number in range(6)]
     assert all(torch.equal(labels, LABELS[seen[:, 0].long()]) for seen, labels in batches)
     passes = [torch.cat([seen for seen, _ in batches[2 * p : 2 * p + 2]])[:, 0].tolist() for p in range(3)]
@@ -182,10 +182,10 @@ def test_balance_is_one_log_of_the_distance_from_half_way():
 def test_only_convolutions_are_perturbed_by_a_tensor_of_given_norm():
     shapes = [torch.Size([4, 1, 3, 3]), torch.Size([4]), torch.Size([3, 16])]
     before = torch.ones(36 + 4 + 48)
-    after = perturb(before, shapes, 0.5, generator(1))
+    after = perturb(before, shapes, 0.5, rng_for(1))
     assert torch.equal(after[36:], before[36:])
     assert (after - before)[:36].norm() == pytest.approx(0.5, rel=1e-5)
-    assert perturb(before, shapes, 0.0, generator(1)) is before
+    assert perturb(before, shapes, 0.0, rng_for(1)) is before
 
 
 def test_the_perturbed_start_is_the_one_that_distances_are_relative_to():

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import pytest
 import torch
 
-from glad.augment import augment
+from glad.data.augment import augment
 from glad.networks import make_network
 from glad.objectives.ncfm import NCFM, discrepancy
-from glad.randomness import generator
+from glad.rng import rng_for
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,7 @@ class Step:
     iteration: int = 0
 
     def rng(self, purpose):
-        return generator(0, self.iteration, purpose)
+        return rng_for(0, self.iteration, purpose)
 
 
 def network(rng):
@@ -37,11 +37,11 @@ LABELS = torch.tensor([0, 0, 1])
 
 
 def images():
-    return torch.randn(3, 1, 16, 16, generator=generator("images"))
+    return torch.randn(3, 1, 16, 16, generator=rng_for("images"))
 
 
 def normal(name, *shape):
-    return torch.randn(*shape, generator=generator(name), dtype=torch.float64)
+    return torch.randn(*shape, generator=rng_for(name), dtype=torch.float64)
 
 
 def function(x, at):

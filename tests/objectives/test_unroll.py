@@ -8,25 +8,25 @@ import torch
 from torch.func import functional_call
 from torch.nn import functional as F
 
-from glad.augment import augment
+from glad.data.augment import augment
 from glad.networks import make_network
 from glad.objectives.unroll import Student, adjoint, full, tesla
-from glad.randomness import generator
+from glad.rng import rng_for
 
 STEPS = 7
 
 
 def normal(name, *shape):
-    return torch.randn(*shape, generator=generator("unroll", name), dtype=torch.float64)
+    return torch.randn(*shape, generator=rng_for("unroll", name), dtype=torch.float64)
 
 
-def toy(steps=STEPS, momentum=0.0, batch=3, targets=None, at_a_time=None):
+def toy(steps=STEPS, momentum=0.0, batch=3, targets=None, microbatch_size=None):
     """A smooth two-layer student of 2 * 5 + 5 * 3 parameters on batches of ``batch`` of six points."""
     labels = torch.arange(6) % 3
     start = 0.5 * normal("start", 25)
 
     def seen(points, step):
-        order = torch.randperm(6, generator=generator("order", step // (6 // batch)))
+        order = torch.randperm(6, generator=rng_for("order", step // (6 // batch)))
         chosen = order.split(batch)[step % (6 // batch)]
         return (points[chosen] + 0.1 * normal(f"augment {step}", 2)) ** 2, labels[chosen]
 
@@ -41,7 +41,7 @@ def toy(steps=STEPS, momentum=0.0, batch=3, targets=None, at_a_time=None):
         loss,
         {k: lambda p, k=k, w=w: w * (p - normal(f"goal {k}", 25)).square().sum() for k, w in goals.items()},
         momentum,
-        at_a_time,
+        microbatch_size,
     )
 
 
@@ -65,10 +65,12 @@ CASES = {
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 @pytest.mark.parametrize("every", [None, 1, 2, 3, 7, 100])
-@pytest.mark.parametrize("at_a_time", [None, 1, 2, 10])
-def test_adjoint_is_full_to_rounding_under_any_chunking(case, every, at_a_time):
+@pytest.mark.parametrize("microbatch_size", [None, 1, 2, 10])
+def test_adjoint_is_full_to_rounding_under_any_chunking(case, every, microbatch_size):
     expected = gradients(full, toy(**case))
-    for found, value in zip(gradients(adjoint, toy(**case, at_a_time=at_a_time), every=every), expected, strict=True):
+    for found, value in zip(
+        gradients(adjoint, toy(**case, microbatch_size=microbatch_size), every=every), expected, strict=True
+    ):
         torch.testing.assert_close(found, value, rtol=1e-10, atol=1e-12)
 
 
@@ -102,7 +104,7 @@ def test_tesla_has_the_loss_and_is_exact_for_one_step_only():
 
 def test_tesla_is_the_gradient_with_earlier_parameters_held():
     """Cui et al.: the end is start - a times the sum of gradients, each at parameters that are constants."""
-    student = toy(5, batch=6, at_a_time=4)
+    student = toy(5, batch=6, microbatch_size=4)
     points = normal("points", 6, 2).requires_grad_()
     rate = torch.tensor(0.7, dtype=torch.float64)
     path = [student.start]
@@ -123,20 +125,20 @@ def test_tesla_is_the_gradient_with_earlier_parameters_held():
 
 
 def test_a_convnet_with_augmentation_gives_the_same_gradient_both_ways():
-    network = make_network("convnet", channels=1, classes=3, resolution=16, rng=generator("net"), width=4).double()
+    network = make_network("convnet", channels=1, classes=3, resolution=16, rng=rng_for("net"), width=4).double()
     shapes = {name: p.shape for name, p in network.named_parameters()}
     start = torch.cat([p.detach().flatten() for p in network.parameters()])
     labels, images = torch.arange(6) % 3, normal("images", 6, 1, 16, 16)
 
     def seen(x, step):
-        return augment(x, generator("augment", step), shared=False), labels
+        return augment(x, rng_for("augment", step), shared=False), labels
 
     def loss(parameters, x, wanted):
         parts = parameters.split([shape.numel() for shape in shapes.values()])
         named = {name: part.view(shape) for (name, shape), part in zip(shapes.items(), parts, strict=True)}
         return F.cross_entropy(functional_call(network, named, (x,)), wanted)
 
-    student = Student(start, seen, loss, {6: lambda p: (p - 0.9 * start).square().sum()}, 0.5, at_a_time=4)
+    student = Student(start, seen, loss, {6: lambda p: (p - 0.9 * start).square().sum()}, 0.5, microbatch_size=4)
     found = []
     for unroll in (full, adjoint):
         x, rate = images.clone().requires_grad_(), torch.tensor(0.05, dtype=torch.float64, requires_grad=True)

@@ -2,11 +2,11 @@
 
 import json
 import shlex
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import measure_recipes
 import pytest
 import torch
 from click.testing import CliRunner
@@ -15,20 +15,16 @@ from generators.prior import StyleGANPrior
 from glad.cli import main
 from glad.cli.distill import distill
 from glad.cli.experts import train
-from glad.cli.recipes import commands
-from glad.construct import RESERVED, construct, options_of
+from glad.cli.presets import commands
+from glad.data.readers import known_sources
+from glad.data.splits import load_data
 from glad.experts import RECIPES, Experts
-from glad.initialise import STARTS
+from glad.initialization import STARTS
 from glad.networks import NETWORKS, make_network
 from glad.objectives import OBJECTIVES
-from glad.readers import known_sources
-from glad.recipes import MEASURED, files, known, leaves, load
-from glad.sources import load_data
-from glad.synset import Pixels
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
-
-import measure_recipes
+from glad.presets import MEASURED, files, known, leaves, load
+from glad.priors.pixels import Pixels
+from glad.registry import RESERVED, construct, options_of
 
 NAMES = {"data", "objective", "prior"}  # what a recipe is about, and no number
 
@@ -114,7 +110,7 @@ def test_all_are_listed_with_what_they_take(monkeypatch: pytest.MonkeyPatch, tmp
     assert len(keys) == 3 + 3 + 2 + 3 * 2  # codes at 128 px and at 32, mtt and ast, and two sizes of three objectives
     cost = {"seconds": 1.8, "gib": 2.25, "machine": "a machine", "command": "measure it"}
     (tmp_path / MEASURED).write_text(json.dumps({"dc-pixels 1x28x28 ipc10": cost}))
-    monkeypatch.setattr("glad.recipes.files", lambda _: tmp_path)
+    monkeypatch.setattr("glad.presets.files", lambda _: tmp_path)
     output = run("recipes", "--ipc", "10")
     assert all(name in output for name in known())
     row = output.split("dc-mnist-pixels")[1].split("│")[1:10]
@@ -125,7 +121,7 @@ def test_all_are_listed_with_what_they_take(monkeypatch: pytest.MonkeyPatch, tmp
 
 
 def test_what_was_measured_is_of_recipes_and_says_how() -> None:
-    measured = json.loads((files("glad.recipes") / MEASURED).read_text())
+    measured = json.loads((files("glad.presets") / MEASURED).read_text())
     assert {key.split()[0] for key in measured} <= {recipe.file for recipe in known().values()}
     for name in known():
         cost = load(name).cost(load(name).ipc[0])

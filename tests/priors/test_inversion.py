@@ -5,8 +5,8 @@ import torch
 from fixtures import tiny_generator
 
 from generators.prior import StyleGANPrior
-from glad.inversion import invert
-from glad.randomness import generator as rng
+from glad.priors.inversion import invert
+from glad.rng import rng_for as rng
 
 
 def make(layer=None):

@@ -15,7 +15,7 @@ from report_runs import Page, audit_of, facts_of, make_run, page_of, put, result
 from safetensors.torch import save_file
 
 import glad
-from glad.reports.answers import answers
+from glad.reports.conclusions import answers
 
 HOSTILE = '<script>alert("x")</script><img src=x onerror=alert(1)>'
 

@@ -7,9 +7,9 @@ import pytest
 from report_runs import audit_of, make_run, pixels_of, results_of
 
 import glad
-from glad.pictures import grid, save_png
 from glad.reports.live import Server
-from glad.runs import write_json
+from glad.runs.image_grid import grid, save_png
+from glad.runs.storage import write_json
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on the PATH (Debian: apt install chromium)")
@@ -35,7 +35,7 @@ def file(tmp_path_factory):
     return glad.report(runs, folder / "page.html")
 
 
-class Opened:
+class ResolvedPrior:
     """A page and all that it complained of or asked for."""
 
     def __init__(self, browser, address, width=1280, **context):
@@ -60,7 +60,7 @@ def open_page(browser):
     opened = []
 
     def open_(address, **options):
-        opened.append(Opened(browser, address, **options))
+        opened.append(ResolvedPrior(browser, address, **options))
         return opened[-1]
 
     yield open_

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from glad.reports import charts, numbers
+from glad.reports import charts
+from glad.reports import formatting as numbers
 
 
 @pytest.mark.parametrize(("low", "high"), [(0, 1), (3.2, 3.9), (-7, 12), (0, 0.83), (5, 5), (0, 0), (1e-7, 2e-7)])

@@ -6,10 +6,10 @@ from distilled_sets import fails
 from report_runs import NAMES, facts_of, image_in, make_run, page_of, pixels_of, results_of
 
 import glad
-from glad.pictures import eight_bit
-from glad.reports.facts import read
-from glad.reports.frames import FRAMES, film
-from glad.runs import RunError, write_json
+from glad.reports.run_data import read
+from glad.reports.snapshots import FRAMES, film
+from glad.runs.image_grid import eight_bit
+from glad.runs.storage import RunError, write_json
 
 
 @pytest.fixture

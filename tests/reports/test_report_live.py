@@ -15,7 +15,7 @@ from distilled_sets import fails
 from report_runs import Page, make_run, results_of
 
 from glad.reports.live import HOST, Server
-from glad.runs import write_json
+from glad.runs.storage import write_json
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from glad.runs import (
+from glad.runs.storage import (
     RunError,
     optimizer_tensors,
     read_json,
@@ -52,7 +52,7 @@ WRITER = """
 import sys, torch
 from itertools import count
 from pathlib import Path
-from glad.runs import write_json, write_tensors
+from glad.runs.storage import write_json, write_tensors
 folder = Path(sys.argv[1])
 for i in count():
     write_json(folder / "state.json", [i] * 20_000)

@@ -1,15 +1,15 @@
 """The benchmark of the objectives: its plain transcriptions compute what ours do, and its command runs."""
 
 import json
-import sys
-from pathlib import Path
 
+import bench_objectives
 import pytest
 import torch
 from click.testing import CliRunner
+from plain_objectives import Flops, PlainDC, PlainDM, PlainMTT, RealImages, train_epoch
 
-from glad.augment import ALL, augment
-from glad.data import ImageData
+from glad.data.augment import ALL, augment
+from glad.data.dataset import ImageData
 from glad.distillation import Step
 from glad.experts.files import Segment
 from glad.experts.training import Recipe, flatten, make_optimizer
@@ -18,19 +18,14 @@ from glad.networks import make_network
 from glad.objectives.dc import DC
 from glad.objectives.dm import DM
 from glad.objectives.mtt import MTT
-from glad.randomness import generator
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
-
-import bench_objectives
-from plain_objectives import Flops, PlainDC, PlainDM, PlainMTT, RealImages, train_epoch
+from glad.rng import rng_for
 
 CLASSES, SIDE, BATCH = 2, 16, 4
-PIXELS = torch.randint(256, (32, 3, SIDE, SIDE), dtype=torch.uint8, generator=generator("bench test", "real"))
+PIXELS = torch.randint(256, (32, 3, SIDE, SIDE), dtype=torch.uint8, generator=rng_for("bench test", "real"))
 DATA = ImageData(
     "noise", PIXELS, torch.arange(32) % CLASSES, ("a", "b"), (0, 1), (0.4, 0.5, 0.6), (0.2, 0.3, 0.25), SIDE, 3
 )
-IMAGES = torch.randn(4, 3, SIDE, SIDE, generator=generator("bench test", "synthetic"))
+IMAGES = torch.randn(4, 3, SIDE, SIDE, generator=rng_for("bench test", "synthetic"))
 LABELS = torch.arange(4) % CLASSES
 
 
@@ -39,8 +34,8 @@ def network(rng):
 
 
 def matching_trajectories():
-    start = flatten(network(generator("bench test", "start")))
-    end = start + 1e-2 * torch.randn(start.shape, generator=generator("bench test", "end"))
+    start = flatten(network(rng_for("bench test", "start")))
+    end = start + 1e-2 * torch.randn(start.shape, generator=rng_for("bench test", "end"))
     alpha = torch.tensor(0.1, requires_grad=True)
     ours = MTT(lambda *_: Segment(lambda i: end if i else start, 0), network, augment, 3, alpha=0.1, unroll="full")
     return PlainMTT(start, end, network, 3, alpha), ours
@@ -72,10 +67,10 @@ def test_the_plain_objective_is_ours(name, iteration):
 
 
 def test_the_plain_epoch_is_ours():
-    plain, ours = (network(generator("bench test", "expert")) for _ in range(2))
-    order = torch.randperm(32, generator=generator(0, 0, "order")).split(8)
+    plain, ours = (network(rng_for("bench test", "expert")) for _ in range(2))
+    order = torch.randperm(32, generator=rng_for(0, 0, "order")).split(8)
     sgd = torch.optim.SGD(plain.parameters(), 0.1)
-    draws = generator(0, 0, "augment")
+    draws = rng_for(0, 0, "augment")
     expected, snapshot = train_epoch(plain, sgd, DATA.tensor(), DATA.labels, order, draws)
     recipe = Recipe(lr=0.1, batch=8)
     loss = train(ours, make_optimizer(ours, recipe, 0), DATA, recipe, ALL, 0, (0,))
@@ -86,7 +81,7 @@ def test_the_plain_epoch_is_ours():
 def test_flops_of_a_convnet():
     convolutions = [2 * 9 * 3 * 8 * 256, 2 * 9 * 8 * 8 * 64, 2 * 9 * 8 * 8 * 16]
     classifier = 2 * 8 * 4 * CLASSES
-    flops = Flops.of(network(generator("bench test", "flops")), SIDE)
+    flops = Flops.of(network(rng_for("bench test", "flops")), SIDE)
     assert flops == Flops(sum(convolutions) + classifier, convolutions[0], classifier)
     assert flops.matching_features(1, 0) == sum(convolutions)
     # The first step of a student is a step of gradient matching without real images.

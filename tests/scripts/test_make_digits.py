@@ -1,19 +1,13 @@
 """The digits that the second embedded generator was trained on."""
 
-import sys
-from pathlib import Path
-
+import make_digits
 import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
 from sklearn.datasets import load_digits
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))
-
-import make_digits
-
-from glad.sources import load_data
+from glad.data.splits import load_data
 
 
 def test_digits_are_enlarged_and_framed():

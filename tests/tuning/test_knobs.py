@@ -3,9 +3,9 @@
 import pytest
 from tuning_cases import SPACE, space_of
 
-from glad import expert_run
+from glad.data.splits import load_data
+from glad.experts import folder as expert_run
 from glad.experts.files import ExpertError
-from glad.sources import load_data
 from glad.tuning.knobs import Space, complete
 
 

@@ -12,7 +12,7 @@ from tuning_cases import SMALL, known
 
 import glad
 from glad.cli import main
-from glad.runs import RunError
+from glad.runs.storage import RunError
 from glad.tuning.report import best_table
 
 

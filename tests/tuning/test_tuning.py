@@ -10,7 +10,7 @@ import pytest
 from tuning_cases import LAYERS, RUNGS, SPACE, StandIn, known, search
 
 from glad.distillation import DistillationError
-from glad.runs import RunError
+from glad.runs.storage import RunError
 from glad.tuning.knobs import Knob, Space
 from glad.tuning.picture import draw, importances
 from glad.tuning.report import verdict

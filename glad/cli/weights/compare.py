@@ -12,10 +12,12 @@ from rich.console import Console
 from rich.table import Table
 
 from glad.cli.options import Pairs, data_options
-from glad.comparison import Judge, Sizes, judge, measure
-from glad.opening import open_data, open_prior, pick_device
-from glad.pictures import eight_bit, save_png, sheet
-from glad.runs import write_json
+from glad.data.splits import open_data
+from glad.device import pick_device
+from glad.evaluation.prior_comparison import Judge, Sizes, judge, measure
+from glad.priors.resolve import resolve_prior
+from glad.runs.image_grid import eight_bit, save_png, sheet
+from glad.runs.storage import write_json
 
 DEFAULTS = Sizes()
 PICTURED = 20  # images a row
@@ -56,7 +58,7 @@ def compare(
     sizes = Sizes(**{name: settings.pop(name) for name in vars(DEFAULTS)})
     where, splits = pick_device(device), open_data(settings | {"classes": list(settings["classes"]) or None})
     options = {} if layer is None else {"layer": layer}
-    opened = {name: open_prior(name, splits.train, options, where, dict(class_map)) for name in names}
+    opened = {name: resolve_prior(name, splits.train, options, where, dict(class_map)) for name in names}
     click.echo(f"training a network on {sizes.images} real images of {splits.train.name}")
     measured_with = judge(splits, sizes, where, seed)
     found = {}

@@ -24,7 +24,8 @@ def show(name: str, measure: bool, device: str) -> None:
     NAME is one of `glad weights list`, a safetensors file, or org/repo:file on the Hub. A row per space: W+, and F_n
     for every n that -p layer=n takes.
     """
-    from glad.opening import load_generator, pick_device
+    from glad.device import pick_device
+    from glad.priors.stylegan import load_generator
 
     where = pick_device(device)
     generator, told, metadata = load_generator(name)

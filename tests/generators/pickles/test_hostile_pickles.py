@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import fuzz_unpickle
 import official_pickles
 import pytest
 from fixtures import tiny_generator
@@ -15,9 +16,6 @@ from hostile_pickles import everything
 
 from generators.inert import Budget, PickleError
 from generators.unpickle import load
-
-sys.path.append(str(Path(__file__).parents[2] / "scripts"))
-import fuzz_unpickle
 
 READ_ALL = """
 import json, re, resource, sys
@@ -62,7 +60,7 @@ def read_apart(folder, contents):
     for file, content in zip(files, contents, strict=True):
         file.write_bytes(content)
     genuine = official_pickles.write(folder / "genuine.pkl", tiny_generator(), with_d=True)
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[3])}
     command = [sys.executable, "-c", READ_ALL, json.dumps([*map(str, files), str(genuine)]), str(genuine)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, (done.returncode, done.stdout[-500:], done.stderr[-2000:])

@@ -1,7 +1,6 @@
 """The measures of a generator: known answers of the mathematics, and the command on the embedded one."""
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,21 +12,18 @@ from torch import Tensor
 
 from generators import geometry, weights
 from generators.stylegan_xl import Generator, Mapping, Synthesis
-from glad import feature_distances as measures
-from glad.pictures import GAP, LEFT
-from glad.randomness import generator
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
-
-import generator_measures
-import generator_pictures as pictures
-from measure_generator import main
+from generators.training import measures as generator_measures
+from generators.training import pictures
+from generators.training.measure import main
+from glad import metrics as measures
+from glad.rng import rng_for
+from glad.runs.image_grid import GAP, LEFT
 
 TINY = ["--images", "200", "--epochs", "1", "--feature-epochs", "1", "--seeds", "1", "--width", "8"]
 
 
 def normal(name: str, *shape: int) -> Tensor:
-    return torch.randn(*shape, generator=generator("measures", name), dtype=torch.float64)
+    return torch.randn(*shape, generator=rng_for("measures", name), dtype=torch.float64)
 
 
 def covariance(name: str) -> Tensor:
@@ -99,7 +95,7 @@ def test_diversity() -> None:
 
 def test_nearest_finds_a_planted_copy_and_measures_in_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(measures, "ROWS", 16)
-    pool = torch.randint(256, (50, 1, 9, 9), generator=generator("pool"), dtype=torch.uint8)
+    pool = torch.randint(256, (50, 1, 9, 9), generator=rng_for("pool"), dtype=torch.uint8)
     queries = pool[[3, 16, 49]].clone()
     queries[2, 0, 0, :2] ^= 3
     distances, index = measures.nearest(queries, pool)
@@ -176,7 +172,7 @@ def test_a_second_run_gives_the_same_numbers_and_pictures(measured: Path, tmp_pa
 def test_an_unconditional_generator_has_no_accuracy_score(tmp_path: Path) -> None:
     specs = geometry.stem(16, 4, 64, 8)
     network = Generator(Mapping(len(specs) + 1, 8, 0, 16, embedding=(10, 8)), Synthesis(specs, 16))
-    weights.save(tmp_path / "plain.safetensors", network.initialise(generator("plain")))
+    weights.save(tmp_path / "plain.safetensors", network.initialize(rng_for("plain")))
     result = run(tmp_path / "out", "--weights", str(tmp_path / "plain.safetensors"))
     assert result.exit_code == 0, (result.output, result.exception)
     assert "no labels" in result.output

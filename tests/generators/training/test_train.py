@@ -1,8 +1,6 @@
 """Training a generator: what it may see, one step of it, resuming, and that it learns."""
 
 import json
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,15 +11,11 @@ from safetensors.torch import load_file
 
 from generators import weights
 from generators.prior import StyleGANPrior
-from glad.data import DataError
-from glad.randomness import generator
-from glad.sources import load_data
-
-sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))
-import discriminator
-import gan
-import held_out
-import train_generator
+from generators.training import discriminator, gan, held_out
+from generators.training import train as train_generator
+from glad.data.dataset import DataError
+from glad.data.splits import load_data
+from glad.rng import rng_for
 
 TINY = ("--batch", "8", "--channels", "8", "--channel-base", "64", "--layers", "4", "--w-dim", "16")
 QUICK = (*TINY, "--feature-steps", "2")
@@ -78,7 +72,7 @@ def test_images_of_the_embedded_held_out_sets_are_left_out(tmp_path):
 
 def test_batches_are_framed_in_black_and_balanced(tmp_path):
     real = reals(folder(tmp_path, ("a", "b", "c"), side=20, mode="L"))
-    images, labels = real.batch(12, generator(0))
+    images, labels = real.batch(12, rng_for(0))
     assert images.shape == (12, 1, 32, 32)
     assert real.frame == 6
     assert labels.bincount().tolist() == [4, 4, 4]
@@ -102,7 +96,7 @@ def test_rotations_are_what_unlabelled_features_learn(tmp_path):
     assert gan.pretext_classes(real) == 4
     corner = torch.full((40, 1, 16, 16), -1.0)
     corner[:, :, :4, :4] = 1
-    images, turned = gan.pretext(real, corner, torch.zeros(40, dtype=torch.int64), generator(1))
+    images, turned = gan.pretext(real, corner, torch.zeros(40, dtype=torch.int64), rng_for(1))
     assert set(turned.tolist()) == {0, 1, 2, 3}
     centre = [
         (slice(0, 8), slice(0, 8)),
@@ -118,8 +112,8 @@ def test_rotations_are_what_unlabelled_features_learn(tmp_path):
 def test_maps_and_logits_have_one_entry_per_resolution():
     features = discriminator.Features(3, 32, 5)
     heads = discriminator.Discriminator(features.widths, 5)
-    discriminator.initialise(features, generator(0))
-    discriminator.initialise(heads, generator(1))
+    discriminator.initialize(features, rng_for(0))
+    discriminator.initialize(heads, rng_for(1))
     maps = features(torch.zeros(8, 3, 32, 32))
     assert [m.shape[2] for m in maps] == [32, 16, 8, 4]
     assert features.classify(maps).shape == (8, 5)
@@ -130,8 +124,8 @@ def test_maps_and_logits_have_one_entry_per_resolution():
 
 def test_a_class_changes_a_score_only_through_its_embedding():
     score = discriminator.Score(6, 3)
-    discriminator.initialise(score, generator(0))
-    x = torch.randn(2, 6, 4, 4, generator=generator(2))
+    discriminator.initialize(score, rng_for(0))
+    x = torch.randn(2, 6, 4, 4, generator=rng_for(2))
     first, second = (score(x, torch.full([2], c)) for c in (0, 1))
     assert torch.equal(first, second)
     score.classes.weight.data[1] = torch.arange(6.0)
@@ -143,14 +137,14 @@ def test_a_class_changes_a_score_only_through_its_embedding():
 def test_each_step_lowers_the_loss_of_its_own_network(tmp_path):
     real = reals(folder(tmp_path))
     networks = gan.start(real, RECIPE)
-    images, labels = real.batch(8, generator(0))
-    z = torch.randn(8, gan.Z_DIM, generator=generator(1))
-    maps = [m.detach() for m in networks.features(networks.generator(z, labels))]
+    images, labels = real.batch(8, rng_for(0))
+    z = torch.randn(8, gan.Z_DIM, generator=rng_for(1))
+    maps = [m.detach() for m in networks.features(networks.rng_for(z, labels))]
     losses = [gan.discriminator_step(networks, images, maps, labels, RECIPE)["loss/discriminator"] for _ in range(12)]
     assert losses[-1] < 0.9 * losses[0]
     before = {name: t.clone() for name, t in networks.discriminator.state_dict().items()}
     losses = [
-        gan.generator_step(networks, networks.features(networks.generator(z, labels)), labels, RECIPE)["loss/generator"]
+        gan.generator_step(networks, networks.features(networks.rng_for(z, labels)), labels, RECIPE)["loss/generator"]
         for _ in range(12)
     ]
     assert losses[-1] < 0.9 * losses[0]
@@ -163,7 +157,7 @@ def test_each_step_lowers_the_loss_of_its_own_network(tmp_path):
 def test_the_penalty_is_the_squared_slope_at_real_images(tmp_path):
     real = reals(folder(tmp_path))
     networks = gan.start(real, RECIPE)
-    images, labels = real.batch(8, generator(0))
+    images, labels = real.batch(8, rng_for(0))
     maps = [m.detach() for m in networks.features(images)]
 
     def score(x):
@@ -184,7 +178,7 @@ def test_the_two_classes_come_apart(tmp_path):
     assert result.exit_code == 0, result.output
     network, _ = weights.load(tmp_path / "out" / "generator.safetensors")
     labels = torch.arange(20) % 2
-    images = network(torch.randn(20, gan.Z_DIM, generator=generator(3)), labels)
+    images = network(torch.randn(20, gan.Z_DIM, generator=rng_for(3)), labels)
     assert images[labels == 1].mean() > images[labels == 0].mean() + 0.2
 
 
@@ -217,7 +211,7 @@ def test_what_is_written_is_a_prior_for_the_same_data(tmp_path, classes, mode, s
     assert int(metadata["frame"]) == (6 if side == 20 else 0)
     channels = 3 if mode == "RGB" else 1
     prior = StyleGANPrior(network, lambda x: x, side, channels, range(len(classes)), frame=int(metadata["frame"]))
-    images = prior(**prior.init(torch.arange(len(classes)), generator(0)))
+    images = prior(**prior.init(torch.arange(len(classes)), rng_for(0)))
     assert images.shape == (len(classes), channels, side, side)
     assert images.isfinite().all()
 

@@ -11,8 +11,8 @@ from huggingface_hub import constants
 
 import glad
 from generators import catalog, hub, official, store, weights
-from glad.opening import open_prior
-from glad.sources import load_data
+from glad.data.splits import load_data
+from glad.priors.resolve import resolve_prior
 
 
 def test_a_file_that_changed_here_is_refused(server, content):
@@ -124,5 +124,5 @@ def test_a_prior_that_is_not_here_without_network(server, monkeypatch):
 
 def open_prior_fails(name):
     with pytest.raises(store.FetchError) as caught:
-        open_prior(name, load_data("fashion-mini", limit=20).train, {}, torch.device("cpu"))
+        resolve_prior(name, load_data("fashion-mini", limit=20).train, {}, torch.device("cpu"))
     return str(caught.value)

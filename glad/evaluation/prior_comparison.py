@@ -11,13 +11,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from glad.data import ImageData, Splits
+from glad.data.dataset import ImageData, Splits
 from glad.evaluation import Protocol, accuracy, train_network
-from glad.feature_distances import NEIGHBOURS, frechet, precision_recall
-from glad.inversion import invert
+from glad.metrics import NEIGHBOURS, frechet, precision_recall
 from glad.networks import Network, make_network
-from glad.randomness import generator
-from glad.synset import Pixels, Prior, SyntheticSet
+from glad.priors.base import Prior
+from glad.priors.inversion import invert
+from glad.priors.pixels import Pixels
+from glad.rng import rng_for
+from glad.synthetic_set import SyntheticSet
 
 LR, BATCH = 1e-2, 64
 STAGE = "compare priors"  # of all random draws
@@ -57,7 +59,7 @@ class Judge:
     features: Tensor
     """Theirs, float32 [n, D]."""
     targets: Tensor
-    """Validation images to be inverted, normalised [m, C, H, W], and their labels."""
+    """Validation images to be inverted, normalized [m, C, H, W], and their labels."""
     labels: Tensor
     floor: Mapping[str, float]
     """Other real images in place of samples: the best that there is."""
@@ -70,7 +72,7 @@ class Judge:
 def judge(data: Splits, sizes: Sizes, device: torch.device, seed: int = 0) -> Judge:
     """Train the network on real images and take theirs as the measure; ``ValueError`` where there are too few."""
     train, validation = data.train, data.validation
-    order = torch.randperm(len(train), generator=generator(seed, STAGE, "real"))
+    order = torch.randperm(len(train), generator=rng_for(seed, STAGE, "real"))
     first, second = order[: sizes.images], order[sizes.images : 2 * sizes.images]
     if len(second) <= NEIGHBOURS or len(train.classes) < 2:
         raise ValueError(
@@ -79,7 +81,7 @@ def judge(data: Splits, sizes: Sizes, device: torch.device, seed: int = 0) -> Ju
         )
     network = _trained(train, train.batch(first), train.labels[first], sizes, device, "features", seed)
     reals, others = (embed(network, train.batch(index), device) for index in (first, second))
-    chosen = torch.randperm(len(validation), generator=generator(seed, STAGE, "targets"))[: sizes.inverted]
+    chosen = torch.randperm(len(validation), generator=rng_for(seed, STAGE, "targets"))[: sizes.inverted]
     return Judge(
         data=data,
         network=network,
@@ -97,10 +99,10 @@ def judge(data: Splits, sizes: Sizes, device: torch.device, seed: int = 0) -> Ju
 def _trained(
     data: ImageData, images: Tensor, labels: Tensor, sizes: Sizes, device: torch.device, purpose: str, seed: int
 ) -> Network:
-    """A ConvNet after its training on normalised images [n, C, H, W]."""
+    """A ConvNet after its training on normalized images [n, C, H, W]."""
     key = (seed, STAGE, purpose)
     shape = {"channels": data.channels, "classes": len(data.classes), "resolution": data.resolution}
-    network = make_network("convnet", rng=generator(*key), norm="instance", width=sizes.width, **shape).to(device)
+    network = make_network("convnet", rng=rng_for(*key), norm="instance", width=sizes.width, **shape).to(device)
     protocol = Protocol(epochs=sizes.epochs, batch=BATCH, strategy="flip" if data.flip else "none")
     train_network(network, images.to(device), labels.to(device), key=key, lr=LR, protocol=protocol)
     return network.eval()
@@ -108,7 +110,7 @@ def _trained(
 
 @torch.no_grad()
 def embed(network: Network, images: Tensor, device: torch.device) -> Tensor:
-    """Features float32 [n, D], on the CPU, of normalised images [n, C, H, W]."""
+    """Features float32 [n, D], on the CPU, of normalized images [n, C, H, W]."""
     return torch.cat([network.embed(part.to(device)).cpu() for part in images.split(250)])
 
 
@@ -147,7 +149,7 @@ def measure(judge: Judge, prior: Prior, matched: bool, on_part: Callable[[str], 
 @torch.no_grad()
 def sampled(prior: Prior, labels: Tensor, chunk: int, device: torch.device, seed: int = 0) -> Tensor:
     """Normalised images of fresh latents of ``labels`` (int64 [n]), on the CPU."""
-    rng, parts = generator(seed, STAGE, "samples"), []
+    rng, parts = rng_for(seed, STAGE, "samples"), []
     for part in labels.split(50):
         latents = {name: tensor.to(device) for name, tensor in prior.init(part, rng).items()}
         parts.append(SyntheticSet(prior, latents, part, chunk).images().cpu())
@@ -156,7 +158,7 @@ def sampled(prior: Prior, labels: Tensor, chunk: int, device: torch.device, seed
 
 def latent_bytes(prior: Prior, seed: int = 0) -> int:
     """Bytes of the latents of one image."""
-    latents = prior.init(torch.zeros(1, dtype=torch.int64), generator(seed, STAGE, "bytes"))
+    latents = prior.init(torch.zeros(1, dtype=torch.int64), rng_for(seed, STAGE, "bytes"))
     return sum(tensor.numel() * tensor.element_size() for tensor in latents.values())
 
 
@@ -166,7 +168,7 @@ def _inverted(judge: Judge, prior: Prior, seed: int) -> dict[str, Any]:
     if isinstance(prior, Pixels):
         images = judge.targets  # the latents of an image are itself
     else:
-        start = prior.init(judge.labels, generator(seed, STAGE, "inversion"))
+        start = prior.init(judge.labels, rng_for(seed, STAGE, "inversion"))
         moved = {name: tensor.to(judge.device) for name, tensor in start.items()}
         aims = judge.targets.to(judge.device)
         latents = invert(prior, moved, aims, judge.sizes.steps, judge.network.embed, judge.sizes.chunk)

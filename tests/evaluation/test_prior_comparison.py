@@ -7,11 +7,11 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from glad import comparison
 from glad.cli import main
-from glad.comparison import Sizes
-from glad.sources import load_data
-from glad.synset import Pixels
+from glad.data.splits import load_data
+from glad.evaluation import prior_comparison as comparison
+from glad.evaluation.prior_comparison import Sizes
+from glad.priors.pixels import Pixels
 
 SIZES = Sizes(images=60, inverted=4, steps=3, epochs=3, width=8)
 CPU = torch.device("cpu")

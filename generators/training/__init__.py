@@ -1,0 +1,1 @@
+"""Training and measuring generators of one's own: the priors of `glad weights train`."""

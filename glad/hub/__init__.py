@@ -1,0 +1,1 @@
+"""The Hugging Face Hub: a distilled set with its card, published."""

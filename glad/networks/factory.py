@@ -1,0 +1,16 @@
+"""Fresh networks for a data set."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import torch
+
+from glad.data.dataset import ImageData
+from glad.networks import make_network
+
+
+def network_factory(data: ImageData, name: str, options: Mapping[str, Any], device: torch.device) -> Callable[..., Any]:
+    """``network(rng)``: a fresh network for ``data`` on ``device``."""
+    make = partial(make_network, name, channels=data.channels, classes=len(data.classes), resolution=data.resolution)
+    return lambda rng: make(rng=rng, **options).to(device)

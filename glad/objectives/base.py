@@ -1,0 +1,35 @@
+"""What an objective is: a loss on synthetic images, given as a stream of scalar terms."""
+
+from collections.abc import Iterator
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+
+class Step(Protocol):
+    """What one iteration may know."""
+
+    @property
+    def iteration(self) -> int:
+        """The number of the iteration, from 0."""
+        ...
+
+    def rng(self, purpose: str) -> torch.Generator:
+        """A fresh CPU generator, a function of run seed, iteration and purpose."""
+        ...
+
+
+class Objective(Protocol):
+    """A loss on synthetic images, given as a stream of scalar terms whose sum it is.
+
+    The caller calls ``backward`` on each term as it arrives and so frees its graph: peak memory is one term's.
+    """
+
+    def terms(self, images: Tensor, labels: Tensor, step: Step) -> Iterator[Tensor]:
+        """Scalars, differentiable in ``images`` [N, C, H, W] and in ``tensors()``."""
+        ...
+
+    def tensors(self) -> dict[str, Tensor]:
+        """State to save; what requires grad is optimised along with the latents."""
+        ...

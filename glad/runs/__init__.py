@@ -1,0 +1,1 @@
+"""Runs: their folders, durable files, pictures, and what a person watches while one goes on."""

@@ -1,0 +1,3 @@
+"""The version of glad, which every run and every set records."""
+
+VERSION = "0.1.0"
