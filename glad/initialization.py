@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from glad.coresets import kmeans_real
+from glad.data.coresets import kmeans_real
 from glad.data.dataset import DataError, ImageData
 from glad.experts import Experts
 from glad.experts.training import unflatten

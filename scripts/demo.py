@@ -16,7 +16,7 @@ from rich.console import Console
 import glad
 from glad.cli.options import progress_bar
 from glad.cli.results_tables import results_table
-from glad.coresets import random_real
+from glad.data.coresets import random_real
 from glad.data.splits import open_data
 from glad.runs.folder import Run
 from glad.runs.image_grid import grid, save_png

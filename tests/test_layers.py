@@ -29,7 +29,6 @@ FLOORS = (
     "glad.runs",
     "glad.objectives",
     "glad.distillation",
-    "glad.coresets",
     "glad.formats",
     "glad.evaluation",
     "glad.experts",

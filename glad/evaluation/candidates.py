@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from glad.coresets import Labelled
+from glad.data.coresets import Labelled
 from glad.data.dataset import DataError, ImageData, decode, fit, open_image
 from glad.data.readers import Raw, read
 from glad.formats.distilled import Distilled

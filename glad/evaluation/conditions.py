@@ -7,8 +7,8 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from glad.coresets import Labelled, Pick, pickers
 from glad.data.augment import ALL, strategy_for
+from glad.data.coresets import Labelled, Pick, pickers
 from glad.data.dataset import ImageData
 from glad.evaluation.candidates import Candidate
 from glad.evaluation.hybrid import joined, share_of

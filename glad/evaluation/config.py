@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 
-from glad.coresets import REAL
 from glad.data.augment import strategy_for
+from glad.data.coresets import REAL
 from glad.data.dataset import ImageData, Splits
 from glad.data.splits import load_data, open_data
 from glad.device import pick_device

@@ -2,7 +2,7 @@
 
 import torch
 
-from glad.coresets import Labelled
+from glad.data.coresets import Labelled
 from glad.data.dataset import ImageData
 from glad.rng import rng_for
 

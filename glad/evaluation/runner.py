@@ -5,7 +5,7 @@ from dataclasses import asdict
 from itertools import product
 from typing import Any
 
-from glad.coresets import Labelled
+from glad.data.coresets import Labelled
 from glad.evaluation import cost
 from glad.evaluation.candidates import Candidate
 from glad.evaluation.conditions import PART, Row, pairs

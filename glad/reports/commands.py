@@ -5,8 +5,8 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
-from glad.coresets import REAL
 from glad.data.augment import ALL
+from glad.data.coresets import REAL
 from glad.reports.run_data import Facts, Results
 
 

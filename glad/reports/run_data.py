@@ -11,7 +11,7 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from glad.coresets import REAL
+from glad.data.coresets import REAL
 from glad.evaluation import summarize
 from glad.runs.folder import Run
 from glad.runs.storage import RunError, read_json

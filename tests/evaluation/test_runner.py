@@ -14,7 +14,7 @@ from distilled_sets import distil, fails, invoke
 
 import glad
 from glad.cli import main
-from glad.coresets import herding_real
+from glad.data.coresets import herding_real
 from glad.data.splits import load_data
 from glad.evaluation import PROTOCOLS
 from glad.evaluation import runner as contest

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from glad.coresets import REAL, herding_real, kmeans_real, pickers, random_real
+from glad.data.coresets import REAL, herding_real, kmeans_real, pickers, random_real
 from glad.data.dataset import DataError, ImageData
 
 
