@@ -17,9 +17,9 @@ MODULES = {
     "audit": "auditing",
     "distill": "api",
     "evaluate": "api",
-    "load_distilled": "loading",
+    "load_distilled": "formats.load",
     "objective": "objectives",
-    "push": "publishing",
+    "push": "hub.push",
     "report": "reports",
     "tune": "tuning",
 }

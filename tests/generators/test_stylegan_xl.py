@@ -25,6 +25,7 @@ from generators import geometry, weights
 from generators.mapping import Mapping
 from generators.stylegan_xl import FourierInput, Generator, Synthesis, modulated_conv
 
+KINKS = 1e-3  # of a gradient's norm, for activations that a rounding error turns
 STEM_BETA = 0.5 ** (64 / 20_000)  # the fixtures were trained, for one pass, with a batch of 64
 
 
@@ -56,17 +57,23 @@ def test_images_features_and_gradients_agree_with_the_fixture(fixture):
     check(grad((image * numbers["V"]).sum(), ws)[0], numbers["grad_ws"], GRADIENT)
 
 
-def test_rendering_from_features_agrees_with_the_fixture(fixture):
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_rendering_from_features_agrees_with_the_fixture(fixture, dtype):
+    """Element by element in float64; in float32 a processor's rounding turns single activations at their kink."""
     generator, numbers = fixture
+    generator.to(dtype)
     layers = [int(name[3:5]) for name in numbers if name.endswith("_grad_f")]
     assert len(layers) == 5
     for layer in layers:
-        f, ws = leaf(numbers[f"ff_{layer:02d}_f"]), leaf(numbers["ws"])
+        f, ws = leaf(numbers[f"ff_{layer:02d}_f"].to(dtype)), leaf(numbers["ws"].to(dtype))
         image = generator.synthesis.synthesize(ws, f, layer)
         check(image, numbers[f"ff_{layer:02d}_img"])
-        by_f, by_ws = grad((image * numbers["V"]).sum(), [f, ws])
-        check(by_f, numbers[f"ff_{layer:02d}_grad_f"], GRADIENT)
-        check(by_ws, numbers[f"ff_{layer:02d}_grad_ws"], GRADIENT)
+        by_f, by_ws = grad((image * numbers["V"].to(dtype)).sum(), [f, ws])
+        for found, name in ((by_f, "grad_f"), (by_ws, "grad_ws")):
+            expected = numbers[f"ff_{layer:02d}_{name}"]
+            if dtype == torch.float64:
+                check(found, expected, GRADIENT)
+            assert (found - expected).norm() <= KINKS * expected.norm()
         assert not by_ws[:, : layer + 1].any()
 
 

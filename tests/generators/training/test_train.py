@@ -139,12 +139,12 @@ def test_each_step_lowers_the_loss_of_its_own_network(tmp_path):
     networks = gan.start(real, RECIPE)
     images, labels = real.batch(8, rng_for(0))
     z = torch.randn(8, gan.Z_DIM, generator=rng_for(1))
-    maps = [m.detach() for m in networks.features(networks.rng_for(z, labels))]
+    maps = [m.detach() for m in networks.features(networks.generator(z, labels))]
     losses = [gan.discriminator_step(networks, images, maps, labels, RECIPE)["loss/discriminator"] for _ in range(12)]
     assert losses[-1] < 0.9 * losses[0]
     before = {name: t.clone() for name, t in networks.discriminator.state_dict().items()}
     losses = [
-        gan.generator_step(networks, networks.features(networks.rng_for(z, labels)), labels, RECIPE)["loss/generator"]
+        gan.generator_step(networks, networks.features(networks.generator(z, labels)), labels, RECIPE)["loss/generator"]
         for _ in range(12)
     ]
     assert losses[-1] < 0.9 * losses[0]
