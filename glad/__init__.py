@@ -1,7 +1,8 @@
 """Dataset distillation through the latent space of a pretrained generator.
 
-``glad.distill(data="fashion-mini", objective="dm", prior="fashion-mini", ipc=1)`` is the whole of it; see
-``glad.distill`` and ``glad.evaluate``, and the command ``glad``.
+``glad.distill(data="fashion-mini", objective="dm", prior="fashion-mini", ipc=1)`` distills a data set into a run's
+folder, ``glad.evaluate(run)`` trains networks on the result and tests them. ``dir(glad)`` lists what else there is; the
+command ``glad`` does the same from a shell.
 """
 
 import importlib
@@ -12,17 +13,47 @@ from typing import TYPE_CHECKING, Any
 from glad.version import VERSION
 
 __version__ = VERSION
-__all__ = ["audit", "distill", "evaluate", "load_distilled", "objective", "push", "report", "tune"]
-MODULES = {
-    "audit": "auditing",
-    "distill": "api",
-    "evaluate": "api",
-    "load_distilled": "formats.load",
-    "objective": "objectives",
-    "push": "hub.push",
-    "report": "reports",
-    "tune": "tuning",
+_MODULES = {
+    "audit": "glad.auditing",
+    "distill": "glad.api",
+    "evaluate": "glad.api",
+    "export": "glad.formats.export",
+    "load_data": "glad.data",
+    "load_distilled": "glad.formats.load",
+    "objective": "glad.objectives",
+    "Objective": "glad.objectives.base",
+    "Prior": "glad.priors.base",
+    "Protocol": "glad.evaluation.protocol",
+    "push": "glad.hub.push",
+    "render": "glad.formats.export",
+    "report": "glad.reports",
+    "Run": "glad.runs.folder",
+    "Splits": "glad.data",
+    "SyntheticSet": "glad.synthetic_set",
+    "train_experts": "glad.experts.folder",
+    "tune": "glad.tuning",
 }
+"""Where each public name is defined."""
+__all__ = [
+    "Objective",
+    "Prior",
+    "Protocol",
+    "Run",
+    "Splits",
+    "SyntheticSet",
+    "audit",
+    "distill",
+    "evaluate",
+    "export",
+    "load_data",
+    "load_distilled",
+    "objective",
+    "push",
+    "render",
+    "report",
+    "train_experts",
+    "tune",
+]
 
 if "torch" not in sys.modules:
     # torch's CPU allocator then asks for huge pages: touching large tensors costs half. It is read once, at its start.
@@ -31,15 +62,27 @@ if "torch" not in sys.modules:
 if TYPE_CHECKING:
     from glad.api import distill, evaluate
     from glad.auditing import audit
+    from glad.data import Splits, load_data
+    from glad.evaluation.protocol import Protocol
+    from glad.experts.folder import train_experts
+    from glad.formats.export import export, render
     from glad.formats.load import load_distilled
     from glad.hub.push import push
     from glad.objectives import objective
+    from glad.objectives.base import Objective
+    from glad.priors.base import Prior
     from glad.reports import report
+    from glad.runs.folder import Run
+    from glad.synthetic_set import SyntheticSet
     from glad.tuning import tune
 
 
 def __getattr__(name: str) -> Any:
-    """Import the functions on first use, so that ``import glad.data.dataset`` does not load generators."""
-    if name not in __all__:
+    """Import a public name at its first use: ``import glad`` alone loads neither torch nor generators."""
+    if name not in _MODULES:
         raise AttributeError(f"module 'glad' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"glad.{MODULES[name]}"), name)
+    return getattr(importlib.import_module(_MODULES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

@@ -27,7 +27,7 @@ from glad.cli.results_tables import results_table
 from glad.data.splits import load_data
 from glad.evaluation import Protocol, evaluate_sets, summarize
 from glad.evaluation.protocol import PROTOCOLS
-from glad.experts.folder import plan, train_experts
+from glad.experts.folder import plan, train_plan
 from glad.runs.folder import Run
 from glad.runs.image_grid import Row, eight_bit, save_png, sheet
 from glad.runs.storage import read_json, read_tensors, write_json
@@ -101,8 +101,10 @@ def experts(settings: Mapping[str, Any], root: str, out: Path) -> Path:
     changes = {**settings.get("changes", {}), "epochs": budget["epochs"]}
     name = "-".join([settings["recipe"], *(f"{key}{value}" for key, value in settings.get("changes", {}).items())])
     splits = load_data("fashionmnist", root=root, limit=EXPERT_IMAGES)
-    made = plan(splits, out / "experts" / name, count=budget["count"], recipe=settings["recipe"], changes=changes)
-    train_experts(made, lambda n, epoch, known: click.echo(f"{name} {n}, epoch {epoch}: {100 * known:.1f} %"))
+    made = plan(
+        splits, out / "experts" / name, count=budget["count"], recipe=settings["recipe"], recipe_options=changes
+    )
+    train_plan(made, lambda n, epoch, known: click.echo(f"{name} {n}, epoch {epoch}: {100 * known:.1f} %"))
     return made.out
 
 

@@ -141,12 +141,19 @@ def test_the_top_level_of_glad_is_small():
     assert len([path for path in (ROOT / "glad").iterdir() if path.is_file()]) < 15
 
 
+def lines(function):
+    """The length of a function without its docstring, which is as long as its parameters need."""
+    first = function.body[0]
+    docstring = 0 if ast.get_docstring(function) is None else first.end_lineno - first.lineno + 1
+    return function.end_lineno - function.lineno - docstring
+
+
 @pytest.mark.parametrize("folder", ["glad", "generators", "cuda_ops", "scripts", "tests"])
 def test_files_and_functions_stay_short(folder):
     long = []
     for path in sorted((ROOT / folder).rglob("*.py")):
         text = path.read_text()
         functions = [n for n in ast.walk(ast.parse(text)) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)]
-        long += [f"{path.name}: {n.name}" for n in functions if n.end_lineno - n.lineno >= 50 and folder != "tests"]
+        long += [f"{path.name}: {n.name}" for n in functions if lines(n) >= 50 and folder != "tests"]
         long += [path.name] if len(text.splitlines()) > 300 and folder != "tests" else []
     assert not long

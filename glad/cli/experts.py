@@ -67,12 +67,12 @@ def train(
     Interrupted, the same command continues with the last epoch; experts that are there are not trained again.
     """
     from glad.data.splits import load_data
-    from glad.experts.folder import plan, train_experts
+    from glad.experts.folder import plan, train_plan
 
     source = {name: settings.pop(name) for name in ("root", "limit", "resolution", "zca")}
     splits = load_data(data, classes=list(classes) or None, **source)
     options = {name: read_option(name, value, str if name == "norm" else int) for name, value in network_options}
-    planned = plan(splits, out, changes=_changes(dict(changes)), network_options=options, **settings)
+    planned = plan(splits, out, recipe_options=_changes(dict(changes)), network_options=options, **settings)
     epochs = planned.recipe.epochs
     click.echo(
         f"{planned.count} experts, {epochs} epochs of {len(splits.train):,} images: "
@@ -81,7 +81,7 @@ def train(
     if dry_run:
         return
     with progress_bar(planned.count * epochs, "epoch") as bar:
-        found = train_experts(
+        found = train_plan(
             planned,
             lambda number, epoch, known: bar.advance(
                 number * epochs + epoch, f"expert {number}: {100 * known:.1f} % of the validation images"

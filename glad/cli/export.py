@@ -5,10 +5,8 @@ from pathlib import Path
 import click
 
 from glad.formats import FORMATS
-from glad.formats.distilled import Card
+from glad.formats.export import Exported
 from glad.formats.export import export as write
-from glad.formats.export import format_for
-from glad.formats.load import load_distilled
 
 FORMAT_HELP = "; ".join(f"{kind}: {known.help}" for kind, known in FORMATS.items())
 
@@ -30,17 +28,16 @@ ZCA = {
 @click.option("--force", is_flag=True, help="Replace an earlier export.")
 def export(run: Path, kind: str | None, out: Path | None, force: bool) -> None:
     """Take the images of a finished run out as files."""
-    kind = kind or format_for(out)
-    target = out or run / FORMATS[kind].name
-    say(write(load_distilled(run), kind, target, force), target)
+    say(write(run, kind, out, force=force))
 
 
-def say(card: Card, target: Path) -> None:
+def say(exported: Exported) -> None:
     """Print where a set lies, what it is, and what storing it cost."""
+    card = exported.card
     shape = "x".join(map(str, (card.channels, card.resolution, card.resolution)))
     low, high = card.range
     click.echo(
-        f"Written to {target} ({card.format}): {card.images} images {shape} of {len(card.classes)} classes, "
+        f"Written to {exported.path} ({card.format}): {card.images} images {shape} of {len(card.classes)} classes, "
         f"pixels from {low:.3f} to {high:.3f}"
     )
     cost = card.cost

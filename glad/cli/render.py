@@ -6,9 +6,7 @@ import click
 
 from glad.cli.export import FORMAT_HELP, say
 from glad.formats import FORMATS
-from glad.formats.export import export, format_for
-from glad.formats.load import kind_of, load_distilled
-from glad.runs.storage import RunError
+from glad.formats.export import render as write
 
 
 @click.command()
@@ -27,6 +25,4 @@ from glad.runs.storage import RunError
 @click.option("--force", is_flag=True, help="Replace an earlier export.")
 def render(codes: Path, out: Path, kind: str | None, prior: Path | None, device: str, force: bool) -> None:
     """Make the images of codes that were exported alone, the same pixels as the run's."""
-    if (found := kind_of(codes)) != "codes":
-        raise RunError(f"{codes} holds no codes (it is a set of the format {found}): nothing is left to render")
-    say(export(load_distilled(codes, prior=prior, device=device), kind or format_for(out), out, force), out)
+    say(write(codes, out, kind, prior=prior, device=device, force=force))

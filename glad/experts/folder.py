@@ -4,7 +4,7 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import torch
 
 from glad.data.augment import ALL, strategy_for
 from glad.data.dataset import ImageData, Splits
+from glad.data.splits import load_data
 from glad.device import pick_device
 from glad.evaluation import accuracy
 from glad.experts.files import DTYPES, ExpertError, ExpertFile, Experts, file_size
@@ -22,7 +23,7 @@ from glad.rng import rng_for
 from glad.runs.storage import optimizer_tensors, restore_optimizer
 
 OnEpoch = Callable[[int, int, float], None]
-"""Told the expert's number, the epochs behind it and its validation accuracy."""
+"""Is called with the expert's number, its epochs so far and its validation accuracy."""
 
 TIMED_BATCHES = 3
 
@@ -94,7 +95,7 @@ def plan(
     *,
     count: int = 10,
     recipe: str = "mtt",
-    changes: Mapping[str, Any] | None = None,
+    recipe_options: Mapping[str, Any] | None = None,
     network: str = "convnet",
     network_options: Mapping[str, Any] | None = None,
     augmentation: str = ALL,
@@ -102,7 +103,7 @@ def plan(
     seed: int = 0,
     device: str = "auto",
 ) -> Plan:
-    """Experts on the training images of ``splits``, by the ``recipe`` of a name with ``changes`` to its fields.
+    """Experts on the training images of ``splits``; ``recipe_options`` replace fields of the ``recipe``.
 
     Raises ``ValueError`` for an unknown recipe, network or type, or a number that makes no sense.
     """
@@ -111,18 +112,95 @@ def plan(
             raise ValueError(f"unknown {what} {value!r}: one of {', '.join(known)}")
     if count < 1:
         raise ValueError(f"count must be at least 1, not {count}")
-    chosen = replace(RECIPES[recipe], **(changes or {}))
+    chosen = replace(RECIPES[recipe], **(recipe_options or {}))
     strategy = strategy_for(splits.train, augmentation)
     options = dict(network_options or {})
     return Plan(splits, chosen, network, options, strategy, dtype, seed, count, Path(out), pick_device(device))
 
 
-def train_experts(plan: Plan, on_epoch: OnEpoch | None = None) -> Experts:
-    """Train the experts that are not there yet, and return all of the folder.
+def train_experts(
+    data: str | Splits,
+    out: str | Path,
+    *,
+    root: str | Path = "data",
+    classes: Sequence[int | str] | None = None,
+    limit: int | None = None,
+    resolution: int | None = None,
+    zca: bool = False,
+    count: int = 10,
+    recipe: str = "mtt",
+    recipe_options: Mapping[str, Any] | None = None,
+    network: str = "convnet",
+    network_options: Mapping[str, Any] | None = None,
+    augmentation: str = ALL,
+    dtype: str = "float32",
+    seed: int = 0,
+    device: str = "auto",
+    on_epoch: OnEpoch | None = None,
+) -> Experts:
+    """Train the expert networks that the objectives ``mtt`` and ``ast`` follow, and store them after every epoch.
 
-    Killed at any moment, it goes on from the last epoch, to the same files. Raises ``ExpertError`` before it starts
-    when they do not fit on the disk, or the folder holds experts of another kind.
+    Killed at any moment, the same call continues with the last epoch and ends with the same files. Experts that are
+    in the folder are not trained again.
+
+    Args:
+        data: what ``glad.load_data`` takes, or its ``Splits``. Experts learn from the training images; their accuracy
+            is that on the validation images.
+        out: folder of the files, one per expert.
+        root: where named data sets lie.
+        classes: positions or names of the classes to keep.
+        limit: at most so many training images, of each class its share.
+        resolution: side in pixels to which images are resized and cropped.
+        zca: whiten the images. A run that follows the experts must do the same.
+        count: how many experts the folder is to hold.
+        recipe: ``mtt``, ``glad`` or ``smooth`` (that of AST).
+        recipe_options: fields of ``glad.experts.Recipe`` that replace those of the recipe, such as ``{"epochs": 20}``.
+        network: a name in ``glad.networks.NETWORKS``. A run that follows the experts has the same network.
+        network_options: options of the network, such as ``{"width": 64}``.
+        augmentation: DSA transforms joined by ``_``, or ``none``.
+        dtype: of the stored parameters, ``float32`` or ``bfloat16``.
+        seed: of the initial networks, the order of the images and the augmentation.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        on_epoch: is called with the expert's number, its epochs so far and its validation accuracy in [0, 1].
+
+    Returns:
+        The experts of the folder, whose checkpoints are read one by one.
+
+    Raises:
+        ValueError: for an unknown recipe, network or type, or a number that makes no sense.
+        DataError: for data that cannot be used.
+        ExpertError: before the training starts, where the files do not fit on the disk or the folder holds experts of
+            another kind.
+        ArithmeticError: where a loss is not finite.
+
+    Examples:
+        >>> experts = glad.train_experts(
+        ...     "fashion-mini", "experts", limit=50, count=1, recipe_options={"epochs": 2}, network_options={"width": 4}
+        ... )
+        >>> len(experts.experts), len(experts.experts[0].accuracy)
+        (1, 3)
     """
+    splits = data
+    if not isinstance(splits, Splits):
+        splits = load_data(splits, root=root, classes=classes, limit=limit, resolution=resolution, zca=zca)
+    planned = plan(
+        splits,
+        out,
+        count=count,
+        recipe=recipe,
+        recipe_options=recipe_options,
+        network=network,
+        network_options=network_options,
+        augmentation=augmentation,
+        dtype=dtype,
+        seed=seed,
+        device=device,
+    )
+    return train_plan(planned, on_epoch)
+
+
+def train_plan(plan: Plan, on_epoch: OnEpoch | None = None) -> Experts:
+    """Train the experts of ``plan`` that are not there yet, and return all of the folder; see ``train_experts``."""
     plan.out.mkdir(parents=True, exist_ok=True)
     missing = [number for number in range(plan.count) if not plan.file(number).path.exists()]
     needed, free = plan.bytes() * len(missing) // plan.count, shutil.disk_usage(plan.out).free

@@ -106,7 +106,7 @@ def _pack(
     weights = _weights(config, inputs)
     front, licences = _licences(run, config, weights, licence, permission)
     kinds = list(dict.fromkeys(formats or ("parquet", "safetensors", *(("codes",) if weights.get("sha256") else ()))))
-    exports = {kind: export(source, kind, place / NAMES.get(kind, kind)) for kind in kinds}
+    exports = {kind: export(source, kind, place / NAMES.get(kind, kind)).card for kind in kinds}
     pictures = _pictures(run, int(config["iterations"]), place)
     bare = without_paths(config)
     write_durably(place / "config.yaml", yaml.safe_dump(bare, sort_keys=False, allow_unicode=True).encode())

@@ -30,10 +30,9 @@ def splits():
 
 
 def make_plan(splits, out, **options):
-    changes = {"epochs": 3, "batch": 20, **options.pop("changes", {})}
-    return expert_run.plan(
-        splits, out, **{"count": 2, "changes": changes, "network_options": {"width": 4}, "device": "cpu", **options}
-    )
+    recipe_options = {"epochs": 3, "batch": 20, **options.pop("recipe_options", {})}
+    rest = {"count": 2, "network_options": {"width": 4}, "device": "cpu", **options}
+    return expert_run.plan(splits, out, recipe_options=recipe_options, **rest)
 
 
 def small_network(seed=0):
@@ -135,7 +134,7 @@ def test_the_penalty_is_the_distance_of_slopes_from_one():
 @pytest.mark.parametrize("recipe", ["mtt", "smooth"])
 def test_an_interrupted_training_ends_with_the_same_bytes(splits, tmp_path, recipe):
     whole, cut = (make_plan(splits, tmp_path / name, recipe=recipe, count=1) for name in ("whole", "cut"))
-    expert_run.train_experts(whole)
+    expert_run.train_plan(whole)
 
     for stop in (0, 1, 2):  # the turn of the smooth recipe lies at 2
 
@@ -144,17 +143,18 @@ def test_an_interrupted_training_ends_with_the_same_bytes(splits, tmp_path, reci
                 raise KeyboardInterrupt
 
         with pytest.raises(KeyboardInterrupt):
-            expert_run.train_experts(cut, interrupt)
+            expert_run.train_plan(cut, interrupt)
         assert {p.name for p in cut.out.iterdir()} == {"expert_000.partial", "expert_000.state"}
-    expert_run.train_experts(cut)
+    expert_run.train_plan(cut)
     first, second = (plan.file(0).path.read_bytes() for plan in (whole, cut))
     assert first == second
 
 
 def test_experts_differ_from_epoch_to_epoch_and_from_each_other_and_learn(splits, tmp_path):
     told = []
-    experts = expert_run.train_experts(
-        make_plan(splits, tmp_path, changes={"epochs": 6, "lr": 0.05, "momentum": 0.9}), lambda *a: told.append(a)
+    experts = expert_run.train_plan(
+        make_plan(splits, tmp_path, recipe_options={"epochs": 6, "lr": 0.05, "momentum": 0.9}),
+        lambda *a: told.append(a),
     )
     assert [(number, epoch) for number, epoch, _ in told] == [(n, e) for n in range(2) for e in range(7)]
     for expert in experts.experts:
@@ -165,21 +165,21 @@ def test_experts_differ_from_epoch_to_epoch_and_from_each_other_and_learn(splits
 
 
 def test_what_is_there_is_not_trained_again_and_other_kinds_are_refused(splits, tmp_path):
-    expert_run.train_experts(make_plan(splits, tmp_path, count=1))
+    expert_run.train_plan(make_plan(splits, tmp_path, count=1))
     told = []
-    expert_run.train_experts(make_plan(splits, tmp_path, count=2), lambda *a: told.append(a[0]))
+    expert_run.train_plan(make_plan(splits, tmp_path, count=2), lambda *a: told.append(a[0]))
     assert set(told) == {1}
     with pytest.raises(ExpertError, match="another recipe"):
-        expert_run.train_experts(make_plan(splits, tmp_path, changes={"lr": 0.5}))
+        expert_run.train_plan(make_plan(splits, tmp_path, recipe_options={"lr": 0.5}))
     with pytest.raises(ExpertError, match=r"network_options \{'width': 4\}, this run has \{'width': 5\}"):
-        expert_run.train_experts(make_plan(splits, tmp_path, network_options={"width": 5}))
+        expert_run.train_plan(make_plan(splits, tmp_path, network_options={"width": 5}))
     others = load_data("fashion-mini", limit=50)
     with pytest.raises(ExpertError, match=f"data {splits.train.digest}, this run has {others.train.digest}"):
-        expert_run.train_experts(make_plan(others, tmp_path))
+        expert_run.train_plan(make_plan(others, tmp_path))
 
 
 def test_segments_are_pieces_of_one_expert(splits, tmp_path):
-    experts = expert_run.train_experts(make_plan(splits, tmp_path))
+    experts = expert_run.train_plan(make_plan(splits, tmp_path))
     starts = set()
     for seed in range(20):
         piece = experts.segment(rng_for(seed), 2, 2)
@@ -198,12 +198,12 @@ def test_a_plan_says_what_it_takes_and_refuses_what_does_not_fit(splits, tmp_pat
     plan = make_plan(splits, tmp_path)
     said = plan.bytes()
     assert plan.seconds() > 0
-    expert_run.train_experts(plan)
+    expert_run.train_plan(plan)
     assert said == sum(path.stat().st_size for path in tmp_path.iterdir())
     monkeypatch.setattr(expert_run.shutil, "disk_usage", lambda path: type("Usage", (), {"free": 1000})())
-    expert_run.train_experts(plan)  # nothing is missing
+    expert_run.train_plan(plan)  # nothing is missing
     with pytest.raises(ExpertError, match="bfloat16"):
-        expert_run.train_experts(make_plan(splits, tmp_path, count=3))
+        expert_run.train_plan(make_plan(splits, tmp_path, count=3))
 
 
 @pytest.mark.parametrize(
@@ -212,8 +212,8 @@ def test_a_plan_says_what_it_takes_and_refuses_what_does_not_fit(splits, tmp_pat
         ({"recipe": "ast"}, "unknown recipe 'ast': one of mtt, glad, smooth"),
         ({"dtype": "float16"}, "unknown dtype"),
         ({"count": 0}, "count"),
-        ({"changes": {"epochs": 0}}, "epochs must be at least 1"),
-        ({"changes": {"lr": 0.0}}, "lr must be above 0"),
+        ({"recipe_options": {"epochs": 0}}, "epochs must be at least 1"),
+        ({"recipe_options": {"lr": 0.0}}, "lr must be above 0"),
     ],
 )
 def test_plans_are_checked(splits, tmp_path, options, said):
@@ -223,7 +223,7 @@ def test_plans_are_checked(splits, tmp_path, options, said):
 
 def test_a_loss_that_is_no_number_is_said(splits, tmp_path):
     with pytest.raises(ArithmeticError, match="epoch 0"):
-        expert_run.train_experts(make_plan(splits, tmp_path, changes={"lr": 1e30, "epochs": 2}))
+        expert_run.train_plan(make_plan(splits, tmp_path, recipe_options={"lr": 1e30, "epochs": 2}))
 
 
 def test_the_header_is_json_that_safetensors_reads(tmp_path):

@@ -97,7 +97,7 @@ def test_a_place_inside_a_file_is_one_line(tmp_path):
 
 
 def test_the_command_tells_the_cost_and_takes_the_suffix(run, tmp_path):
-    card = export(load_distilled(run.path), "npz", tmp_path / "a.npz")
+    card = export(load_distilled(run.path), "npz", tmp_path / "a.npz").card
     output = invoke("export", run.path, "--out", tmp_path / "b.npz")
     assert files_in(tmp_path / "a.npz") == files_in(tmp_path / "b.npz")
     assert "20 images 1x28x28 of 10 classes" in output and f"pixels from {card.range[0]:.3f}" in output

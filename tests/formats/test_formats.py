@@ -57,7 +57,7 @@ def test_sixteen_bits_clip_nothing(bounds):
 @pytest.mark.parametrize(("channels", "soft", "step_size"), [(1, False, None), (3, True, 0.0123)])
 def test_a_set_comes_back(tmp_path, kind, channels, soft, step_size):
     source = make_set(channels, soft, step_size)
-    card = export(source, kind, tmp_path / "set")
+    card = export(source, kind, tmp_path / "set").card
     loaded = load_distilled(tmp_path / "set")
     assert without(loaded) == without(source) and loaded.card == card and card.format == kind
     assert torch.equal(loaded.labels, source.labels) and loaded.labels.dtype == torch.int64

@@ -16,11 +16,11 @@ def experts(tmp_path_factory: pytest.TempPathFactory) -> str:
         load_data("fashion-mini", limit=100),
         out,
         count=1,
-        changes={"epochs": 9, "batch": 50},
+        recipe_options={"epochs": 9, "batch": 50},
         network_options={"width": 4},
         device="cpu",
     )
-    expert_run.train_experts(plan)
+    expert_run.train_plan(plan)
     return str(out)
 
 

@@ -1,0 +1,39 @@
+"""The names at the door of the package: complete, lazy, and never those of a module."""
+
+import ast
+import importlib.util
+import inspect
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import glad
+
+TYPED = [
+    alias.name
+    for node in ast.walk(ast.parse(Path(glad.__file__).read_text()))
+    if isinstance(node, ast.ImportFrom) and node.module != "glad.version" and str(node.module).startswith("glad")
+    for alias in node.names
+]
+
+
+def test_the_door_shows_its_names_and_nothing_else() -> None:
+    assert dir(glad) == sorted([*glad.__all__, "__version__"])
+    assert sorted(TYPED) == sorted(glad.__all__)  # what type checkers and the reference see is what there is
+    with pytest.raises(AttributeError, match="no attribute 'distil'"):
+        _ = glad.distil
+
+
+@pytest.mark.parametrize("name", glad.__all__)
+def test_a_name_is_a_function_or_a_class_with_a_docstring_and_no_module(name: str) -> None:
+    found = getattr(glad, name)
+    assert inspect.isfunction(found) or inspect.isclass(found)
+    assert found.__name__ == name and found.__doc__
+    assert importlib.util.find_spec(f"glad.{name}") is None
+
+
+def test_the_package_alone_is_light() -> None:
+    code = "import sys, glad, glad.version; dir(glad); sys.exit(bool({'torch', 'generators'} & {*sys.modules}))"
+    subprocess.run([sys.executable, "-c", code], check=True)
