@@ -1,4 +1,4 @@
-"""Known generators: where they are published, what they were trained on, what their licences say.
+"""Known generators: where they are published, what they were trained on, what their licenses say.
 
 Only what is published is noted here; None is what nobody states. Nobody publishes hashes of the official files: the
 hash of the first download is kept instead (:mod:`generators.store`).
@@ -8,44 +8,15 @@ import re
 from dataclasses import dataclass
 
 from generators.configurations import OFFICIAL, Configuration
+from generators.license import License, read_license
 
 REFERENCE = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+):(?P<file>[^@]+?)(?:@(?P<revision>.+))?")
 """A file on the Hub: ``org/repo:file`` or ``org/repo:file@revision``."""
 
 
-SAYS = {True: "allowed", False: "forbidden", None: "not stated"}
-"""What is said of a use, in a word or two."""
-
-
-@dataclass(frozen=True)
-class Licence:
-    """What the holders of the rights say of weights; None where they say nothing."""
-
-    text: str
-    commercial: bool | None = None
-    redistribution: bool | None = None
-
-    def in_words(self) -> str:
-        """What is allowed, for people."""
-        return f"{self.text} (commercial use {SAYS[self.commercial]}, passing on {SAYS[self.redistribution]})"
-
-
-_ALLOWED = ("apache-2.0", "bsd-2-clause", "bsd-3-clause", "cc-by-4.0", "cc-by-sa-4.0", "cc0-1.0", "mit", "unlicense")
-
-
-def read_licence(text: str) -> Licence:
-    """A licence from its identifier or free text: what a well-known identifier says, else nothing is known."""
-    identifier = text.strip().lower()
-    if identifier in _ALLOWED or identifier == "cc0":
-        return Licence(text, commercial=True, redistribution=True)
-    if re.fullmatch(r"cc-by-nc(-sa)?-[\d.]+", identifier):
-        return Licence(text, commercial=False, redistribution=True)
-    return Licence(text or "no licence stated")
-
-
-UNSTATED = Licence("licence of the weights unstated; derived code research-only; ask before commercial use")
-OURS = Licence("Apache-2.0", commercial=True, redistribution=True)
-NONE_NEEDED = Licence("none needed: made from a seed", commercial=True, redistribution=True)
+UNSTATED = License(None, "license of the weights unstated; derived code research-only; ask before commercial use")
+OURS = License("apache-2.0", "Apache-2.0", commercial=True, redistribution=True)
+NONE_NEEDED = License(None, "none needed: made from a seed", commercial=True, redistribution=True)
 
 
 @dataclass(frozen=True)
@@ -56,7 +27,7 @@ class Entry:
     resolution: int | None
     classes: int | None
     data: str
-    licence: Licence
+    license: License
     source: str
     verified: str
     hub: str | None = None
@@ -81,7 +52,7 @@ def _official(configuration: Configuration) -> Entry:
         resolution=configuration.resolution,
         classes=configuration.classes,
         data=f"{data}, training images",
-        licence=UNSTATED,
+        license=UNSTATED,
         source="README of StyleGAN-XL (Sauer et al., SIGGRAPH 2022); its data as its author says (issue 67)",
         verified="no: address not tried, no hash published",
         hub=_ON_THE_HUB.get(configuration.name),
@@ -94,8 +65,8 @@ CATALOG: dict[str, Entry] = {
         name="fashion-mini",
         resolution=28,
         classes=10,
-        data="FashionMNIST, training images (MIT licence)",
-        licence=OURS,
+        data="FashionMNIST, training images (MIT license)",
+        license=OURS,
         source="comes with glad (generators/assets/fashion-mini.md)",
         verified="yes: measured on the shipped file",
     ),
@@ -104,7 +75,7 @@ CATALOG: dict[str, Entry] = {
         resolution=28,
         classes=10,
         data="handwritten digits of scikit-learn (UCI, CC BY 4.0)",
-        licence=OURS,
+        license=OURS,
         source="comes with glad (generators/assets/digits-mini.md)",
         verified="yes: measured on the shipped file",
     ),
@@ -113,7 +84,7 @@ CATALOG: dict[str, Entry] = {
         resolution=None,
         classes=None,
         data="nothing",
-        licence=NONE_NEEDED,
+        license=NONE_NEEDED,
         source="made from a seed (GLaD's random generators)",
         verified="yes: equal seeds give equal weights",
     ),
@@ -133,7 +104,7 @@ def find(name: str) -> Entry:
         resolution=None,
         classes=None,
         data="told by its own page, if at all",
-        licence=read_licence(""),
+        license=read_license(""),
         source="the Hub",
         verified="no",
         hub=name,

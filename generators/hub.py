@@ -19,10 +19,11 @@ import huggingface_hub
 from huggingface_hub import constants, errors, utils
 
 from generators import card, catalog, download, official, store, weights
-from generators.catalog import Entry, Licence
+from generators.catalog import Entry
+from generators.license import License, read_license
 
-Notice = Callable[[Licence], None]
-"""Told the licence before anything is downloaded."""
+Notice = Callable[[License], None]
+"""Told the license before anything is downloaded."""
 
 WAIT = 10.0  # seconds for what the Hub says of a repository
 _FAILURES = (errors.HTTPError, OSError, ValueError, RuntimeError)  # the first: of whichever HTTP library the client has
@@ -42,27 +43,27 @@ def obtain(
 
     They come from the Hub, or else from their official address; a pickle is converted, never executed. ``again`` brings
     them anew: they must be what they were the first time. ``advance`` is told the progress of an official download (the
-    Hub's client draws its own), ``notice`` the licence. Raises :class:`~generators.store.FetchError` in one line that
+    Hub's client draws its own), ``notice`` the license. Raises :class:`~generators.store.FetchError` in one line that
     says what to do, ``ValueError`` on names that need no download or do not exist.
     """
     entry = catalog.find(name)
     if not entry.needs_download:
         raise ValueError(f"{name} needs no download: {entry.source}")
     if kept := None if again else _kept(name):  # before the lock, which a cache that is only read has no place for
-        _tell(notice, catalog.read_licence(kept.licence))
+        _tell(notice, kept.license)
         return kept
     with store.alone(name):
         if kept := None if again else _kept(name):  # by a process that had the lock until now
             return kept
-        licence = stated_licence(entry)
-        _tell(notice, licence)
+        license = stated_license(entry)
+        _tell(notice, license)
         original, source, revision = _bring(entry, again, advance)
-        return _accepted(entry, original, (source, revision, licence.text))
+        return _accepted(entry, original, (source, revision), license)
 
 
-def _tell(notice: Notice | None, licence: Licence) -> None:
+def _tell(notice: Notice | None, license: License) -> None:
     if notice is not None:
-        notice(licence)
+        notice(license)
 
 
 def _kept(name: str) -> store.Record | None:
@@ -108,45 +109,45 @@ def _from_hub(reference: str, again: bool) -> tuple[Path, str, str]:
     return path, f"{constants.ENDPOINT}/{repo}/blob/{commit}/{file}", commit
 
 
-def _accepted(entry: Entry, original: Path, told: tuple[str, str, str]) -> store.Record:
-    """Check what came against all that is known of it, bring it into its final form, and note it."""
+def _accepted(entry: Entry, original: Path, place: tuple[str, str], license: License) -> store.Record:
+    """Check what came from ``place``, a source and a revision, bring it into its final form, and note it."""
     if expected := store.known_digest(entry):
         store.require_digest(original, expected, "the catalogue says")
     if before := store.read(entry.name):
         forget = f"it was the first time (to trust the new one, delete {store.place(entry.name, '.json')})"
         store.require_digest(original, before.original, forget)
     came = official.sha256(original)
-    source, revision, licence = told
+    source, revision = place
     with download.disk(store.folder()):
-        final = _final(entry, original, source, licence)
-        record = store.Record(entry.name, str(final), official.sha256(final), came, source, revision, licence)
+        final = _final(entry, original, source, license)
+        record = store.Record(entry.name, str(final), official.sha256(final), came, source, revision, license)
         store.write(record)
     return record
 
 
-def _final(entry: Entry, original: Path, source: str, licence: str) -> Path:
+def _final(entry: Entry, original: Path, source: str, license: License) -> Path:
     """The safetensors file: as it came, or made of a pickle by a reader that executes nothing of it."""
     ours, target = original.parent == store.folder(), store.place(entry.name, ".safetensors")
     if original.suffix != ".safetensors":
         found = official.read(original)
-        weights.save(target, found.generator, **{"licence": licence, **found.facts, "source": source})
+        weights.save(target, found.generator, **{"license": license.to_json(), **found.facts, "source": source})
         if ours:  # the Hub's cache keeps its own
             original.unlink()
         return target
     return original.replace(target) if ours else original
 
 
-def stated_licence(entry: Entry) -> Licence:
-    """The licence that the catalogue knows, or that the repository's card on the Hub states."""
+def stated_license(entry: Entry) -> License:
+    """The license that the catalogue knows, or that the repository's card on the Hub states."""
     if entry.name in catalog.CATALOG or not entry.hub or constants.HF_HUB_OFFLINE:
-        return entry.licence
+        return entry.license
     repo, _, revision = _parts(entry.hub)
     try:
         data = huggingface_hub.HfApi().model_info(repo, revision=revision, timeout=WAIT).card_data
     except _FAILURES as error:
         raise _explained(error, entry.hub, repo) from error
     stated = getattr(data, "license", None)
-    return catalog.read_licence(str(stated or ""))
+    return read_license(str(stated or ""))
 
 
 def send(parcel: card.Parcel, private: bool = False) -> str:

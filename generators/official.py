@@ -12,13 +12,15 @@ from pathlib import Path
 import torch
 
 from generators import weights
+from generators.license import License
 from generators.official_pickle import read_official
 from generators.stylegan_xl import Generator
 from generators.weights import WeightsError
 
-LICENCE = (
-    "licence of the weights unstated; the code they come with is for research and evaluation only; "
-    "ask before commercial use"
+LICENSE = License(
+    None,
+    "license of the weights unstated; the code they come with is for research and evaluation only; "
+    "ask before commercial use",
 )
 BLOCK = 2**22  # bytes that are hashed at a time
 ZIP, LEGACY, PICKLE = b"PK\x03\x04", b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.", b"\x80"
@@ -79,7 +81,7 @@ def _read(path: Path, data: memoryview) -> tuple[Generator, dict[str, str]]:
         return _read_torch(path, len(data), zipped=head.startswith(ZIP)), {"source_format": "torch.save state dict"}
     if head.startswith(PICKLE):
         generator, facts = read_official(data)
-        return generator, {**facts, "licence": LICENCE}
+        return generator, {**facts, "license": LICENSE.to_json()}
     if head[8:9] == b"{":
         generator, facts = weights.load(path)
         facts.pop(weights.KEY, None)

@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from generators import catalog, official, weights
+from generators.license import License, license_of
 
 
 class FetchError(weights.WeightsError):
@@ -39,7 +40,7 @@ class Record:
     original: str
     source: str
     revision: str
-    licence: str
+    license: License
 
     @property
     def file(self) -> Path:
@@ -81,8 +82,10 @@ def records() -> list[Record]:
 
 def _parse(path: Path) -> Record:
     try:
-        return Record(**json.loads(path.read_text()))
-    except (OSError, ValueError, TypeError) as error:
+        content = json.loads(path.read_text())
+        known = {key: value for key, value in content.items() if key != "licence"}  # of older versions
+        return Record(**{**known, "license": license_of(content)})
+    except (OSError, ValueError, TypeError, AttributeError) as error:
         raise FetchError(f"{path}: not a record of downloaded weights ({error}); delete it and pull again") from error
 
 

@@ -195,7 +195,7 @@ def _inputs(data: ImageData, opened: ResolvedPrior, guides: Experts | None) -> d
             "weights": opened.digest,
             **({"experts": experts_digest(guides)} if guides is not None else {}),
         },
-        "weights": dict(opened.weights),
+        "weights": {} if opened.weights is None else opened.weights.fields(),
         "classes": list(data.classes),
         "mean": list(data.mean),
         "std": list(data.std),

@@ -2,6 +2,7 @@
 
 import platform
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -220,14 +221,14 @@ def _save_before_after(subject: Subject, pixels: Mapping[str, Tensor], labels: T
 
 def _provenance(subject: Subject) -> dict[str, Any]:
     """Where the set comes from, as its run recorded it, and the hashes of its files."""
-    inputs, config = subject.run.inputs, subject.config
+    inputs, config, weights = subject.run.inputs, subject.config, subject.run.weights
     settings = {name: config[name] for name in SETTINGS if name in config}
     settings |= {name: Path(settings[name]).name for name in ("data", "prior") if name in settings}  # not where it lay
     return {
         "settings": settings,
         "learning_rates": inputs.get("learning_rates", {}),
         "hashes": inputs["hashes"],
-        "weights": inputs.get("weights", {}),
+        "weights": None if weights is None else replace(weights, file="").fields(),
         "versions": inputs.get("versions", {}),
         "synset_sha256": sha256_of(subject.run.path / "synset.safetensors"),
         "initial_sha256": sha256_of(subject.run.path / "initial.safetensors"),

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from generators.provenance import Weights
+
 SHORT = 12  # characters of a hash that people read
 
 
@@ -147,13 +149,11 @@ def _prior(prior: Mapping[str, Any], recognised: Mapping[str, Any]) -> str:
 
 
 def _provenance(provenance: Mapping[str, Any]) -> str:
-    weights, settings, hashes = provenance["weights"], provenance["settings"], provenance["hashes"]
-    if weights:
-        made = f"weights {weights['name']} ({weights['sha256'][:SHORT]}), licence {weights['licence']}"
-    elif hashes.get("weights"):
-        made = f"weights {hashes['weights'][:SHORT]}, whose licence the run does not state"
-    else:
-        made = f"prior {settings['prior']}, no weights"
+    settings, hashes = provenance["settings"], provenance["hashes"]
+    made = f"prior {settings['prior']}, no weights"
+    if provenance["weights"]:
+        weights = Weights.read(provenance["weights"])
+        made = f"weights {weights.name} ({weights.sha256[:SHORT]}), license {weights.license.in_words()}"
     return (
         f"{settings['objective']}, {settings['iterations']} iterations, seed {settings['seed']}, glad "
         f"{provenance['versions'].get('glad', 'of an unknown version')}; data {settings['data']} "

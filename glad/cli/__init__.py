@@ -54,7 +54,7 @@ def main() -> None:
     \b
     glad distill                      the embedded data and generator, 1 image per class
     glad recipes                      published settings, and what they take
-    glad weights list                 generators, and what their licences say
+    glad weights list                 generators, and what their licenses say
     glad experts train --out FOLDER   networks whose paths mtt and ast follow
     glad tune --minutes N --out F     search the knobs that decide
     glad evaluate runs/NAME           train networks on the result and test them

@@ -4,12 +4,13 @@ from pathlib import Path
 
 import click
 
+from glad.cli.old_names import OldNames
 from glad.formats import FORMATS
 from glad.hub.push import Parcel
 from glad.hub.push import push as publish
 
 
-@click.command()
+@click.command(cls=OldNames, old_names={"--licence": "--license"})
 @click.argument("run", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.argument("repo", metavar="ORG/NAME")
 @click.option(
@@ -21,10 +22,10 @@ from glad.hub.push import push as publish
     "generator made the set]",
 )
 @click.option(
-    "--licence", help="What the set is put under, such as cc-by-4.0.  [default: that of the data, where it is known]"
+    "--license", help="What the set is put under, such as cc-by-4.0.  [default: that of the data, where it is known]"
 )
 @click.option(
-    "--permission", metavar="TEXT", help="Who allows it, where the licence of the weights does not; the card says so."
+    "--permission", metavar="TEXT", help="Who allows it, where the license of the weights does not; the card says so."
 )
 @click.option("--private", is_flag=True, help="Make the repository private; one that is public is refused.")
 @click.option("--dry-run", is_flag=True, help="Show what would go, and send nothing.")
@@ -32,7 +33,7 @@ def push(
     run: Path,
     repo: str,
     formats: tuple[str, ...],
-    licence: str | None,
+    license: str | None,
     permission: str | None,
     private: bool,
     dry_run: bool,
@@ -40,14 +41,14 @@ def push(
     """Put the set of a finished run on the Hub, with a card that tells where it comes from.
 
     One commit to the data set ORG/NAME holds the set, its card, pictures and settings, less the paths of this disk. A
-    set made with weights goes only where their licence allows it. Needs `hf auth login` or HF_TOKEN with the right to
+    set made with weights goes only where their license allows it. Needs `hf auth login` or HF_TOKEN with the right to
     write.
     """
     parcel = publish(
         run,
         repo,
         formats=formats,
-        licence=licence,
+        license=license,
         permission=permission,
         private=private,
         dry_run=dry_run,

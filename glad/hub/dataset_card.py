@@ -42,7 +42,7 @@ ZCA = {
 class Facts:
     """All that the card of the set in ``repo`` tells.
 
-    ``front`` holds the licence as the Hub wants it, ``licences`` what is known of licences in words. ``exports`` are
+    ``front`` holds the license as the Hub wants it, ``licenses`` what is known of licenses in words. ``exports`` are
     the cards of the written files by format, ``names`` these files' names; ``files`` are name, bytes and SHA-256 of all
     but the card. ``soft`` says whether there are soft labels. ``config`` names no place on anybody's disk; its
     ``experts`` only says whether there were some. ``results`` and ``verdicts`` come from an evaluation and an audit of
@@ -54,7 +54,7 @@ class Facts:
     config: Mapping[str, Any]
     inputs: Mapping[str, Any]
     front: Mapping[str, str]
-    licences: Mapping[str, str]
+    licenses: Mapping[str, str]
     exports: Mapping[str, Card]
     names: Mapping[str, str]
     files: Sequence[tuple[str, int, str]]
@@ -98,8 +98,8 @@ def write(facts: Facts) -> str:
         *_checks(facts.verdicts),
         "## Limits",
         "\n".join(f"- {line}" for line in _limits(facts)),
-        "## Licences",
-        table({name: plain(text) for name, text in facts.licences.items()}),
+        "## Licenses",
+        table({name: plain(text) for name, text in facts.licenses.items()}),
         "## Files",
         "| file | bytes | SHA-256 |\n| --- | --- | --- |\n"
         + "\n".join(f"| {plain(name)} | {size:,} | `{digest}` |" for name, size, digest in facts.files),

@@ -14,8 +14,9 @@ import yaml
 from PIL import Image
 from torch import Tensor
 
-from generators import card as model_cards
 from generators import catalog, hub
+from generators.license import License, read_license
+from generators.provenance import Weights
 from glad.data.dataset import Splits
 from glad.formats import FORMATS
 from glad.formats.export import export
@@ -26,8 +27,8 @@ from glad.runs.soft_labels import hash_of
 from glad.runs.storage import RunError, read_json, write_durably
 
 FASHION = "FashionMNIST, copyright © 2017 Zalando SE, https://tech.zalando.com"
-DATA = {"fashion-mini": (FASHION, "MIT"), "fashionmnist": (FASHION, "MIT")}
-"""Whose the data are and under which licence, by the names of ``glad distill --data``; of others nothing is known."""
+DATA = {name: (FASHION, License("mit", "MIT", True, True)) for name in ("fashion-mini", "fashionmnist")}
+"""Whose the data are, and their license, by the names of ``glad distill --data``; of others nothing is known."""
 OF_THE_DISK = ("root", "out", "experts")
 """Settings that only say where things lie on the disk of who made the run."""
 PICTURES = "pictures"
@@ -60,7 +61,7 @@ def push(
     repo: str,
     *,
     formats: Sequence[str] | None = None,
-    licence: str | None = None,
+    license: str | None = None,
     permission: str | None = None,
     private: bool = False,
     dry_run: bool = False,
@@ -70,19 +71,19 @@ def push(
     """Put the set of a finished ``run`` with its card on the Hub, as one commit to the data set ``repo`` (ORG/NAME).
 
     ``formats`` are names in ``glad.formats.FORMATS``; without, Parquet, exact floats and, if a generator made the set,
-    its codes. ``licence`` is what the set is put under: needed unless that of the data is known. ``permission`` says
-    who allows passing it on where the licence of the weights does not; the card shows it. ``private`` makes the
+    its codes. ``license`` is what the set is put under: needed unless that of the data is known. ``permission`` says
+    who allows passing it on where the license of the weights does not; the card shows it. ``private`` makes the
     repository so, and refuses one that is public. ``notice`` is told the parcel before it is sent; with ``dry_run`` it
     is not sent. ``data`` is for runs that were distilled from an object.
 
-    Raises ``ValueError`` where a licence forbids it or is missing, ``RunError`` for what is no finished run, and
+    Raises ``ValueError`` where a license forbids it or is missing, ``RunError`` for what is no finished run, and
     ``generators.store.FetchError`` when the Hub does not take it.
     """
     hub.require_name(repo)
     folder = run if isinstance(run, Run) else Run(Path(run))
     with tempfile.TemporaryDirectory(prefix="glad-push-") as name:
         place = Path(name)
-        parcel = _pack(folder, repo, formats, licence, permission, data, place)
+        parcel = _pack(folder, repo, formats, license, permission, data, place)
         if notice is not None:
             notice(parcel)
         if dry_run:
@@ -96,16 +97,18 @@ def _pack(
     run: Run,
     repo: str,
     formats: Sequence[str] | None,
-    licence: str | None,
+    license: str | None,
     permission: str | None,
     data: Splits | None,
     place: Path,
 ) -> Parcel:
     """Write all that goes to the empty folder ``place``."""
     config, source, inputs = run.config, load_distilled(run.path, data=data), run.inputs
-    weights = _weights(config, inputs)
-    front, licences = _licences(run, config, weights, licence, permission)
-    kinds = list(dict.fromkeys(formats or ("parquet", "safetensors", *(("codes",) if weights.get("sha256") else ()))))
+    weights = _weights(run)
+    front, licenses = _licenses(run, config, weights, license, permission)
+    kinds = list(
+        dict.fromkeys(formats or ("parquet", "safetensors", *(("codes",) if inputs["hashes"].get("weights") else ())))
+    )
     exports = {kind: export(source, kind, place / NAMES.get(kind, kind)).card for kind in kinds}
     pictures = _pictures(run, int(config["iterations"]), place)
     bare = without_paths(config)
@@ -117,7 +120,7 @@ def _pack(
         config={**bare, "experts": config.get("experts") is not None},
         inputs=inputs,
         front=front,
-        licences=licences,
+        licenses=licenses,
         exports=exports,
         names={kind: NAMES[kind] for kind in kinds},
         files=[(file.name, file.bytes, file.sha256) for file in files],
@@ -143,63 +146,60 @@ def _sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _weights(config: Mapping[str, Any], inputs: Mapping[str, Any]) -> dict[str, str]:
-    """Name, source, licence and hash of the weights behind a run; empty where pixels were optimised."""
-    recorded = inputs.get("weights")
-    if recorded:
-        told = {key: str(value) for key, value in recorded.items()}
-        local = told.get("source", "").startswith("the file ")
-        return {**told, "name": _bare(told["name"]), "source": "a file of their own" if local else told["source"]}
-    if config["prior"] == "pixels":
-        return {}
-    return {"name": _bare(str(config["prior"])), "licence": "not recorded by the run"}
+def _weights(run: Run) -> Weights | None:
+    """The weights behind a run, without their place on a disk; None where there are none."""
+    weights = run.weights
+    return None if weights is None else replace(weights, name=_bare(weights.name), file="")
 
 
-def _licences(
-    run: Run, config: Mapping[str, Any], weights: Mapping[str, str], licence: str | None, permission: str | None
+def _licenses(
+    run: Run, config: Mapping[str, Any], weights: Weights | None, license: str | None, permission: str | None
 ) -> tuple[dict[str, str], dict[str, str]]:
-    """The licence as the Hub wants it, and all that is known of licences; ``ValueError`` where one stands in the way.
-
-    A licence in words, as a run records it, ends with what it says of passing on.
-    """
+    """The license as the Hub wants it, and all that is known of licenses; ``ValueError`` where one forbids the push."""
     data = _bare(str(config["data"]))
-    licence, permission = (" ".join((text or "").split()) for text in (licence, permission))
-    owner, known = DATA.get(str(config["data"]).lower(), ("", ""))
-    if not (licence or known):
+    license, permission = (" ".join((text or "").split()) for text in (license, permission))
+    owner, known = DATA.get(str(config["data"]).lower(), ("", None))
+    if license:
+        terms = read_license(license)
+    elif known is not None:
+        terms = known
+    else:
         raise ValueError(
-            f"the licence of the data {data} is not known here: say with --licence (such as cc-by-4.0) under which one "
+            f"the license of the data {data} is not known here: say with --license (such as cc-by-4.0) under which one "
             "you may pass on a set made from them"
         )
-    terms, words = catalog.read_licence(licence or known), weights.get("licence", "")
-    whose = f"{owner}, licence {known}" if known else "licence not known to glad; who published the set answers for it"
+    whose = f"{owner}, license {known.text}" if known else "license not known to glad; who published the set answers"
     told = {"this set": terms.text, "the data": f"{data}: {whose}"}
-    if weights:
-        about = [weights["name"], weights.get("source", ""), weights.get("sha256", "")]
-        told["the weights"] = f"{', '.join(filter(None, about))}: licence {words}"
-        _require_permission(run, weights["name"], words, terms, permission)
+    if weights is not None:
+        _require_permission(run, weights, terms, permission)
+        about = ", ".join(filter(None, (weights.name, weights.source, weights.sha256)))
+        told["the weights"] = f"{about}: license {weights.license.in_words()}"
     if permission:
         told["permission"] = f"{permission} (so says who published the set)"
-    identifier = terms.text.lower()
-    if terms.redistribution:
-        return {"license": model_cards.IDENTIFIERS.get(identifier, identifier)}, told
-    return {"license": "other", "license_name": re.sub(r"[^a-z0-9.]+", "-", identifier).strip("-") or "own"}, told
+    if terms.id is not None:
+        return {"license": terms.id}, told
+    return {
+        "license": "other",
+        "license_name": re.sub(r"[^a-z0-9.]+", "-", terms.text.lower()).strip("-") or "own",
+    }, told
 
 
-def _require_permission(run: Run, name: str, words: str, terms: catalog.Licence, permission: str | None) -> None:
-    """Raise ``ValueError`` unless the licence of the weights, or somebody's permission, allows ``terms``."""
+def _require_permission(run: Run, weights: Weights, terms: License, permission: str) -> None:
+    """Raise ``ValueError`` unless the license of the weights, or somebody's permission, allows ``terms``."""
     out = "ask the holders of the rights, and say with --permission whose consent you have (the card shows it)"
+    words = weights.license.in_words()
     if permission:
         return
-    if not words.endswith("passing on allowed)"):
+    if weights.license.redistribution is not True:
         raise ValueError(
-            f"{run.path} is not published: no licence is known of its weights {name} that allows passing on what is "
-            f"made of them ({words}); {out}"
+            f"{run.path} is not published: no license is known of its weights {weights.name} that allows passing on "
+            f"what is made of them ({words}); {out}"
         )
-    if terms.commercial is not False and not words.endswith("(commercial use allowed, passing on allowed)"):
+    if terms.commercial is not False and weights.license.commercial is not True:
         raise ValueError(
-            f"{run.path} is not published under {terms.text}, which is not known to forbid commercial use: the licence "
-            f"of its weights {name} does not allow it ({words}); choose one that forbids it with --licence, such as "
-            f"cc-by-nc-4.0, or {out}"
+            f"{run.path} is not published under {terms.text}, which is not known to forbid commercial use: the license "
+            f"of its weights {weights.name} does not allow it ({words}); choose one that forbids it with --license, "
+            f"such as cc-by-nc-4.0, or {out}"
         )
 
 

@@ -3,7 +3,7 @@
 import json
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import torch
 from generators import catalog
 from generators.classes import class_ids
 from generators.prior import StyleGANPrior
+from generators.provenance import Weights
 from glad.data.dataset import ImageData
 from glad.priors.base import Prior
 from glad.priors.pixels import Pixels
@@ -26,13 +27,13 @@ PRIORS: dict[str, Callable[..., Any]] = {"pixels": Pixels}
 class ResolvedPrior:
     """A prior, the hash of the weights behind it, the learning rates that they recommend, and what they are.
 
-    ``weights`` has their name, SHA-256, source and licence, in words; it is empty where there are none.
+    ``weights`` is their provenance; None where there are none.
     """
 
     prior: Prior
     digest: str
     rates: Mapping[str, Mapping[str, float]]
-    weights: Mapping[str, str] = field(default_factory=dict)
+    weights: Weights | None = None
     guessed: str = ""
     """Which classes of the data the generator has by number only, in words."""
 
@@ -47,7 +48,7 @@ def resolve_prior(
     """The prior called ``name`` for ``data``: pixels, a generator, ``module:Class``, or ``name`` itself.
 
     A generator is a name of the catalogue, a safetensors file, or ``org/repo:file`` on the Hub; what is not here yet is
-    downloaded. Its classes stand for the data's as :func:`generators.classes.class_ids` says. A licence that forbids
+    downloaded. Its classes stand for the data's as :func:`generators.classes.class_ids` says. A license that forbids
     commercial use or does not state it is a warning. Raises ``WeightsError`` and
     ``ValueError`` that say what to do.
     """
@@ -77,4 +78,4 @@ def resolve_prior(
     provided["class_ids"] = ids
     provided |= {"generator": network, "frame": int(metadata.get("frame", 0))}
     rates = json.loads(metadata.get("learning_rates", "{}"))
-    return ResolvedPrior(construct(StyleGANPrior, provided, options), told["sha256"], rates, told, guessed)
+    return ResolvedPrior(construct(StyleGANPrior, provided, options), told.sha256, rates, told, guessed)

@@ -8,36 +8,60 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from generators import catalog, configurations, hub, official, weights
+from generators.license import NOT_RECORDED, License, license_of, read_license
+from generators.provenance import OWN_FILE, Weights
 from generators.stylegan_xl import Generator
 from glad.data.dataset import ImageData
 from glad.registry import options_of, read_option
 
 
-def load_generator(name: str) -> tuple[Generator, dict[str, str], dict[str, str]]:
-    """The generator called ``name``, what is known of it, and its file's metadata."""
-    here, told = Path(name), {"name": name}
+def load_generator(name: str) -> tuple[Generator, Weights, dict[str, str]]:
+    """The generator called ``name``, where its weights are from, and its file's metadata.
+
+    Args:
+        name: A name of the catalog, ``org/repo:file[@revision]`` on the Hub, or a safetensors file.
+
+    Returns:
+        The frozen network in float32, its provenance, and the metadata.
+
+    Raises:
+        ValueError: For a pickle, which is not read.
+        WeightsError: When the file is missing or is no generator.
+    """
+    here, entry, record = Path(name), None, None
     if name in weights.EMBEDDED:
         here, entry = weights.EMBEDDED[name], catalog.find(name)
-        told |= {"source": entry.source, "licence": entry.licence.in_words()}
     elif catalog.known(name) and not here.exists():
         record = hub.obtain(name, notice=partial(_note, name))
         here = record.file
-        told |= {"source": record.source, "licence": catalog.read_licence(record.licence).in_words()}
     if here.suffix == ".pkl":
         raise ValueError(
             f"{name}: pickles run code when they are opened and are not read; convert it with `glad weights import`"
         )
     network, metadata = weights.load(here)
-    if "source" not in told:
-        stated = metadata.get("licence") or metadata.get("license") or ""
-        if stated:
-            _note(name, catalog.read_licence(stated))
-        told |= {"source": f"the file {here.absolute()}", "licence": catalog.read_licence(stated).in_words()}
-    return network, {**told, "sha256": official.sha256(here)}, metadata
+    sha256 = official.sha256(here)
+    if entry is not None:
+        return network, Weights(name, entry.source, sha256, entry.license), metadata
+    if record is not None:
+        return network, Weights(name, record.source, sha256, record.license), metadata
+    license = _stated(name, metadata)
+    return network, Weights(name, OWN_FILE, sha256, license, file=str(here.absolute())), metadata
 
 
-def random_network(data: ImageData, options: Mapping[str, Any]) -> tuple[Generator, dict[str, str], dict[str, Any]]:
-    """A generator with random weights, what is known of it, and the options that are left for the prior.
+def _stated(name: str, metadata: Mapping[str, str]) -> License:
+    """The license in the metadata of a file of one's own; a warning where it does not allow commercial use."""
+    try:
+        license = license_of(metadata)
+    except ValueError as error:
+        raise weights.WeightsError(f"{name}: its metadata cannot be read: {error}") from error
+    if license == NOT_RECORDED:
+        return read_license("")
+    _note(name, license)
+    return license
+
+
+def random_network(data: ImageData, options: Mapping[str, Any]) -> tuple[Generator, Weights, dict[str, Any]]:
+    """A generator with random weights, their provenance, and the options that are left for the prior.
 
     Without ``configuration`` its shape is that of the smallest ImageNet model that is not smaller than the data.
     """
@@ -52,12 +76,11 @@ def random_network(data: ImageData, options: Mapping[str, Any]) -> tuple[Generat
     for key, tensor in network.state_dict().items():
         digest.update(key.encode() + tensor.numpy().tobytes())
     made = ", ".join(f"{key}={value}" for key, value in own.items())
-    licence = catalog.find("random").licence.in_words()
-    told = {"name": "random", "source": f"made from {made}", "licence": licence, "sha256": digest.hexdigest()}
+    told = Weights("random", f"made from {made}", digest.hexdigest(), catalog.find("random").license)
     return network, told, {key: value for key, value in options.items() if key not in own}
 
 
-def _note(name: str, licence: catalog.Licence) -> None:
+def _note(name: str, license: License) -> None:
     """Warn where commercial use of ``name`` is not plainly allowed."""
-    if not licence.commercial:
-        warnings.warn(f"{name}: {licence.in_words()}", stacklevel=2)
+    if not license.commercial:
+        warnings.warn(f"{name}: {license.in_words()}", stacklevel=2)

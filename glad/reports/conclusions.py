@@ -185,16 +185,13 @@ def _by_deviation(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> tuple[s
 
 def _depended(facts: Facts) -> Answer:
     """Weights, data, and what the audit says of the prior."""
-    weights, hashes = facts.inputs.get("weights", {}), facts.inputs["hashes"]
+    weights, hashes = facts.run.weights, facts.inputs["hashes"]
     prior, data = (str(facts.config.get(key)) for key in ("prior", "data"))
     lines = []
-    if weights:
-        headline = f"Weights {weights.get('name', prior)}"
-        lines.append(f"Licence: {weights.get('licence', 'not stated')}. Source: {weights.get('source', 'not stated')}.")
-        lines.append(f"SHA-256 of the weights: {weights.get('sha256', hashes.get('weights'))}")
-    elif hashes.get("weights"):
-        headline = f"Weights of {prior}"
-        lines.append(f"The run does not state their licence or source. SHA-256: {hashes['weights']}")
+    if weights is not None:
+        headline = f"Weights {weights.name}"
+        lines.append(f"License: {weights.license.in_words()}. Source: {weights.file or weights.source}.")
+        lines.append(f"SHA-256 of the weights: {weights.sha256 or 'not recorded'}")
     else:
         headline = "No pretrained weights"
         lines.append(f"The prior is {prior}, which has none.")

@@ -8,6 +8,8 @@ from typing import Any
 import yaml
 from torch import Tensor
 
+from generators.license import NOT_RECORDED
+from generators.provenance import Weights
 from glad.runs.storage import RunError, read_json, read_tensors, write_durably, write_json, write_tensors
 
 MAY_CHANGE = {"iterations", "save_every", "grid_every", "chunk", "memory", "root", "device", "out", "experts"}
@@ -20,7 +22,7 @@ ADDED = {"start": "prior", "candidates": 100, "inversion_steps": 200, "class_map
 class Run:
     """A run folder by its path.
 
-    ``config.yaml`` the resolved settings, ``inputs.json`` hashes, versions, and source and licence of the weights,
+    ``config.yaml`` the resolved settings, ``inputs.json`` hashes, versions, and source and license of the weights,
     ``metrics.jsonl`` a line per iteration, ``state.safetensors`` where it stands, ``initial.safetensors`` and
     ``synset.safetensors`` the set before and after, ``grid_*.png`` pictures, ``tensorboard/`` curves, ``results.json``
     accuracies.
@@ -55,6 +57,23 @@ class Run:
         content: dict[str, Any] = read_json(self.path / "inputs.json")
         return content
 
+    @property
+    def weights(self) -> Weights | None:
+        """Provenance of the weights behind the prior; None where the prior has none.
+
+        Where the run recorded nothing, the license is ``NOT_RECORDED``. Raises ``RunError`` for a damaged record.
+        """
+        inputs, prior = self.inputs, str(self.config["prior"])
+        recorded = inputs.get("weights")
+        if recorded:
+            try:
+                return Weights.read(recorded)
+            except (ValueError, AttributeError) as error:
+                raise RunError(f"{self.path}/inputs.json: its weights cannot be read: {error}") from error
+        if prior == "pixels":
+            return None
+        return Weights(prior, "not recorded", str(inputs["hashes"].get("weights", "")), NOT_RECORDED)
+
     def begin(self, config: dict[str, Any], inputs: dict[str, Any]) -> bool:
         """Write settings and inputs, or check that the folder's are the same: True when there is work to continue.
 
@@ -69,7 +88,7 @@ class Run:
                 raise RunError(
                     f"{self.path} holds another run ({'; '.join(different)}): choose another folder with --out"
                 )
-        head = _depends_on(inputs.get("weights", {}))
+        head = _weights_comment(inputs.get("weights"))
         write_durably(self.path / "config.yaml", (head + yaml.safe_dump(config, sort_keys=False)).encode())
         write_json(self.path / "inputs.json", inputs)
         return self.state.exists()
@@ -115,10 +134,14 @@ class Run:
             file.write(json.dumps({"iteration": iteration, **metrics}) + "\n")
 
 
-def _depends_on(weights: dict[str, str]) -> str:
-    """A comment that tells a reader of the settings which weights they need, and under what licence."""
-    told = "; ".join(f"{key} {' '.join(value.split())}" for key, value in weights.items())
-    return f"# weights: {told}\n" if told else ""
+def _weights_comment(recorded: dict[str, Any] | None) -> str:
+    """A comment that says to a reader of the settings which weights they need, and under what license."""
+    if not recorded:
+        return ""
+    weights = Weights.read(recorded)
+    parts = {"name": weights.name, "source": weights.file or weights.source, "sha256": weights.sha256}
+    parts["license"] = weights.license.in_words()
+    return f"# weights: {'; '.join(f'{key} {chr(32).join(value.split())}' for key, value in parts.items())}\n"
 
 
 def _compared(config: dict[str, Any], inputs: dict[str, Any]) -> dict[str, Any]:

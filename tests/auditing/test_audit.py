@@ -246,7 +246,7 @@ def test_a_generator_is_compared_with_its_start(generated):
     assert found["coverage"]["diversity"]["mean"] is None and "One image per class" in found["verdicts"]["coverage"]
     assert provenance["weights"]["name"] == "fashion-mini" and len(provenance["weights"]["sha256"]) == 64
     assert provenance["hashes"]["data"] == train.digest and provenance["settings"]["iterations"] == 3
-    assert "licence Apache-2.0" in found["verdicts"]["provenance"]
+    assert "license Apache-2.0" in found["verdicts"]["provenance"]
     with Image.open(generated.path / "audit_before_after.png") as picture:
         assert picture.width > 300
 

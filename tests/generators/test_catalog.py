@@ -12,6 +12,7 @@ from fixtures import tiny_generator
 import glad
 from generators import catalog, configurations, official, store, weights
 from generators.catalog import CATALOG
+from generators.license import read_license
 from glad.cli import main
 from glad.data.splits import load_data
 from glad.priors.resolve import resolve_prior
@@ -36,7 +37,7 @@ def test_the_table_says_what_is_published_and_no_more():
     for name, entry in downloaded.items():
         assert entry.url == f"https://s3.eu-central-1.amazonaws.com/avg-projects/stylegan_xl/models/{name}.pkl"
         assert entry.sha256 is None and store.known_digest(entry) is None  # none is published
-        assert entry.licence.commercial is None and entry.licence.redistribution is None
+        assert entry.license.commercial is None and entry.license.redistribution is None
         assert entry.verified.startswith("no") and entry.resolution == int(
             re.sub(r"\D", "", name.replace("cifar10", "32"))
         )
@@ -57,7 +58,7 @@ def test_an_embedded_generator_is_what_the_table_says(name):
     assert generator.mapping.c_dim == entry.classes
     assert generator.resolution - 2 * int(metadata.get("frame", 0)) == entry.resolution
     assert store.known_digest(entry) == official.sha256(path)
-    assert entry.licence.text in path.with_suffix(".md").read_text()
+    assert entry.license.text in path.with_suffix(".md").read_text()
 
 
 @pytest.mark.parametrize(
@@ -74,9 +75,9 @@ def test_an_embedded_generator_is_what_the_table_says(name):
         ("", None, None),
     ],
 )
-def test_a_licence_allows_only_what_it_is_known_to_allow(text, commercial, redistribution):
-    licence = catalog.read_licence(text)
-    assert (licence.commercial, licence.redistribution) == (commercial, redistribution)
+def test_a_license_allows_only_what_it_is_known_to_allow(text, commercial, redistribution):
+    license = read_license(text)
+    assert (license.commercial, license.redistribution) == (commercial, redistribution)
 
 
 @pytest.mark.parametrize(
@@ -112,14 +113,14 @@ def test_the_embedded_generator_in_a_run(data):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         opened = resolve_prior("fashion-mini", data, {}, CPU)
-    assert opened.weights["licence"] == "Apache-2.0 (commercial use allowed, passing on allowed)"
-    assert opened.weights["sha256"] == opened.digest and opened.weights["source"].startswith("comes with glad")
-    assert resolve_prior("pixels", data, {}, CPU).weights == {}
+    assert opened.weights.license == catalog.OURS
+    assert opened.weights.sha256 == opened.digest and opened.weights.source.startswith("comes with glad")
+    assert resolve_prior("pixels", data, {}, CPU).weights is None
 
 
 @pytest.mark.parametrize(
     ("stated", "note"),
-    [({}, None), ({"licence": "mit"}, None), ({"licence": "cc-by-nc-4.0"}, "commercial use forbidden")],
+    [({}, None), ({"license": "mit"}, None), ({"license": "cc-by-nc-4.0"}, "commercial use forbidden")],
 )
 def test_a_file_of_ones_own_in_a_run(tmp_path, data, stated, note):
     path = tmp_path / "g.safetensors"
@@ -128,8 +129,8 @@ def test_a_file_of_ones_own_in_a_run(tmp_path, data, stated, note):
         warnings.simplefilter("always")
         opened = resolve_prior(str(path), data, {}, CPU)
     assert [note in str(warning.message) for warning in notes] == ([True] if note else [])
-    assert opened.weights["source"] == f"the file {path}"
-    assert opened.weights["licence"].startswith(stated.get("licence", "no licence stated"))
+    assert opened.weights.file == str(path) and opened.weights.source == "a file of one's own"
+    assert opened.weights.license.text == stated.get("license", "no license stated")
     assert opened.digest == official.sha256(path)
 
 

@@ -18,7 +18,7 @@ Z, LABELS = torch.randn(2, 4, generator=torch.Generator().manual_seed(0)), torch
 @pytest.mark.parametrize("options", [{}, {"c_dim": 0}, {"class_average": False}, {"specs": tiny_specs(radial=True)}])
 def test_a_round_trip_is_exact(tmp_path, options):
     generator = tiny_generator(**options)
-    save(tmp_path / "g.safetensors", generator, licence="CC0", steps="12")
+    save(tmp_path / "g.safetensors", generator, license="CC0", steps="12")
     loaded, metadata = load(tmp_path / "g.safetensors")
     assert loaded.state_dict().keys() == generator.state_dict().keys()
     assert all(
@@ -27,7 +27,7 @@ def test_a_round_trip_is_exact(tmp_path, options):
     assert torch.equal(loaded.synthesis.synthesize(codes(generator)), generator.synthesis.synthesize(codes(generator)))
     if options.get("class_average", True):  # a single average does not tell how many classes there are
         assert torch.equal(loaded(Z, LABELS, 0.7), generator(Z, LABELS, 0.7))
-    assert (metadata["licence"], metadata["steps"]) == ("CC0", "12")
+    assert (metadata["license"], metadata["steps"]) == ("CC0", "12")
 
 
 def test_a_loaded_generator_is_frozen(tmp_path):

@@ -118,11 +118,11 @@ def test_verdicts_of_an_audit_of_this_set_are_told(copy):
 
 
 def test_any_class_name_comes_through_and_no_path_does(server, foreign, tmp_path):
-    push(foreign, "--licence", "cc-by-4.0")
+    push(foreign, "--license", "cc-by-4.0")
     files = pushed(server)
     card = files["README.md"].decode()
     assert "--- b, \\[x\\](y) \\<b\\> \\| \\`z\\` \\*e\\* \\& f, a: 'b' \"c\" \\#d." in card
-    assert front_of(card)["license"] == "cc-by-4.0" and "licence not known to glad" in card
+    assert front_of(card)["license"] == "cc-by-4.0" and "license not known to glad" in card
     assert "the weights" not in card and "codes.safetensors" not in files
     folder = laid(files, tmp_path / "tiny")
     train = datasets.load_dataset(str(folder), split="train", cache_dir=str(tmp_path / "cache"))

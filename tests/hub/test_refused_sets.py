@@ -6,6 +6,7 @@ from fixtures import tiny_generator
 from pushed_sets import SMALL, card_of, change, front_of, push, pushed
 
 from generators import catalog, weights
+from generators.license import License, read_license
 from glad.runs.folder import Run
 
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")  # the client, of how it sends files
@@ -17,20 +18,20 @@ def refused(run, *options):
     return output
 
 
-def test_data_of_unknown_licence_need_one(server, foreign):
-    message = "the licence of the data ./my data is not known here: say with --licence"
+def test_data_of_unknown_license_need_one(server, foreign):
+    message = "the license of the data ./my data is not known here: say with --license"
     assert message in refused(foreign)
-    assert "license: other license_name: ask-me-first " in push(foreign, "--licence", "Ask me: first", "--dry-run")
+    assert "license: other license_name: ask-me-first " in push(foreign, "--license", "Ask me: first", "--dry-run")
 
 
-def test_weights_that_state_no_licence_keep_the_set_here(server, tmp_path):
+def test_weights_that_state_no_license_keep_the_set_here(server, tmp_path):
     (tmp_path / "home").mkdir()
     weights.save(tmp_path / "home" / "mine.safetensors", tiny_generator(), data="digits")
     prior = str(tmp_path / "home" / "mine.safetensors")
     run = distil(tmp_path / "home" / "run", prior=prior, classes=[0, 1, 2], iterations=1, lr=0.01, **SMALL)
-    for licence in ((), ("--licence", "mit"), ("--permission", " ")):
-        message = refused(run, *licence)
-        assert "no licence is known of its weights ./mine.safetensors that allows passing on" in message
+    for license in ((), ("--license", "mit"), ("--permission", " ")):
+        message = refused(run, *license)
+        assert "no license is known of its weights ./mine.safetensors that allows passing on" in message
         assert "passing on not stated" in message and "say with --permission whose consent you have" in message
     assert not server.log
     push(run, "--permission", "they are my *own*")
@@ -41,33 +42,41 @@ def test_weights_that_state_no_licence_keep_the_set_here(server, tmp_path):
         assert str(tmp_path).encode() not in content, name
 
 
+MIT = read_license("mit").fields()
+WORDS = read_license("mit").in_words()
+
+
 @pytest.mark.parametrize(
     ("told", "said"),
     [
-        (catalog.UNSTATED.in_words(), "licence of the weights unstated"),
-        (catalog.Licence("strict", redistribution=False).in_words(), "passing on forbidden"),
-        ("passing on allowed", "(passing on allowed)"),  # not in the words of a run
-        (None, "not recorded by the run"),
+        ({"license": catalog.UNSTATED.fields()}, "license of the weights unstated"),
+        ({"license": License(None, "strict", redistribution=False).fields()}, "passing on forbidden"),
+        ({"license": {**MIT, "redistribution": None}}, "(commercial use allowed, passing on not stated)"),
+        ({"license": {**MIT, "redistribution": None, "text": WORDS}}, "passing on not stated"),  # words decide nothing
+        ({"licence": catalog.UNSTATED.in_words()}, "license of the weights unstated"),  # of older runs
+        ({"licence": "passing on allowed"}, "passing on allowed (commercial use not stated"),
+        ({}, "not recorded"),
+        (None, "not recorded"),
     ],
 )
-def test_only_words_that_allow_passing_on_count(copy, told, said):
-    found = {} if told is None else {**copy.inputs["weights"], "licence": told}
-    change(copy, "inputs.json", weights=found)
-    for options in ((), ("--licence", "mit"), ("--format", "parquet")):
+def test_only_fields_that_allow_passing_on_count(copy, told, said):
+    kept = {key: value for key, value in copy.inputs["weights"].items() if key != "license"}
+    change(copy, "inputs.json", weights={} if told is None else {**kept, **told})
+    for options in ((), ("--license", "mit"), ("--format", "parquet")):
         message = refused(copy, *options)
         assert "its weights fashion-mini" in message and said in message
 
 
 def test_non_commercial_weights_make_no_commercial_set(copy):
-    words = catalog.read_licence("cc-by-nc-4.0").in_words()
-    change(copy, "inputs.json", weights={**copy.inputs["weights"], "licence": words})
-    for options in ((), ("--licence", "cc-by-4.0"), ("--licence", "my own")):
+    license = read_license("cc-by-nc-4.0")
+    change(copy, "inputs.json", weights={**copy.inputs["weights"], "license": license.fields()})
+    for options in ((), ("--license", "cc-by-4.0"), ("--license", "my own")):
         message = refused(copy, *options)
         assert (
-            "not known to forbid commercial use: the licence of its weights fashion-mini does not allow it" in message
+            "not known to forbid commercial use: the license of its weights fashion-mini does not allow it" in message
         )
-    card = card_of(copy, licence="CC-BY-NC-4.0")
-    assert front_of(card)["license"] == "cc-by-nc-4.0" and words in card
+    card = card_of(copy, license="CC-BY-NC-4.0")
+    assert front_of(card)["license"] == "cc-by-nc-4.0" and license.in_words() in card
     assert front_of(card_of(copy, permission="their author"))["license"] == "mit"
 
 

@@ -210,7 +210,7 @@ def test_what_others_named_is_escaped(tmp_path):
         folder, classes=(HOSTILE, "</script><script>alert(2)</script>", "x"), data=HOSTILE, objective=HOSTILE
     )
     inputs = json.loads((folder / "inputs.json").read_text())
-    inputs |= {"weights": {"name": HOSTILE, "licence": HOSTILE, "source": HOSTILE, "sha256": HOSTILE}}
+    inputs |= {"weights": {"name": HOSTILE, "license": HOSTILE, "source": HOSTILE, "sha256": HOSTILE}}
     inputs |= {"versions": {HOSTILE: HOSTILE}, "learning_rates": {HOSTILE: 1.0}}
     put(run, "inputs.json", inputs)
     results = results_of(folder.name)

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from generators import catalog, store, weights
+from generators.license import SAYS, License
 
 PLAIN_WIDTH = 160  # of a table that goes to a file
 HEADINGS = ("name", "px", "classes", "trained on", "commercial use", "from", "SHA-256", "verified", "here")
@@ -35,8 +36,8 @@ def list_them(names: tuple[str, ...]) -> None:
         table.add_row(*_cells(entry, kept.get(entry.name)))
     console = Console()
     (console if console.is_terminal else Console(width=PLAIN_WIDTH)).print(table)
-    click.echo("Licences. Where a use is not stated, nobody has allowed it: ask the holders of the rights.")
-    for words, group in groupby(entries, lambda entry: _licence(entry, kept.get(entry.name)).in_words()):
+    click.echo("Licenses. Where a use is not stated, nobody has allowed it: ask the holders of the rights.")
+    for words, group in groupby(entries, lambda entry: _license(entry, kept.get(entry.name)).in_words()):
         click.echo(f"  {', '.join(entry.name for entry in group)}: {words}")
     click.echo("`glad weights list NAME` tells all of one; `glad weights pull NAME` brings it here.")
 
@@ -44,7 +45,7 @@ def list_them(names: tuple[str, ...]) -> None:
 def _describe(entry: catalog.Entry, record: store.Record | None) -> None:
     """All that is known of one, a line each."""
     facts = dict(zip(HEADINGS, _cells(entry, record), strict=True))
-    facts["licence"] = _licence(entry, record).in_words()
+    facts["license"] = _license(entry, record).in_words()
     facts["from"] = "; ".join(filter(None, (f"Hub {entry.hub}" if entry.hub else "", entry.url, entry.source)))
     facts["SHA-256"] = store.known_digest(entry) or (
         f"{record.sha256} (first download)" if record else facts["SHA-256"]
@@ -61,14 +62,14 @@ def _describe(entry: catalog.Entry, record: store.Record | None) -> None:
 
 def _cells(entry: catalog.Entry, record: store.Record | None) -> list[str]:
     """One row; what is not known is said to be unknown."""
-    licence, known = _licence(entry, record), store.known_digest(entry)
+    license, known = _license(entry, record), store.known_digest(entry)
     places = ["Hub" if entry.hub else "", "official address" if entry.url else ""]
     return [
         entry.name,
         _number(entry, entry.resolution),
         _number(entry, entry.classes),
         entry.data,
-        catalog.SAYS[licence.commercial],
+        SAYS[license.commercial],
         ", ".join(filter(None, places)) or entry.source.partition(" (")[0],
         known[:12] if known else record.sha256[:12] if record else "not published" if entry.needs_download else "none",
         entry.verified.partition(":")[0],
@@ -76,9 +77,9 @@ def _cells(entry: catalog.Entry, record: store.Record | None) -> list[str]:
     ]
 
 
-def _licence(entry: catalog.Entry, record: store.Record | None) -> catalog.Licence:
-    """The licence of what is here, else what the catalogue knows."""
-    return catalog.read_licence(record.licence) if record else entry.licence
+def _license(entry: catalog.Entry, record: store.Record | None) -> License:
+    """The license of what is here, else what the catalogue knows."""
+    return record.license if record else entry.license
 
 
 def _number(entry: catalog.Entry, value: int | None) -> str:

@@ -11,6 +11,7 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
+from generators.license import License
 from glad.cli.options import Pairs, data_options
 from glad.data.splits import open_data
 from glad.device import pick_device
@@ -65,7 +66,7 @@ def compare(
     for name, prior in opened.items():
         matched = not prior.guessed and bool(prior.prior.generator.mapping.c_dim)  # type: ignore[attr-defined]
         found[name] = measure(measured_with, prior.prior, matched, partial(_say, name), seed)
-        found[name]["licence"] = prior.weights["licence"]
+        found[name]["license"] = None if prior.weights is None else prior.weights.license.fields()
     out.mkdir(parents=True, exist_ok=True)
     save_png(picture(measured_with, found), out / "compare.png")
     write_json(out / "compare.json", record(measured_with, found, layer, seed))
@@ -113,7 +114,7 @@ COLUMNS = (
     "inversion, dB",
     "feature error",
     "bytes an image",
-    "licence",
+    "license",
 )
 
 
@@ -123,11 +124,12 @@ def comparison_table(measured_with: Judge, found: Mapping[str, Mapping[str, Any]
     title = f"{sizes.images} images, {sizes.inverted} inverted in {sizes.steps} steps in {space}; {sizes.epochs} epochs"
     table = Table(title=f"{measured_with.data.train.name}: {title}")
     for column in COLUMNS:
-        table.add_column(column, justify="left" if column in ("prior", "licence") else "right")
+        table.add_column(column, justify="left" if column in ("prior", "license") else "right")
     ordered = sorted(found.items(), key=lambda item: item[1]["frechet"])
     for name, entry in ordered:
         known = "-" if entry["accuracy"] is None else f"{100 * entry['accuracy']:.1f}"
-        shown = [f"{entry['psnr']:.1f}", f"{entry['feature_error']:.3f}", f"{entry['bytes']:,}", entry["licence"]]
+        words = License(**entry["license"]).in_words() if entry["license"] else "none needed"
+        shown = [f"{entry['psnr']:.1f}", f"{entry['feature_error']:.3f}", f"{entry['bytes']:,}", words]
         table.add_row(name, known, *_distances(entry), *shown)
     table.add_section()
     own = [f"{100 * measured_with.known:.1f}", *_distances(measured_with.floor)]

@@ -7,6 +7,7 @@ import click
 import torch
 
 from generators import official, weights
+from generators.license import license_of
 
 
 @click.command("import")
@@ -66,6 +67,6 @@ def _described(found: official.Found) -> Iterator[str]:
         ("SHA-256", facts["source_sha256"]),
         ("embedded source", facts.get("embedded_source_sha256", "none") + " (SHA-256 of it; it was not run)"),
         ("trained on", facts.get("data", "not told")),
-        ("licence", facts.get("licence", "not told")),
+        ("license", license_of(facts).text),
     ):
         yield f"  {name:<18}{value}"

@@ -6,6 +6,8 @@ from pathlib import Path
 import click
 
 from generators import card, catalog, hub
+from generators.license import License
+from glad.cli.old_names import OldNames
 from glad.cli.options import Bar, progress_bar
 
 MIB = 1 << 20
@@ -44,30 +46,30 @@ def pull(name: str, again: bool) -> None:
         return
     with ExitStack() as stack:
         progress = DownloadBar(stack)
-        record = hub.obtain(name, again, progress.advance, lambda licence: _say(name, licence))
+        record = hub.obtain(name, again, progress.advance, lambda license: _say(name, license))
     click.echo(f"{record.path} ({record.file.stat().st_size / 1e6:,.1f} MB)")
     click.echo(f"SHA-256 {record.sha256}, from {record.source}")
     click.echo(f"Use it with `glad distill --prior {name}`.")
 
 
-def _say(name: str, licence: catalog.Licence) -> None:
-    """The licence, before anything is downloaded; louder where it does not plainly allow commercial use."""
-    click.secho(f"{name}: {licence.in_words()}", err=True, bold=not licence.commercial)
+def _say(name: str, license: License) -> None:
+    """The license, before anything is downloaded; louder where it does not plainly allow commercial use."""
+    click.secho(f"{name}: {license.in_words()}", err=True, bold=not license.commercial)
 
 
-@click.command()
+@click.command(cls=OldNames, old_names={"--licence": "--license"})
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.argument("repo", metavar="ORG/REPO")
-@click.option("--licence", help="What you put your own weights under, such as apache-2.0 or cc-by-4.0.")
+@click.option("--license", help="What you put your own weights under, such as apache-2.0 or cc-by-4.0.")
 @click.option("--private", is_flag=True, help="Make the repository private, if it is made.")
 @click.option("--dry-run", is_flag=True, help="Show what would go, and send nothing.")
-def push(file: Path, repo: str, licence: str | None, private: bool, dry_run: bool) -> None:
+def push(file: Path, repo: str, license: str | None, private: bool, dry_run: bool) -> None:
     """Put the weights in FILE on the Hub, with a model card that tells where they come from.
 
-    Weights of others go only where their licence allows it; your own need --licence, unless the file states one.
+    Weights of others go only where their license allows it; your own need --license, unless the file states one.
     Needs `hf auth login` or HF_TOKEN with the right to write.
     """
-    parcel = card.pack(file, repo, licence)
+    parcel = card.pack(file, repo, license)
     for name, content in parcel.contents().items():
         size = content.stat().st_size if isinstance(content, Path) else len(content)
         click.echo(f"{repo}: {name}, {size:,} bytes")

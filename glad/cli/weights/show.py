@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from generators.inventory import Cost, Space, costs, spaces
+from generators.provenance import Weights
 from generators.stylegan_xl import Generator
 from glad.cli.options import progress_bar
 
@@ -35,19 +36,21 @@ def show(name: str, measure: bool, device: str) -> None:
     console.print(space_table(listed, list(_measured(generator, listed, where)) if measure else []))
 
 
-def described(generator: Generator, told: dict[str, str], metadata: dict[str, str]) -> Iterator[tuple[str, str]]:
+def described(generator: Generator, told: Weights, metadata: dict[str, str]) -> Iterator[tuple[str, str]]:
     """What the file and the catalogue tell, line by line."""
     mapping = generator.mapping
     names = metadata.get("classes", "").splitlines()
     listed = f" ({', '.join(names[:10])}{', ...' if len(names) > 10 else ''})" if len(names) == mapping.c_dim else ""
-    yield "name", told["name"]
+    yield "name", told.name
     side, channels = generator.resolution, generator.channels
     yield "images", f"{side} x {side}, {'1 channel' if channels == 1 else f'{channels} channels'}"
     yield "classes", f"{mapping.c_dim}{listed}" if mapping.c_dim else "none, it is unconditional"
     yield "parameters", f"{sum(p.numel() for p in generator.parameters()):,}"
     yield "style codes", f"{mapping.num_ws} of {mapping.w_dim}, from z of {mapping.z_dim}"
     yield "trained on", metadata.get("data", "not told by the file")
-    yield from ((key, told[key]) for key in ("source", "licence", "sha256") if key in told)
+    yield "source", told.file or told.source
+    yield "license", told.license.in_words()
+    yield "sha256", told.sha256
 
 
 def _measured(generator: Generator, listed: Sequence[Space], device: torch.device) -> Iterator[Cost]:

@@ -68,11 +68,11 @@ def test_a_bare_safetensors_file_and_one_with_metadata(tmp_path):
     generator = tiny_generator()
     save_file(generator.state_dict(), tmp_path / "bare.safetensors")
     assert torch.equal(official.read(tmp_path / "bare.safetensors").generator(Z, LABELS), generator(Z, LABELS))
-    weights.save(tmp_path / "ours.safetensors", tiny_generator(output_scale=0.5), licence="CC0", frame="2")
+    weights.save(tmp_path / "ours.safetensors", tiny_generator(output_scale=0.5), license="CC0", frame="2")
     found = official.convert(tmp_path / "ours.safetensors", tmp_path / "again.safetensors")
     loaded, metadata = weights.load(tmp_path / "again.safetensors")
     assert loaded.synthesis.output_scale == 0.5
-    assert (metadata["licence"], metadata["frame"], metadata["source_format"]) == ("CC0", "2", "safetensors")
+    assert (metadata["license"], metadata["frame"], metadata["source_format"]) == ("CC0", "2", "safetensors")
     assert metadata["source_sha256"] == official.sha256(tmp_path / "ours.safetensors") == found.facts["source_sha256"]
 
 
@@ -110,7 +110,7 @@ def test_the_command_writes_what_it_found(tmp_path):
         hashlib.sha256(source.read_bytes()).hexdigest(),
         hashlib.sha256(SOURCE.encode()).hexdigest(),
         hashlib.sha256(out.read_bytes()).hexdigest(),
-        official.LICENCE,
+        official.LICENSE.text,
         "imagenet128.zip",
     ):
         assert words in done.output

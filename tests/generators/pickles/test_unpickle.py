@@ -221,5 +221,5 @@ def test_what_the_file_says_of_itself(tmp_path):
         "embedded_source_sha256": hashlib.sha256(SOURCE.encode()).hexdigest(),
         "float16_layers": "L0_28_6,L1_28_6,L3_28_6,L4_36_5,L5_36_3,L6_16_3,L7_16_3",
         "data": "imagenet128.zip",
-        "licence": official.LICENCE,
+        "license": official.LICENSE.to_json(),
     }

@@ -9,6 +9,7 @@ from hub_server import serving
 from huggingface_hub import utils
 
 from generators import catalog, weights
+from generators.license import read_license
 
 
 @pytest.fixture
@@ -43,9 +44,7 @@ def catalogued(server, monkeypatch):
     """Put a generator called tiny into the catalogue, by default at both places."""
 
     def add(at_hub="org/repo:g.safetensors", url="/official/tiny.safetensors", sha256=None):
-        entry = catalog.Entry(
-            "tiny", 16, 3, "digits", catalog.read_licence("mit"), "these tests", "yes", at_hub, url, sha256
-        )
+        entry = catalog.Entry("tiny", 16, 3, "digits", read_license("mit"), "these tests", "yes", at_hub, url, sha256)
         if url:
             entry = catalog.Entry(**{**vars(entry), "url": server.address + url})
         monkeypatch.setitem(catalog.CATALOG, "tiny", entry)

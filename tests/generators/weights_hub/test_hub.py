@@ -15,6 +15,7 @@ from hub_server import PAGE, Fault
 from huggingface_hub import constants, file_download
 
 from generators import download, hub, weights
+from generators.license import read_license
 
 
 def test_first_download_and_a_hit_that_asks_nobody(server, content):
@@ -23,7 +24,7 @@ def test_first_download_and_a_hit_that_asks_nobody(server, content):
     assert record.file.read_bytes() == content
     assert record.sha256 == record.original == hashlib.sha256(content).hexdigest()
     assert record.revision == server.first and server.first in record.source
-    assert record.licence == "apache-2.0" and [licence.commercial for licence in told] == [True]
+    assert record.license == read_license("apache-2.0") and told == [record.license]
     assert [seen.sent for seen in server.asked("GET", "/resolve/")] == [len(content)]
     asked = len(server.log)
     assert hub.fetch(NAME) == record.file and len(server.log) == asked

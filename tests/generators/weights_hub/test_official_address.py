@@ -10,6 +10,7 @@ from hub_client import CLOSED, fails, files_in
 from hub_server import PAGE, Fault
 
 from generators import catalog, download, hub, official, store, weights
+from generators.license import license_of, read_license
 
 
 def test_the_official_address_when_the_hub_does_not_give_it(server, catalogued, content):
@@ -110,7 +111,7 @@ def test_a_pickle_is_converted_and_not_kept(server, catalogued, tmp_path):
         network, metadata = weights.load(record.file)
         assert torch.equal(network.mapping.w_avg, tiny_generator().mapping.w_avg)
         assert record.original == metadata["source_sha256"] == official.sha256(tmp_path / "g.pkl")
-        assert record.sha256 == official.sha256(record.file) and metadata["licence"] == "mit"
+        assert record.sha256 == official.sha256(record.file) and license_of(metadata) == read_license("mit")
         assert metadata["source"] == record.source
     assert {path.suffix for path in files_in(tmp_path / "cache")} == {".safetensors", ".json"}
     assert server.first not in record.source and "/blob/" in record.source

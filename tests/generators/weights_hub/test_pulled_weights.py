@@ -59,10 +59,10 @@ def test_a_cache_that_cannot_be_written_to(server, monkeypatch, tmp_path):
     fails(NAME, "cannot be written to", "GLAD_WEIGHTS_CACHE")
 
 
-def test_pull_says_the_licence_first(server, content):
+def test_pull_says_the_license_first(server, content):
     server.cards["org/repo"] = {}
     lines = invoke("weights", "pull", NAME).splitlines()
-    assert lines[0] == f"{NAME}: no licence stated (commercial use not stated, passing on not stated)"
+    assert lines[0] == f"{NAME}: no license stated (commercial use not stated, passing on not stated)"
     assert hashlib.sha256(content).hexdigest() in lines[2]
     assert lines[-1] == f"Use it with `glad distill --prior {NAME}`."
     assert "needs no download: comes with glad" in invoke("weights", "pull", "fashion-mini")
@@ -89,9 +89,9 @@ def test_list_shows_what_is_here(server, catalogued):
     assert "deleted" in invoke("weights", "list")
 
 
-def test_a_run_records_weights_source_and_licence(server, tmp_path):
+def test_a_run_records_weights_source_and_license(server, tmp_path):
     server.cards["org/repo"] = {"license": "cc-by-nc-4.0"}
-    licence = "cc-by-nc-4.0 (commercial use forbidden, passing on allowed)"
+    words = "cc-by-nc-4.0 (commercial use forbidden, passing on allowed)"
     with pytest.warns(UserWarning) as notes:
         run = glad.distill(
             prior=NAME,
@@ -103,14 +103,14 @@ def test_a_run_records_weights_source_and_licence(server, tmp_path):
             out=tmp_path / "run",
             device="cpu",
         )
-    assert [str(note.message) for note in notes].count(f"{NAME}: {licence}") == 1
+    assert [str(note.message) for note in notes].count(f"{NAME}: {words}") == 1
     assert run.inputs["weights"] == {
         "name": NAME,
         "source": f"{server.address}/org/repo/blob/{server.first}/g.safetensors",
-        "licence": licence,
+        "license": {"id": "cc-by-nc-4.0", "text": "cc-by-nc-4.0", "commercial": False, "redistribution": True},
         "sha256": run.inputs["hashes"]["weights"],
     }
-    assert licence in (run.path / "config.yaml").read_text().splitlines()[0]
+    assert words in (run.path / "config.yaml").read_text().splitlines()[0]
     assert run.config["prior"] == NAME
 
 
