@@ -21,6 +21,10 @@ EMBEDDED = {name: ASSETS / f"{name}.safetensors" for name in ("fashion-mini", "d
 
 NAMES = {torch.float64: "F64", torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16"}
 WORDS = 600  # characters of an error that names tensors, at most
+UNTRAINED = (
+    "it is untrained, its metadata tells of 0 steps: train it with `glad weights train`, or use the prior random, "
+    "whose name says so"
+)
 KEY = "stylegan_xl"  # the metadata entry that holds what the tensors do not tell, as JSON
 
 
@@ -95,12 +99,14 @@ def load(path: str | Path) -> tuple[Generator, dict[str, str]]:
 
     Geometry comes from the tensors' names and shapes and from the metadata that :func:`save` wrote, if it did. Raises
     :class:`WeightsError` with the path when the file is missing, truncated, not safetensors, not a StyleGAN-XL
-    generator, or when tensors and metadata disagree.
+    generator, untrained by its own account, or when tensors and metadata disagree.
     """
     try:
         with safe_open(str(path), "pt") as file:
             metadata = file.metadata() or {}
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+        if metadata.get("steps") == "0":
+            raise ValueError(UNTRAINED)
         generator = build(state, json.loads(metadata.get(KEY, "{}")))
     except (SafetensorError, OSError, ValueError, RecursionError) as error:
         raise WeightsError(f"{path}: not usable as generator weights: {error}") from error

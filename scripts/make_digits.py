@@ -5,7 +5,7 @@ Learning Repository, CC BY 4.0) come with scikit-learn; they are enlarged to 24 
 embedded ``digits-mini`` (generators/assets/digits-mini.md) was trained on them.
 
     python scripts/make_digits.py --out runs/digits.npz
-    python generators/training/train.py --data runs/digits.npz --out runs/digits --channels 32 --w-dim 64 --minutes 40
+    glad weights train --data runs/digits.npz --out runs/digits --channels 32 --w-dim 64 --minutes 40
 """
 
 from pathlib import Path

@@ -38,7 +38,7 @@ class DivergedError(ArithmeticError):
 
 
 @dataclass(frozen=True)
-class Recipe:
+class TrainingSettings:
     """What is trained, and how. A run may be continued with other numbers for ``LOOSE``, and none of the others."""
 
     seed: int = 0
@@ -48,13 +48,15 @@ class Recipe:
     layers: int = 7
     w_dim: int = 128
     conditional: bool = True
-    feature_steps: int = 1800
+    feature_steps: int | None = None
+    """None: what :mod:`generators.training.budget` plans."""
     feature_batch: int = 64
     lr: float = 2e-3
     discriminator_lr: float = 1e-3
     r1: float = 0.1
     guidance: float = 0.2
-    augment: str = "none"
+    augment: str = "auto"
+    """Strategy for both sides; auto is resolved by :func:`generators.training.train.choose`."""
 
 
 LOOSE = ("lr", "discriminator_lr", "r1", "guidance", "augment")
@@ -126,32 +128,32 @@ class Networks:
         self.step = step
 
 
-def build_generator(reals: Reals, recipe: Recipe) -> Generator:
+def build_generator(reals: Reals, settings: TrainingSettings) -> Generator:
     """A fresh generator, with a code per class if it is conditional."""
-    data, classes = reals.data, reals.classes if recipe.conditional else 0
-    specs = geometry.stem(reals.resolution, recipe.layers, recipe.channel_base, recipe.channels, data.channels)
-    beta = 0.5 ** (recipe.batch / MAGNITUDE_HALF_LIFE)
+    data, classes = reals.data, reals.classes if settings.conditional else 0
+    specs = geometry.stem(reals.resolution, settings.layers, settings.channel_base, settings.channels, data.channels)
+    beta = 0.5 ** (settings.batch / MAGNITUDE_HALF_LIFE)
     # Half precision is for files: nothing here runs in it, and so nothing needs the clamp.
     specs = [replace(spec, clamp=None, ema_beta=beta) for spec in specs]
-    mapping = Mapping(len(specs) + 1, Z_DIM, classes, recipe.w_dim, embedding=(max(classes, 1), Z_DIM))
-    return Generator(mapping, Synthesis(specs, recipe.w_dim)).initialize(rng_for(recipe.seed, "generator"))
+    mapping = Mapping(len(specs) + 1, Z_DIM, classes, settings.w_dim, embedding=(max(classes, 1), Z_DIM))
+    return Generator(mapping, Synthesis(specs, settings.w_dim)).initialize(rng_for(settings.seed, "generator"))
 
 
-def start(reals: Reals, recipe: Recipe, device: str = "cpu") -> Networks:
+def start(reals: Reals, settings: TrainingSettings, device: str = "cpu") -> Networks:
     """Fresh networks and optimisers; the features are untrained."""
-    generator, average = (build_generator(reals, recipe).to(device) for _ in range(2))
+    generator, average = (build_generator(reals, settings).to(device) for _ in range(2))
     features = Features(reals.data.channels, reals.resolution, pretext_classes(reals))
     discriminator = Discriminator(features.widths, reals.classes)
     for name, module in (("features", features), ("discriminator", discriminator)):
-        initialize(module, rng_for(recipe.seed, name))
+        initialize(module, rng_for(settings.seed, name))
         module.to(device)
     return Networks(
         generator,
         average.requires_grad_(False),
         features,
         discriminator,
-        torch.optim.Adam(generator.parameters(), lr=recipe.lr, betas=(0.0, 0.99)),
-        torch.optim.Adam(discriminator.parameters(), lr=recipe.discriminator_lr, betas=(0.0, 0.99)),
+        torch.optim.Adam(generator.parameters(), lr=settings.lr, betas=(0.0, 0.99)),
+        torch.optim.Adam(discriminator.parameters(), lr=settings.discriminator_lr, betas=(0.0, 0.99)),
     )
 
 
@@ -171,15 +173,15 @@ def pretext(reals: Reals, images: Tensor, labels: Tensor, rng: torch.Generator) 
     return augment(images + 1, rng, shared=False, strategy=strategy) - 1, labels  # black comes in from outside
 
 
-def train_features(features: Features, reals: Reals, recipe: Recipe) -> Iterator[float]:
-    """Train the features in place and freeze them; yields the loss of each step."""
+def train_features(features: Features, reals: Reals, settings: TrainingSettings, steps: int) -> Iterator[float]:
+    """Train the features in place for ``steps`` and freeze them; yields the loss of each step."""
     device = features.start.weight.device
     optimizer = torch.optim.AdamW(features.parameters(), weight_decay=0.01)
-    for step in range(recipe.feature_steps):
-        rng = rng_for(recipe.seed, "features", step)
-        images, labels = pretext(reals, *reals.batch(recipe.feature_batch, rng), rng)
+    for step in range(steps):
+        rng = rng_for(settings.seed, "features", step)
+        images, labels = pretext(reals, *reals.batch(settings.feature_batch, rng), rng)
         loss = F.cross_entropy(features.classify(features(images.to(device))), labels.to(device))
-        optimizer.param_groups[0]["lr"] = 1e-3 * cosine(step, recipe.feature_steps)
+        optimizer.param_groups[0]["lr"] = 1e-3 * cosine(step, steps)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -193,10 +195,10 @@ def saturation(logits: list[Tensor], sign: int) -> Tensor:
 
 
 def discriminator_step(
-    n: Networks, real: Tensor, fake: list[Tensor], labels: Tensor, recipe: Recipe
+    n: Networks, real: Tensor, fake: list[Tensor], labels: Tensor, settings: TrainingSettings
 ) -> dict[str, float]:
     """One update of the discriminator on ``real`` images and the features of fake ones."""
-    penalised = n.step % R1_EVERY == 0 and recipe.r1 > 0
+    penalised = n.step % R1_EVERY == 0 and settings.r1 > 0
     real = real.requires_grad_(penalised)
     on_real = n.discriminator(n.features(real), labels)
     loss = saturation(n.discriminator([part.detach() for part in fake], labels), 1) + saturation(on_real, -1)
@@ -205,7 +207,7 @@ def discriminator_step(
         score = torch.stack([part.mean(1).sum() for part in on_real]).mean()
         (slope,) = torch.autograd.grad(score, real, create_graph=True)
         penalty = slope.square().sum((1, 2, 3)).mean()
-        total = loss + recipe.r1 / 2 * R1_EVERY * penalty
+        total = loss + settings.r1 / 2 * R1_EVERY * penalty
         metrics["r1"] = float(penalty.detach())
     n.d_optimizer.zero_grad()
     total.backward()
@@ -213,14 +215,14 @@ def discriminator_step(
     return metrics
 
 
-def generator_step(n: Networks, fake: list[Tensor], labels: Tensor, recipe: Recipe) -> dict[str, float]:
+def generator_step(n: Networks, fake: list[Tensor], labels: Tensor, settings: TrainingSettings) -> dict[str, float]:
     """One update of the generator and of its average, against the discriminator as it is now."""
     n.discriminator.requires_grad_(False)
     loss = saturation(n.discriminator(fake, labels), -1)
     metrics, total = {"loss/generator": float(loss.detach())}, loss
-    if recipe.guidance and recipe.conditional:
+    if settings.guidance and settings.conditional:
         confusion = F.cross_entropy(n.features.classify(fake), labels)
-        total = loss + recipe.guidance * 0.5 ** (n.step * recipe.batch / GUIDANCE_HALF_LIFE) * confusion
+        total = loss + settings.guidance * 0.5 ** (n.step * settings.batch / GUIDANCE_HALF_LIFE) * confusion
         metrics["loss/guidance"] = float(confusion.detach())
     n.g_optimizer.zero_grad()
     total.backward()
@@ -233,19 +235,19 @@ def generator_step(n: Networks, fake: list[Tensor], labels: Tensor, recipe: Reci
     return metrics
 
 
-def train_step(n: Networks, reals: Reals, recipe: Recipe) -> dict[str, float]:
+def train_step(n: Networks, reals: Reals, settings: TrainingSettings) -> dict[str, float]:
     """One step of both networks, on one rendering: the losses by name. Raises :class:`DivergedError`."""
-    rng = rng_for(recipe.seed, "train", n.step)
-    draws = (*reals.batch(recipe.batch, rng), torch.randn(recipe.batch, Z_DIM, generator=rng))
+    rng = rng_for(settings.seed, "train", n.step)
+    draws = (*reals.batch(settings.batch, rng), torch.randn(settings.batch, Z_DIM, generator=rng))
     real, labels, z = (tensor.to(n.generator.mapping.w_avg.device) for tensor in draws)
-    fake = n.generator(z, labels if recipe.conditional else None, update_emas=True)
+    fake = n.generator(z, labels if settings.conditional else None, update_emas=True)
     same = ("augment", n.step)  # one transform, with parameters of their own, for both
     real, fake = (
-        augment(images + 1, rng_for(recipe.seed, *same), shared=False, strategy=recipe.augment) - 1
+        augment(images + 1, rng_for(settings.seed, *same), shared=False, strategy=settings.augment) - 1
         for images in (real, fake)
     )
     maps = n.features(fake)
-    metrics = discriminator_step(n, real, maps, labels, recipe) | generator_step(n, maps, labels, recipe)
+    metrics = discriminator_step(n, real, maps, labels, settings) | generator_step(n, maps, labels, settings)
     if not all(math.isfinite(value) and abs(value) < DIVERGED for value in metrics.values()):
         told = ", ".join(f"{name} {value:.4g}" for name, value in metrics.items())
         raise DivergedError(f"training diverged at step {n.step} ({told})")

@@ -1,4 +1,4 @@
-"""What generators/training/measure.py measures of a generator, each beside the real images it was trained on."""
+"""What :mod:`generators.training.measure` measures of a generator, each beside the real images it was trained on."""
 
 import itertools
 import statistics
@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import click
 import torch
 from torch import Tensor
 
@@ -15,9 +14,8 @@ from generators import weights
 from generators.prior import StyleGANPrior
 from generators.training.held_out import training_images
 from generators.training.pictures import nearest_rows, render
-from glad.cli.options import progress_bar
-from glad.data.dataset import ImageData
-from glad.data.splits import load_data
+from generators.training.progress import Progress
+from glad.data.dataset import ImageData, Splits
 from glad.evaluation import Protocol, accuracy, evaluate_sets, train_network
 from glad.metrics import NEIGHBOURS, diversity, nearest
 from glad.networks import Network, make_network
@@ -71,13 +69,14 @@ class Images:
     labels: Tensor
 
 
-def open_subject(name: str, source: str, root: str, resolution: int | None, split: str) -> Subject:
-    """Load weights and data; ``ValueError`` where they cannot be used, or not together."""
+def open_subject(name: str, splits: Splits, split: str) -> Subject:
+    """Load weights; ``ValueError`` where they cannot be used, or not with these data."""
     path = weights.EMBEDDED.get(name, Path(name))
     generator, metadata = weights.load(path)
-    splits = load_data(source, root=root, resolution=resolution)
     if len(splits.train.classes) < 2:
-        raise ValueError(f"{source} has one class only: features come from a classifier of at least two classes")
+        raise ValueError(
+            f"{splits.train.name} has one class only: features come from a classifier of at least two classes"
+        )
     train = training_images(splits)
     frame = int(metadata.get("frame", 0))
     prior = StyleGANPrior(generator, lambda x: x, train.resolution, train.channels, train.class_ids, frame=frame)
@@ -117,7 +116,9 @@ def protocol_for(data: ImageData, epochs: int) -> Protocol:
     return Protocol(epochs=epochs, lr_same=LR, batch=BATCH, strategy="flip" if data.flip else "none")
 
 
-def classification(subject: Subject, images: Images, seeds: int, epochs: int, width: int) -> dict[str, Any]:
+def classification(
+    subject: Subject, images: Images, seeds: int, epochs: int, width: int, progress: Progress
+) -> dict[str, Any]:
     """The classification accuracy score (Ravuri & Vinyals, NeurIPS 2019), and that of as many real images.
 
     ConvNets learn from the samples and from real images alike, and are tested on real images that neither they nor
@@ -126,19 +127,20 @@ def classification(subject: Subject, images: Images, seeds: int, epochs: int, wi
     data, tested = subject.train, subject.tested
     sets = {kind: (as_seen(data, getattr(images, kind)), images.labels) for kind in ("generated", "real")}
     total, done = len(sets) * seeds, itertools.count(1)
-    click.echo(f"Training {total} networks, {epochs} epochs of {len(images.labels)} images")
-    with progress_bar(total, "training") as bar:
-        results = evaluate_sets(
-            sets,
-            (tested.tensor(), tested.labels),
-            networks=["convnet"],
-            same="convnet",
-            seeds=range(seeds),
-            classes=len(data.classes),
-            protocol=protocol_for(data, epochs),
-            network_options={"convnet": {"width": width}},
-            on_cell=lambda cell: bar.advance(next(done), f"{cell['set']}: {100 * cell['accuracy']:.1f} %"),
-        )
+    progress.say(f"Training {total} networks, {epochs} epochs of {len(images.labels)} images")
+    results = evaluate_sets(
+        sets,
+        (tested.tensor(), tested.labels),
+        networks=["convnet"],
+        same="convnet",
+        seeds=range(seeds),
+        classes=len(data.classes),
+        protocol=protocol_for(data, epochs),
+        network_options={"convnet": {"width": width}},
+        on_cell=lambda cell: progress.advance(
+            "training", next(done), total, f"{cell['set']}: {100 * cell['accuracy']:.1f} %"
+        ),
+    )
     scores = {}
     for kind in sets:
         columns = zip(*(cell["per_class"] for cell in results["cells"] if cell["set"] == kind), strict=True)
@@ -153,20 +155,19 @@ def make_extractor(data: ImageData, width: int) -> Network:
     return make_network("convnet", rng=rng_for(SEED, "measure", "features"), norm="instance", width=width, **shape)
 
 
-def train_extractor(network: Network, subject: Subject, epochs: int) -> float:
+def train_extractor(network: Network, subject: Subject, epochs: int, progress: Progress) -> float:
     """Train ``network`` on all real training images; its accuracy on the validation images."""
     data = subject.train
-    click.echo(f"Training the feature network, {epochs} epochs of {len(data)} images")
-    with progress_bar(epochs, "epoch") as bar:
-        train_network(
-            network,
-            data.tensor(),
-            data.labels,
-            key=(SEED, "measure", "features"),
-            lr=LR,
-            protocol=protocol_for(data, epochs),
-            on_epoch=lambda epoch, loss: bar.advance(epoch + 1, f"loss {loss:.3f}"),
-        )
+    progress.say(f"Training the feature network, {epochs} epochs of {len(data)} images")
+    train_network(
+        network,
+        data.tensor(),
+        data.labels,
+        key=(SEED, "measure", "features"),
+        lr=LR,
+        protocol=protocol_for(data, epochs),
+        on_epoch=lambda epoch, loss: progress.advance("epoch", epoch + 1, epochs, f"loss {loss:.3f}"),
+    )
     network.eval()
     return accuracy(network, subject.validation.tensor(), subject.validation.labels)
 

@@ -3,106 +3,112 @@
 First a classifier of the images, whose frozen features the discriminator sees, then the two networks against each
 other (``generators.training.gan`` has the method). Images of a validation or test set, here or in fashion-mini, are
 left out, and so are their twins. Every step is a function of the seed and its number: an interrupted run continues to
-the same bits. docs/TRAIN_A_PRIOR.md says what to expect.
-
-    python generators/training/train.py --data fashionmnist --root DATA --out runs/generator --minutes 60
+the same bits. docs/TRAIN_A_PRIOR.md says what to expect; the command is ``glad weights train``.
 """
 
 import json
-import resource
-import statistics
-import sys
-import time
-from collections import defaultdict
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import click
 import torch
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from torch import Tensor
-from torch.utils.tensorboard import SummaryWriter
 
 from generators import weights
-from generators.stylegan_xl import Generator
+from generators.training.budget import Budget, plan_feature_steps
 from generators.training.discriminator import GROUP, Features
 from generators.training.gan import (
     LOOSE,
-    Z_DIM,
     DivergedError,
     Networks,
     Reals,
-    Recipe,
+    TrainingSettings,
     start,
     train_features,
     train_step,
 )
 from generators.training.held_out import training_images
-from glad.cli.options import progress_bar
-from glad.data.dataset import DataError, ImageData
-from glad.data.splits import load_data
-from glad.rng import rng_for
-from glad.runs.image_grid import grid, save_png
+from generators.training.log import Log, draw
+from generators.training.progress import Progress
+from glad.data.dataset import ImageData, Splits
 from glad.runs.storage import RunError, read_tensors
 
 SNAPSHOT = 250  # steps between states and pictures
-CURVE = 25  # steps between points of the curves
-SHOWN = 10  # classes, and samples of each, in a picture
 SMALL = 10_000  # images; with fewer, both sides of the game are augmented
 DIFF_AUGMENT = "color_crop_cutout"
+STATE, WEIGHTS = "state.safetensors", "generator.safetensors"
 
 
-class Log:
-    """Curves, pictures and lines of one run, from ``step`` on."""
+def train_generator(
+    splits: Splits,
+    out: str | Path,
+    settings: TrainingSettings | None = None,
+    *,
+    minutes: float = 60.0,
+    steps: int | None = None,
+    device: str = "cpu",
+    rates: Mapping[str, Mapping[str, float]] | None = None,
+    progress: Progress | None = None,
+) -> Path:
+    """Train a generator on the training images of ``splits``, or continue in ``out``, and write its weights.
 
-    def __init__(self, out: Path, step: int, batch: int) -> None:
-        self.out, self.batch = out, batch
-        self.writer = SummaryWriter(str(out / "tensorboard"), purge_step=step)
-        self.curve: dict[str, list[float]] = defaultdict(list)
-        self.lines: dict[str, list[float]] = defaultdict(list)
-        self.began, self.since = time.monotonic(), step
+    Args:
+        splits: the data; images of 16 pixels a side or more, an even number of them.
+        out: folder of the run; one that holds a run is continued.
+        settings: what is trained, and how.
+        minutes: budget of all stages and of earlier calls; loading the data is not counted.
+        steps: steps of the generator to stop at, if that is earlier.
+        device: where to train, such as "cpu" or "cuda".
+        rates: learning rates to recommend in the file, by objective and latent: ``{"dm": {"w": 0.1}}``.
+        progress: hears lines and how far the training is.
 
-    def metrics(self, step: int, metrics: dict[str, float]) -> None:
-        """Note what the step before ``step`` gave."""
-        for name, value in metrics.items():
-            self.curve[name].append(value)
-            self.lines[name].append(value)
-        if step % CURVE == 0:
-            for name, values in self.curve.items():
-                self.writer.add_scalar(name, statistics.fmean(values), step)
-            self.curve.clear()
+    Returns:
+        The file of the generator: half precision, with data, counts and settings as metadata.
 
-    def snapshot(self, n: Networks, minutes: float, classes: tuple[str, ...]) -> None:
-        """Draw samples, and print how far and how fast the run is."""
-        self.writer.add_images("samples", draw(n, classes, self.out / f"samples_{n.step:06d}.png"), n.step)
-        rate = (n.step - self.since) * self.batch / (time.monotonic() - self.began)
-        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-        losses = ", ".join(f"{name.removeprefix('loss/')} {statistics.fmean(v):.3f}" for name, v in self.lines.items())
-        click.echo(f"step {n.step}, {minutes:.1f} min, {rate:.0f} images/s, {memory:.1f} GiB at most: {losses}")
-        self.began, self.since = time.monotonic(), n.step
-        self.lines.clear()
-
-
-@torch.no_grad()
-def samples(generator: Generator, classes: tuple[str, ...]) -> tuple[Tensor, Tensor]:
-    """Ten samples of each class that is shown, in [0, 1], and their columns; ``classes`` is empty if there are none."""
-    columns = torch.arange(len(classes[:SHOWN]) or SHOWN).repeat_interleave(SHOWN)
-    device = generator.mapping.w_avg.device
-    z = torch.randn(len(columns), Z_DIM, generator=rng_for("grid")).to(device)
-    images = generator(z, columns.to(device) if classes else None)
-    return ((images + 1) / 2).clamp(0, 1).cpu(), columns
+    Raises:
+        DataError: images that cannot be framed.
+        ValueError: settings or a budget that cannot be kept to.
+        RunError: ``out`` holds a run of other images or settings, or the budget ended before the generator's first
+            step.
+        DivergedError: a loss that is no number; the last state is kept.
+    """
+    out, progress = Path(out), progress or Progress()
+    budget = Budget(minutes, steps)  # which says at once what cannot be kept to
+    data = training_images(splits)
+    settings = choose(settings or TrainingSettings(), data)
+    reals = Reals(data, settings.conditional)
+    out.mkdir(parents=True, exist_ok=True)
+    n = start(reals, settings, device)
+    try:
+        history = train(n, reals, settings, out, budget, splits, progress)
+    except DivergedError as error:
+        raise DivergedError(f"{error}: lower --lr or raise --r1; {out} has the last state") from error
+    told = {"minutes": f"{budget.spent:.0f}", "recipes": history, "learning_rates": json.dumps(dict(rates or {}))}
+    ship(n, reals, settings.batch, out / WEIGHTS, told)
+    return out / WEIGHTS
 
 
-def draw(n: Networks, classes: tuple[str, ...], path: Path) -> Tensor:
-    """Draw samples of the averaged generator, a column per class, and return them."""
-    images, columns = samples(n.average, classes)
-    save_png(grid(images, columns, classes[:SHOWN] or ("",) * SHOWN), path)
-    return images
+def choose(settings: TrainingSettings, data: ImageData) -> TrainingSettings:
+    """The settings, with what depends on the data."""
+    if settings.batch % GROUP:
+        raise ValueError(f"batch is {settings.batch}: choose a multiple of {GROUP}, the images of a class in a group")
+    automatic = DIFF_AUGMENT if len(data) < SMALL else "none"
+    return replace(
+        settings,
+        augment=automatic if settings.augment == "auto" else settings.augment,
+        conditional=settings.conditional and len(data.classes) > 1,
+    )
 
 
 def ship(n: Networks, reals: Reals, batch: int, path: Path, told: dict[str, str]) -> None:
-    """Write the averaged generator in half precision, with where it comes from as metadata."""
+    """Write the averaged generator in half precision, with where it comes from as metadata.
+
+    Raises ``RunError`` where no step was made: untrained weights would pass for trained ones.
+    """
+    if not n.step:
+        raise RunError(
+            f"the budget ended before the generator's first step: {path.name} is not written; give more --minutes"
+        )
     weights.save(
         path,
         n.average,
@@ -127,26 +133,43 @@ def accuracy(features: Features, images: Reals) -> float:
     return right / len(images.data)
 
 
-def pretrain(n: Networks, reals: Reals, recipe: Recipe, validation: ImageData) -> None:
-    """Train and freeze the features, and say how well they tell the classes of images that they have not seen."""
-    click.echo("training the features that the discriminator sees")
-    with progress_bar(recipe.feature_steps, "step") as bar:
-        for i, loss in enumerate(train_features(n.features, reals, recipe)):
-            bar.advance(i + 1, f"loss {loss:.3f}")
+def pretrain(
+    n: Networks, reals: Reals, settings: TrainingSettings, validation: ImageData, budget: Budget, progress: Progress
+) -> TrainingSettings:
+    """Train and freeze the features, and say how well they tell the classes of images that they have not seen.
+
+    Returns the settings with the number of steps that were made. Raises ``RunError`` when the budget ends before them.
+    """
+    steps, split = plan_feature_steps(n.features, reals, settings, budget)
+    progress.say(split)
+    for i, loss in enumerate(train_features(n.features, reals, settings, steps)):
+        progress.advance("step", i + 1, steps, f"features, loss {loss:.3f}")
+        if budget.spent >= budget.minutes and i + 1 < steps:
+            raise RunError(
+                f"the budget of {budget.minutes:g} min ended after {i + 1:,} of {steps:,} steps of the discriminator's "
+                "features, which took longer than planned: nothing is written; give more --minutes or fewer "
+                "--feature-steps"
+            )
     if reals.classes > 1:
         known = accuracy(n.features, Reals(validation, conditional=True))
-        click.echo(f"they tell the class of {100 * known:.1f} % of the validation images")
+        progress.say(f"the features' validation accuracy is {100 * known:.1f} %")
+    return replace(settings, feature_steps=steps)
 
 
-def resume(n: Networks, path: Path, recipe: Recipe, images: str) -> tuple[float, list[dict[str, Any]]]:
-    """Restore a state; its minutes, and the recipes so far with the steps that they began at, the last one ``recipe``.
+def resume(
+    n: Networks, path: Path, settings: TrainingSettings, images: str, progress: Progress
+) -> tuple[float, list[dict[str, Any]]]:
+    """Restore a state; its minutes, and the settings so far with the steps that they began at, the last ``settings``.
 
-    Raises ``RunError`` if it is of other images, or of a recipe that is not to be changed under way.
+    Raises ``RunError`` if it is of other images, or of settings that are not to be changed under way.
     """
     tensors, found = read_tensors(path)
     history = json.loads(found.get("recipes", "[{}]"))
     made = history[-1]
-    changed = {name: value for name, value in asdict(recipe).items() if made.get(name) != value}
+    asked = asdict(settings)
+    if settings.feature_steps is None:  # then it is as many as there were
+        asked["feature_steps"] = made.get("feature_steps")
+    changed = {name: value for name, value in asked.items() if made.get(name) != value}
     differing = [f"{name} {made.get(name)}, not {value}" for name, value in changed.items() if name not in LOOSE]
     if found.get("images") != images:
         differing.append("other training images")
@@ -154,113 +177,46 @@ def resume(n: Networks, path: Path, recipe: Recipe, images: str) -> tuple[float,
         raise RunError(f"{path} was made with {'; '.join(differing)}: choose another --out")
     n.restore(tensors, int(found["step"]))
     if changed:
-        click.echo(f"from step {n.step} on: {', '.join(f'{name} {value}' for name, value in changed.items())}")
-        history.append({"step": n.step, **asdict(recipe)})
+        progress.say(f"from step {n.step} on: {', '.join(f'{name} {value}' for name, value in changed.items())}")
+        history.append({"step": n.step, **asked})
     return float(found["minutes"]), history
 
 
 def train(
-    n: Networks, reals: Reals, recipe: Recipe, out: Path, budget: tuple[float, int | None], validation: ImageData
-) -> tuple[float, str]:
-    """Train for ``budget`` minutes or up to that step, earlier runs included; the minutes, and the recipes as JSON."""
-    state, clock = out / "state.safetensors", time.monotonic()
-    history: list[dict[str, Any]] = [{"step": 0, **asdict(recipe)}]
-    resumed = state.exists()
-    if resumed:
-        spent, history = resume(n, state, recipe, reals.data.digest)
-        clock -= 60 * spent
-        click.echo(f"continuing at step {n.step}")
+    n: Networks,
+    reals: Reals,
+    settings: TrainingSettings,
+    out: Path,
+    budget: Budget,
+    splits: Splits,
+    progress: Progress,
+) -> str:
+    """Train within ``budget``, from the state in ``out`` if there is one; the settings by step, as JSON."""
+    progress.say(
+        f"{len(reals.data):,} training images of {len(splits.train):,}, {reals.resolution} pixels; "
+        f"generator of {sum(p.numel() for p in n.generator.parameters()):,} parameters"
+    )
+    budget.resume(0)
+    state = out / STATE
+    if state.exists():
+        spent, history = resume(n, state, settings, reals.data.digest, progress)
+        budget.resume(spent)
+        progress.say(f"continuing at step {n.step}, with {max(0.0, budget.minutes - spent):.1f} minutes left")
     else:
-        pretrain(n, reals, recipe, validation)
+        made = pretrain(n, reals, settings, splits.validation, budget, progress)
+        history = [{"step": 0, **asdict(made)}]
     told = {"recipes": json.dumps(history), "images": reals.data.digest}
-    if not resumed:
-        n.save(state, minutes=str((time.monotonic() - clock) / 60), **told)
-    log = Log(out, n.step, recipe.batch)
-    classes = reals.data.classes if recipe.conditional else ()
-    parts = TextColumn("step {task.fields[step]}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn()
-    with Progress(*parts, disable=not sys.stdout.isatty()) as progress:
-        bar = progress.add_task("", total=budget[0], step=n.step)
-        while (minutes := (time.monotonic() - clock) / 60) < budget[0] and n.step != budget[1]:
-            log.metrics(n.step + 1, train_step(n, reals, recipe))
-            progress.update(bar, completed=minutes, step=n.step)
-            if n.step % SNAPSHOT == 0:
-                n.save(state, minutes=str(minutes), **told)
-                log.snapshot(n, minutes, classes)
-    n.save(state, minutes=str(minutes), **told)
+    if not state.exists():
+        n.save(state, minutes=str(budget.spent), **told)
+    log = Log(out, n.step, settings.batch, progress)
+    classes = reals.data.classes if settings.conditional else ()
+    while budget.left(n.step):
+        log.metrics(n.step + 1, train_step(n, reals, settings))
+        progress.spend(budget.spent, budget.minutes, f"step {n.step}")
+        if n.step % SNAPSHOT == 0:
+            n.save(state, minutes=str(budget.spent), **told)
+            log.snapshot(n, budget.spent, classes)
+    n.save(state, minutes=str(budget.spent), **told)
     draw(n, classes, out / "samples.png")
     log.writer.close()
-    return minutes, told["recipes"]
-
-
-def choose(recipe: dict[str, Any], data: ImageData) -> Recipe:
-    """The recipe, with what depends on the data."""
-    if recipe["augment"] == "auto":
-        recipe["augment"] = DIFF_AUGMENT if len(data) < SMALL else "none"
-    recipe["conditional"] = recipe["conditional"] and len(data.classes) > 1
-    if recipe["batch"] % GROUP:
-        raise ValueError(f"batch is {recipe['batch']}: choose a multiple of {GROUP}, the images of a class in a group")
-    return Recipe(**recipe)
-
-
-@click.command(context_settings={"show_default": True, "max_content_width": 110})
-@click.option(
-    "--data", "source", default="fashionmnist", help="Data set by name, or a folder, as `glad distill --data`."
-)
-@click.option("--root", default="data", help="Where named data sets lie.")
-@click.option(
-    "--resolution", type=click.IntRange(16), help="Resize and crop to squares; folders of mixed sizes need it."
-)
-@click.option("--download", is_flag=True, help="Download a named data set that is not there.")
-@click.option(
-    "--out", type=click.Path(path_type=Path), required=True, help="Folder; continues if there is a run in it."
-)
-@click.option("--minutes", default=60.0, help="Stop after this much training time, earlier runs included.")
-@click.option("--steps", type=int, help="Stop at this step, if that is earlier.")
-@click.option("--device", default="cpu", help="cpu or cuda.")
-@click.option("--conditional/--unconditional", default=True, help="Whether the generator is told the class.")
-@click.option("--batch", type=click.IntRange(GROUP), default=Recipe.batch, help=f"A multiple of {GROUP}.")
-@click.option("--channels", type=click.IntRange(1), default=Recipe.channels, help="Of the widest layer.")
-@click.option("--channel-base", default=Recipe.channel_base, help="Channels are at most this / 2 / cutoff.")
-@click.option("--layers", type=click.IntRange(4), default=Recipe.layers, help="Synthesis layers before toRGB.")
-@click.option("--w-dim", type=click.IntRange(1), default=Recipe.w_dim, help="Length of a style code.")
-@click.option("--feature-steps", type=click.IntRange(1), default=Recipe.feature_steps, help="Training of the features.")
-@click.option("--lr", default=Recipe.lr, help="Learning rate of the generator.")
-@click.option("--discriminator-lr", default=Recipe.discriminator_lr)
-@click.option("--r1", default=Recipe.r1, help="Weight of the penalty on the slope at real images; 0 is off.")
-@click.option("--guidance", default=Recipe.guidance, help="Weight of the classifier's loss on samples, at first.")
-@click.option(
-    "--augment", default="auto", help=f"What both sides see, as in DSA; auto: {DIFF_AUGMENT} below {SMALL:,} images."
-)
-@click.option("--seed", default=Recipe.seed)
-@click.option("--rates", default="{}", help='Learning rates to recommend, as JSON: {"dm": {"w": 0.1}}.')
-def main(
-    source: str, root: str, resolution: int | None, download: bool, out: Path, minutes: float, steps: int | None,
-    device: str, rates: str, **recipe: Any,
-) -> None:  # fmt: skip
-    """Train a generator and write OUT/generator.safetensors."""
-    try:
-        json.loads(rates)
-        splits = load_data(source, root=root, resolution=resolution, download=download)
-        data = training_images(splits)
-        chosen = choose(recipe, data)
-        reals = Reals(data, chosen.conditional)
-        out.mkdir(parents=True, exist_ok=True)
-        n = start(reals, chosen, device)
-        click.echo(
-            f"{len(data):,} training images of {len(splits.train):,}, {reals.resolution} pixels; "
-            f"generator of {sum(p.numel() for p in n.generator.parameters()):,} parameters"
-        )
-        spent, recipes = train(n, reals, chosen, out, (minutes, steps), splits.validation)
-        told = {"minutes": f"{spent:.0f}", "recipes": recipes, "learning_rates": rates}
-        ship(n, reals, chosen.batch, out / "generator.safetensors", told)
-    except DivergedError as error:
-        raise click.ClickException(f"{error}: lower --lr or raise --r1; {out} has the last state") from error
-    except (DataError, RunError, ValueError, OSError) as error:
-        raise click.ClickException(str(error)) from error
-    click.echo(
-        f"{out / 'generator.safetensors'}: use it with glad distill --data {source} --prior {out}/generator.safetensors"
-    )
-
-
-if __name__ == "__main__":
-    main()
+    return told["recipes"]

@@ -14,8 +14,8 @@ from generators import geometry, weights
 from generators.stylegan_xl import Generator, Mapping, Synthesis
 from generators.training import measures as generator_measures
 from generators.training import pictures
-from generators.training.measure import main
 from glad import metrics as measures
+from glad.cli import main
 from glad.rng import rng_for
 from glad.runs.image_grid import GAP, LEFT
 
@@ -110,10 +110,11 @@ def test_slerp_keeps_to_the_circle() -> None:
     torch.testing.assert_close(points, torch.tensor([[2.0, 0.0], [2**0.5, 2**0.5], [0.0, 2.0]]))
 
 
-def run(out: Path, *options: str) -> Result:
+def run(out: Path, *options: str, name: str = "fashion-mini") -> Result:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(generator_measures, "TIMED", 10)
-        return CliRunner().invoke(main, ["--data", "fashion-mini", "--out", str(out), *TINY, *options])
+        command = ["weights", "measure", name, "--data", "fashion-mini", "--out", str(out)]
+        return CliRunner().invoke(main, [*command, *TINY, *options])
 
 
 def numbers(content: Any) -> Any:
@@ -173,7 +174,7 @@ def test_an_unconditional_generator_has_no_accuracy_score(tmp_path: Path) -> Non
     specs = geometry.stem(16, 4, 64, 8)
     network = Generator(Mapping(len(specs) + 1, 8, 0, 16, embedding=(10, 8)), Synthesis(specs, 16))
     weights.save(tmp_path / "plain.safetensors", network.initialize(rng_for("plain")))
-    result = run(tmp_path / "out", "--weights", str(tmp_path / "plain.safetensors"))
+    result = run(tmp_path / "out", name=str(tmp_path / "plain.safetensors"))
     assert result.exit_code == 0, (result.output, result.exception)
     assert "no labels" in result.output
     found = json.loads((tmp_path / "out" / "measure.json").read_text())
@@ -183,7 +184,6 @@ def test_an_unconditional_generator_has_no_accuracy_score(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--weights", "missing.safetensors"], "missing.safetensors"),
         (["--data", "fashion-maxi"], "fashion-maxi"),
         (["--images", "9"], "--images"),
         (["--resolution", "8"], "16 to 512"),
@@ -193,3 +193,9 @@ def test_bad_input_gives_one_line(tmp_path: Path, options: list[str], message: s
     result = run(tmp_path, *options)
     assert result.exit_code == 1 and isinstance(result.exception, SystemExit)
     assert len(result.output.splitlines()) == 1 and message in result.output
+
+
+def test_weights_that_are_missing_are_named(tmp_path: Path) -> None:
+    result = run(tmp_path, name="missing.safetensors")
+    assert result.exit_code == 1 and isinstance(result.exception, SystemExit)
+    assert len(result.output.splitlines()) == 1 and "missing.safetensors" in result.output

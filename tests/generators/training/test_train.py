@@ -11,15 +11,15 @@ from safetensors.torch import load_file
 
 from generators import weights
 from generators.prior import StyleGANPrior
-from generators.training import discriminator, gan, held_out
-from generators.training import train as train_generator
+from generators.training import discriminator, gan, held_out, train
+from glad.cli import main
 from glad.data.dataset import DataError
 from glad.data.splits import load_data
 from glad.rng import rng_for
 
 TINY = ("--batch", "8", "--channels", "8", "--channel-base", "64", "--layers", "4", "--w-dim", "16")
 QUICK = (*TINY, "--feature-steps", "2")
-RECIPE = gan.Recipe(batch=8, channels=8, channel_base=64, layers=4, w_dim=16, feature_steps=2)
+SETTINGS = gan.TrainingSettings(batch=8, channels=8, channel_base=64, layers=4, w_dim=16, augment="none")
 
 
 def folder(path, classes=("dark", "light"), side=16, mode="RGB", count=12):
@@ -41,8 +41,7 @@ def reals(path, conditional=True):
 
 def run(out, data, *options):
     """The command, in this process."""
-    arguments = ["--data", str(data), "--out", str(out), *options]
-    return CliRunner().invoke(train_generator.main, arguments)
+    return CliRunner().invoke(main, ["weights", "train", "--data", str(data), "--out", str(out), *options])
 
 
 def test_twins_of_held_out_images_are_left_out(tmp_path):
@@ -136,17 +135,17 @@ def test_a_class_changes_a_score_only_through_its_embedding():
 
 def test_each_step_lowers_the_loss_of_its_own_network(tmp_path):
     real = reals(folder(tmp_path))
-    networks = gan.start(real, RECIPE)
+    networks = gan.start(real, SETTINGS)
     images, labels = real.batch(8, rng_for(0))
     z = torch.randn(8, gan.Z_DIM, generator=rng_for(1))
     maps = [m.detach() for m in networks.features(networks.generator(z, labels))]
-    losses = [gan.discriminator_step(networks, images, maps, labels, RECIPE)["loss/discriminator"] for _ in range(12)]
+    losses = [gan.discriminator_step(networks, images, maps, labels, SETTINGS)["loss/discriminator"] for _ in range(12)]
     assert losses[-1] < 0.9 * losses[0]
     before = {name: t.clone() for name, t in networks.discriminator.state_dict().items()}
-    losses = [
-        gan.generator_step(networks, networks.features(networks.generator(z, labels)), labels, RECIPE)["loss/generator"]
-        for _ in range(12)
-    ]
+    losses = []
+    for _ in range(12):
+        fake = networks.features(networks.generator(z, labels))
+        losses.append(gan.generator_step(networks, fake, labels, SETTINGS)["loss/generator"])
     assert losses[-1] < 0.9 * losses[0]
     assert all(torch.equal(t, before[name]) for name, t in networks.discriminator.state_dict().items())
     slow, fast = networks.average.synthesis.input.weight, networks.generator.synthesis.input.weight
@@ -156,7 +155,7 @@ def test_each_step_lowers_the_loss_of_its_own_network(tmp_path):
 
 def test_the_penalty_is_the_squared_slope_at_real_images(tmp_path):
     real = reals(folder(tmp_path))
-    networks = gan.start(real, RECIPE)
+    networks = gan.start(real, SETTINGS)
     images, labels = real.batch(8, rng_for(0))
     maps = [m.detach() for m in networks.features(images)]
 
@@ -166,7 +165,7 @@ def test_the_penalty_is_the_squared_slope_at_real_images(tmp_path):
 
     leaf = images.clone().requires_grad_()
     (slope,) = torch.autograd.grad(score(leaf), leaf)
-    found = gan.discriminator_step(networks, images, maps, labels, RECIPE)["r1"]
+    found = gan.discriminator_step(networks, images, maps, labels, SETTINGS)["r1"]
     assert found == pytest.approx(slope.square().sum((1, 2, 3)).mean().item(), rel=1e-4)
 
 
@@ -184,7 +183,7 @@ def test_the_two_classes_come_apart(tmp_path):
 
 @pytest.mark.parametrize("classes", [("dark", "light"), ("all",)])
 def test_an_interrupted_run_ends_with_the_same_bits(tmp_path, monkeypatch, classes):
-    monkeypatch.setattr(train_generator, "SNAPSHOT", 2)
+    monkeypatch.setattr(train, "SNAPSHOT", 2)
     data = folder(tmp_path / "data", classes)
     for steps in ("3", "5"):
         result = run(tmp_path / "twice", data, *QUICK, "--steps", steps)
@@ -240,7 +239,7 @@ def test_rates_may_change_under_way_and_the_file_says_when(tmp_path):
 
 def test_a_run_that_diverges_says_so_and_keeps_the_last_state(tmp_path):
     data = folder(tmp_path / "data")
-    assert run(tmp_path / "out", data, *QUICK, "--lr", "1e30", "--steps", "0").exit_code == 0
+    assert run(tmp_path / "out", data, *QUICK, "--steps", "1").exit_code == 0
     kept = (tmp_path / "out" / "state.safetensors").read_bytes()
     result = run(tmp_path / "out", data, *QUICK, "--lr", "1e30", "--steps", "9")
     assert result.exit_code == 1
@@ -252,7 +251,10 @@ def test_a_run_that_diverges_says_so_and_keeps_the_last_state(tmp_path):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (("--rates", "{"), "Expecting"),
+        (("--rates", "{"), "is not JSON"),
+        (("--minutes", "0"), "minutes is 0.0: choose a number above 0"),
+        (("--steps", "0"), "steps is 0: choose at least 1"),
+        (("--rates", '{"dm": 1}'), "is not JSON"),
         (("--augment", "colour"), "unknown augmentation 'colour'"),
         (("--resolution", "27"), "even --resolution"),
         (("--layers", "3"), "x>=4"),
