@@ -196,12 +196,12 @@ LIBRARIES = Libraries("glad")
 
 
 def register(operator: Operator) -> None:
-    """Note ``operator`` at import; torch learns of it in :func:`load`."""
+    """Note ``operator`` at import; torch learns of it in ``load``."""
     LIBRARIES.register(operator)
 
 
 def load(device: str) -> None:
-    """Make ``torch.ops.glad`` available, served as well as can be on ``device``; see :class:`Libraries`."""
+    """Make ``torch.ops.glad`` available, served as well as can be on ``device``; see ``Libraries``."""
     LIBRARIES.load(device)
 
 

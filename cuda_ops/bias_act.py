@@ -81,7 +81,7 @@ def bias_act_ref(
     gain: float | None = None,
     clamp: float | None = None,
 ) -> Tensor:
-    """:func:`bias_act` step by step in plain torch, each step with torch's own derivative: the oracle of the tests."""
+    """``bias_act`` step by step in plain torch, each step with torch's own derivative: the oracle of the tests."""
     alpha, gain = check_call(x, b, dim, act, alpha, gain, clamp)
     x = ACTIVATIONS[act].function(_biased(x, b, dim % max(x.ndim, 1)), alpha)
     x = x * gain if gain != 1 else x

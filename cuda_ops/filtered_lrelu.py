@@ -38,7 +38,7 @@ def filtered_lrelu_ref(
     clamp: float | None = None,
     flip_filter: bool = False,
 ) -> Tensor:
-    """:func:`filtered_lrelu` as published, from the reference operators: the oracle of the tests."""
+    """``filtered_lrelu`` as published, from the reference operators: the oracle of the tests."""
     x = bias_act_ref(x, b)
     x = upfirdn2d_ref(x, fu, up=up, padding=padding, flip_filter=flip_filter, gain=up**2)
     x = bias_act_ref(x, act="lrelu", alpha=slope, gain=gain, clamp=clamp)
@@ -61,7 +61,7 @@ def filtered_lrelu(
     """Add ``b``, up-sample with ``fu``, leaky ReLU, gain and clamp, then down-sample with ``fd``.
 
     ``x`` is ``[N, C, H, W]`` of any floating type, ``b`` ``[C]`` or ``None``; ``fu`` and ``fd`` are float32 filters
-    as in :func:`cuda_ops.upfirdn2d`; ``padding`` counts samples of the up-sampled grid and is not biased. The
+    as in ``cuda_ops.upfirdn2d``; ``padding`` counts samples of the up-sampled grid and is not biased. The
     up-sampling keeps the mean (gain ``up**2``). Returns ``[N, C, H', W']`` with
     ``W' = (W * up + x0 + x1 - (fu_w - 1) - (fd_w - 1) + down - 1) // down``; differentiable in ``x`` and ``b`` to any
     order, and the up-sampled map is never in memory as a whole. ``slope=1, gain=1`` is resampling with a clamp.

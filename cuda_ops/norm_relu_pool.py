@@ -12,7 +12,7 @@ EPS = 1e-5
 
 
 def norm_relu_pool_ref(x: Tensor, weight: Tensor, bias: Tensor, eps: float = EPS) -> Tensor:
-    """:func:`norm_relu_pool` step by step in plain torch, each step with torch's own derivative."""
+    """``norm_relu_pool`` step by step in plain torch, each step with torch's own derivative."""
     return F.avg_pool2d(F.relu(F.group_norm(x, x.shape[1], weight, bias, eps)), 2)
 
 
@@ -21,7 +21,7 @@ def norm_relu_pool(x: Tensor, weight: Tensor, bias: Tensor, eps: float = EPS) ->
 
     ``weight`` and ``bias`` are [C]. Returns [N, C, H // 2, W // 2]. On a CPU, in float32 or float64 with even sides, it
     runs on kernels that go through each plane in the first cache, and is twice differentiable; a third derivative
-    raises ``NotImplementedError``. Everything else, other devices included, is :func:`norm_relu_pool_ref`.
+    raises ``NotImplementedError``. Everything else, other devices included, is ``norm_relu_pool_ref``.
     """
     fits = x.dtype in (torch.float32, torch.float64) and x.dtype == weight.dtype and not (x.shape[2] | x.shape[3]) % 2
     if x.device.type != "cpu" or not fits or not _has_kernels():

@@ -112,7 +112,7 @@ def upfirdn2d_ref(
     flip_filter: bool = False,
     gain: float = 1,
 ) -> Tensor:
-    """:func:`upfirdn2d` as published, step by step: the oracle of the tests.
+    """``upfirdn2d`` as published, step by step: the oracle of the tests.
 
     Zero-stuffing, padding or cropping, depthwise convolution at the full rate, keeping every ``down``-th sample.
     """
@@ -191,7 +191,7 @@ def filter_plain(
     flip_filter: bool,
     gain: float,
 ) -> Tensor:
-    """The operator in plain torch, several times the speed of :func:`upfirdn2d_ref` where ``f`` is 1-D."""
+    """The operator in plain torch, several times the speed of ``upfirdn2d_ref`` where ``f`` is 1-D."""
     if f is None or f.ndim != 1:
         y = upfirdn2d_ref(x, f, up, down, padding, flip_filter, gain)
     else:

@@ -29,7 +29,7 @@ class Parcel:
 def pack(file: Path, repo: str, license: str | None = None) -> Parcel:
     """Make the parcel of ``file`` for ``repo``; ``license`` is what the owner of the file puts it under.
 
-    Raises :class:`~generators.weights.WeightsError` when it is not a generator, ``ValueError`` when its license is not
+    Raises ``generators.weights.WeightsError`` when it is not a generator, ``ValueError`` when its license is not
     known or forbids passing it on.
     """
     generator, metadata = weights.load(file)

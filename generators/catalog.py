@@ -1,7 +1,7 @@
 """Known generators: where they are published, what they were trained on, what their licenses say.
 
 Only what is published is noted here; None is what nobody states. Nobody publishes hashes of the official files: the
-hash of the first download is kept instead (:mod:`generators.store`).
+hash of the first download is kept instead (``generators.store``).
 """
 
 import re
@@ -118,5 +118,5 @@ def is_reference(name: str) -> bool:
 
 
 def known(name: str) -> bool:
-    """Whether :func:`find` finds ``name``."""
+    """Whether ``find`` finds ``name``."""
     return name in CATALOG or is_reference(name)

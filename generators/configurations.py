@@ -1,6 +1,6 @@
 """The official StyleGAN-XL models as chains of stages, and generators of these shapes with random weights.
 
-What a published file holds is read from that file (:mod:`generators.weights`). A configuration is needed where there is
+What a published file holds is read from that file (``generators.weights``). A configuration is needed where there is
 none: for GLaD's random generators, for measuring, for tests. The stages are not published per model; ``status`` says
 what each reading rests on, and a second reading of the same model has a name of its own.
 """
@@ -137,7 +137,7 @@ def random_generator(configuration: str | Configuration, classes: int = 0, seed:
     """One of GLaD's random generators: a published shape, every weight drawn from ``seed``; frozen.
 
     Equal arguments give equal weights. It has one average code, not one per class, as GLaD's have. Raises
-    ``ValueError`` as :func:`blank` does, and on a seed that torch does not take.
+    ``ValueError`` as ``blank`` does, and on a seed that torch does not take.
     """
     if not 0 <= seed < 2**63:
         raise ValueError(f"seed must be from 0 to 2**63 - 1, not {seed}")

@@ -37,8 +37,8 @@ def download(url: str, target: Path, advance: Advance | None = None) -> None:
     """Bring the file at ``url`` to ``target``.
 
     What came before a break lies beside it as ``.part`` and is continued, by this call or a later one, if the server's
-    file is still the same. Raises :class:`~generators.store.UnreachableError` when the server does not give it, and
-    :class:`~generators.store.FetchError` when the disk does not take it.
+    file is still the same. Raises ``generators.store.UnreachableError`` when the server does not give it, and
+    ``generators.store.FetchError`` when the disk does not take it.
     """
     part = Partial(target)
     host = urllib.parse.urlsplit(url).netloc
@@ -86,7 +86,7 @@ class Partial:
 
 
 def _attempt(url: str, host: str, part: Partial, advance: Advance | None) -> None:
-    """Ask once and write what comes; :class:`_TryAgainError` where asking again may help."""
+    """Ask once and write what comes; ``_TryAgainError`` where asking again may help."""
     headers = {"Accept-Encoding": "identity", "User-Agent": "glad", **part.headers()}
     try:
         with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=TIMEOUT) as response:
@@ -150,7 +150,7 @@ def _read(response: http.client.HTTPResponse) -> bytes:
 
 @contextmanager
 def disk(folder: Path) -> Iterator[None]:
-    """Turn an ``OSError`` of the block into a :class:`~generators.store.FetchError` that names ``folder``."""
+    """Turn an ``OSError`` of the block into a ``generators.store.FetchError`` that names ``folder``."""
     try:
         yield
     except OSError as error:

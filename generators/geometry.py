@@ -1,6 +1,6 @@
 """Geometry of StyleGAN-XL's synthesis layers: sizes, sampling rates, filters, paddings (Sauer et al., SIGGRAPH 2022).
 
-A network is a list of :class:`LayerSpec`, made for a new stem, for a super-resolution stage on top of another network,
+A network is a list of ``LayerSpec``, made for a new stem, for a super-resolution stage on top of another network,
 or recovered from the tensors of a checkpoint.
 """
 

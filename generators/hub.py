@@ -32,7 +32,7 @@ _FAILURES = (errors.HTTPError, OSError, ValueError, RuntimeError)  # the first: 
 def fetch(
     name: str, again: bool = False, advance: download.Advance | None = None, notice: Notice | None = None
 ) -> Path:
-    """The safetensors file of ``name``, a name of the catalogue or ``org/repo:file[@revision]``; see :func:`obtain`."""
+    """The safetensors file of ``name``, a name of the catalogue or ``org/repo:file[@revision]``; see ``obtain``."""
     return obtain(name, again, advance, notice).file
 
 
@@ -43,7 +43,7 @@ def obtain(
 
     They come from the Hub, or else from their official address; a pickle is converted, never executed. ``again`` brings
     them anew: they must be what they were the first time. ``advance`` is told the progress of an official download (the
-    Hub's client draws its own), ``notice`` the license. Raises :class:`~generators.store.FetchError` in one line that
+    Hub's client draws its own), ``notice`` the license. Raises ``generators.store.FetchError`` in one line that
     says what to do, ``ValueError`` on names that need no download or do not exist.
     """
     entry = catalog.find(name)
@@ -67,7 +67,7 @@ def _tell(notice: Notice | None, license: License) -> None:
 
 
 def _kept(name: str) -> store.Record | None:
-    """What is known of ``name`` if its file is here; :class:`~generators.store.FetchError` if it has changed."""
+    """What is known of ``name`` if its file is here; ``generators.store.FetchError`` if it has changed."""
     record = store.read(name)
     if record is None or not record.file.exists():
         return None
@@ -151,7 +151,7 @@ def stated_license(entry: Entry) -> License:
 
 
 def send(parcel: card.Parcel, private: bool = False) -> str:
-    """Put a file of weights and its card on the Hub; see :func:`put`."""
+    """Put a file of weights and its card on the Hub; see ``put``."""
     message = f"Add {parcel.file.name} (SHA-256 {parcel.sha256[:12]})"
     return put(parcel.repo, parcel.contents(), message, private)
 
@@ -168,7 +168,7 @@ def put(
 
     The repository, of ``kind`` ``model`` or ``dataset``, is made if need be. What lies there under a name of ``owned``,
     files or folders, and is not among ``contents`` is deleted by the same commit: nothing earlier mixes with it.
-    Raises :class:`~generators.store.FetchError` in one line when the Hub does not take it.
+    Raises ``generators.store.FetchError`` in one line when the Hub does not take it.
     """
     require_name(repo)
     api = huggingface_hub.HfApi()
@@ -197,7 +197,7 @@ def put(
 
 
 def require_name(repo: str) -> None:
-    """Raise :class:`~generators.store.FetchError` unless ``repo`` can be the name of a repository, ORG/NAME."""
+    """Raise ``generators.store.FetchError`` unless ``repo`` can be the name of a repository, ORG/NAME."""
     try:
         utils.validate_repo_id(repo)
     except errors.HFValidationError as error:

@@ -57,7 +57,7 @@ class Budget:
         self.memory = self.left = memory
 
     def spend(self, amount: int) -> None:
-        """Take ``amount`` bytes; :class:`PickleError` when they are not there."""
+        """Take ``amount`` bytes; ``PickleError`` when they are not there."""
         self.left -= amount
         if self.left < 0:
             raise PickleError(f"its objects would take more than {self.memory >> 20} MB; those of a generator do not")

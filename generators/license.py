@@ -62,7 +62,7 @@ def license_of(record: Mapping[str, Any]) -> License:
     """The license that a record or the metadata of a file state.
 
     ``license`` holds fields, or their JSON, or in files of others an identifier or free text. Older files have
-    ``licence``: an identifier, or the words of :meth:`License.in_words`, which are read here and nowhere else.
+    ``licence``: an identifier, or the words of ``License.in_words``, which are read here and nowhere else.
 
     Args:
         record: Such as ``weights`` of ``inputs.json``, the record of a download, or metadata of safetensors.
@@ -100,7 +100,7 @@ def _read_fields(fields: Mapping[str, Any]) -> License:
 
 
 def _read_words(words: str) -> License:
-    """A license in the form of versions before fields: an identifier, or :meth:`License.in_words` of one."""
+    """A license in the form of versions before fields: an identifier, or ``License.in_words`` of one."""
     allowed = {said: use for use, said in SAYS.items()}
     match = _WORDS.fullmatch(words)
     if match is None or not {match[2], match[3]} <= allowed.keys():

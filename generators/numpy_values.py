@@ -20,7 +20,7 @@ LONGEST = 64  # entries of an array or a list
 def read_value(node: Any) -> Any:
     """A number, text, truth value or None; a list, tuple or numpy array becomes a list of such.
 
-    Raises :class:`PickleError` on anything else, object arrays and nested lists among it.
+    Raises ``PickleError`` on anything else, object arrays and nested lists among it.
     """
     if isinstance(node, list | tuple) and len(node) <= LONGEST:
         return [_scalar(item) for item in node]

@@ -1,6 +1,6 @@
 """Generators in the files they are published in: pickles, state dicts of ``torch.save``, bare safetensors.
 
-Nothing of a file is run: :mod:`generators.official_pickle` reads pickles, torch its own with ``weights_only=True``.
+Nothing of a file is run: ``generators.official_pickle`` reads pickles, torch its own with ``weights_only=True``.
 """
 
 import hashlib
@@ -38,7 +38,7 @@ class Found:
 def read(path: str | Path, progress: Callable[[int], object] = lambda count: None) -> Found:
     """Read the generator in a file of any known form.
 
-    ``progress`` hears how many more bytes have been hashed. Raises :class:`WeightsError` with the path when the file is
+    ``progress`` hears how many more bytes have been hashed. Raises ``WeightsError`` with the path when the file is
     missing, damaged, hostile or of something else, and when what it tells of the generator does not agree.
     """
     path = Path(path)
@@ -57,7 +57,7 @@ def read(path: str | Path, progress: Callable[[int], object] = lambda count: Non
 def convert(path: str | Path, out: str | Path, progress: Callable[[int], object] = lambda count: None) -> Found:
     """Read the generator in ``path`` and write it to ``out`` (safetensors); ``progress`` hears of bytes of both.
 
-    Raises what :func:`read` and :func:`generators.weights.save` do.
+    Raises what ``read`` and ``generators.weights.save`` do.
     """
     found = read(path, progress)
     weights.save(out, found.generator, torch.float32, progress, **found.facts)
@@ -65,7 +65,7 @@ def convert(path: str | Path, out: str | Path, progress: Callable[[int], object]
 
 
 def sha256(path: str | Path, progress: Callable[[int], object] = lambda count: None) -> str:
-    """The SHA-256 of a file, read a block at a time; ``progress`` as in :func:`read`. ``OSError`` if it is missing."""
+    """The SHA-256 of a file, read a block at a time; ``progress`` as in ``read``. ``OSError`` if it is missing."""
     digest = hashlib.sha256()
     with Path(path).open("rb") as file:
         while block := file.read(BLOCK):

@@ -95,7 +95,7 @@ class Module:
 def read_official(data: memoryview) -> tuple[Generator, dict[str, str]]:
     """The generator in the pickle ``data``, and what the file says of where it comes from, as metadata.
 
-    Raises :class:`PickleError` on a file that is damaged, hostile or of something else, and ``ValueError`` where its
+    Raises ``PickleError`` on a file that is damaged, hostile or of something else, and ``ValueError`` where its
     attributes and tensors disagree.
     """
     budget = Budget()
@@ -186,7 +186,7 @@ def _state(modules: Mapping[str, Module], budget: Budget, size: int) -> dict[str
 
 
 def _settings(modules: Mapping[str, Module]) -> dict[str, Any]:
-    """What the objects' attributes tell, as :mod:`generators.settings` has it."""
+    """What the objects' attributes tell, as ``generators.settings`` has it."""
     if absent := [path for path in ("mapping", "synthesis", "synthesis.input") if path not in modules]:
         raise PickleError(f"the generator has no {absent[0]}")
     synthesis, source = modules["synthesis"], modules["synthesis.input"]

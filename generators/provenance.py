@@ -35,7 +35,7 @@ class Weights:
 
     @classmethod
     def read(cls, fields: Mapping[str, Any]) -> "Weights":
-        """Undo :meth:`fields`; older records state the license in words and the file's path in the source."""
+        """Undo ``fields``; older records state the license in words and the file's path in the source."""
         source, file = str(fields.get("source", "not recorded")), str(fields.get("file", ""))
         if "licence" in fields and source.startswith(_OLD_FILE):
             source, file = OWN_FILE, source.removeprefix(_OLD_FILE)

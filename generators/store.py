@@ -57,7 +57,7 @@ def folder() -> Path:
 
 
 def place(name: str, suffix: str) -> Path:
-    """The file in :func:`folder` for what is called ``name``; different names have different files."""
+    """The file in ``folder`` for what is called ``name``; different names have different files."""
     plain = re.sub(r"[^\w.-]+", "--", name)
     if plain != name:  # two references may differ in what was replaced
         plain += "-" + hashlib.sha256(name.encode()).hexdigest()[:8]
@@ -70,13 +70,13 @@ def known_digest(entry: catalog.Entry) -> str | None:
 
 
 def read(name: str) -> Record | None:
-    """The record of ``name``, if it was ever downloaded; :class:`FetchError` when the record is damaged."""
+    """The record of ``name``, if it was ever downloaded; ``FetchError`` when the record is damaged."""
     path = place(name, ".json")
     return _parse(path) if path.exists() else None
 
 
 def records() -> list[Record]:
-    """Every record in the cache; :class:`FetchError` when one is damaged."""
+    """Every record in the cache; ``FetchError`` when one is damaged."""
     return [_parse(path) for path in sorted(folder().glob("*.json"))]
 
 
@@ -98,7 +98,7 @@ def write(record: Record) -> None:
 
 
 def require_unchanged(record: Record) -> None:
-    """Raise :class:`FetchError` unless the file is byte for byte what was noted."""
+    """Raise ``FetchError`` unless the file is byte for byte what was noted."""
     if (found := official.sha256(record.file)) != record.sha256:
         raise FetchError(
             f"{record.file} has changed since it was brought here and is not used (SHA-256 {record.sha256[:12]} then, "
@@ -107,7 +107,7 @@ def require_unchanged(record: Record) -> None:
 
 
 def require_weights(path: Path, host: str) -> None:
-    """Raise :class:`UnreachableError`, and delete the file, when it is a web page."""
+    """Raise ``UnreachableError``, and delete the file, when it is a web page."""
     with path.open("rb") as file:
         start = file.read(512).lstrip().lower()
     if start.startswith((b"<!doctype", b"<html", b"<?xml", b"<head", b"<body")):
@@ -124,7 +124,7 @@ def not_weights(host: str) -> str:
 
 
 def require_digest(path: Path, expected: str, by: str) -> None:
-    """Raise :class:`FetchError`, and delete the file, when its SHA-256 is not the ``expected`` one, known ``by``."""
+    """Raise ``FetchError``, and delete the file, when its SHA-256 is not the ``expected`` one, known ``by``."""
     if (found := official.sha256(path)) != expected:
         discard(path)
         raise FetchError(

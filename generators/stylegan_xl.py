@@ -87,7 +87,7 @@ class SynthesisLayer(nn.Module):
         self.weight.data.normal_(generator=rng)
 
     def forward(self, x: Tensor, w: Tensor, update_emas: bool = False, conv_dtype: torch.dtype | None = None) -> Tensor:
-        """``x`` [N, in, S_in, S_in] modulated by ``w`` [N, w_dim]; ``conv_dtype`` as in :class:`Synthesis`."""
+        """``x`` [N, in, S_in, S_in] modulated by ``w`` [N, w_dim]; ``conv_dtype`` as in ``Synthesis``."""
         spec = self.spec
         if update_emas:
             self.magnitude_ema.lerp_(x.detach().float().square().mean(), 1 - spec.ema_beta)

@@ -1,7 +1,7 @@
 """Tensors of a pickle: torch's form of a storage from before its zip files, and the views that tensors are of it.
 
 A storage is a stream of five pickles (a magic number, a version, the system, the object, the keys), a count and the raw
-elements. It is read by :mod:`generators.unpickle` like all else; every size is held against the bytes that are there.
+elements. It is read by ``generators.unpickle`` like all else; every size is held against the bytes that are there.
 """
 
 from typing import Any
@@ -33,7 +33,7 @@ STORAGE = ("torch.storage", "_load_from_bytes")
 def view_tensor(node: Any, budget: Budget) -> np.ndarray:
     """The tensor or parameter that ``node`` describes, as a view of the file's bytes: read only, maybe unaligned.
 
-    Raises :class:`PickleError` when it is none, and when it reaches beyond its storage or repeats its elements.
+    Raises ``PickleError`` when it is none, and when it reaches beyond its storage or repeats its elements.
     """
     if made_by(node, PARAMETER) and node.arguments:
         node = node.arguments[0]
@@ -76,7 +76,7 @@ def _numbers(values: Any) -> str:
 def read_storage(data: memoryview, budget: Budget) -> np.ndarray:
     """The elements of a storage's stream ``data``, [count], as a view; the device that it names is of no account.
 
-    Raises :class:`PickleError` on another stream and on a count that is not that of the bytes.
+    Raises ``PickleError`` on another stream and on a count that is not that of the bytes.
     """
     parts, position = [], 0
     for _ in range(5):

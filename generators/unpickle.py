@@ -2,7 +2,7 @@
 
 Python's own unpickler cannot be made safe by ``find_class`` alone. It sizes its memo by a number in the file (five
 bytes ask for 16 GB), hashes keys (nested tuples overflow the C stack or take exponential time, chosen integers
-quadratic) and calls what it is given. Here a name is a :class:`Name`, a call a :class:`Made`, a dictionary the list of
+quadratic) and calls what it is given. Here a name is a ``Name``, a call a ``Made``, a dictionary the list of
 its pairs, and raw bytes are views of the file. What they mean is for the caller to say, by their exact names.
 
 The opcodes are those that pickle writes in protocols 2 to 5; text opcodes, INST, OBJ and extension codes are refused.
@@ -24,7 +24,7 @@ LONGEST_INTEGER, LONGEST_NAME = 256, 256  # bytes
 def load(data: memoryview, start: int = 0, budget: Budget | None = None) -> tuple[Any, int]:
     """Read the pickle that begins at byte ``start`` of ``data`` (contiguous bytes): its inert tree, and where it ends.
 
-    Raises :class:`PickleError` on anything that pickle would not have written and when ``budget`` is spent.
+    Raises ``PickleError`` on anything that pickle would not have written and when ``budget`` is spent.
     """
     machine = _Machine(data, start, Budget() if budget is None else budget)
     return machine.run(), machine.position

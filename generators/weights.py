@@ -35,7 +35,7 @@ class WeightsError(ValueError):
 def build(state: Dict[str, Tensor], settings: Dict[str, Any] | None = None) -> Generator:
     """Make the generator that ``state`` (tensors by their published names) belongs to, out of these very tensors.
 
-    ``settings`` tells what a bare state dict cannot: see :mod:`generators.settings`. Tensors that are not float32
+    ``settings`` tells what a bare state dict cannot: see ``generators.settings``. Tensors that are not float32
     become it; those that are, are the generator's afterwards, not copies. Raises ``ValueError`` naming the tensors that
     are missing, unknown or of another shape, on settings of another form, and where the two disagree.
     """
@@ -97,8 +97,8 @@ def _mapping(state: Dict[str, Tensor], num_ws: int, classes: int | None) -> Mapp
 def load(path: str | Path) -> tuple[Generator, dict[str, str]]:
     """Read a safetensors file of a generator: the network, frozen, in float32, and the file's metadata.
 
-    Geometry comes from the tensors' names and shapes and from the metadata that :func:`save` wrote, if it did. Raises
-    :class:`WeightsError` with the path when the file is missing, truncated, not safetensors, not a StyleGAN-XL
+    Geometry comes from the tensors' names and shapes and from the metadata that ``save`` wrote, if it did. Raises
+    ``WeightsError`` with the path when the file is missing, truncated, not safetensors, not a StyleGAN-XL
     generator, untrained by its own account, or when tensors and metadata disagree.
     """
     try:

@@ -18,7 +18,7 @@ BATCH = 512  # tiles in one matrix product: enough for its speed, few enough for
 
 
 def pays(x: Tensor, weight: Tensor) -> bool:
-    """Whether :func:`conv3x3` applies and is the faster: wide 3x3 convolutions in float32 on a CPU, weights frozen."""
+    """Whether ``conv3x3`` applies and is the faster: wide 3x3 convolutions in float32 on a CPU, weights frozen."""
     large = min(weight.shape[:2]) >= LEAST_CHANNELS and x[:, 0].numel() >= LEAST_PIXELS
     plain = x.device.type == "cpu" and x.dtype == weight.dtype == torch.float32
     return large and plain and weight.shape[2:] == (3, 3) and not weight.requires_grad

@@ -58,7 +58,7 @@ def make_optimizer(tensors: Mapping[str, Tensor], rates: Mapping[str, float], mo
 def iterate(synset: SyntheticSet, objective: Objective, optimizer: torch.optim.Optimizer, step: Step) -> Metrics:
     """One iteration: the metrics of the set as it was, and an update of everything the optimiser holds.
 
-    Raises :class:`DistillationError`, with nothing changed, when a term or a gradient is not finite.
+    Raises ``DistillationError``, with nothing changed, when a term or a gradient is not finite.
     """
     optimizer.zero_grad()
     with _undone_by_error(objective):
@@ -142,7 +142,7 @@ class Progress:
         write_tensors(path, tensors, iteration=str(self.iteration), seconds=f"{self.elapsed():.3f}")
 
     def restore(self, path: Path) -> None:
-        """Put back, in place, what :meth:`save` wrote; ``DistillationError`` when it belongs to another run."""
+        """Put back, in place, what ``save`` wrote; ``DistillationError`` when it belongs to another run."""
         saved, metadata = read_tensors(path)
         state = self._state()
         for name, tensor in state.items():  # all are looked at before the first is changed

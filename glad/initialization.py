@@ -28,7 +28,7 @@ from glad.priors.pixels import Pixels
 from glad.synthetic_set import SyntheticSet
 
 STARTS = ("prior", "representative", "nearest", "inversion")
-"""Where latents may start: drawn by the prior, or as :func:`initial_latents` makes them."""
+"""Where latents may start: drawn by the prior, or as ``initial_latents`` makes them."""
 Embed = Callable[[Tensor], Tensor]
 CHUNK = 50  # real images, or codes, in the networks' memory at a time
 STATISTICS = 256  # real images behind batch norm's statistics
@@ -50,7 +50,7 @@ def initial_latents(
 
     ``network`` is an expert's on ``device``, which ``representative`` needs; ``candidates`` codes are drawn per class,
     ``steps`` are those of ``inversion``. Where latents are pixels the real images are the start. Raises what
-    :func:`representative` does.
+    ``representative`` does.
     """
     if kind == "representative":
         if network is None:

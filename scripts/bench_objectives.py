@@ -231,7 +231,7 @@ def memory(name: str, side: str, setting: Setting) -> float:
 
 
 def memory_apart(name: str, side: str, options: list[str]) -> float:
-    """:func:`memory` in a process of its own."""
+    """``memory`` in a process of its own."""
     command = [sys.executable, __file__, "--memory", name, side, *options]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:

@@ -99,7 +99,7 @@ def machine(on_gpu: bool) -> str:
 
 
 def measure(recipe: Recipe, ipc: int, repeat: int) -> dict[str, Any]:
-    """:func:`work` in a process of its own."""
+    """``work`` in a process of its own."""
     job = ["--only", recipe.name, "--ipc", str(ipc), "--repeat", str(repeat)]
     done = subprocess.run([sys.executable, __file__, *job, "--work"], stdout=subprocess.PIPE, text=True, check=True)
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])

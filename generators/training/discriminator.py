@@ -89,7 +89,7 @@ class Score(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Maps of :class:`Features` and labels to logits: a list of [N, positions], one per map and one for all of it.
+    """Maps of ``Features`` and labels to logits: a list of [N, positions], one per map and one for all of it.
 
     Of ``GROUP`` images that follow each other, all of a class, the last head also sees the spread (Karras et al., ICLR
     2018).

@@ -49,14 +49,14 @@ class TrainingSettings:
     w_dim: int = 128
     conditional: bool = True
     feature_steps: int | None = None
-    """None: what :mod:`generators.training.budget` plans."""
+    """None: what ``generators.training.budget`` plans."""
     feature_batch: int = 64
     lr: float = 2e-3
     discriminator_lr: float = 1e-3
     r1: float = 0.1
     guidance: float = 0.2
     augment: str = "auto"
-    """Strategy for both sides; auto is resolved by :func:`generators.training.train.choose`."""
+    """Strategy for both sides; auto is resolved by ``generators.training.train.choose``."""
 
 
 LOOSE = ("lr", "discriminator_lr", "r1", "guidance", "augment")
@@ -118,7 +118,7 @@ class Networks:
         write_tensors(path, self.tensors(), step=str(self.step), **metadata)
 
     def restore(self, tensors: dict[str, Tensor], step: int) -> None:
-        """Continue from the :meth:`tensors` of another run, after its ``step``."""
+        """Continue from the ``tensors`` of another run, after its ``step``."""
         for part, module in self._modules().items():
             prefix = part + "/"
             module.load_state_dict({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
@@ -236,7 +236,7 @@ def generator_step(n: Networks, fake: list[Tensor], labels: Tensor, settings: Tr
 
 
 def train_step(n: Networks, reals: Reals, settings: TrainingSettings) -> dict[str, float]:
-    """One step of both networks, on one rendering: the losses by name. Raises :class:`DivergedError`."""
+    """One step of both networks, on one rendering: the losses by name. Raises ``DivergedError``."""
     rng = rng_for(settings.seed, "train", n.step)
     draws = (*reals.batch(settings.batch, rng), torch.randn(settings.batch, Z_DIM, generator=rng))
     real, labels, z = (tensor.to(n.generator.mapping.w_avg.device) for tensor in draws)

@@ -1,4 +1,4 @@
-"""What :mod:`generators.training.measure` measures of a generator, each beside the real images it was trained on."""
+"""What ``generators.training.measure`` measures of a generator, each beside the real images it was trained on."""
 
 import itertools
 import statistics

@@ -191,7 +191,7 @@ def _pace(rate: float, unit: str) -> str:
 
 @contextmanager
 def progress_bar(total: int, unit: str) -> Iterator[Bar]:
-    """A :class:`Bar` for ``total`` steps called ``unit``."""
+    """A ``Bar`` for ``total`` steps called ``unit``."""
     console = Console()
     if not console.is_terminal:
         yield Bar(total, unit, None)

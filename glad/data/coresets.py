@@ -22,7 +22,7 @@ def random_real(data: ImageData, ipc: int, seed: int) -> Labelled:
 def kmeans_real(data: ImageData, ipc: int, seed: int) -> Labelled:
     """The real images nearest to the centres of ``ipc``-means on the pixels of each class; a function of ``seed``.
 
-    Shapes are those of :func:`random_real`. At 1 image per class it is the one nearest to the class's mean, whatever
+    Shapes are those of ``random_real``. At 1 image per class it is the one nearest to the class's mean, whatever
     the seed.
     """
     return _by_class(data, ipc, lambda c: _nearest_to_centres(data, c, ipc, seed))
@@ -55,7 +55,7 @@ def herding_real(data: ImageData, ipc: int, seed: int, embed: Embed | None = Non
     Each step takes the image that brings the mean of those taken nearest to the class's mean. That is Welling's rule,
     the largest inner product with what the mean still lacks, for features of one length; others would be taken for
     their length alone. ``embed`` gives features [n, D] of normalized images [n, C, H, W]; without it they are the
-    pixels. Nothing is drawn, so that every ``seed`` gives the same images. Shapes are those of :func:`random_real`.
+    pixels. Nothing is drawn, so that every ``seed`` gives the same images. Shapes are those of ``random_real``.
     """
     return _by_class(data, ipc, lambda c: _herded(data, c, ipc, embed))
 

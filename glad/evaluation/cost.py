@@ -143,7 +143,7 @@ def _why_never(ours: Race, full: Race) -> str:
 
 
 def entry(name: str, ours: Race, full: Race, distillation: float | None, **goal: Any) -> dict[str, Any]:
-    """What ``results.json`` says of a set; ``goal`` are the last three arguments of :func:`told`."""
+    """What ``results.json`` says of a set; ``goal`` are the last three arguments of ``told``."""
     return {
         "race": asdict(ours),
         "distillation_seconds": distillation,

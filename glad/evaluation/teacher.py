@@ -73,7 +73,7 @@ def digest_of(settings: Mapping[str, Any]) -> str:
 
 
 def open_teacher(data: Splits, network: str, options: Mapping[str, int], epochs: int, device: torch.device) -> Teacher:
-    """The teacher of these settings: read from :func:`folder`, or trained and written there.
+    """The teacher of these settings: read from ``folder``, or trained and written there.
 
     ``RunError`` when the file is damaged or cannot be written, ``ArithmeticError`` when the training diverges.
     """

@@ -77,7 +77,7 @@ class ExpertFile:
     def begin(self) -> tuple[int, dict[str, Tensor]] | None:
         """Make the file, or find an interrupted one: the epochs behind it and its state.
 
-        Raises :class:`ExpertError` when the file is another expert's.
+        Raises ``ExpertError`` when the file is another expert's.
         """
         if self.partial.exists() and self.state.exists():
             with self.partial.open("rb") as file:
@@ -146,7 +146,7 @@ class Experts:
     """The experts of a folder, all of one kind."""
 
     def __init__(self, folder: Path, needed: Mapping[str, Any] | None = None) -> None:
-        """Open every expert of ``folder``; :class:`ExpertError` naming what differs from ``needed``."""
+        """Open every expert of ``folder``; ``ExpertError`` naming what differs from ``needed``."""
         paths = sorted(folder.glob("expert_*.safetensors"))
         if not paths:
             raise ExpertError(f"there are no experts in {folder}: train some with glad experts train --out {folder}")

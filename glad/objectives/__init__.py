@@ -1,6 +1,6 @@
 """Objectives: losses on synthetic images, each in a file of its own.
 
-An objective of one's own is a class with the two methods of :class:`Objective` and one line in ``OBJECTIVES`` (or
+An objective of one's own is a class with the two methods of ``Objective`` and one line in ``OBJECTIVES`` (or
 ``--objective module:Class``). Constructor parameters called ``real``, ``network``, ``augment`` and ``segment`` (of an
 expert's path) are handed in; the others are its options. ``learning_rates`` holds the published rate per latent
 space, ``options_for_codes`` (if any) the options that are published with other defaults where a generator's codes are

@@ -48,7 +48,7 @@ def resolve_prior(
     """The prior called ``name`` for ``data``: pixels, a generator, ``module:Class``, or ``name`` itself.
 
     A generator is a name of the catalogue, a safetensors file, or ``org/repo:file`` on the Hub; what is not here yet is
-    downloaded. Its classes stand for the data's as :func:`generators.classes.class_ids` says. A license that forbids
+    downloaded. Its classes stand for the data's as ``generators.classes.class_ids`` says. A license that forbids
     commercial use or does not state it is a warning. Raises ``WeightsError`` and
     ``ValueError`` that say what to do.
     """

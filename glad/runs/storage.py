@@ -44,7 +44,7 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Read JSON; :class:`RunError` with the path when it is missing or damaged."""
+    """Read JSON; ``RunError`` with the path when it is missing or damaged."""
     try:
         return json.loads(path.read_text())
     except (OSError, ValueError) as error:
@@ -68,7 +68,7 @@ def _sort_header(content: bytes) -> bytes:
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Read a safetensors file: tensors and metadata; :class:`RunError` with the path when missing or damaged."""
+    """Read a safetensors file: tensors and metadata; ``RunError`` with the path when missing or damaged."""
     try:
         with safe_open(str(path), "pt") as file:
             return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
@@ -89,7 +89,7 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer, prefix: str = "optimizer
 def restore_optimizer(
     optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor], prefix: str = "optimizer"
 ) -> None:
-    """Put back what :func:`optimizer_tensors` returned; learning rates stay those of ``optimizer``."""
+    """Put back what ``optimizer_tensors`` returned; learning rates stay those of ``optimizer``."""
     state: dict[int, dict[str, Tensor]] = {}
     for name, value in tensors.items():
         head, *rest = name.split("/")

@@ -97,7 +97,7 @@ class Space:
         return values.get("layer", own) is not None
 
     def applied(self, values: Values) -> dict[str, Any]:
-        """The settings with ``values``; those of :meth:`default` change nothing."""
+        """The settings with ``values``; those of ``default`` change nothing."""
         settings = dict(self.settings)
         if dict(values) == self.default():
             return settings

@@ -41,7 +41,7 @@ class Bars(Progress):
             self.done = done
 
     def spend(self, minutes: float, total: float, note: str) -> None:
-        """Draw the minutes as they pass; elsewhere than on a terminal the lines of :meth:`say` are enough."""
+        """Draw the minutes as they pass; elsewhere than on a terminal the lines of ``say`` are enough."""
         if sys.stdout.isatty():
             self.advance("minute", min(int(minutes), math.ceil(total)), math.ceil(total), note)
 

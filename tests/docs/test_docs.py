@@ -11,10 +11,10 @@ from click.testing import CliRunner
 
 from glad.cli import main
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted(
     path
-    for folder, pattern in ((".", "*.md"), ("docs", "*.md"), ("generators/assets", "*.md"), ("tests", "**/*.md"))
+    for folder, pattern in ((".", "*.md"), ("docs", "**/*.md"), ("generators/assets", "*.md"), ("tests", "**/*.md"))
     for path in (ROOT / folder).glob(pattern)
 )
 LINK = re.compile(r"\]\(([^)\s]+)\)")
