@@ -1,0 +1,88 @@
+"""Runs that commit d10c73f made, with the results and the audit of then, still open, go on and are handed on.
+
+``tests/golden/run-d10c73f`` holds a run of codes (DM, evaluated and audited), one of pixels (MTT) and its expert.
+``longer.jsonl`` beside each are the metrics of the same run with six iterations in place of four.
+"""
+
+import json
+import shutil
+
+import pytest
+import torch
+from distilled_sets import invoke
+from fixtures import GOLDEN
+
+import glad
+from generators.license import License
+from glad.formats.load import load_distilled
+from glad.runs.folder import Run
+from glad.runs.storage import read_json, read_tensors
+
+OLD = GOLDEN / "run-d10c73f"
+EVALUATED = {
+    "networks": ["convnet", "vit"],
+    "network_options": {"convnet": {"width": 4}, "vit": {"width": 8, "depth": 1}},
+    "seeds": 2,
+    "baselines": ["random", "before"],
+    "epochs": 2,
+    "split": "validation",
+    "scores": True,
+    "device": "cpu",
+}
+
+
+@pytest.fixture
+def old(tmp_path, monkeypatch):
+    """A copy of the folder, as it lay when the runs were made: below where one stands."""
+    shutil.copytree(OLD, tmp_path / "runs")
+    monkeypatch.chdir(tmp_path / "runs")
+    return tmp_path / "runs"
+
+
+def test_they_say_what_they_said():
+    codes, trajectory = Run(OLD / "codes"), Run(OLD / "trajectory")
+    assert codes.weights.license == License("apache-2.0", "Apache-2.0", True, True)
+    assert codes.weights.sha256 == codes.inputs["hashes"]["weights"] and not codes.weights.file
+    assert trajectory.weights is None and codes.learned_lr is None
+    assert trajectory.learned_lr == float(read_tensors(trajectory.state)[0]["objective/alpha"]) != 0.02
+    for run in (codes, trajectory):
+        images, labels = run.read_set()
+        assert torch.equal(load_distilled(run.path).images, images) and labels.tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("name", ["codes", "trajectory"])
+def test_they_go_on(old, name):
+    before = (old / name / "metrics.jsonl").read_text()
+    invoke("distill", "--config", f"{name}/config.yaml", "--iterations", "6")
+    assert (old / name / "metrics.jsonl").read_text().startswith(before)
+    ours, expected = (
+        [json.loads(line) for line in (old / name / file).read_text().splitlines()]
+        for file in ("metrics.jsonl", "longer.jsonl")
+    )
+    assert len(ours) == len(expected) == 6
+    for one, other in zip(ours, expected, strict=True):
+        assert one["loss"] == pytest.approx(other["loss"], rel=1e-3)
+        assert one["image_grad"] == pytest.approx(other["image_grad"], rel=1e-2)
+
+
+@pytest.mark.parametrize("name", ["codes", "trajectory"])
+def test_their_results_are_not_computed_again(old, name):
+    before, trained = read_json(old / name / "results.json"), []
+    again = glad.evaluate(name, **EVALUATED, on_cell=lambda cell, left: trained.append(cell))
+    assert not trained
+    assert [(cell["network"], cell["seed"], cell["accuracy"]) for cell in again["cells"]] == [
+        (cell["network"], cell["seed"], cell["accuracy"]) for cell in before["cells"]
+    ]
+
+
+def test_they_are_exported_reported_and_published(old):
+    invoke("export", "codes", "--format", "npz", "--out", "codes.npz")
+    assert load_distilled("codes.npz").labels.tolist() == [0, 1, 2]
+    invoke("export", "codes", "--format", "codes", "--out", "codes.safetensors")
+    assert torch.equal(load_distilled("codes.safetensors").images, Run(old / "codes").read_set()[0])
+    page = glad.report(["codes", "trajectory"], "page.html").read_text()
+    assert "Apache-2.0 (commercial use allowed, passing on allowed)" in page
+    card = invoke("push", "codes", "me/codes", "--dry-run")
+    assert "license: mit" in card and "Nothing was sent" in card and "| **this set** |" in card
+    assert "- memorisation: " in card  # of its audit
+    assert "license: mit" in invoke("push", "trajectory", "me/trajectory", "--dry-run")
