@@ -56,17 +56,41 @@ def audit(
     device: str = "auto",
     on_network: Callable[[int, int, str], None] | None = None,
 ) -> dict[str, Any]:
-    """Check the set of a finished ``run``, write ``audit.json`` and pictures to ``out`` (its folder), and return it.
+    """Check who loses by a distilled set, what it covers, what it copied, and where it is from.
 
-    Networks ``network`` (the one distilled with) of ``width`` are trained with each of ``seeds`` (a number, or a list)
-    on at most ``images`` real training images for ``epochs``, and on the set for ``set_epochs`` at ``lr`` (the step
-    size learnt along with the set, else 0.01). They are kept under ``out``, for the next audit. ``split`` is
-    ``validation``, or ``test`` for the test images. ``fail_on`` holds numbers, by their names in
-    ``glad.audit_words.NUMBERS``, to thresholds; the result's ``broken`` has a line for each that is not kept.
-    ``on_network(done, total, name)`` is called after each network. docs/AUDIT.md says what the keys mean.
+    Networks are trained on real images and on the set, and compared class by class on images that neither contains.
+    Writes ``audit.json`` and two pictures. docs/AUDIT.md says what the keys mean.
 
-    Raises ``RunError`` for what is no finished run or was made from other data, ``ValueError`` for settings that do not
-    exist, and ``ArithmeticError`` where training diverges.
+    Args:
+        run: the finished run, by its folder or as an object.
+        network: a name in ``glad.networks.NETWORKS``; by default the network that the set was distilled with.
+        width: channels of the network's first stage.
+        epochs: of the training on real images.
+        set_epochs: of the training on the set.
+        seeds: how many networks of either kind, or a list of seeds.
+        images: at most so many real training images, of each class its share.
+        lr: learning rate of the training on the set; by default the step size that was learned with the set, else
+            0.01.
+        split: the real images that are tested on, ``validation`` or ``test``.
+        data: the splits, for a run that was distilled from an object instead of a name.
+        out: folder for the files and for the networks, which the next audit uses again; by default the run's.
+        fail_on: thresholds by the name of a number in ``glad.auditing.verdicts.NUMBERS``.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        on_network: is called with (done, total, name) after each network.
+
+    Returns:
+        What ``audit.json`` holds. ``numbers`` are plain numbers by name, ``verdicts`` a line for people per check,
+        ``broken`` a line for each threshold that is not kept.
+
+    Raises:
+        RunError: for what is no finished run, or was made from other data.
+        ValueError: for settings that do not exist.
+        ArithmeticError: where a training diverges.
+
+    Examples:
+        >>> found = glad.audit("runs/tiny", width=8, epochs=1, set_epochs=1, seeds=1, images=100)
+        >>> 0 <= found["numbers"]["accuracy_set"] <= 1, sorted(found["verdicts"])[:2]
+        (True, ['coverage', 'losses'])
     """
     folder = run if isinstance(run, Run) else Run(Path(run))
     limits = check_limits(fail_on or {})

@@ -31,20 +31,36 @@ def load_data(
     seed: int = 0,
     download: bool = False,
 ) -> Splits:
-    """Read a data set and return its three splits.
+    """Read a data set and return its training, validation and test images.
 
-    ``source`` is ``fashion-mini`` (embedded), a torchvision data set under ``root`` (``mnist``, ``cifar10``, ...),
-    ``imagenet`` or one of its subsets (``imagenette``, ``imagenet-a``, ...) under ``root``/train and ``root``/val, an
-    ``.npz`` file, or a folder of images: CLASS/*, or train/CLASS/* beside test/ or val/ (with both, val is the
-    validation split). Names win over paths: write ``./mnist`` for a folder called mnist.
+    Args:
+        source: ``fashion-mini`` (embedded); a torchvision data set under ``root`` (``mnist``, ``fashionmnist``,
+            ``cifar10``, ``cifar100``, ``svhn``, ``stl10``); ``imagenet`` or one of its subsets (``imagenette``,
+            ``imagenet-a``, ...) under ``root``/train and ``root``/val; an ``.npz`` of uint8 ``images`` and ``labels``;
+            or a folder of images, CLASS/* or train/CLASS/* beside test/ or val/ (with both, val is the validation
+            split). Names win over paths: write ``./mnist`` for a folder called mnist.
+        root: where named data sets lie.
+        classes: positions or names of the classes to keep, which become 0 to K-1 in this order.
+        limit: at most so many training images, of each class its share and at least one.
+        resolution: side in pixels to which images are resized and cropped; image files of several sizes need it.
+        zca: whiten the images (at most 12,288 values per image).
+        validation: share of each class's training images, between 0 and 1, that is held out unless the source has
+            a validation split.
+        seed: draws the validation images and those that ``limit`` keeps. Where the source has no test images, a fifth
+            of each class is held out, the same for every seed.
+        download: let torchvision download the data set.
 
-    ``classes`` picks classes by position or name and relabels them 0..K-1. ``validation`` is the share of each class
-    of the training data held out, unless the source has a validation split; ``limit`` then keeps at most that many
-    training images. Both are stratified, drawn by ``seed``, and leave each class at least one image. Where the source
-    has no test images, a fifth of each class is held out, the same for every seed. ``resolution`` resizes and crops to
-    squares; image files of several sizes need it. Images are grey if all files are, else RGB. ``zca`` whitens.
+    Returns:
+        The splits ``train``, ``validation`` and ``test``. Their images are [N, C, H, W], of one channel if all files
+        are grey, else of three; ``tensor()`` normalizes them by the training images' mean and deviation.
 
-    Raises ``DataError`` for anything in the arguments or the files that cannot be used.
+    Raises:
+        DataError: for anything in the arguments or the files that cannot be used.
+
+    Examples:
+        >>> splits = glad.load_data("fashion-mini", classes=["Shirt", "Bag"], limit=20)
+        >>> splits.train.tensor().shape
+        torch.Size([20, 1, 28, 28])
     """
     if not 0 < validation < 1:
         raise DataError(f"validation is {validation}: choose a share of the training data between 0 and 1, such as 0.1")

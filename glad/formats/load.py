@@ -18,14 +18,28 @@ MAGIC = {"npz": (0, b"PK\3\4"), "parquet": (0, b"PAR1"), "webdataset": (257, b"u
 def load_distilled(
     path: str | Path, *, prior: str | Path | None = None, device: str = "auto", data: Splits | None = None
 ) -> Distilled:
-    """The set at ``path`` as a ``torch.utils.data.Dataset``: a run's folder, or a file or folder of ``glad export``.
+    """Read a distilled set: the folder of its run, or a file or folder that ``glad export`` wrote.
 
-    ``images`` float32 [N, C, H, W] are normalized, ``pixels`` the same in [0, 1]; ``labels`` are int64 [N];
-    ``soft_labels``, ``classes``, ``mean``, ``std``, ``step_size`` and ``card`` come along, whose ``cost`` says what the
-    format lost. A run's folder, ``safetensors`` and, on one machine, codes give the same bytes.
+    Args:
+        path: the run's folder, or the export.
+        prior: the generator's file, for codes alone whose generator is neither embedded nor in the catalog.
+        device: where codes are rendered: ``auto``, ``cpu`` or ``cuda``.
+        data: the splits, for a run that was distilled from an object instead of a name.
 
-    ``prior`` names the generator's file and ``device`` where it renders, for codes alone; ``data`` is for runs that
-    were distilled from an object. Raises ``RunError`` when there is no set, a file is damaged, or a run is unfinished.
+    Returns:
+        A ``torch.utils.data.Dataset`` of pairs (image, target). ``images`` float32 [N, C, H, W] are normalized,
+        ``pixels`` the same in [0, 1] (or beyond, where the set is); ``labels`` int64 [N]; ``soft_labels`` [N, K] or
+        None; ``classes``, ``mean``, ``std`` and ``step_size`` come along, and ``card.cost`` says what the format lost.
+        A run's folder, ``safetensors`` and, on one machine, codes give the same bytes.
+
+    Raises:
+        RunError: where there is no set, a file is damaged, or the run is not finished.
+
+    Examples:
+        >>> distilled = glad.load_distilled("runs/tiny")
+        >>> image, label = distilled[0]
+        >>> len(distilled), image.shape, distilled.classes[int(label)]
+        (10, torch.Size([1, 28, 28]), 'T-shirt/top')
     """
     path = Path(path)
     kind = kind_of(path)

@@ -68,16 +68,32 @@ def push(
     data: Splits | None = None,
     notice: Callable[[Parcel], None] | None = None,
 ) -> Parcel:
-    """Put the set of a finished ``run`` with its card on the Hub, as one commit to the data set ``repo`` (ORG/NAME).
+    """Put the set of a finished ``run`` with its card on the Hugging Face Hub, as one commit.
 
-    ``formats`` are names in ``glad.formats.FORMATS``; without, Parquet, exact floats and, if a generator made the set,
-    its codes. ``license`` is what the set is put under: needed unless that of the data is known. ``permission`` says
-    who allows passing it on where the license of the weights does not; the card shows it. ``private`` makes the
-    repository so, and refuses one that is public. ``notice`` is told the parcel before it is sent; with ``dry_run`` it
-    is not sent. ``data`` is for runs that were distilled from an object.
+    Args:
+        run: the finished run, by its folder or as an object.
+        repo: the data set's name on the Hub, ORG/NAME.
+        formats: names in ``glad.formats.FORMATS``; by default Parquet, exact floats and, if a generator made the set,
+            its codes.
+        license: what the set is put under, such as ``cc-by-4.0``; needed unless the license of the data is known.
+        permission: who allows passing the set on, where the license of the weights does not. The card shows it.
+        private: make the repository private, and refuse one that is public.
+        dry_run: send nothing.
+        data: the splits, for a run that was distilled from an object instead of a name.
+        notice: is called with the parcel before it is sent.
 
-    Raises ``ValueError`` where a license forbids it or is missing, ``RunError`` for what is no finished run, and
-    ``generators.store.FetchError`` when the Hub does not take it.
+    Returns:
+        The files with their SHA-256, the text of the card and, once they have gone, the address of the commit.
+
+    Raises:
+        ValueError: where a license forbids it or is missing.
+        RunError: for what is no finished run.
+        FetchError: where the Hub does not take it.
+
+    Examples:
+        >>> parcel = glad.push("runs/tiny", "me/tiny-clothes", dry_run=True)
+        >>> [file.name for file in parcel.files if file.name.endswith((".parquet", ".md"))]
+        ['README.md', 'set.parquet']
     """
     hub.require_name(repo)
     folder = run if isinstance(run, Run) else Run(Path(run))

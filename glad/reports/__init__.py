@@ -12,10 +12,22 @@ NAME = "report.html"
 
 
 def report(runs: str | Path | Run | Sequence[str | Path | Run], out: str | Path | None = None) -> Path:
-    """Write the page about ``runs`` (folders, finished or not) to ``out`` and return its path.
+    """Write one HTML page about ``runs`` for whoever decides; it needs nothing beside it.
 
-    ``out`` is ``report.html`` inside the run by default, and of several runs in the current folder. Raises ``RunError``
-    for a folder that is no run or is damaged, and where ``out`` cannot be written.
+    Args:
+        runs: one run or several, finished or not, by their folders or as objects.
+        out: the file to write; by default ``report.html`` in the run, and of several runs in the current folder.
+
+    Returns:
+        The path of the page.
+
+    Raises:
+        RunError: for a folder that is no run or is damaged, and where ``out`` cannot be written.
+        ValueError: where ``runs`` is empty.
+
+    Examples:
+        >>> glad.report("runs/tiny").name
+        'report.html'
     """
     folders = folders_of(runs)
     path = Path(out) if out is not None else (folders[0].path / NAME if len(folders) == 1 else Path(NAME))

@@ -90,16 +90,42 @@ def tune(
     say: Callable[[str], None] = lambda line: None,
     on_rung: Callable[[Search, Row], None] = lambda search, row: None,
 ) -> Tuned:
-    """Search the knobs of ``glad.distill(**settings)`` for ``minutes``, or ``trials``, in the folder ``out``.
+    """Search the settings of ``glad.distill`` that decide, by short runs judged on the validation images.
 
-    Trial 0 is the settings as they are. Each trial distils for ``trial_iterations`` at most and is judged after a
-    quarter, a half and all of them, by ``networks`` (the one distilled with and an unseen one) that train for
-    ``epochs`` with ``seeds`` seeds; their mean validation accuracy decides. In the end the best and trial 0 are judged
-    again with other seeds. ``knobs`` restricts what is searched. ``say`` is told lines, ``on_rung`` each accuracy.
+    Trial 0 is the settings as they are. The better half of the trials goes on after a quarter and after a half of the
+    iterations. In the end the best trials and trial 0 are judged again with other seeds. Writes ``best.yaml``,
+    ``trials.json`` and ``tune.png``. The same call continues where it was interrupted, or with a larger budget.
 
-    Writes ``best.yaml``, ``trials.json`` and ``tune.png``. The same call goes on where it was cut, or where its budget
-    ended if it now has more. Raises ``ValueError`` and ``RunError`` that say what to change, what ``glad.distill``
-    raises for settings that cannot run, and ``DistillationError`` when trial after trial fails.
+    Args:
+        settings: arguments of ``glad.distill``.
+        out: the folder of the search.
+        minutes: budget in minutes of distilling and judging, earlier calls included.
+        trials: budget in trials. One of the two budgets is needed.
+        trial_iterations: iterations of a whole trial.
+        networks: the networks that judge; by default the one distilled with and another architecture.
+        epochs: of each network's training on a trial's set.
+        seeds: networks of each kind per judgment.
+        network_options: options by network, such as ``{"convnet": {"width": 64}}``.
+        knobs: names of the settings to search, such as ``["layer", "lr.w"]``; by default all that the run has.
+        say: is called with each line that a person may want to read.
+        on_rung: is called with the search and the trial after each judgment.
+
+    Returns:
+        The folder, the trials, the best of them, and its ``settings`` for ``glad.distill``.
+
+    Raises:
+        ValueError: for settings, knobs or budgets that do not exist.
+        RunError: where ``out`` holds another search.
+        DistillationError: where trial after trial fails.
+
+    Examples:
+        >>> settings = {"ipc": 1, "network_options": {"width": 4}, "objective_options": {"batch": 8}}
+        >>> tuned = glad.tune(
+        ...     settings, out="tuned", trials=2, trial_iterations=1, epochs=1, knobs=["lr.w"], networks=["convnet"],
+        ...     network_options={"convnet": {"width": 4}},
+        ... )
+        >>> len(tuned.rows), tuned.settings["ipc"]
+        (2, 1)
     """
     _check(minutes, trials, {"trial_iterations": trial_iterations, "epochs": epochs, "seeds": seeds})
     folder, full = Path(out), complete(settings or {})
