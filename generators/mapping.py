@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from cuda_ops import bias_act
+from generators.draws import normal
 
 W_EMA_BETA = 0.998
 
@@ -27,7 +28,7 @@ class FullyConnected(nn.Module):
 
     def initialize(self, rng: torch.Generator) -> None:
         """Draw the weights from N(0, 1) / rate."""
-        self.weight.data.normal_(generator=rng).div_(self.rate)
+        self.weight.data.copy_(normal(self.weight.shape, rng)).div_(self.rate)
         self.bias.data.fill_(self.start / self.rate)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -66,7 +67,7 @@ class Mapping(nn.Module):
 
     def initialize(self, rng: torch.Generator) -> None:
         """Draw the embedding from N(0, 1)."""
-        self.embed.weight.data.normal_(generator=rng)
+        self.embed.weight.data.copy_(normal(self.embed.weight.shape, rng))
 
     def _check(self, z: Tensor, labels: Tensor | None) -> None:
         if z.ndim != 2 or z.shape[1] != self.z_dim:

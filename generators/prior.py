@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from generators.draws import normal
 from generators.stylegan_xl import Generator
 
 AVERAGE_OVER = 1000  # samples of z behind the mean code of a class
@@ -67,7 +68,7 @@ class StyleGANPrior:
         latents = self.from_codes(self._average_codes(labels, rng) if self.avg_w else self._codes(labels, rng))
         if self.rand_f and self.layer is not None:
             std, mean = torch.std_mean(latents["f"], (1, 2, 3), keepdim=True)
-            latents["f"] = mean + std * torch.randn(latents["f"].shape, generator=rng).to(device)
+            latents["f"] = mean + std * normal(latents["f"].shape, rng).to(device)
         return latents
 
     def from_codes(self, ws: Tensor) -> dict[str, Tensor]:
@@ -82,7 +83,7 @@ class StyleGANPrior:
         return {"w": ws, "f": f}
 
     def _codes(self, labels: Tensor, rng: torch.Generator) -> Tensor:
-        z = torch.randn(len(labels), self.generator.mapping.z_dim, generator=rng)
+        z = normal([len(labels), self.generator.mapping.z_dim], rng)
         return self.generator.mapping(z.to(labels.device), labels, self.truncation)
 
     def _average_codes(self, labels: Tensor, rng: torch.Generator) -> Tensor:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from cuda_ops import filtered_lrelu
+from generators.draws import normal
 from generators.geometry import MARGIN, LayerSpec
 from generators.mapping import FullyConnected, Mapping
 from generators.modulated_conv import modulated_conv
@@ -34,8 +35,8 @@ class FourierInput(nn.Module):
 
     def initialize(self, rng: torch.Generator) -> None:
         """Draw frequencies inside the bandwidth; the learnt transform starts at the identity."""
-        self.weight.data.normal_(generator=rng)
-        g = torch.randn(self.freqs.shape, generator=rng)
+        self.weight.data.copy_(normal(self.weight.shape, rng))
+        g = normal(self.freqs.shape, rng)
         r = g.norm(dim=1, keepdim=True)
         self.freqs.copy_(self.bandwidth * g / (r * (r.square() / 4).exp()))
         self.phases.copy_(torch.rand(self.phases.shape, generator=rng) - 0.5)
@@ -84,7 +85,7 @@ class SynthesisLayer(nn.Module):
 
     def initialize(self, rng: torch.Generator) -> None:
         """Draw the convolution from N(0, 1)."""
-        self.weight.data.normal_(generator=rng)
+        self.weight.data.copy_(normal(self.weight.shape, rng))
 
     def forward(self, x: Tensor, w: Tensor, update_emas: bool = False, conv_dtype: torch.dtype | None = None) -> Tensor:
         """``x`` [N, in, S_in, S_in] modulated by ``w`` [N, w_dim]; ``conv_dtype`` as in ``Synthesis``."""

@@ -4,6 +4,10 @@ import hashlib
 
 import torch
 
+from generators.draws import normal, truncated_normal, uniform
+
+__all__ = ["normal", "rng_for", "truncated_normal", "uniform"]
+
 
 def rng_for(*key: int | str) -> torch.Generator:
     """Return a CPU ``torch.Generator`` that is a function of ``key`` alone.

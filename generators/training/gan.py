@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from generators import geometry
+from generators.draws import normal
 from generators.stylegan_xl import Generator, Mapping, Synthesis
 from generators.training.discriminator import GROUP, Discriminator, Features, initialize
 from glad.data.augment import augment
@@ -238,7 +239,7 @@ def generator_step(n: Networks, fake: list[Tensor], labels: Tensor, settings: Tr
 def train_step(n: Networks, reals: Reals, settings: TrainingSettings) -> dict[str, float]:
     """One step of both networks, on one rendering: the losses by name. Raises ``DivergedError``."""
     rng = rng_for(settings.seed, "train", n.step)
-    draws = (*reals.batch(settings.batch, rng), torch.randn(settings.batch, Z_DIM, generator=rng))
+    draws = (*reals.batch(settings.batch, rng), normal([settings.batch, Z_DIM], rng))
     real, labels, z = (tensor.to(n.generator.mapping.w_avg.device) for tensor in draws)
     fake = n.generator(z, labels if settings.conditional else None, update_emas=True)
     same = ("augment", n.step)  # one transform, with parameters of their own, for both

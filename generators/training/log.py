@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from generators.draws import normal
 from generators.stylegan_xl import Generator
 from generators.training.gan import Z_DIM, Networks
 from generators.training.progress import Progress
@@ -57,7 +58,7 @@ def samples(generator: Generator, classes: tuple[str, ...]) -> tuple[Tensor, Ten
     """Ten samples of each class that is shown, in [0, 1], and their columns; ``classes`` is empty if there are none."""
     columns = torch.arange(len(classes[:SHOWN]) or SHOWN).repeat_interleave(SHOWN)
     device = generator.mapping.w_avg.device
-    z = torch.randn(len(columns), Z_DIM, generator=rng_for("grid")).to(device)
+    z = normal([len(columns), Z_DIM], rng_for("grid")).to(device)
     images = generator(z, columns.to(device) if classes else None)
     return ((images + 1) / 2).clamp(0, 1).cpu(), columns
 

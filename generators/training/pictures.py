@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from generators.draws import normal
 from generators.prior import StyleGANPrior
 from glad.runs.image_grid import MOST, Row, eight_bit
 
@@ -38,7 +39,7 @@ def interpolation_rows(prior: StyleGANPrior, groups: Sequence[str], rng: torch.G
     mapping = prior.generator.mapping
     rows = []
     for c, name in enumerate(groups[:MOST]):
-        start, end = torch.randn(2, mapping.z_dim, generator=rng)
+        start, end = normal([2, mapping.z_dim], rng)
         labels = prior.class_ids[torch.full([STEPS], c)]
         rows.append((name, eight_bit(prior(mapping(slerp(start, end, STEPS), labels)))))
     t = torch.linspace(0, 1, STEPS)[:, None, None]

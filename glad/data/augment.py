@@ -58,9 +58,16 @@ def color(images: Tensor, draw: Draw) -> Tensor:
     brightness, saturation, contrast = draw(3).to(images.dtype)[..., None, None, None].unbind(1)  # [rows, 1, 1, 1]
     images = images + (brightness - 0.5)
     grey = images.mean(1, keepdim=True)
-    images = torch.lerp(grey, images, 2 * saturation) if images.shape[1] > 1 else images
+    images = _blend(grey, images, 2 * saturation).to(images.dtype) if images.shape[1] > 1 else images
     mean = images.mean((1, 2, 3), keepdim=True)
-    return torch.lerp(mean, images, contrast + 0.5)
+    return _blend(mean, images, contrast + 0.5).to(images.dtype)
+
+
+def _blend(start: Tensor, end: Tensor, weight: Tensor) -> Tensor:
+    """``start + weight (end - start)``; torch.lerp rounds differently on processors with fused multiplications."""
+    wide = torch.promote_types(start.dtype, torch.float32)
+    start, end, weight = start.to(wide), end.to(wide), weight.to(wide)
+    return start + weight * (end - start)
 
 
 def crop(images: Tensor, draw: Draw) -> Tensor:

@@ -5,6 +5,9 @@ import math
 import torch
 from torch import nn
 
+from glad.rng import truncated_normal as normal_cut
+from glad.rng import uniform
+
 
 @torch.no_grad()
 def fan_in_uniform(network: nn.Module, rng: torch.Generator) -> None:
@@ -16,7 +19,7 @@ def fan_in_uniform(network: nn.Module, rng: torch.Generator) -> None:
         if isinstance(module, nn.Conv2d | nn.Linear):
             bound = 1 / math.sqrt(module.weight[0].numel())
             for parameter in module.parameters(recurse=False):
-                parameter.uniform_(-bound, bound, generator=rng)
+                parameter.copy_(uniform(parameter.shape, -bound, bound, rng))
         elif isinstance(module, nn.GroupNorm | nn.BatchNorm2d | nn.LayerNorm):
             module.reset_parameters()  # ones and zeros, nothing is drawn
 
@@ -30,6 +33,6 @@ def truncated_normal(network: nn.Module, rng: torch.Generator) -> None:
     """
     for name, parameter in network.named_parameters():
         if parameter.ndim > 1:
-            nn.init.trunc_normal_(parameter, std=0.02, a=-0.04, b=0.04, generator=rng)
+            parameter.copy_(normal_cut(parameter.shape, 0.02, rng))
         else:
             parameter.fill_(0.0 if name.endswith("bias") else 1.0)

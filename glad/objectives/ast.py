@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from glad.objectives.trajectory import Classifier, check_options, keep_positive, relative_distance
 from glad.objectives.unroll import UNROLLS
+from glad.rng import normal
 
 
 class AST:
@@ -103,6 +104,6 @@ def perturb(parameters: Tensor, shapes: Any, size: float, rng: torch.Generator) 
         return parameters
     parts = []
     for part, shape in zip(parameters.split([shape.numel() for shape in shapes]), shapes, strict=True):
-        noise = torch.randn(part.shape, generator=rng)
+        noise = normal(part.shape, rng)
         parts.append(part + size * part * noise / noise.norm() if len(shape) == 4 else part)
     return torch.cat(parts)

@@ -11,6 +11,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from glad.rng import normal
+
 NOISE, HIDDEN = 32, 64  # numbers in and inside the network that proposes frequencies
 TINY = 1e-8  # under roots, whose slope at zero is not finite
 
@@ -43,7 +45,7 @@ class NCFM:
         fixed = torch.Generator().manual_seed(0)
         classifier = network(fixed).classifier
         first, second = (HIDDEN, NOISE), (classifier.in_features, HIDDEN)
-        drawn = [torch.randn(size, generator=fixed) / size[1] ** 0.5 for size in (first, second)]
+        drawn = [normal(size, fixed) / size[1] ** 0.5 for size in (first, second)]
         self._sampler = [weight.to(classifier.weight.device).requires_grad_() for weight in drawn]
 
     def terms(self, images: Tensor, labels: Tensor, step: Any) -> Iterator[Tensor]:
@@ -61,7 +63,7 @@ class NCFM:
 
     def _propose(self, rng: torch.Generator) -> Tensor:
         """Frequencies [frequencies, D], through which gradients arrive reversed."""
-        noise = torch.randn(self.frequencies, NOISE, generator=rng).to(self._sampler[0].device)
+        noise = normal([self.frequencies, NOISE], rng).to(self._sampler[0].device)
         return _Reversed.apply(torch.tanh(noise @ self._sampler[0].t()) @ self._sampler[1].t())
 
     def tensors(self) -> dict[str, Tensor]:

@@ -5,6 +5,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from glad.rng import normal
+
 
 class Pixels:
     """The trivial prior: the latents are the images.
@@ -24,7 +26,7 @@ class Pixels:
         pixels = torch.cat([drawn[c] for c in classes.unique().tolist()])
         pixels = pixels[classes.argsort(stable=True).argsort()]  # from sorted by class to the order of classes
         if self._start == "noise":
-            pixels = torch.randn(pixels.shape, generator=rng)
+            pixels = normal(pixels.shape, rng)
         return {"pixels": pixels}
 
     def __call__(self, pixels: Tensor) -> Tensor:

@@ -93,7 +93,7 @@ def test_images_descend_and_frequencies_climb():
 def test_images_are_drawn_to_the_real_ones():
     objective = NCFM(real, network, crop, batch=32, frequencies=64)
     pixels, losses = images().requires_grad_(), []
-    for iteration in range(80):
+    for iteration in range(120):
         loss = sum(objective.terms(pixels, LABELS, Step(iteration)))
         loss.backward()
         losses.append(float(loss.detach()))
