@@ -2,14 +2,12 @@
 
 import inspect
 import json
-import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
+import forked
 import pytest
 import torch
 from click.testing import CliRunner
@@ -165,25 +163,24 @@ def test_options_and_arguments_are_one_list_with_one_set_of_defaults() -> None:
                 assert default == arguments[name].default, name
 
 
-def distill_command(out: Path, *options: str) -> list[str]:
-    return [sys.executable, "-m", "glad", "distill", *NARROW, "--out", str(out), "--device", "cpu", *options]
+DISTILL = "import sys; from glad.cli import main; main(sys.argv[1:])"
 
 
 def test_a_killed_run_ends_with_the_same_bytes(tmp_path: Path) -> None:
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    subprocess.run(distill_command(tmp_path / "whole"), check=True, capture_output=True, env=environment)
-    cut = tmp_path / "cut"
+    def start(out: Path) -> forked.Forked:
+        words = ["distill", *NARROW, "--out", str(out), "--device", "cpu"]
+        return forked.start(DISTILL, *words, PYTHONWARNINGS="default")
+
+    whole, cut = start(tmp_path / "whole"), tmp_path / "cut"
     for lines in (1, 5, 10):  # kill before the first state, after it, and near the end
-        process = subprocess.Popen(
-            distill_command(cut), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment
-        )
+        process = start(cut)
         metrics = cut / "metrics.jsonl"
-        while process.poll() is None and (not metrics.exists() or len(metrics.read_text().splitlines()) < lines):
+        while process.runs() and (not metrics.exists() or len(metrics.read_text().splitlines()) < lines):
             time.sleep(0.01)
-        process.send_signal(signal.SIGKILL)
-        assert process.wait() == -signal.SIGKILL
+        process.kill()
+        assert process.returncode == -signal.SIGKILL, process.stderr
         assert not (cut / "synset.safetensors").exists()
-    subprocess.run(distill_command(cut), check=True, capture_output=True, env=environment)
+    assert (start(cut).returncode, whole.returncode) == (0, 0)
     for name in ("synset.safetensors", "initial.safetensors", "metrics.jsonl", "grid_000012.png"):
         assert (cut / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
 

@@ -1,11 +1,10 @@
 """The registered operators: every kernel against the reference, torch's own checks, the compiler, threads, layouts."""
 
 import os
-import subprocess
-import sys
 from functools import partial
 from pathlib import Path
 
+import forked
 import pytest
 import torch
 from fixtures import codes, leaf, tiny_generator
@@ -259,21 +258,15 @@ def test_every_instruction_set(isa):
     _library.load("cpu")
     if _library.status()["cpu"].by == _library.REFERENCE:
         pytest.skip("no kernels: the operators run in plain torch")
-    script = f"""
-import sys; sys.path.insert(0, {str(HERE)!r})
+    script = """
+import sys; sys.path.insert(0, sys.argv[1])
 import torch
 import test_operators as t
 for name in ("upfirdn2d", "upfirdn2d_with_a_filter_in_two_dimensions", "filtered_lrelu", "bias_act"):
     getattr(t, "test_" + name)()
 print(t._library.status()["cpu"].isa)
 """
-    environment = {
-        **os.environ,
-        "GLAD_ISA": isa,
-        "GLAD_EXAMPLES": "25",
-        "PYTHONPATH": os.pathsep.join([str(HERE.parents[1]), str(HERE.parent / "helpers")]),
-    }
-    result = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True)
+    result = forked.run(script, HERE, GLAD_ISA=isa, GLAD_EXAMPLES="25", PYTHONWARNINGS="default")
     assert result.returncode == 0, result.stderr[-2000:]
     if result.stdout.split()[-1] != isa:
         pytest.skip(f"this processor has no {isa}")

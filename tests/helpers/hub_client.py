@@ -1,7 +1,5 @@
 """The Hub's real client, turned to a server on the loopback, and what glad says to it."""
 
-from pathlib import Path
-
 import pytest
 from click.testing import CliRunner
 from huggingface_hub import constants, file_download
@@ -9,7 +7,6 @@ from huggingface_hub import constants, file_download
 from generators import hub, store
 from glad.cli import main
 
-ROOT = Path(__file__).parents[2]
 NAME = "org/repo:g.safetensors"
 CLOSED = "http://127.0.0.1:9"  # nothing listens there
 

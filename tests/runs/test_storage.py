@@ -3,10 +3,9 @@
 import errno
 import os
 import signal
-import subprocess
-import sys
 import time
 
+import forked
 import pytest
 import torch
 from safetensors import safe_open
@@ -64,10 +63,13 @@ for i in count():
 
 @pytest.mark.parametrize("delay", [0.0, 0.017])
 def test_a_killed_writer_leaves_whole_files(tmp_path, delay):
-    with subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path)], stdout=subprocess.PIPE) as writer:
-        assert writer.stdout.readline() == b"writing\n"
-        time.sleep(delay)
-        writer.send_signal(signal.SIGKILL)
+    writer = forked.start(WRITER, tmp_path)
+    while not writer.stdout:
+        assert writer.runs(), writer.stderr
+        time.sleep(0.001)
+    time.sleep(delay)
+    writer.kill()
+    assert writer.returncode == -signal.SIGKILL
     numbers = read_json(tmp_path / "state.json")
     tensors, metadata = read_tensors(tmp_path / "state.safetensors")
     assert numbers == [numbers[0]] * 20_000

@@ -5,6 +5,7 @@ import shutil
 import threading
 import warnings
 
+import forked
 import pytest
 import torch
 from tiny_operators import BARE, make_libraries, needs_compiler, run_python
@@ -169,13 +170,13 @@ else:
     net = torch.export.export(Net(), (x,)).module()
 assert torch.allclose(net(x), x.relu() * 2**0.5)
 """
-    done = run_python(code, tool, GLAD_OPS="reference", PYTHONWARNINGS="ignore")
+    done = forked.run(code, tool, GLAD_OPS="reference", PYTHONWARNINGS="ignore")
     assert done.returncode == 0, done.stderr
 
 
 def test_diagnosis_says_what_serves_and_why():
     code = "from cuda_ops.diagnosis import diagnose; print(*diagnose(), sep=chr(10))"
-    done = run_python(code, PATH="", CXX="", GLAD_OPS="", GLAD_OPS_CACHE="/dev/null/cache", CUDA_VISIBLE_DEVICES="")
+    done = forked.run(code, PATH="", CXX="", GLAD_OPS="", GLAD_OPS_CACHE="/dev/null/cache", CUDA_VISIBLE_DEVICES="")
     lines = done.stdout.splitlines()
     assert done.returncode == 0 and not done.stderr
     if (_prebuilt.FOLDER / "libglad_cpu.so").exists():
@@ -207,5 +208,5 @@ for text in found:
 """
     (tmp_path / "csrc").mkdir()
     shutil.copy(_build.CSRC / "ops.cpp", tmp_path / "csrc")
-    done = run_python(code, tmp_path / "csrc", GLAD_OPS_CACHE=str(tmp_path / "cache"))
+    done = forked.run(code, tmp_path / "csrc", GLAD_OPS_CACHE=str(tmp_path / "cache"))
     assert done.returncode == 0, done.stderr

@@ -3,13 +3,12 @@
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
+import forked
 import pytest
-from tiny_operators import ROOT, compilations, make_compiler, make_libraries
+from tiny_operators import compilations, make_compiler, make_libraries
 
 from cuda_ops import _build, _cache, _library
 from cuda_ops._toolchain import BuildError
@@ -79,37 +78,32 @@ def test_chosen_folder_that_cannot_be_written_to_is_a_cause(tmp_path, csrc, envi
 
 
 OBTAIN = """
-import sys
+import os, sys
+os.setsid()  # its compilers end with it where a whole group is killed
 from pathlib import Path
 from cuda_ops import _build, _cache
 print(_cache.obtain(_build.cpu_recipe(Path(sys.argv[1])), lambda: None).read_text())
 """
 
 
-def start(csrc, environ):
-    command = [sys.executable, "-c", OBTAIN, str(csrc)]
-    environ = {**os.environ, **environ, "PYTHONPATH": str(ROOT)}
-    return subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, start_new_session=True)
-
-
 def test_processes_that_start_together_build_once(tmp_path, csrc, environ):
     make_compiler(tmp_path / "bin", body="sleep 1")
-    processes = [start(csrc, environ) for _ in range(2)]
-    assert [process.communicate(timeout=60)[0] for process in processes] == [b"made\n\n"] * 2
+    processes = [forked.start(OBTAIN, csrc, **environ) for _ in range(2)]
+    assert [(process.returncode, process.stdout) for process in processes] == [(0, "made\n\n")] * 2
     assert compilations(tmp_path / "bin") == 2
 
 
 def test_killed_builder_blocks_nobody(tmp_path, csrc, environ):
     make_compiler(tmp_path / "bin", body="if [ -e '" + str(tmp_path / "slow") + "' ]; then sleep 60; fi")
     (tmp_path / "slow").touch()
-    process = start(csrc, environ)
+    process = forked.start(OBTAIN, csrc, **environ)
     try:
         limit = time.monotonic() + 60
         while not compilations(tmp_path / "bin"):
-            assert time.monotonic() < limit and process.poll() is None
+            assert time.monotonic() < limit and process.runs(), process.stderr
             time.sleep(0.05)
         process.kill()  # it alone: its compilers live on, and hold no lock
-        process.communicate()
+        assert process.returncode == -signal.SIGKILL
         (tmp_path / "slow").unlink()
         recipe = _build.cpu_recipe(csrc, environ)
         entry = tmp_path / "cache" / recipe.key

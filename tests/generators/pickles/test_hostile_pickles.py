@@ -1,13 +1,11 @@
 """Hostile pickles: nothing of them runs, and none takes much memory."""
 
 import json
-import os
 import random
 import re
-import subprocess
-import sys
 from pathlib import Path
 
+import forked
 import fuzz_unpickle
 import official_pickles
 import pytest
@@ -60,9 +58,7 @@ def read_apart(folder, contents):
     for file, content in zip(files, contents, strict=True):
         file.write_bytes(content)
     genuine = official_pickles.write(folder / "genuine.pkl", tiny_generator(), with_d=True)
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[3])}
-    command = [sys.executable, "-c", READ_ALL, json.dumps([*map(str, files), str(genuine)]), str(genuine)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    done = forked.run(READ_ALL, json.dumps([*map(str, files), str(genuine)]), genuine, PYTHONWARNINGS="default")
     assert done.returncode == 0, (done.returncode, done.stdout[-500:], done.stderr[-2000:])
     told = [json.loads(line) for line in done.stdout.splitlines()]
     assert [path for path, _ in told] == [*map(str, files), str(genuine)]  # and nothing forbidden in between

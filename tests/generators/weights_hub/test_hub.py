@@ -2,15 +2,13 @@
 
 import errno
 import hashlib
-import os
 import socket
-import subprocess
-import sys
 from pathlib import Path
 
+import forked
 import pytest
 from fixtures import tiny_generator
-from hub_client import CLOSED, NAME, ROOT, fails, files_in
+from hub_client import CLOSED, NAME, fails, files_in
 from hub_server import PAGE, Fault
 from huggingface_hub import constants, file_download
 
@@ -49,9 +47,8 @@ def test_the_environment_reaches_the_client(server, tmp_path):
     """In processes of their own: HF_ENDPOINT and HF_HOME for the download, HF_HUB_OFFLINE for the second time."""
 
     def fetch(**environ):
-        environ = {**os.environ, "HF_HOME": str(tmp_path / "home"), "HF_HUB_DISABLE_XET": "1", **environ}
-        command = [sys.executable, "-W", "error", "-c", f"from generators import hub; print(hub.fetch({NAME!r}))"]
-        done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environ, timeout=120)
+        environ = {"HF_HOME": str(tmp_path / "home"), "HF_HUB_DISABLE_XET": "1", **environ}
+        done = forked.run(f"from generators import hub; print(hub.fetch({NAME!r}))", **environ)
         assert done.returncode == 0 and not done.stderr, done.stderr
         return done.stdout
 
