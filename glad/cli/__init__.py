@@ -10,6 +10,7 @@ import click
 
 from glad.cli.audit import audit
 from glad.cli.distill import distill
+from glad.cli.doctor import doctor
 from glad.cli.evaluate import evaluate
 from glad.cli.experts import experts
 from glad.cli.export import export
@@ -63,12 +64,14 @@ def main() -> None:
     glad export runs/NAME             the images as files
     glad push runs/NAME ORG/NAME      the set on the Hugging Face Hub, with its card
     glad render CODES --out FOLDER    the same images from their codes
+    glad doctor                       does all of it work on this machine?
     """
 
 
 for command in (
     audit,
     distill,
+    doctor,
     evaluate,
     experts,
     export,
