@@ -12,6 +12,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from generators.recommendations import read_recommendations
 from generators.settings import describe_settings, read_settings
 from generators.stylegan_xl import Generator, Mapping, Synthesis
 
@@ -105,6 +106,7 @@ def load(path: str | Path) -> tuple[Generator, dict[str, str]]:
         with safe_open(str(path), "pt") as file:
             metadata = file.metadata() or {}
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+        read_recommendations(metadata)  # held to its form here, so that whoever takes it later can rely on it
         if metadata.get("steps") == "0":
             raise ValueError(UNTRAINED)
         generator = build(state, json.loads(metadata.get(KEY, "{}")))
