@@ -1,12 +1,16 @@
 """A StyleGAN-XL generator as a prior: latents in W+ or F_n to normalized images (Cazenavette et al., CVPR 2023)."""
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from generators.draws import normal
+from generators.license import read_license
+from generators.provenance import Weights
 from generators.stylegan_xl import Generator
 
 AVERAGE_OVER = 1000  # samples of z behind the mean code of a class
@@ -25,7 +29,8 @@ class StyleGANPrior:
     ``avg_w`` starts from the class's mean code; ``learn_g`` learns the weights of the layers that are run along with
     the codes: published options, off at 0. ``truncation`` pulls fresh codes towards the average of their class, by
     nothing at 1 and altogether at 0. ``conv`` is the type in which the generator's convolutions run, ``float32`` or
-    ``bfloat16``; all else stays float32.
+    ``bfloat16``; all else stays float32. ``weights`` is the provenance of the generator, ``learning_rates`` holds the
+    rates of its codes by objective and latent.
 
     Raises ``ValueError`` on a layer that the generator lacks, on class numbers beyond its classes and on another type.
     """
@@ -44,6 +49,8 @@ class StyleGANPrior:
         learn_g: int = 0,
         truncation: float = 1.0,
         conv: str = "float32",
+        weights: Weights | None = None,
+        learning_rates: Mapping[str, Any] | None = None,
     ) -> None:
         known = generator.mapping.c_dim
         if layer is not None and not 0 <= layer <= len(generator.synthesis.layer_names):
@@ -59,6 +66,22 @@ class StyleGANPrior:
         if learn_g:
             self._run_layers().requires_grad_(True)
         self.class_ids = torch.tensor(list(class_ids))
+        self.codes = ("w",)
+        self.conditional = bool(known)
+        self.layers = len(generator.synthesis.layer_names)
+        self.learning_rates = dict(learning_rates or {})
+        self._weights = weights
+
+    def provenance(self) -> Weights:
+        """Where the generator is from; of one that was handed in without that, its hash is all that is known."""
+        return self._weights or Weights("a generator in memory", "not stated", "", read_license(""))
+
+    @property
+    def floats_per_row(self) -> int:
+        """How many numbers are stored for an image."""
+        mapping, synthesis = self.generator.mapping, self.generator.synthesis
+        features = 0 if self.layer is None else math.prod(synthesis.feature_shape(self.layer))
+        return mapping.num_ws * mapping.w_dim + features
 
     @torch.no_grad()
     def init(self, classes: Tensor, rng: torch.Generator) -> dict[str, Tensor]:
@@ -71,16 +94,16 @@ class StyleGANPrior:
             latents["f"] = mean + std * normal(latents["f"].shape, rng).to(device)
         return latents
 
-    def from_codes(self, ws: Tensor) -> dict[str, Tensor]:
+    def from_codes(self, w: Tensor) -> dict[str, Tensor]:
         """The latents of style codes [N, num_ws, w_dim]: themselves, with ``layer`` their features too.
 
-        Features are clipped as GLaD's are; the result is differentiable in ``ws``.
+        Features are clipped as GLaD's are; the result is differentiable in ``w``.
         """
         if self.layer is None:
-            return {"w": ws}
-        f = torch.cat([self.generator.synthesis.features(row, self.layer) for row in ws.split(1)])
+            return {"w": w}
+        f = torch.cat([self.generator.synthesis.features(row, self.layer) for row in w.split(1)])
         f = f.float().nan_to_num(nan=0.0, posinf=INFINITE, neginf=-INFINITE).clamp(-LIMIT, LIMIT)
-        return {"w": ws, "f": f}
+        return {"w": w, "f": f}
 
     def _codes(self, labels: Tensor, rng: torch.Generator) -> Tensor:
         z = normal([len(labels), self.generator.mapping.z_dim], rng)

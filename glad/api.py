@@ -16,7 +16,7 @@ from glad.data.augment import ALL
 from glad.data.dataset import ImageData, Splits
 from glad.data.splits import open_data
 from glad.device import pick_device
-from glad.distillation import Metrics, Progress, learnt_tensors, make_optimizer
+from glad.distillation import Metrics, Progress, learnt_tensors
 from glad.distillation import run as iterate
 from glad.evaluation.config import resolve_config
 from glad.evaluation.runner import hold
@@ -25,7 +25,8 @@ from glad.experts.folder import experts_digest, open_experts
 from glad.initialization import STARTS, expert_network, initial_latents
 from glad.networks.factory import network_factory
 from glad.objectives.base import Objective
-from glad.objectives.resolve import learning_rates, resolve_objective
+from glad.objectives.resolve import resolve_learning_rates, resolve_objective
+from glad.optimizers import make_optimizer
 from glad.priors.base import Prior
 from glad.priors.resolve import ResolvedPrior, resolve_prior
 from glad.rng import rng_for
@@ -127,14 +128,14 @@ def _start(
     device: torch.device,
 ) -> Progress:
     """The set at its start, its objective and its optimiser."""
-    loss = resolve_objective(objective, data, opened.prior, None if guides is None else guides.segment, config, device)
-    labels = torch.arange(len(data.classes)).repeat_interleave(config["ipc"])
-    latents = _latents(data, opened.prior, guides, labels, config, device)
-    memory = int(config["memory"] * 2**30)
-    synset = SyntheticSet(opened.prior, latents, labels.to(device), config["chunk"], memory)
-    recommended = opened.rates.get(config["objective"], {})
-    rates = learning_rates(list(latents), loss, recommended, config["lr"])
-    optimizer = make_optimizer(learnt_tensors(synset, loss), rates, config["momentum"])
+    prior = opened.description
+    loss = resolve_objective(objective, data, prior, None if guides is None else guides.segment, config, device)
+    classes = torch.arange(len(data.classes)).repeat_interleave(config["ipc"])
+    latents = _latents(data, opened.prior, guides, classes, config, device)
+    labels = classes.repeat_interleave(prior.images_per_row).to(device)
+    synset = SyntheticSet(opened.prior, latents, labels, config["chunk"], int(config["memory"] * 2**30))
+    rates = resolve_learning_rates(list(latents), objective, loss, prior, config["lr"])
+    optimizer = make_optimizer(learnt_tensors(synset, loss), rates, config["momentum"], prior.optimizers)
     return Progress(synset, loss, optimizer)
 
 
@@ -192,10 +193,10 @@ def _inputs(data: ImageData, opened: ResolvedPrior, guides: Experts | None) -> d
     return {
         "hashes": {
             "data": data.digest,
-            "weights": opened.digest,
+            **opened.hashes(),
             **({"experts": experts_digest(guides)} if guides is not None else {}),
         },
-        "weights": {} if opened.weights is None else opened.weights.fields(),
+        "weights": None if opened.weights is None else opened.weights.fields(),
         "classes": list(data.classes),
         "mean": list(data.mean),
         "std": list(data.std),

@@ -5,7 +5,7 @@ Nothing here knows which prior or which objective runs.
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,18 +41,6 @@ def learnt_tensors(synset: SyntheticSet, objective: Objective) -> dict[str, Tens
     """All that the optimiser changes, by name: latents, and what prior and objective offer that requires grad."""
     offered = {**synset.tensors(), **synset.prior.tensors(), **objective.tensors()}
     return {name: tensor for name, tensor in offered.items() if tensor.requires_grad}
-
-
-def make_optimizer(tensors: Mapping[str, Tensor], rates: Mapping[str, float], momentum: float) -> torch.optim.SGD:
-    """SGD with one group per tensor, at the rate of its name, or of the part of its name before a slash.
-
-    Raises ``ValueError`` naming the tensors without a rate.
-    """
-    named = {name: rates.get(name, rates.get(name.split("/")[0])) for name in tensors}
-    if unknown := [name for name, rate in named.items() if rate is None]:
-        raise ValueError(f"no learning rate for {', '.join(unknown)}; there are rates for {', '.join(rates)}")
-    groups = [{"params": [tensor], "lr": named[name], "name": name} for name, tensor in tensors.items()]
-    return torch.optim.SGD(groups, lr=0.0, momentum=momentum)
 
 
 def iterate(synset: SyntheticSet, objective: Objective, optimizer: torch.optim.Optimizer, step: Step) -> Metrics:

@@ -10,8 +10,7 @@ the centres of k-means on pixels. The first takes the drawn code whose image is 
 features or in pixels; the second goes on from there until the code renders it (``glad.priors.inversion``).
 """
 
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
 
 import torch
 from torch import Tensor, nn
@@ -23,8 +22,8 @@ from glad.experts.training import unflatten
 from glad.microbatch import batch_norms
 from glad.networks import Network
 from glad.priors.base import Prior
+from glad.priors.description import PriorDescription
 from glad.priors.inversion import invert
-from glad.priors.pixels import Pixels
 from glad.synthetic_set import SyntheticSet
 
 STARTS = ("prior", "representative", "nearest", "inversion")
@@ -49,9 +48,10 @@ def initial_latents(
     """``ipc`` rows of latents per class, class after class, on the CPU: ``kind`` is one of ``STARTS`` but ``prior``.
 
     ``network`` is an expert's on ``device``, which ``representative`` needs; ``candidates`` codes are drawn per class,
-    ``steps`` are those of ``inversion``. Where latents are pixels the real images are the start. Raises what
-    ``representative`` does.
+    ``steps`` are those of ``inversion``. A prior that can encode images starts from the codes of the real ones. Raises
+    what ``representative`` does, and ``ValueError`` where a row renders several images.
     """
+    PriorDescription(prior).require_one_image_per_row(f"the start {kind}")
     if kind == "representative":
         if network is None:
             raise ValueError("the representative start needs an expert's network")
@@ -59,10 +59,9 @@ def initial_latents(
     if network is None:
         targets, _ = kmeans_real(data, ipc, int(torch.randint(2**31, (), generator=rng)))
     else:
-        images: Any = Pixels(data.real)
-        targets = representative(data, images, network, ipc, candidates, rng, chunk)["pixels"]
-    if isinstance(prior, Pixels):
-        return {"pixels": targets}
+        targets = representative_images(data, network, ipc, rng)
+    if PriorDescription(prior).encode is not None:
+        return _encoded(prior, targets, device)
     embed = network.embed if network is not None else identity
     latents = nearest(prior, targets, len(data.classes), embed, candidates, rng, device, chunk)
     if kind == "nearest":
@@ -95,7 +94,6 @@ def expert_network(
     return network.eval()
 
 
-@torch.no_grad()
 def representative(
     data: ImageData,
     prior: Prior,
@@ -108,25 +106,50 @@ def representative(
     """``ipc`` rows of latents per class, class after class, whose images stand for the real ones in ``network``'s eyes.
 
     The logits of a class's real images have ``ipc`` centres; each takes the image whose logits are nearest: of all real
-    images of the class where latents are pixels, else of ``candidates`` codes that ``prior`` draws for the class and
-    renders ``chunk`` at a time. The result is a function of ``rng`` and on the CPU. Raises ``DataError`` where a class
-    has fewer than ``ipc`` images, ``ValueError`` where there are fewer candidates.
+    images of the class where the prior can encode them, else of ``candidates`` codes that ``prior`` draws for the class
+    and renders ``chunk`` at a time. The result is a function of ``rng`` and on the CPU. Raises ``DataError`` where a
+    class has fewer than ``ipc`` images, ``ValueError`` where there are fewer candidates.
     """
-    chosen, device = [], next(network.parameters()).device
+    device = next(network.parameters()).device
+    if PriorDescription(prior).encode is not None:
+        return _encoded(prior, representative_images(data, network, ipc, rng), device)
+    chosen = []
+    for c, _, centres in _each_class(data, network, ipc, rng):
+        chosen.append(_nearest_codes(prior, network, torch.full([candidates], c), centres, rng, device, chunk))
+    return {key: torch.cat([rows[key] for rows in chosen]) for key in chosen[0]}
+
+
+def representative_images(data: ImageData, network: nn.Module, ipc: int, rng: torch.Generator) -> Tensor:
+    """The ``ipc`` real images of each class whose logits are nearest to the centres, normalized [N, C, H, W]."""
+    chosen = [
+        data.batch(data.of_class(c)[nearest_distinct(centres, logits)])
+        for c, logits, centres in _each_class(data, network, ipc, rng)
+    ]
+    return torch.cat(chosen)
+
+
+def _each_class(
+    data: ImageData, network: nn.Module, ipc: int, rng: torch.Generator
+) -> Iterator[tuple[int, Tensor, Tensor]]:
+    """For every class its number, the logits [n, K] of its real images, and their ``ipc`` centres [ipc, K]."""
+    device = next(network.parameters()).device
     for c, name in enumerate(data.classes):
         indices = data.of_class(c)
         if len(indices) < ipc:
             raise DataError(
                 f"class {name!r} of {data.name} has {len(indices)} images, {ipc} were asked for: ask for fewer"
             )
-        logits = _embedded(network, (data.batch(part) for part in indices.split(CHUNK)), device)
-        centres = class_centres(logits, ipc, rng)
-        if isinstance(prior, Pixels):
-            chosen.append({"pixels": data.batch(indices[nearest_distinct(centres, logits)])})
-        else:
-            drawn = torch.full([candidates], c)
-            chosen.append(_nearest_codes(prior, network, drawn, centres, rng, device, chunk))
-    return {key: torch.cat([rows[key] for rows in chosen]) for key in chosen[0]}
+        with torch.no_grad():
+            logits = _embedded(network, (data.batch(part) for part in indices.split(CHUNK)), device)
+        yield c, logits, class_centres(logits, ipc, rng)
+
+
+def _encoded(prior: Prior, images: Tensor, device: torch.device) -> dict[str, Tensor]:
+    """The latents, on the CPU, of normalized ``images`` [N, C, H, W], by a prior that can encode them."""
+    encode = PriorDescription(prior).encode
+    assert encode is not None  # both callers have looked
+    with torch.no_grad():
+        return {name: tensor.cpu() for name, tensor in encode(images.to(device)).items()}
 
 
 def class_centres(logits: Tensor, count: int, rng: torch.Generator) -> Tensor:

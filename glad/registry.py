@@ -1,11 +1,15 @@
-"""Objectives and priors by name: what the program hands in, and options checked against the constructor."""
+"""Objectives, priors, networks and formats by name; what the program hands in, and options checked by the signature."""
 
 import importlib
 import inspect
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from difflib import get_close_matches
-from typing import Any, get_args, get_type_hints
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any, Generic, TypeVar, Union, get_args, get_origin, get_type_hints
+
+Entry = TypeVar("Entry")
 
 RESERVED = (
     "real",
@@ -13,28 +17,94 @@ RESERVED = (
     "augment",
     "segment",
     "normalize",
+    "denormalize",
     "resolution",
     "channels",
     "class_ids",
-    "generator",
-    "frame",
+    "device",
 )
 """Names of constructor parameters that the program fills; all others are options."""
 
 
-def locate(name: str, registry: Mapping[str, Callable[..., Any]], kind: str) -> Callable[..., Any]:
-    """The entry ``name`` of ``registry``, or the class of a ``module:Class``; ``ValueError`` naming what exists."""
-    if name in registry:
-        return registry[name]
-    module, colon, attribute = name.partition(":")
-    if not colon:
-        near = get_close_matches(name, registry, 1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"unknown {kind} {name!r}: one of {', '.join(registry)}, or module:Class{hint}")
-    try:
-        return getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
-        raise ValueError(f"{kind} {name!r} cannot be imported: {error}") from error
+class Registry(Mapping[str, Entry], Generic[Entry]):
+    """Entries of one kind by name, in the order in which they were registered.
+
+    Args:
+        kind: What an entry is, for messages: ``objective``, ``prior``, ``network``, ``format``.
+        entries: Those that exist from the start.
+    """
+
+    def __init__(self, kind: str, entries: Mapping[str, Entry]) -> None:
+        self.kind, self._entries = kind, dict(entries)
+
+    def __getitem__(self, name: str) -> Entry:
+        return self._entries[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def register(self, name: str, entry: Entry) -> Entry:
+        """Make ``entry`` known as ``name`` and return it.
+
+        A module that is imported anew registers its entry once more, which is no error.
+
+        Raises:
+            ValueError: Another entry has that name.
+        """
+        taken = self._entries.get(name, entry)
+        if taken != entry and _origin(taken) != _origin(entry):
+            raise ValueError(f"there is {_article(self.kind)} {name!r} already, {_origin(taken)}")
+        self._entries[name] = entry
+        return entry
+
+    def registering(self, name: str) -> Callable[[Any], Any]:
+        """Return a decorator that registers what it decorates as ``name``."""
+        return lambda entry: self.register(name, entry)
+
+    def names(self, pattern: str = "*") -> list[str]:
+        """List the names that match ``pattern``, in which ``*`` stands for anything, in alphabetical order."""
+        return sorted(name for name in self._entries if fnmatchcase(name, pattern))
+
+    def name_of(self, entry: Any) -> str:
+        """Return the name under which ``entry`` is registered, empty where it is not."""
+        return next((name for name, known in self._entries.items() if known is entry), "")
+
+    def find(self, name: str, others: tuple[str, ...] = ()) -> Entry:
+        """Return the entry called ``name``, or the class or function of a ``module:Class``.
+
+        Args:
+            name: A registered name, or ``module:Class``.
+            others: Further names to propose in the message.
+
+        Raises:
+            ValueError: There is no such entry; the message names those that exist.
+        """
+        if name in self._entries:
+            return self._entries[name]
+        module, colon, attribute = name.partition(":")
+        if not colon:
+            known = [*self._entries, *others]
+            near = get_close_matches(name, known, 1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise ValueError(f"unknown {self.kind} {name!r}: one of {', '.join(known)}, or module:Class{hint}")
+        try:
+            found: Entry = getattr(importlib.import_module(module), attribute)
+        except (ImportError, AttributeError) as error:
+            raise ValueError(f"{self.kind} {name!r} cannot be imported: {error}") from error
+        return found
+
+
+def _origin(entry: Any) -> str:
+    """Where an entry is defined, as ``module:Class``; an object that is no class or function is only itself."""
+    name = getattr(entry, "__qualname__", None)
+    return f"{entry.__module__}:{name}" if name else repr(entry)
+
+
+def _article(kind: str) -> str:
+    return f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}"
 
 
 def options_of(factory: Callable[..., Any]) -> dict[str, inspect.Parameter]:
@@ -43,27 +113,48 @@ def options_of(factory: Callable[..., Any]) -> dict[str, inspect.Parameter]:
 
 
 def construct(factory: Callable[..., Any], provided: Mapping[str, Any], options: Mapping[str, Any]) -> Any:
-    """Call ``factory`` with those of ``provided`` that it names and with ``options``.
+    """Call ``factory`` with the arguments that ``read_arguments`` gives."""
+    return factory(**read_arguments(factory, provided, options))
 
-    Options may be strings, as from a command line; they are read by the parameter's annotation. Raises ``ValueError``
-    on an option that does not exist, cannot be read, or is missing.
+
+def read_arguments(
+    factory: Callable[..., Any], provided: Mapping[str, Any], options: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The arguments of ``factory``: those of ``provided`` that it names, and ``options``.
+
+    Args:
+        factory: A class or function with annotated parameters.
+        provided: What the program hands in, by parameter name.
+        options: Values, or strings as from a command line, which are read by the parameter's annotation.
+
+    Raises:
+        ValueError: An option does not exist, cannot be read or is missing, or a reserved name is asked for that is not
+            handed in.
     """
-    known = options_of(factory)
+    parameters = inspect.signature(factory).parameters
+    known = {key: p for key, p in options_of(factory).items() if key not in provided}
     hints = get_type_hints(factory.__init__ if inspect.isclass(factory) else factory)
     name = getattr(factory, "__name__", str(factory)).lower()
     if unknown := [option for option in options if option not in known]:
         have = ", ".join(f"{key}={p.default}" for key, p in known.items()) or "none"
         raise ValueError(f"{name} has no option {unknown[0]!r}; its options are: {have}")
     values = {key: read_option(f"{name}.{key}", value, hints.get(key, str)) for key, value in options.items()}
-    if absent := [key for key, p in known.items() if p.default is p.empty and key not in values]:
-        raise ValueError(f"{name} needs the option {absent[0]!r}")
-    handed = {key: value for key, value in provided.items() if key in inspect.signature(factory).parameters}
-    return factory(**handed, **values)
+    needed = [key for key, p in parameters.items() if p.default is p.empty and p.kind not in _VARIABLE]
+    if absent := [key for key in needed if key not in values and key not in provided]:
+        if absent[0] not in RESERVED:
+            raise ValueError(f"{name} needs the option {absent[0]!r}")
+        raise ValueError(
+            f"{name} asks for {absent[0]!r}, which is not handed to it; it may ask for {', '.join(provided)}"
+        )
+    return {**{key: value for key, value in provided.items() if key in parameters}, **values}
+
+
+_VARIABLE = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
 def read_option(name: str, value: Any, kind: Any) -> Any:
-    """Read ``value`` as ``kind`` (int, float, str, bool, or one of them or None); ``ValueError`` with its name."""
-    if isinstance(kind, types.UnionType):
+    """Read ``value`` as ``kind``: int, float, str, bool, Path, or one of them or None; ``ValueError`` with its name."""
+    if get_origin(kind) in (Union, types.UnionType):
         if value is None or str(value).lower() == "none":
             return None
         kind = next(k for k in get_args(kind) if k is not type(None))
@@ -72,8 +163,17 @@ def read_option(name: str, value: Any, kind: Any) -> Any:
     try:
         if kind is int and float(value) != int(float(value)):
             raise ValueError("not whole")
-        return int(float(value)) if kind is int else kind(value) if kind in (float, str) else value
-    except (TypeError, ValueError) as error:
+        return int(float(value)) if kind is int else kind(value) if kind in (float, str, Path) else value
+    except (TypeError, ValueError, OverflowError) as error:
         raise ValueError(
             f"option {name} is {value!r}, which is not a valid {getattr(kind, '__name__', kind)}"
         ) from error
+
+
+def files_among(factory: Callable[..., Any], options: Mapping[str, Any]) -> list[Path]:
+    """The existing files that the options of ``factory``, or their defaults, name: a Path, or a text with a suffix."""
+    values = [options.get(key, p.default) for key, p in options_of(factory).items()]
+    paths = [
+        Path(value) for value in values if isinstance(value, Path) or (isinstance(value, str) and Path(value).suffix)
+    ]
+    return [path for path in paths if path.is_file()]

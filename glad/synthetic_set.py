@@ -8,22 +8,26 @@ from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils.checkpoint import checkpoint
 
 from glad.priors.base import Prior
+from glad.priors.description import PriorDescription
 
 
 class SyntheticSet:
-    """N rows of latents with int64 (or soft [N, K]) labels, and the prior that makes images of them.
+    """Rows of latents, the prior that makes images of them, and the images' labels, int64 [N] or soft [N, K].
 
-    ``images()`` renders ``chunk`` rows at a time. The graphs of all chunks are kept for the backward pass when they
-    fit into ``memory`` bytes; otherwise each chunk is rendered again there, so that peak memory is one chunk's.
-    Either way the gradient is that of rendering everything at once.
+    There are as many labels as images: ``images_per_row`` of the prior times as many as rows. ``images()`` renders
+    ``chunk`` rows at a time. The graphs of all chunks are kept for the backward pass when they fit into ``memory``
+    bytes; otherwise each chunk is rendered again there, so that peak memory is one chunk's. Either way the gradient is
+    that of rendering everything at once.
     """
 
     def __init__(
         self, prior: Prior, latents: Mapping[str, Tensor], labels: Tensor, chunk: int = 10, memory: int = 2 * 2**30
     ) -> None:
-        rows = {name: len(tensor) for name, tensor in latents.items()} | {"labels": len(labels)}
+        each = PriorDescription(prior).images_per_row
+        rows = {name: len(tensor) for name, tensor in latents.items()} | {"labels": len(labels) / each}
         if len(set(rows.values())) != 1:
-            raise ValueError(f"latents and labels differ in their number of rows: {rows}")
+            counts = {name: len(tensor) for name, tensor in [*latents.items(), ("labels", labels)]}
+            raise ValueError(f"latents and labels differ in their number of rows: {counts}, {each} images per row")
         if chunk < 1:
             raise ValueError(f"a chunk has at least 1 row, not {chunk}")
         self.prior, self.labels, self.chunk, self.memory = prior, labels, chunk, memory
@@ -31,6 +35,7 @@ class SyntheticSet:
         self._keeps_graphs: bool | None = None
 
     def __len__(self) -> int:
+        """The number of images."""
         return len(self.labels)
 
     def tensors(self) -> dict[str, Tensor]:
@@ -39,10 +44,15 @@ class SyntheticSet:
 
     def images(self) -> Tensor:
         """Normalised images [N, C, H, W], differentiable in the latents and in the prior's learnt tensors."""
-        chunks = self._chunks()
-        if torch.is_grad_enabled() and not self.keeps_graphs():
-            return torch.cat([self._render_again_in_backward(rows) for rows in chunks])
-        return torch.cat([self.prior(**rows) for rows in chunks])
+        again = torch.is_grad_enabled() and not self.keeps_graphs()
+        render = self._render_again_in_backward if again else self._render
+        images = torch.cat([render(rows) for rows in self._chunks()])
+        if len(images) != len(self):
+            raise ValueError(f"the prior rendered {len(images)} images for {len(self)} labels: see its images_per_row")
+        return images
+
+    def _render(self, rows: dict[str, Tensor]) -> Tensor:
+        return self.prior(**rows)
 
     def keeps_graphs(self) -> bool:
         """Whether the graphs of all chunks fit into the memory budget, measured once on the first."""
@@ -53,7 +63,7 @@ class SyntheticSet:
 
     def _chunks(self) -> list[dict[str, Tensor]]:
         parts = {name: tensor.split(self.chunk) for name, tensor in self.latents.items()}
-        return [{name: part[i] for name, part in parts.items()} for i in range(-(-len(self) // self.chunk))]
+        return [dict(zip(parts, rows, strict=True)) for rows in zip(*parts.values(), strict=True)]
 
     def _render_again_in_backward(self, rows: dict[str, Tensor]) -> Tensor:
         names = list(rows)

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch.nn.functional import mse_loss
 
-from glad.distillation import DistillationError, Progress, Step, iterate, learnt_tensors, make_optimizer, run
+from glad.distillation import DistillationError, Progress, Step, iterate, learnt_tensors, run
+from glad.optimizers import make_optimizer
 from glad.synthetic_set import SyntheticSet
 
 LABELS = torch.tensor([0, 1, 1])
@@ -90,12 +91,6 @@ def test_each_tensor_has_the_rate_of_its_name_or_of_the_part_before_the_slash():
         "alpha": 0.001,
     }
     assert all(group["momentum"] == 0.5 for group in groups)
-
-
-def test_a_missing_rate_is_an_error_naming_its_tensor():
-    tensors = {"z": torch.zeros(1), "g/bias": torch.zeros(1)}
-    with pytest.raises(ValueError, match="no learning rate for g/bias; there are rates for z, f"):
-        make_optimizer(tensors, {"z": 1.0, "f": 1.0}, 0.5)
 
 
 def test_only_what_requires_grad_is_optimised():

@@ -28,6 +28,7 @@ FLOORS = (
     "glad.synthetic_set",
     "glad.runs",
     "glad.objectives",
+    "glad.optimizers",
     "glad.distillation",
     "glad.formats",
     "glad.evaluation",
@@ -59,7 +60,8 @@ NARROW = {
     "glad.networks": ("glad.networks", "glad.data", "cuda_ops", *KERNEL),
     "glad.objectives": ("glad.objectives", *KERNEL),
     "glad.objectives.resolve": ("glad.objectives", "glad.data", "glad.networks", "glad.priors", *KERNEL),
-    "glad.synthetic_set": ("glad.priors.base",),
+    "glad.optimizers": (),
+    "glad.synthetic_set": ("glad.priors.base", "glad.priors.description"),
     "glad.distillation": ("glad.synthetic_set", "glad.objectives.base", "glad.runs.storage", *KERNEL),
     "glad.runs.storage": (),
 }

@@ -6,7 +6,7 @@ from typing import Any, get_type_hints
 import click
 
 from glad.objectives import OBJECTIVES
-from glad.registry import locate, options_of
+from glad.registry import options_of
 
 
 @click.group()
@@ -25,7 +25,7 @@ def list_them() -> None:
 @click.argument("name")
 def show(name: str) -> None:
     """What the objective NAME (or module:Class) computes, its options (--set) and its learning rates."""
-    factory = locate(name, OBJECTIVES, "objective")
+    factory = OBJECTIVES.find(name)
     module = inspect.getmodule(factory)
     for text in (inspect.getdoc(module), inspect.getdoc(factory)):
         if text:

@@ -16,8 +16,8 @@ from glad.evaluation import Protocol, accuracy, train_network
 from glad.metrics import NEIGHBOURS, frechet, precision_recall
 from glad.networks import Network, make_network
 from glad.priors.base import Prior
+from glad.priors.description import PriorDescription
 from glad.priors.inversion import invert
-from glad.priors.pixels import Pixels
 from glad.rng import rng_for
 from glad.synthetic_set import SyntheticSet
 
@@ -128,12 +128,13 @@ def measure(judge: Judge, prior: Prior, matched: bool, on_part: Callable[[str], 
     trained on samples, None where classes do not match; ``bytes`` of latents per image. Tensors: ``samples`` and
     ``inverted`` pixels.
     """
+    PriorDescription(prior).require_one_image_per_row("comparing priors")
     train, sizes = judge.data.train, judge.sizes
     labels = train.labels[judge.real]
     on_part("samples")
     samples = sampled(prior, labels, sizes.chunk, judge.device, seed)
     found: dict[str, Any] = distances(embed(judge.network, samples, judge.device), judge.features)
-    found["bytes"] = latent_bytes(prior, seed)
+    found["bytes"] = 4 * PriorDescription(prior).floats_per_row
     found["samples"] = train.pixels(samples[:: max(1, len(samples) // len(judge.targets))][: len(judge.targets)])
     on_part("inversion")
     found |= _inverted(judge, prior, seed)
@@ -156,17 +157,13 @@ def sampled(prior: Prior, labels: Tensor, chunk: int, device: torch.device, seed
     return torch.cat(parts)
 
 
-def latent_bytes(prior: Prior, seed: int = 0) -> int:
-    """Bytes of the latents of one image."""
-    latents = prior.init(torch.zeros(1, dtype=torch.int64), rng_for(seed, STAGE, "bytes"))
-    return sum(tensor.numel() * tensor.element_size() for tensor in latents.values())
-
-
 def _inverted(judge: Judge, prior: Prior, seed: int) -> dict[str, Any]:
     """How near inversion comes to the targets, in pixels and in features."""
     train = judge.data.train
-    if isinstance(prior, Pixels):
-        images = judge.targets  # the latents of an image are itself
+    encode = PriorDescription(prior).encode
+    if encode is not None:
+        with torch.no_grad():
+            images = prior(**encode(judge.targets.to(judge.device))).cpu()
     else:
         start = prior.init(judge.labels, rng_for(seed, STAGE, "inversion"))
         moved = {name: tensor.to(judge.device) for name, tensor in start.items()}

@@ -1,10 +1,12 @@
 """Objectives: losses on synthetic images, each in a file of its own.
 
-An objective of one's own is a class with the two methods of ``Objective`` and one line in ``OBJECTIVES`` (or
-``--objective module:Class``). Constructor parameters called ``real``, ``network``, ``augment`` and ``segment`` (of an
-expert's path) are handed in; the others are its options. ``learning_rates`` holds the published rate per latent
-space, ``options_for_codes`` (if any) the options that are published with other defaults where a generator's codes are
-optimised instead of pixels.
+An objective of one's own is a class with the two methods of ``Objective``, named ``module:Class`` or registered by
+``register_objective``. Constructor parameters called ``real``, ``network``, ``augment`` and ``segment`` (of an
+expert's trajectory) are handed in; the others are its options. What else it can say of itself:
+
+- ``learning_rates``: the published rates of pixels and of its own tensors, by name. Those of a generator's codes belong
+  to the generator's prior.
+- ``options_for_codes``: the options that are published with other defaults where a generator's codes are optimized.
 """
 
 from collections.abc import Callable
@@ -17,33 +19,33 @@ from glad.objectives.dc import DC
 from glad.objectives.dm import DM
 from glad.objectives.mtt import MTT
 from glad.objectives.ncfm import NCFM
+from glad.registry import Registry
 
-__all__ = ["OBJECTIVES", "Objective", "Step", "objective"]
+__all__ = ["OBJECTIVES", "Objective", "Step", "list_objectives", "objective", "register_objective"]
 
 Made = TypeVar("Made", bound=Callable[..., Any])
 
-OBJECTIVES: dict[str, Callable[..., Any]] = {
-    "dm": DM,
-    "dc": DC,
-    "mtt": MTT,
-    "ast": AST,
-    "datadam": DataDAM,
-    "ncfm": NCFM,
-}
-"""Objectives by name."""
+OBJECTIVES: Registry[Callable[..., Any]] = Registry(
+    "objective", {"dm": DM, "dc": DC, "mtt": MTT, "ast": AST, "datadam": DataDAM, "ncfm": NCFM}
+)
+"""Objectives by name; others are ``module:Class``."""
 
 
-def objective(name: str) -> Callable[[Made], Made]:
-    """Decorate a class to make it known as ``name``; ``ValueError`` if another one has it.
+def register_objective(name: str) -> Callable[[Made], Made]:
+    """Decorate an objective's class, or a function that makes one, to make it known as ``name``.
 
-    From the command line a class is named ``module:Class``, decorated or not: nothing else would import its module.
+    From the command line it is named ``module:Class``, decorated or not: nothing else would import its module.
+
+    Raises:
+        ValueError: Another objective has that name.
     """
+    return OBJECTIVES.registering(name)
 
-    def register(made: Made) -> Made:
-        taken = OBJECTIVES.get(name, made)
-        if (taken.__module__, taken.__qualname__) != (made.__module__, made.__qualname__):
-            raise ValueError(f"there is an objective {name!r} already, {taken.__module__}:{taken.__qualname__}")
-        OBJECTIVES[name] = made
-        return made
 
-    return register
+objective = register_objective
+"""The same by a shorter name."""
+
+
+def list_objectives(pattern: str = "*") -> list[str]:
+    """List the registered objectives that match ``pattern``, such as ``d*``."""
+    return OBJECTIVES.names(pattern)

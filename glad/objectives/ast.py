@@ -26,7 +26,7 @@ class AST:
     them less the earlier they are. ``perturbation`` is the size of the noise on the start's convolutions.
     """
 
-    learning_rates: ClassVar[Mapping[str, float]] = {"pixels": 1e3, "w": 10.0, "f": 1e4, "g": 0.1, "alpha": 1e-7}
+    learning_rates: ClassVar[Mapping[str, float]] = {"pixels": 1e3, "alpha": 1e-7}
     """Those of MTT, and a lower one of the step size: with momentum the student's end follows it ten times as fast."""
 
     def __init__(

@@ -21,7 +21,7 @@ class DataDAM:
     ``balance`` the weight of the features against the attention.
     """
 
-    learning_rates: ClassVar[Mapping[str, float]] = {"pixels": 1.0, "w": 1e-2, "f": 10.0, "g": 1e-4}
+    learning_rates: ClassVar[Mapping[str, float]] = {"pixels": 1.0}
 
     def __init__(
         self,

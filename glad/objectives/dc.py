@@ -37,7 +37,7 @@ class DC:
     ``net_momentum`` on batches of ``batch_syn``; ``distance`` a name in ``DISTANCES``.
     """
 
-    learning_rates: ClassVar[Mapping[str, float]] = {"pixels": 0.1, "w": 1e-3, "f": 1.0, "g": 1e-4}
+    learning_rates: ClassVar[Mapping[str, float]] = {"pixels": 0.1}
     options_for_codes: ClassVar[Mapping[str, int]] = {"outer": 1, "inner": 1}
 
     def __init__(

@@ -21,7 +21,7 @@ class DM:
     a class. ``batch`` real images per class and iteration.
     """
 
-    learning_rates: ClassVar[Mapping[str, float]] = {"pixels": 1.0, "w": 1e-2, "f": 10.0, "g": 1e-4}
+    learning_rates: ClassVar[Mapping[str, float]] = {"pixels": 1.0}
 
     def __init__(
         self,

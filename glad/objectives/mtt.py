@@ -25,7 +25,7 @@ class MTT:
     student's step size at first, which is learnt. ``unroll`` is ``adjoint``, ``full`` or ``tesla``.
     """
 
-    learning_rates: ClassVar[Mapping[str, float]] = {"pixels": 1e3, "w": 10.0, "f": 1e4, "g": 0.1, "alpha": 1e-5}
+    learning_rates: ClassVar[Mapping[str, float]] = {"pixels": 1e3, "alpha": 1e-5}
 
     def __init__(
         self,

@@ -26,7 +26,7 @@ class NCFM:
     the weight of the phases against that of the amplitudes.
     """
 
-    learning_rates: ClassVar[Mapping[str, float]] = {"pixels": 1.0, "w": 1e-2, "f": 10.0, "g": 1e-4, "sampler": 1e-2}
+    learning_rates: ClassVar[Mapping[str, float]] = {"pixels": 1.0, "sampler": 1e-2}
 
     def __init__(
         self,

@@ -11,44 +11,69 @@ from glad.data.augment import augment, strategy_for
 from glad.data.dataset import ImageData
 from glad.networks.factory import network_factory
 from glad.objectives import OBJECTIVES, Objective
-from glad.priors.base import Prior
-from glad.priors.pixels import Pixels
-from glad.registry import construct, locate, options_of
+from glad.priors.description import PriorDescription
+from glad.registry import construct, options_of
 
 
-def learning_rates(
-    latents: Sequence[str], objective: Any, recommended: Mapping[str, float], wanted: Mapping[str, float] | float | None
+def resolve_learning_rates(
+    latents: Sequence[str],
+    objective: str | Objective,
+    made: Any,
+    prior: PriorDescription,
+    wanted: Mapping[str, float] | float | None,
 ) -> dict[str, float]:
-    """Rates by name: the wanted before those the weights recommend before the objective's published ones.
+    """Choose the learning rate of every tensor that has one.
 
-    A single number is the rate of every latent. Codes alone (W+) take the published rate of f, as GLaD's do.
+    Args:
+        latents: Names of the latents.
+        objective: The objective as it was asked for: a name, ``module:Class``, or an object. Its registered name is
+            that by which a prior tells the rates under one objective from those under another.
+        made: The objective itself, or its class, with the published ``learning_rates``.
+        prior: What the prior says of itself.
+        wanted: The user's rates by name; a single number is the rate of every latent.
+
+    Returns:
+        Rates by name: the wanted ones before the prior's own before the objective's published ones.
+
+    Raises:
+        ValueError: The user names a rate of what does not exist.
     """
-    published = dict(getattr(objective, "learning_rates", {}))
-    if list(latents) == ["w"] and "f" in published:
-        published["w"] = published["f"]
     if isinstance(wanted, int | float):
         wanted = dict.fromkeys(latents, float(wanted))
-    return {**published, **recommended, **(wanted or {})}
+    wanted = dict(wanted or {})
+    known = {**getattr(made, "learning_rates", {}), **prior.learning_rates(registered_name(objective))}
+    names = [*prior.prior.tensors(), *(() if inspect.isclass(made) else getattr(made, "tensors", dict)())]
+    known_names = list(dict.fromkeys([*latents, *known, *names, *(name.split("/")[0] for name in names)]))
+    if unknown := [name for name in wanted if name not in known_names]:
+        raise ValueError(f"there is no {unknown[0]!r} to give a learning rate to; there are {', '.join(known_names)}")
+    return {**known, **wanted}
+
+
+def registered_name(objective: str | Objective) -> str:
+    """The name of an objective in the registry, also of an object of a registered class; else what it was asked by."""
+    if not isinstance(objective, str):
+        return OBJECTIVES.name_of(type(objective))
+    return OBJECTIVES.name_of(OBJECTIVES.find(objective)) or objective
 
 
 def resolve_objective(
     objective: Any,
     data: ImageData,
-    prior: Prior,
+    prior: PriorDescription,
     segment: Callable[[torch.Generator, int, int], Any] | None,
     config: dict[str, Any],
     device: torch.device,
 ) -> Objective:
     """The objective called ``objective`` (or already made), with data, network and augmentation handed in.
 
-    Options that are published for codes replace those for pixels where ``prior`` is a generator. A published batch that
-    exceeds the smallest class is lowered to it. ``config`` says so in both cases. ``ValueError`` where an objective
-    follows experts and there is no ``segment`` of their trajectories.
+    Options that are published for codes replace the others where ``prior`` says that it has codes. A published batch
+    that exceeds the smallest class is lowered to it. ``config`` says so in both cases. ``ValueError`` where it follows
+    experts and there is no ``segment`` of their trajectories.
     """
     if not isinstance(objective, str):
         opened: Objective = objective
         return opened
-    factory = locate(objective, OBJECTIVES, "objective")
+    factory = OBJECTIVES.find(objective)
     provided: dict[str, Any] = {
         "real": data.real,
         "network": network_factory(data, config["network"], config["network_options"], device),
@@ -62,7 +87,7 @@ def resolve_objective(
             "name the folder (--experts FOLDER)"
         )
     options = config["objective_options"]
-    if not isinstance(prior, Pixels):
+    if prior.codes:
         for name, value in getattr(factory, "options_for_codes", {}).items():
             options.setdefault(name, value)
     if "batch" in options_of(factory) and "batch" not in options:

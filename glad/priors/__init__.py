@@ -1,6 +1,41 @@
-"""Priors: differentiable maps from latents to images."""
+"""Priors: differentiable maps from latents to images.
 
+A prior of one's own is a class with the three methods of ``Prior``, named ``module:Class`` or registered by
+``register_prior``. Constructor parameters called ``real``, ``normalize``, ``denormalize``, ``resolution``,
+``channels``, ``class_ids`` and ``device`` are handed in; the others are its options. What else it can say of itself is
+in ``PriorDescription``.
+"""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from generators import catalog
+from generators.license import License
+from generators.provenance import Weights
 from glad.priors.base import Prior
+from glad.priors.description import PriorDescription
 from glad.priors.pixels import Pixels
+from glad.registry import Registry
 
-__all__ = ["Pixels", "Prior"]
+__all__ = ["PRIORS", "License", "Pixels", "Prior", "PriorDescription", "Weights", "list_priors", "register_prior"]
+
+Made = TypeVar("Made", bound=Callable[..., Any])
+
+PRIORS: Registry[Callable[..., Any]] = Registry("prior", {"pixels": Pixels})
+"""Priors by name; others are of the catalog, a safetensors file, a file on the Hub, or ``module:Class``."""
+
+
+def register_prior(name: str) -> Callable[[Made], Made]:
+    """Decorate a prior's class, or a function that makes one, to make it known as ``name``.
+
+    Raises:
+        ValueError: Another prior, or a generator of the catalog, has that name.
+    """
+    if catalog.known(name):
+        raise ValueError(f"there is a prior {name!r} already, a generator of the catalog")
+    return PRIORS.registering(name)
+
+
+def list_priors(pattern: str = "*") -> list[str]:
+    """List the priors known by name that match ``pattern``, such as ``*mini``; generators of the catalog among them."""
+    return sorted([*PRIORS.names(pattern), *Registry("prior", catalog.CATALOG).names(pattern)])

@@ -1,22 +1,42 @@
 """What a prior is: a differentiable map from latents to images."""
 
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
 
 class Prior(Protocol):
-    """A differentiable, deterministic map from latents to images, each row on its own."""
+    """A differentiable, deterministic map from latents to images, each row on its own.
+
+    These three methods are all that a prior must have. What else it says of itself is optional and listed in
+    ``glad.priors.description.PriorDescription``, which reads it.
+    """
 
     def init(self, classes: Tensor, rng: torch.Generator) -> dict[str, Tensor]:
-        """Start latents for ``classes`` (int64 [N]): tensors of N rows, whose keys name the space."""
+        """Make initial latents.
+
+        Args:
+            classes: The class of each row, int64 [N].
+            rng: The CPU generator that every draw comes from.
+
+        Returns:
+            Tensors of N rows each; their keys name the latent space.
+        """
         ...
 
-    def __call__(self, **latents: Tensor) -> Tensor:
-        """Normalised images [N, C, H, W]."""
+    def __call__(self, *_: Any, **latents: Any) -> Tensor:  # by name alone; mypy takes this for any signature
+        """Render latents of N rows.
+
+        Args:
+            latents: Tensors of N rows each by name, as ``init`` makes them.
+
+        Returns:
+            Normalized images [N * images_per_row, C, H, W], row after row; ``images_per_row`` is 1 unless the prior
+            says otherwise.
+        """
         ...
 
     def tensors(self) -> dict[str, Tensor]:
-        """Shared tensors; those that require grad are learnt along with the latents."""
+        """Return the shared tensors to save; those that require grad are learned along with the latents."""
         ...

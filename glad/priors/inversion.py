@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from glad.priors.base import Prior
+from glad.priors.description import PriorDescription
 
 CODES_RATE, ALL_RATE = 0.1, 0.05  # of Adam at the first step, for codes alone and for all; falls along a cosine to zero
 Features = Callable[[Tensor], Tensor]
@@ -31,6 +32,7 @@ def invert(
     codes. Rows do not depend on each other, ``chunk`` of them are rendered at a time. Only latents are changed. Raises
     ``ArithmeticError`` when the loss is not finite.
     """
+    PriorDescription(prior).require_one_image_per_row("inversion")
     found = []
     for rows in torch.arange(len(targets)).split(chunk):
         start = {name: tensor[rows].detach() for name, tensor in latents.items()}
@@ -42,12 +44,14 @@ def _invert_rows(
     prior: Prior, start: dict[str, Tensor], targets: Tensor, steps: int, features: Features | None
 ) -> dict[str, Tensor]:
     loss = _distance(targets, features)
-    from_codes = getattr(prior, "from_codes", None)
+    description = PriorDescription(prior)
+    from_codes = description.from_codes
     if from_codes is not None:
-        codes = _descend({"w": start["w"]}, lambda w: loss(prior(**from_codes(w))), steps, CODES_RATE)
+        first = {name: start[name] for name in description.codes}
+        codes = _descend(first, lambda **rows: loss(prior(**from_codes(**rows))), steps, CODES_RATE)
         with torch.no_grad():
-            start = from_codes(codes["w"])
-        if len(start) == 1:
+            start = from_codes(**codes)
+        if start.keys() == codes.keys():
             return start
     return _descend(start, lambda **rows: loss(prior(**rows)), steps, ALL_RATE)
 

@@ -33,6 +33,13 @@ class Pixels:
         """The latents themselves."""
         return pixels
 
+    def encode(self, images: Tensor) -> dict[str, Tensor]:
+        """The latents of ``images``, normalized [N, C, H, W]: these images."""
+        return {"pixels": images}
+
+    def provenance(self) -> None:
+        """There are no weights behind pixels."""
+
     def tensors(self) -> dict[str, Tensor]:
         """Nothing is shared."""
         return {}

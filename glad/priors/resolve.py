@@ -2,40 +2,52 @@
 
 import json
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from generators import catalog
+from generators import catalog, official
 from generators.classes import class_ids
 from generators.prior import StyleGANPrior
 from generators.provenance import Weights
 from glad.data.dataset import ImageData
+from glad.priors import PRIORS
 from glad.priors.base import Prior
-from glad.priors.pixels import Pixels
-from glad.priors.stylegan import load_generator, random_network
-from glad.registry import construct, locate
-
-PRIORS: dict[str, Callable[..., Any]] = {"pixels": Pixels}
-"""Priors without weights; others are of the catalogue, a safetensors file, a file on the Hub, or ``module:Class``."""
+from glad.priors.description import PriorDescription
+from glad.priors.stylegan import load_generator, published_rates, random_network
+from glad.registry import files_among, read_arguments
 
 
 @dataclass(frozen=True)
 class ResolvedPrior:
-    """A prior, the hash of the weights behind it, the learning rates that they recommend, and what they are.
+    """A prior and what it says of itself.
 
-    ``weights`` is their provenance; None where there are none.
+    Attributes:
+        prior: The prior.
+        description: What it says of itself.
+        guessed: Which classes of the data the generator has by number only, in words; empty where none.
     """
 
     prior: Prior
-    digest: str
-    rates: Mapping[str, Mapping[str, float]]
-    weights: Weights | None = None
+    description: PriorDescription
     guessed: str = ""
-    """Which classes of the data the generator has by number only, in words."""
+
+    @property
+    def weights(self) -> Weights | None:
+        """The provenance of the weights behind it; None where there are none."""
+        return self.description.weights
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of the weights behind it; empty where there are none."""
+        return self.weights.sha256 if self.weights is not None else ""
+
+    def hashes(self) -> dict[str, str]:
+        """What a run must find unchanged when it is continued: weights, and the files that options name."""
+        return {"weights": self.digest, **{f"file {path}": sha256 for path, sha256 in self.description.files.items()}}
 
 
 def resolve_prior(
@@ -45,37 +57,68 @@ def resolve_prior(
     device: torch.device,
     class_map: Mapping[str, str | int] | None = None,
 ) -> ResolvedPrior:
-    """The prior called ``name`` for ``data``: pixels, a generator, ``module:Class``, or ``name`` itself.
+    """Make the prior called ``name`` for ``data``, or take ``name`` itself for it.
 
-    A generator is a name of the catalogue, a safetensors file, or ``org/repo:file`` on the Hub; what is not here yet is
-    downloaded. Its classes stand for the data's as ``generators.classes.class_ids`` says. A license that forbids
-    commercial use or does not state it is a warning. Raises ``WeightsError`` and
-    ``ValueError`` that say what to do.
+    Args:
+        name: ``pixels``, a name of the catalog, a safetensors file, ``org/repo:file`` on the Hub, ``module:Class``, or
+            a prior. Weights that are not here yet are downloaded.
+        data: What is handed to the constructor of a prior by parameter name, as far as it asks for it: ``real(c, n,
+            rng)``, ``normalize``, ``denormalize``, ``resolution``, ``channels`` and ``class_ids`` are the data's.
+        options: The other parameters. Files that they name are hashed.
+        device: Where the prior is to run; handed in as ``device``.
+        class_map: For generators, which class stands for one of the data; otherwise as
+            ``generators.classes.class_ids`` says.
+
+    Returns:
+        The prior with its description. A license that forbids commercial use or does not state it is a warning.
+
+    Raises:
+        ValueError: There is no such prior, or an option is wrong; ``WeightsError`` for weights that cannot be used.
     """
     if not isinstance(name, str):
-        return ResolvedPrior(name, "", {})
-    provided: dict[str, Any] = {
+        return ResolvedPrior(name, PriorDescription(name))
+    provided = {
         "real": data.real,
         "normalize": data.normalize,
+        "denormalize": data.pixels,
         "resolution": data.resolution,
         "channels": data.channels,
         "class_ids": data.class_ids,
+        "device": device,
     }
-    if not (catalog.known(name) or Path(name).suffix in (".safetensors", ".pkl")):
-        known = dict.fromkeys([*PRIORS, *catalog.CATALOG, "FILE.safetensors", "org/repo:FILE"], Pixels)
-        return ResolvedPrior(construct(PRIORS.get(name) or locate(name, known, "prior"), provided, options), "", {})
+    if name not in PRIORS and (catalog.known(name) or Path(name).suffix in (".safetensors", ".pkl")):
+        return _resolve_generator(name, data, options, device, provided, class_map)
+    factory = PRIORS.find(name, (*catalog.CATALOG, "FILE.safetensors", "org/repo:FILE"))
+    arguments = read_arguments(factory, provided, options)
+    files = {str(path): official.sha256(path) for path in files_among(factory, arguments)}
+    prior: Prior = factory(**arguments)
+    return ResolvedPrior(prior, PriorDescription(prior, name, files))
+
+
+def _resolve_generator(
+    name: str,
+    data: ImageData,
+    options: Mapping[str, Any],
+    device: torch.device,
+    provided: Mapping[str, Any],
+    class_map: Mapping[str, str | int] | None,
+) -> ResolvedPrior:
+    """A generator of the catalog, of a file, of the Hub, or with random weights."""
+    metadata: dict[str, str] = {}
     if name == "random":
-        network, told, options = random_network(data, options)
-        metadata: dict[str, str] = {}
+        network, weights, options = random_network(data, options)
     else:
-        network, told, metadata = load_generator(name)
+        network, weights, metadata = load_generator(name)
     network.to(device)
     count, names = network.mapping.c_dim, metadata.get("classes", "").splitlines()
     named = names if len(names) == count else []
     ids, guessed = class_ids(data.classes, data.class_ids, count, named, class_map)
     if guessed:
-        warnings.warn(f"{name}: {guessed}", stacklevel=2)
-    provided["class_ids"] = ids
-    provided |= {"generator": network, "frame": int(metadata.get("frame", 0))}
-    rates = json.loads(metadata.get("learning_rates", "{}"))
-    return ResolvedPrior(construct(StyleGANPrior, provided, options), told.sha256, rates, told, guessed)
+        warnings.warn(f"{name}: {guessed}", stacklevel=3)
+    own = {"generator": network, "frame": int(metadata.get("frame", 0)), "class_ids": ids, "weights": weights}
+    own["learning_rates"] = None
+    arguments = read_arguments(StyleGANPrior, {**provided, **own}, options)
+    recommended = json.loads(metadata.get("learning_rates", "{}"))
+    arguments["learning_rates"] = published_rates(arguments.get("layer") is not None, recommended)
+    prior = StyleGANPrior(**arguments)
+    return ResolvedPrior(prior, PriorDescription(prior, name), guessed)

@@ -14,6 +14,38 @@ from generators.stylegan_xl import Generator
 from glad.data.dataset import ImageData
 from glad.registry import options_of, read_option
 
+_DM = {"w": 1e-2, "f": 10.0, "g": 1e-4}
+_MTT = {"w": 10.0, "f": 1e4, "g": 0.1}
+RATES: dict[str, dict[str, float]] = {
+    "dm": _DM,
+    "dc": {"w": 1e-3, "f": 1.0, "g": 1e-4},
+    "mtt": _MTT,
+    "ast": _MTT,
+    "datadam": _DM,
+    "ncfm": _DM,
+}
+"""Learning rates of codes in F_n (w and f) and of a learned generator (g), by objective.
+
+Those of DM, DC and MTT are the published defaults of GLaD (Cazenavette et al., CVPR 2023). For the others nobody
+published any: AST takes those of MTT, DataDAM and NCFM those of DM.
+"""
+
+
+def published_rates(features: bool, recommended: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, float]]:
+    """Learning rates of a generator's codes by objective.
+
+    Args:
+        features: Whether the latents are codes and features (F_n). Codes alone (W+) take the published rate of f, as
+            GLaD's do.
+        recommended: Rates by objective that the file of weights recommends; they go before the published ones.
+
+    Returns:
+        Rates by objective and latent.
+    """
+    published = {name: rates if features else {**rates, "w": rates["f"]} for name, rates in RATES.items()}
+    names = {*published, *recommended}
+    return {name: {**published.get(name, {}), **recommended.get(name, {})} for name in sorted(names)}
+
 
 def load_generator(name: str) -> tuple[Generator, Weights, dict[str, str]]:
     """The generator called ``name``, where its weights are from, and its file's metadata.

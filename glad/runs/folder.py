@@ -64,7 +64,9 @@ class Run:
         Where the run recorded nothing, the license is ``NOT_RECORDED``. Raises ``RunError`` for a damaged record.
         """
         inputs, prior = self.inputs, str(self.config["prior"])
-        recorded = inputs.get("weights")
+        recorded = inputs.get("weights", {})
+        if recorded is None:  # the prior itself says that it has none
+            return None
         if recorded:
             try:
                 return Weights.read(recorded)
@@ -82,8 +84,13 @@ class Run:
         if (self.path / "config.yaml").exists() and (self.path / "inputs.json").exists():
             old, new = _compared(self.config, self.inputs), _compared(config, inputs)
             keys = sorted((old.keys() | new.keys()) - MAY_CHANGE)
+            if self.inputs.get("weights") == {}:  # a version that did not look at what a prior of one's own loads
+                keys = [key for key in keys if not key.startswith(("hash of weights", "hash of file "))]
+            named = {"hash of weights": f"hash of weights {(inputs.get('weights') or {}).get('name', '')}".rstrip()}
             if different := [
-                f"{key} {old.get(key)!r} there, {new.get(key)!r} now" for key in keys if old.get(key) != new.get(key)
+                f"{named.get(key, key)} {old.get(key)!r} there, {new.get(key)!r} now"
+                for key in keys
+                if old.get(key) != new.get(key)
             ]:
                 raise RunError(
                     f"{self.path} holds another run ({'; '.join(different)}): choose another folder with --out"

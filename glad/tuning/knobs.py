@@ -19,9 +19,9 @@ from glad.device import pick_device
 from glad.experts import Experts
 from glad.experts.folder import open_experts
 from glad.objectives import OBJECTIVES
-from glad.objectives.resolve import learning_rates
+from glad.objectives.resolve import resolve_learning_rates
 from glad.priors.resolve import ResolvedPrior, resolve_prior
-from glad.registry import locate, options_of, read_option
+from glad.registry import options_of, read_option
 from glad.rng import rng_for
 
 RATE = "lr."  # what the knob of a latent's learning rate begins with
@@ -153,10 +153,10 @@ def find_space(settings: Mapping[str, Any], wanted: Sequence[str] | None = None)
     Opens data, prior and experts, and raises what ``glad.distill`` does when they cannot be used; ``ValueError`` when
     there is nothing to search.
     """
-    factory = locate(settings["objective"], OBJECTIVES, "objective")
+    factory = OBJECTIVES.find(settings["objective"])
     train = open_data(settings).train
     opened = _open(settings, train, layer_of(settings))
-    layers = _layers(opened.prior, layer_of(settings))
+    layers = _layers(opened.description.layers, layer_of(settings))
     rates = {layer_of(settings) is not None: _rates(opened, factory, settings)}
     if layers:
         other = next(layer for layer in layers if (layer is None) == (layer_of(settings) is not None))
@@ -187,10 +187,8 @@ def _open(settings: Mapping[str, Any], train: ImageData, layer: int | None) -> R
     return resolve_prior(settings["prior"], train, options, pick_device(settings["device"]), settings["class_map"])
 
 
-def _layers(prior: Any, own: int | None) -> tuple[int | None, ...]:
-    """W+ and some inner layers of the prior's generator, with its ``own``; nothing where it has no generator."""
-    synthesis = getattr(getattr(prior, "generator", None), "synthesis", None)
-    count = len(getattr(synthesis, "layer_names", ()))
+def _layers(count: int, own: int | None) -> tuple[int | None, ...]:
+    """W+ and some inner ones of ``count`` layers of the prior, with its ``own``; nothing where it has none."""
     if not count:
         return ()
     inner = {round(count * i / (INNER_LAYERS + 1)) for i in range(1, INNER_LAYERS + 1)}
@@ -202,7 +200,7 @@ def _layers(prior: Any, own: int | None) -> tuple[int | None, ...]:
 def _rates(opened: ResolvedPrior, factory: Any, settings: Mapping[str, Any]) -> dict[str, float]:
     """The learning rate of each latent that has one."""
     latents = list(opened.prior.init(torch.zeros(1, dtype=torch.int64), rng_for(0, "tune")))
-    rates = learning_rates(latents, factory, opened.rates.get(settings["objective"], {}), settings["lr"])
+    rates = resolve_learning_rates(latents, settings["objective"], factory, opened.description, settings["lr"])
     return {name: rates[name] for name in latents if name in rates}
 
 

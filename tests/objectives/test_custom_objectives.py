@@ -26,7 +26,7 @@ def page(tmp_path, monkeypatch):
     """A folder with the page's module, which is where we are."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
-    monkeypatch.setattr("glad.objectives.OBJECTIVES", dict(OBJECTIVES))
+    monkeypatch.setattr(OBJECTIVES, "_entries", dict(OBJECTIVES))
     (code,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
     assert len(code.splitlines()) < 60
     (tmp_path / "moments.py").write_text(code)

@@ -269,6 +269,11 @@ def test_distilling_pixels_lowers_the_loss(tmp_path):
 
 def test_codes_of_a_generator_have_loops_of_their_own_unless_they_are_given(tmp_path):
     class Low:
+        learning_rates = {"f": 1.0}  # noqa: RUF012
+
+        def __init__(self, codes):
+            self.codes = codes
+
         def init(self, classes, rng):
             return {"f": torch.randn(len(classes), 1, 7, 7, generator=rng)}
 
@@ -279,16 +284,16 @@ def test_codes_of_a_generator_have_loops_of_their_own_unless_they_are_given(tmp_
             return {}
 
     def recorded(name, **options):
-        given = {"batch": 4, **options}
+        given, prior = {"batch": 4, **options}, Low(() if name == "own" else ("f",))
         run = glad.distill(
-            objective="dc", prior="pixels" if name == "pixels" else Low(), objective_options=given,
+            objective="dc", prior="pixels" if name == "pixels" else prior, objective_options=given,
             network_options={"width": 4}, iterations=1, out=tmp_path / name, device="cpu",
         )  # fmt: skip
         return {key: run.config["objective_options"].get(key) for key in ("outer", "inner")}
 
     assert recorded("codes") == {"outer": 1, "inner": 1}
     assert recorded("given", outer=2) == {"outer": 2, "inner": 1}
-    assert recorded("pixels") == {"outer": None, "inner": None}
+    assert recorded("pixels") == recorded("own") == {"outer": None, "inner": None}
 
 
 def test_the_command_line_knows_dc_its_options_and_batch_norm(tmp_path):

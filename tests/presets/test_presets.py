@@ -24,6 +24,7 @@ from glad.networks import NETWORKS, make_network
 from glad.objectives import OBJECTIVES
 from glad.presets import MEASURED, files, known, leaves, load
 from glad.priors.pixels import Pixels
+from glad.priors.stylegan import RATES
 from glad.registry import RESERVED, construct, options_of
 
 NAMES = {"data", "objective", "prior"}  # what a recipe is about, and no number
@@ -76,7 +77,8 @@ def test_every_option_is_one_of_the_commands_and_of_what_they_construct(recipe: 
     provided = {**dict.fromkeys(RESERVED, lambda *_: torch.nn.Linear(1, 1))}
     construct(factory, provided, settings["objective_options"])
     assert settings.get("prior_options", {}).keys() <= options_of(prior).keys()
-    assert settings["lr"].keys() <= factory.learning_rates.keys()
+    codes = RATES[settings["objective"]] if prior is StyleGANPrior else {}
+    assert settings["lr"].keys() <= {*factory.learning_rates, *codes}
     assert all(isinstance(rate, float) for rate in settings["lr"].values())  # YAML takes 1e-6 for a text
     places = {"objective_options": options_of(factory), "experts": {param.name for param in train.params}}
     for option in recipe.unrecorded:

@@ -64,7 +64,7 @@ def compare(
     measured_with = judge(splits, sizes, where, seed)
     found = {}
     for name, prior in opened.items():
-        matched = not prior.guessed and bool(prior.prior.generator.mapping.c_dim)  # type: ignore[attr-defined]
+        matched = not prior.guessed and prior.description.conditional
         found[name] = measure(measured_with, prior.prior, matched, partial(_say, name), seed)
         found[name]["license"] = None if prior.weights is None else prior.weights.license.fields()
     out.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,184 @@
+"""What a prior says of itself: its optional members are read here and nowhere else, each with its default."""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from generators.license import read_license
+from generators.provenance import Weights
+from glad.priors.base import Prior
+
+OPTIMIZERS = ("sgd", "adam")
+"""What may optimize a latent: SGD with momentum, or Adam."""
+UNSTATED = "not stated by the prior"
+
+
+class PriorDescription:
+    """The optional members of a prior, with a default for each that it lacks.
+
+    Args:
+        prior: The prior.
+        name: As ``--prior`` takes it, for messages and as the name of its weights; by default that of its class.
+        files: SHA-256 by path of the files that its options name.
+
+    Attributes:
+        images_per_row: How many images a row of latents renders (1).
+        codes: Names of the latents that are a generator's codes, such as ``("w",)``; empty where the latents belong to
+            no generator (the default). Objectives take the options that are published for codes where there are some.
+        conditional: Whether ``Prior.init`` gives different latents for different classes (True).
+        layers: How many values the option ``layer`` may take; 0 where there is no such option (the default).
+        optimizers: ``"sgd"`` or ``"adam"`` by name of a latent or of a learned tensor; SGD for those not named.
+
+    Raises:
+        ValueError: A member has a value that it cannot have; the message names both.
+    """
+
+    def __init__(self, prior: Prior, name: str = "", files: Mapping[str, str] | None = None) -> None:
+        self.prior = prior
+        self.name = name or f"{type(prior).__module__}.{type(prior).__qualname__}"
+        self.files = dict(files or {})
+        self.images_per_row = self._read("images_per_row", 1, lambda value: _whole(value) and value >= 1)
+        self.layers = self._read("layers", 0, lambda value: _whole(value) and value >= 0)
+        self.conditional = bool(getattr(prior, "conditional", True))
+        self.codes: tuple[str, ...] = tuple(self._read("codes", (), _names))
+        self.optimizers: dict[str, str] = dict(self._read("optimizers", {}, _known_optimizers))
+        self._rates: dict[str, Any] = dict(self._read("learning_rates", {}, _rates))
+
+    def learning_rates(self, objective: str = "") -> dict[str, float]:
+        """Read ``learning_rates``: a rate by name of a latent, or for one objective by that objective's name.
+
+        ``{"field": 0.1, "mtt": {"field": 5.0}}`` is a rate of 0.1 under all objectives but ``mtt``.
+
+        Args:
+            objective: The registered name of an objective; empty for one without a name.
+
+        Returns:
+            The prior's own rates under that objective, by name of a latent or of a learned tensor.
+        """
+        own = {name: float(rate) for name, rate in self._rates.items() if not isinstance(rate, Mapping)}
+        special = self._rates.get(objective, {})
+        return {
+            **own,
+            **({name: float(rate) for name, rate in special.items()} if isinstance(special, Mapping) else {}),
+        }
+
+    @cached_property
+    def weights(self) -> Weights | None:
+        """Read ``provenance()``: the pretrained weights behind the prior, or None where it says that it has none.
+
+        A prior without that method is silent: the files that its options name, or else the tensors that it holds, are
+        taken for weights of which neither source nor license are stated. A ``sha256`` that is left empty is computed
+        in the same way.
+        """
+        provenance = getattr(self.prior, "provenance", None)
+        if provenance is None:
+            stated: Weights | None = Weights(self.name, UNSTATED, "", read_license(""))
+        else:
+            stated = provenance()
+        if stated is None:
+            return None
+        if not isinstance(stated, Weights):
+            raise ValueError(f"prior {self.name}: provenance() gives a Weights or None, not {stated!r}")
+        if len(self.files) == 1 and not (stated.file or stated.sha256):
+            stated = replace(stated, file=str(Path(next(iter(self.files))).absolute()))
+        return stated if stated.sha256 else replace(stated, sha256=self._digest())
+
+    @cached_property
+    def floats_per_row(self) -> int:
+        """Read ``floats_per_row``: how many numbers are stored for a row; by default those of its first latents."""
+        stated = self._read("floats_per_row", 0, lambda value: _whole(value) and value >= 0)
+        if stated:
+            return int(stated)
+        first = self.prior.init(torch.zeros(1, dtype=torch.int64), torch.Generator().manual_seed(0))
+        return sum(tensor.numel() for tensor in first.values())
+
+    @property
+    def encode(self) -> Callable[[Tensor], dict[str, Tensor]] | None:
+        """Read ``encode(images)``: latents of N rows for normalized images [N, C, H, W]; None where it lacks that."""
+        return getattr(self.prior, "encode", None)
+
+    @property
+    def from_codes(self) -> Callable[..., dict[str, Tensor]] | None:
+        """Read ``from_codes(**codes)``: all latents of given codes; None where codes are all, or there are none."""
+        return getattr(self.prior, "from_codes", None) if self.codes else None
+
+    def require_one_image_per_row(self, what: str) -> None:
+        """Raise ``ValueError`` for a prior whose rows render several images, which ``what`` cannot use."""
+        if self.images_per_row != 1:
+            raise ValueError(f"{what} needs one image per row; prior {self.name} renders {self.images_per_row}")
+
+    def _read(self, member: str, default: Any, valid: Callable[[Any], bool]) -> Any:
+        value = getattr(self.prior, member, default)
+        if not valid(value):
+            raise ValueError(f"prior {self.name}: {member} cannot be {value!r}; {EXPECTED[member]}")
+        return value
+
+    def _digest(self) -> str:
+        """SHA-256 of the files that the options name; without files, of the tensors that the prior holds."""
+        if len(self.files) == 1:
+            return next(iter(self.files.values()))
+        if self.files:
+            return hashlib.sha256("".join(sorted(self.files.values())).encode()).hexdigest()
+        return _digest_tensors(self.prior)
+
+
+EXPECTED = {
+    "images_per_row": "it is a whole number of at least 1",
+    "floats_per_row": "it is a whole number of at least 0",
+    "layers": "it is a whole number of at least 0",
+    "codes": "it is a tuple of names of latents",
+    "optimizers": f"it is a dict from names of latents to {' or '.join(OPTIMIZERS)}",
+    "learning_rates": "it is a dict from names of latents to rates, or from names of objectives to such dicts",
+}
+
+
+def _whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _names(value: Any) -> bool:
+    return isinstance(value, tuple | list) and all(isinstance(name, str) for name in value)
+
+
+def _known_optimizers(value: Any) -> bool:
+    return isinstance(value, Mapping) and all(kind in OPTIMIZERS for kind in value.values())
+
+
+def _rates(value: Any) -> bool:
+    def rate(entry: Any) -> bool:
+        return isinstance(entry, int | float) and not isinstance(entry, bool) and 0 <= entry < float("inf")
+
+    return isinstance(value, Mapping) and all(
+        all(map(rate, entry.values())) if isinstance(entry, Mapping) else rate(entry) for entry in value.values()
+    )
+
+
+def _digest_tensors(prior: Prior) -> str:
+    """SHA-256 of the tensors in the prior's attributes, without those that it learns; empty where there are none."""
+    learned = {tensor.data_ptr() for tensor in prior.tensors().values()}
+    digest, found = hashlib.sha256(), False
+    held = _held("", prior if isinstance(prior, nn.Module) else getattr(prior, "__dict__", {}))
+    for name, tensor in sorted(held.items()):
+        if tensor.data_ptr() in learned:
+            continue
+        plain = tensor.detach().cpu().contiguous()
+        digest.update(f"{name} {plain.dtype} {list(plain.shape)}".encode())
+        digest.update(plain.flatten().view(torch.uint8).numpy().data)
+        found = True
+    return digest.hexdigest() if found else ""
+
+
+def _held(name: str, value: Any) -> dict[str, Tensor]:
+    """The tensors in ``value``, a tensor, a module, or a dict or sequence of such, by their path."""
+    if isinstance(value, Tensor):
+        return {name: value}
+    if isinstance(value, nn.Module):
+        value = value.state_dict()
+    items = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list | tuple) else ()
+    return {path: tensor for key, entry in items for path, tensor in _held(f"{name}/{key}", entry).items()}
