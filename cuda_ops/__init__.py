@@ -1,4 +1,4 @@
-"""The operators of StyleGAN's synthesis layers on fused kernels for CPU and CUDA, differentiable to any order."""
+"""StyleGAN's operators on fused kernels for CPU and CUDA, with derivatives of any order and mode."""
 
 from cuda_ops._library import OperatorsUnavailableError, SlowOperatorsWarning
 from cuda_ops.bias_act import bias_act

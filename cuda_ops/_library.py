@@ -11,15 +11,16 @@ import re
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from torch.torch_version import TorchVersion
 
-from cuda_ops import _build, _cache, _prebuilt
+from cuda_ops import _build, _cache, _prebuilt, dispatch
 from cuda_ops._toolchain import BuildError
+from cuda_ops.dispatch import Operator
 
 PREBUILT, JIT, REFERENCE = "prebuilt library", "library compiled here", "reference in plain torch"
 INSTALL = "GLAD_BUILD_OPS=1 pip install --no-build-isolation ."
@@ -34,22 +35,6 @@ class SlowOperatorsWarning(RuntimeWarning):
 
 class OperatorsUnavailableError(RuntimeError):
     """``GLAD_OPS=fused`` asks for native libraries, and there are none."""
-
-
-@dataclass(frozen=True)
-class Operator:
-    """What an operator consists of beside its schema and kernels, which are native.
-
-    ``reference`` and ``fake`` take the schema's arguments by position. ``reference`` serves every device that has no
-    kernel. ``backward`` and ``setup_context`` are those of ``torch.library.register_autograd``; an operator without
-    them has no derivative.
-    """
-
-    name: str
-    reference: Callable[..., object]
-    fake: Callable[..., object]
-    backward: Callable[..., object] | None = None
-    setup_context: Callable[..., None] | None = None
 
 
 @dataclass(frozen=True)
@@ -163,18 +148,13 @@ class Libraries:
             return _open(_cache.obtain(recipe, announce, self.environ, rejected=_cache.digest(file)), JIT, "")
 
     def _define(self, with_schemas: bool) -> None:
-        """Tell torch of the operators: schemas if no library has brought them, reference, fake kernel, derivative."""
+        """Tell torch of the operators: schemas if no library has brought them, reference, fake kernel, derivatives."""
         library = torch.library.Library(self.namespace, "FRAGMENT")
         if with_schemas:
             for schema in schemas(self.csrc / "ops.cpp"):
                 library.define(schema)
         for operator in self._operators:
-            name = f"{self.namespace}::{operator.name}"
-            library.impl(operator.name, operator.reference, "CompositeExplicitAutograd")
-            torch.library.register_fake(name, operator.fake, lib=library)
-            if operator.backward:
-                context = operator.setup_context
-                torch.library.register_autograd(name, operator.backward, setup_context=context, lib=library)
+            dispatch.register(library, operator)
         self._registrations = library  # its registrations last as long as it
 
 

@@ -1,14 +1,17 @@
 """Bias, activation, gain and clamp in one pass over memory (StyleGAN2/3's pointwise operator)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from cuda_ops import _library
+from cuda_ops._batching import apart, side_by_side
+from cuda_ops.dispatch import Operator, tangent
 
 _SQRT2 = 2.0**0.5
 _SELU, _SELU_BELOW = 1.0507009873554805, 1.0507009873554805 * 1.6732632423543772
@@ -204,15 +207,60 @@ def _derivative_backward(ctx: Any, gg: Tensor) -> tuple[Any, ...]:
         elif order == 1:
             dx = torch.ops.glad.bias_act_grad(gg * g, x, b, *rest, 2)
         else:  # the third derivative and all above are torch's own of the second
-            with torch.enable_grad():
-                at = x.view_as(x) if x.requires_grad else x.detach().requires_grad_()
-                second = _derivative(gg * g, at, b, rest[0], rest[1], rest[2], rest[3], rest[4], order)
-                dx = torch.autograd.grad(second.sum(), at, create_graph=True)[0]
+            y, pull, *_ = torch.func.vjp(lambda at: _derivative(gg * g, at, b, *ctx.rest), x)
+            dx = pull(torch.ones_like(y))[0]
     db = None if dx is None else _bias_grad(ctx.needs_input_grad[2], dx, rest[0])
     return dg, dx, db, None, None, None, None, None, None
 
 
-_library.register(_library.Operator("bias_act", _forward, _fake, _backward, _setup))
+def biased_tangent(x: Tensor, of_x: Tensor | None, of_b: Tensor | None, dim: int) -> Tensor:
+    """The tangent of ``x + b``, ``b`` along ``dim``, from those of both, of which one may be None."""
+    if of_x is not None:
+        return _biased(of_x, of_b, dim)
+    return _biased(torch.zeros_like(x), of_b, dim)
+
+
+def _jvp(inputs: Sequence[Any], tangents: Sequence[Any]) -> Tensor:
+    x, b, dim, *rest = inputs
+    result: Tensor = torch.ops.glad.bias_act_grad(biased_tangent(x, tangents[0], tangents[1], dim), x, b, dim, *rest, 1)
+    return result
+
+
+def _derivative_jvp(inputs: Sequence[Any], tangents: Sequence[Any]) -> Tensor | None:
+    g, x, b, dim, *rest, order = inputs
+    result: Tensor | None = None
+    if tangents[0] is not None:
+        result = torch.ops.glad.bias_act_grad(tangents[0], x, b, dim, *rest, order)
+    if all(t is None for t in tangents[1:3]) or ACTIVATIONS[rest[0]].second is _zero:
+        return result
+    v = biased_tangent(x, tangents[1], tangents[2], dim)
+    if order == 1:
+        rise: Tensor = torch.ops.glad.bias_act_grad(g * v, x, b, dim, *rest, 2)
+    else:
+        rise = tangent(lambda at: _derivative(g, at, *inputs[2:]), forward_ad.make_dual(x, v, level=0))
+    return rise if result is None else result + rise
+
+
+def _vmap(images: int, name: str) -> Callable[..., tuple[Tensor, int]]:
+    """The rule for vmap of an operator that has ``images`` tensors like x before the bias."""
+
+    def rule(info: Any, in_dims: Sequence[Any], *arguments: Any) -> tuple[Tensor, int]:
+        (*xs, b, dim), rest, count = arguments[: images + 2], arguments[images + 2 :], info.batch_size
+        call, placed = getattr(torch.ops.glad, name), list(zip(xs, in_dims[:images], strict=True))
+        if b is None or in_dims[images] is None:  # an axis more in front
+            front = (x.expand(count, *x.shape) if d is None else x.movedim(d, 0) for x, d in placed)
+            return call(*front, b, dim + 1, *rest), 0
+        beside = (side_by_side(x, d, dim, count) for x, d in placed)
+        return apart(call(*beside, side_by_side(b, in_dims[images], 0, count), dim, *rest), dim, count), dim
+
+    return rule
+
+
+_library.register(Operator("bias_act", _forward, _fake, _backward, _setup, _jvp, vmap=_vmap(1, "bias_act")))
 _library.register(
-    _library.Operator("bias_act_grad", _derivative_like_x, _derivative_fake, _derivative_backward, _derivative_setup)
+    Operator(
+        "bias_act_grad",
+        *(_derivative_like_x, _derivative_fake, _derivative_backward, _derivative_setup, _derivative_jvp),
+        vmap=_vmap(2, "bias_act_grad"),
+    )
 )

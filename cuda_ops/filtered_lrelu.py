@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from cuda_ops import _library
-from cuda_ops.bias_act import bias_act, bias_act_ref, check_call
+from cuda_ops.bias_act import bias_act, bias_act_ref, biased_tangent, check_call
+from cuda_ops.dispatch import Operator
 from cuda_ops.upfirdn2d import (
     check_image,
     check_size,
@@ -217,9 +218,32 @@ def _jacobian_backward(ctx: Any, g: Tensor) -> tuple[Any, ...]:
     return dv, dx, None, None, db, *[None] * 8
 
 
-_library.register(_library.Operator("filtered_lrelu", _reference, _fake, _backward, _setup))
+def _jvp(inputs: Sequence[Any], tangents: Sequence[Any]) -> Tensor:
+    x, fu, fd, b, *rest = inputs
+    v = biased_tangent(x, tangents[0], tangents[3], 1)
+    result: Tensor = torch.ops.glad.filtered_lrelu_jacobian(v, x, fu, fd, b, *rest, False)
+    return result
+
+
+def _jacobian_jvp(inputs: Sequence[Any], tangents: Sequence[Any]) -> Tensor | None:
+    result: Tensor | None = None
+    if tangents[0] is not None:  # in the others it is piecewise constant
+        result = torch.ops.glad.filtered_lrelu_jacobian(tangents[0], *inputs[1:])
+    return result
+
+
 _library.register(
-    _library.Operator(
-        "filtered_lrelu_jacobian", _jacobian_reference, _jacobian_fake, _jacobian_backward, _jacobian_setup
+    Operator(
+        *("filtered_lrelu", _reference, _fake, _backward, _setup, _jvp),
+        constants=(1, 2),
+        axes=("nchw", "", "", "c"),
+    )
+)
+_library.register(
+    Operator(
+        "filtered_lrelu_jacobian",
+        *(_jacobian_reference, _jacobian_fake, _jacobian_backward, _jacobian_setup, _jacobian_jvp),
+        constants=(2, 3),
+        axes=("nchw", "nchw", "", "", "c"),
     )
 )

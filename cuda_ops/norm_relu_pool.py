@@ -1,5 +1,6 @@
 """Instance norm, ReLU and 2x2 mean in one pass over memory: what follows each convolution of the field's ConvNet."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -7,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from cuda_ops import _library
+from cuda_ops.dispatch import Operator
 
 EPS = 1e-5
 
@@ -20,8 +22,8 @@ def norm_relu_pool(x: Tensor, weight: Tensor, bias: Tensor, eps: float = EPS) ->
     """Normalise each plane of ``x`` [N, C, H, W], scale and shift it per channel, clamp below 0, and average 2x2.
 
     ``weight`` and ``bias`` are [C]. Returns [N, C, H // 2, W // 2]. On a CPU, in float32 or float64 with even sides, it
-    runs on kernels that go through each plane in the first cache, and is twice differentiable; a third derivative
-    raises ``NotImplementedError``. Everything else, other devices included, is ``norm_relu_pool_ref``.
+    runs on kernels that go through each plane in the first cache, its first and second derivatives too; the third and
+    all above are torch's own, and slower. Everything else, other devices included, is ``norm_relu_pool_ref``.
     """
     fits = x.dtype in (torch.float32, torch.float64) and x.dtype == weight.dtype and not (x.shape[2] | x.shape[3]) % 2
     if x.device.type != "cpu" or not fits or not _has_kernels():
@@ -101,9 +103,41 @@ def _grad_setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -
     ctx.save_for_backward(*tensors)
 
 
-def _grad_backward(ctx: Any, u: Tensor, p: Tensor, q: Tensor) -> tuple[Any, ...]:
-    dg, dx, dweight = torch.ops.glad.norm_relu_pool_grad_grad(u, p, q, *ctx.saved_tensors, ctx.eps)
+def _grad_backward(ctx: Any, u: Tensor | None, p: Tensor | None, q: Tensor | None) -> tuple[Any, ...]:
+    x = ctx.saved_tensors[1]
+    directions = _materialized(x, u, p, q)
+    dg, dx, dweight = torch.ops.glad.norm_relu_pool_grad_grad(*directions, *ctx.saved_tensors, ctx.eps)
     return dg, dx, dweight.sum(0), None, None  # the bias only decides what is active
+
+
+def _materialized(x: Tensor, u: Tensor | None, p: Tensor | None, q: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+    """A direction in x, weight and bias with zeros for what is None; the last two per channel [C] or plane [N, C]."""
+    planes = x.shape[:2]
+    p, q = (x.new_zeros(planes) if v is None else v.expand(planes) for v in (p, q))
+    return torch.zeros_like(x) if u is None else u, p, q
+
+
+def _jvp(inputs: Sequence[Any], tangents: Sequence[Any]) -> Tensor:
+    """The operator of second derivatives has it: the gradient in g of the gradients' product with the tangents."""
+    x, weight, bias, eps = inputs
+    directions = _materialized(x, *tangents[:3])
+    g = x.new_zeros(_fake(*inputs).shape)
+    result: Tensor = torch.ops.glad.norm_relu_pool_grad_grad(*directions, g, x, weight, bias, eps)[0]
+    return result
+
+
+def _grad_jvp(inputs: Sequence[Any], tangents: Sequence[Any]) -> tuple[Tensor, Tensor, Tensor]:
+    """The gradients are linear in g; in the rest they change by the Hessian, which is symmetric."""
+    g, x, weight, bias, eps = inputs
+    terms = []
+    if tangents[0] is not None:
+        terms.append(torch.ops.glad.norm_relu_pool_grad(tangents[0], x, weight, bias, eps))
+    if any(tangent is not None for tangent in tangents[1:4]):
+        directions = _materialized(x, *tangents[1:4])
+        _, dx, dweight = torch.ops.glad.norm_relu_pool_grad_grad(*directions, g, x, weight, bias, eps)
+        terms.append((dx, dweight, x.new_zeros(x.shape[:2])))
+    dx, dweight, dbias = (sum(parts) for parts in zip(*terms, strict=True))
+    return dx, dweight, dbias
 
 
 def _grad_grad_fake(
@@ -112,16 +146,20 @@ def _grad_grad_fake(
     return torch.empty_like(g), torch.empty_like(x), x.new_empty(x.shape[:2])
 
 
-def _no_third(ctx: Any, *gradients: Tensor) -> tuple[Any, ...]:
-    raise NotImplementedError("norm_relu_pool is differentiable twice; norm_relu_pool_ref has all derivatives")
-
-
-def _nothing(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-    """Nothing is saved for a derivative that does not exist."""
-
-
-_library.register(_library.Operator("norm_relu_pool", norm_relu_pool_ref, _fake, _backward, _setup))
-_library.register(_library.Operator("norm_relu_pool_grad", _grad_reference, _grad_fake, _grad_backward, _grad_setup))
 _library.register(
-    _library.Operator("norm_relu_pool_grad_grad", _grad_grad_reference, _grad_grad_fake, _no_third, _nothing)
+    Operator("norm_relu_pool", norm_relu_pool_ref, _fake, _backward, _setup, _jvp, axes=("nchw", "c", "c"))
+)
+_library.register(
+    Operator(
+        *("norm_relu_pool_grad", _grad_reference, _grad_fake, _grad_backward, _grad_setup, _grad_jvp),
+        axes=("nchw", "nchw", "c", "c"),
+        results=("nchw", "nc", "nc"),
+    )
+)
+_library.register(
+    Operator(
+        *("norm_relu_pool_grad_grad", _grad_grad_reference, _grad_grad_fake),
+        axes=("nchw", "nc", "nc", "nchw", "nchw", "c", "c"),
+        results=("nchw", "nchw", "nc"),
+    )
 )

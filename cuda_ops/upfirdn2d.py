@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from cuda_ops import _library
+from cuda_ops.dispatch import Operator
 
 Factor = int | Sequence[int]
 
@@ -148,9 +149,9 @@ def upfirdn2d(
     ``None`` (identity). ``up`` and ``down`` are int or ``[x, y]``; ``padding`` int, ``[x, y]`` or
     ``[x0, x1, y0, y1]`` counted on the up-sampled grid, negative to crop. ``flip_filter=False`` is a true convolution,
     ``True`` a correlation; ``gain``, at least 0 where ``f`` is separable, multiplies the result. Returns
-    ``[N, C, H', W']`` with ``W' = (W * ux + x0 + x1 - fw) // dx + 1``. Differentiable in ``x`` to any order, not in
-    ``f``. Raises ``ValueError`` when the padded image is smaller than the filter, or on arguments of another shape or
-    type.
+    ``[N, C, H', W']`` with ``W' = (W * ux + x0 + x1 - fw) // dx + 1``. Differentiable in ``x`` to any order and in
+    every mode of torch, not in ``f``. Raises ``ValueError`` when the padded image is smaller than the filter, or on
+    arguments of another shape or type.
     """
     ups, downs, pads = factor_pair(up, "up"), factor_pair(down, "down"), padding_quad(padding)
     _check(x, f, ups, pads, gain)
@@ -253,4 +254,9 @@ def _backward(ctx: Any, g: Tensor) -> tuple[Any, ...]:
     return dx, None, None, None, None, None, None
 
 
-_library.register(_library.Operator("upfirdn2d", _reference, _fake, _backward, _setup))
+def _jvp(inputs: Sequence[Any], tangents: Sequence[Any]) -> Tensor:
+    result: Tensor = torch.ops.glad.upfirdn2d(tangents[0], *inputs[1:])
+    return result
+
+
+_library.register(Operator("upfirdn2d", _reference, _fake, _backward, _setup, _jvp, constants=(1,), axes=("nchw", "")))

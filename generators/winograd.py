@@ -4,11 +4,16 @@ A 4x4 tile of the output is a product of polynomials, evaluated at six points, m
 36 multiplications per pair of channels in place of 144. Between the two transforms lie 36 plain matrix products.
 """
 
+from collections.abc import Sequence
 from functools import cache
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.grad import conv2d_weight
+
+from cuda_ops.dispatch import Operator, register
 
 POINTS = (0.0, 0.75, -0.75, 1.5, -1.5)  # and infinity: of the small dyadic sets the one with the least rounding error
 TILE, WINDOW = 4, 6  # outputs per axis, and the inputs that they need
@@ -25,7 +30,7 @@ def pays(x: Tensor, weight: Tensor) -> bool:
 
 
 @cache
-def _transforms() -> tuple[Tensor, Tensor, Tensor]:
+def _transforms(dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
     """Of a window [36, 36], a kernel [36, 9] and back to a tile [16, 36]; by row and column alike, so one matrix."""
     points = np.array(POINTS)
     others = [np.delete(points, i) for i in range(len(points))]
@@ -36,18 +41,28 @@ def _transforms() -> tuple[Tensor, Tensor, Tensor]:
     window = np.vstack([*(np.append(np.poly(rest)[::-1], 0) for rest in others), np.poly(points)[::-1]])
     scale = [*(np.prod(point - rest) for point, rest in zip(points, others, strict=True)), 1.0]
     kernel = powers(3) / np.array(scale)[:, None]
-    both = [torch.from_numpy(np.kron(m, m)).float() for m in (window, kernel, powers(TILE).T)]
+    both = [torch.from_numpy(np.kron(m, m)).to(dtype) for m in (window, kernel, powers(TILE).T)]
     return both[0], both[1], both[2]
 
 
-@torch.library.custom_op("generators::conv3x3", mutates_args=())
 def conv3x3(x: Tensor, weight: Tensor, padding: int) -> Tensor:
-    """Cross-correlate ``x`` [N, I, H, W] with ``weight`` [O, I, 3, 3], zero-padded; both float32 on the CPU.
+    """Cross-correlate ``x`` with ``weight``, zero-padded.
 
-    Returns [N, O, H + 2 padding - 2, W + 2 padding - 2], channels last; the rounding error is about three times a
-    direct convolution's. Differentiable in ``x`` to any order, not in ``weight``.
+    Args:
+        x: Images [N, I, H, W], float32 or float64, on the CPU.
+        weight: Kernels [O, I, 3, 3] of the same type.
+        padding: Zeros at each side, 0, 1 or 2.
+
+    Returns:
+        [N, O, H + 2 padding - 2, W + 2 padding - 2], channels last. The rounding error is about three times a direct
+        convolution's. Differentiable in both to any order, in every mode; that in ``weight`` is torch's own.
     """
-    to_window, to_kernel, to_tile = _transforms()
+    result: Tensor = torch.ops.generators.conv3x3(x, weight, padding)
+    return result
+
+
+def _forward(x: Tensor, weight: Tensor, padding: int) -> Tensor:
+    to_window, to_kernel, to_tile = _transforms(x.dtype)
     (n, inside, h, w), outside = x.shape, weight.shape[0]
     height, width = h + 2 * padding - 2, w + 2 * padding - 2
     rows, columns = -(-height // TILE), -(-width // TILE)
@@ -77,23 +92,35 @@ def _windows(padded: Tensor) -> Tensor:
     return padded.unfold(1, WINDOW, TILE).unfold(2, WINDOW, TILE).permute(0, 1, 2, 4, 5, 3)
 
 
-@conv3x3.register_fake
 def _shape(x: Tensor, weight: Tensor, padding: int) -> Tensor:
     n, _, h, w = x.shape
     return x.new_empty(n, h + 2 * padding - 2, w + 2 * padding - 2, weight.shape[0]).permute(0, 3, 1, 2)
 
 
-def _save(ctx, inputs, output) -> None:  # type: ignore[no-untyped-def]
+def _save(ctx: Any, inputs: tuple[Tensor, Tensor, int], output: Tensor) -> None:
+    x, weight, ctx.padding = inputs
+    ctx.save_for_backward(x if ctx.needs_input_grad[1] else None, weight)
+
+
+def _backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+    """The adjoint in x is such a convolution too, with the kernels turned round."""
+    (x, weight), of_x, of_weight = ctx.saved_tensors, None, None
+    if ctx.needs_input_grad[0]:
+        of_x = conv3x3(gradient, weight.transpose(0, 1).flip(2, 3), 2 - ctx.padding)
     if ctx.needs_input_grad[1]:
-        raise ValueError("conv3x3 has no gradient for its weight: pass weight.detach()")
-    ctx.save_for_backward(inputs[1])
-    ctx.padding = inputs[2]
+        of_weight = conv2d_weight(x, weight.shape, gradient, padding=ctx.padding)
+    return of_x, of_weight, None
 
 
-def _backward(ctx, gradient: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[no-untyped-def]
-    """The adjoint is such a convolution too, with the kernels turned round."""
-    weight = ctx.saved_tensors[0].transpose(0, 1).flip(2, 3)
-    return conv3x3(gradient, weight, 2 - ctx.padding), None, None
+def _jvp(inputs: Sequence[Any], tangents: Sequence[Any]) -> Tensor:
+    """The convolution is linear in each of the two."""
+    (x, weight, padding), (of_x, of_weight, _) = inputs, tangents
+    if of_weight is None:
+        return conv3x3(of_x, weight, padding)
+    second = conv3x3(x, of_weight, padding)
+    return second if of_x is None else conv3x3(of_x, weight, padding) + second
 
 
-conv3x3.register_autograd(_backward, setup_context=_save)
+_LIBRARY = torch.library.Library("generators", "FRAGMENT")  # what is registered lasts as long as it
+_LIBRARY.define("conv3x3(Tensor x, Tensor weight, int padding) -> Tensor")
+register(_LIBRARY, Operator("conv3x3", _forward, _shape, _backward, _save, _jvp, axes=("nchw", "")))

@@ -82,12 +82,14 @@ def test_second_derivatives_are_those_of_the_convolution():
 
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")  # within opcheck
 def test_the_operator_keeps_the_rules_of_a_library_operator():
-    torch.library.opcheck(winograd.conv3x3, (leaf(normal(2, 3, 8, 8)), normal(4, 3, 3, 3, seed=1), 2))
+    torch.library.opcheck(torch.ops.generators.conv3x3, (leaf(normal(2, 3, 8, 8)), normal(4, 3, 3, 3, seed=1), 2))
 
 
-def test_a_learnt_weight_is_refused():
-    with pytest.raises(ValueError, match="no gradient for its weight"):
-        winograd.conv3x3(normal(1, 2, 4, 4), leaf(normal(2, 2, 3, 3)), 1)
+@pytest.mark.parametrize("padding", [0, 1, 2])
+def test_differences_agree_in_the_weight_too(padding):
+    x, weight = leaf(normal(1, 2, 4, 3).double()), leaf(normal(2, 2, 3, 3, seed=1).double())
+    assert torch.autograd.gradcheck(lambda x, w: winograd.conv3x3(x, w, padding), (x, weight), check_forward_ad=True)
+    assert torch.autograd.gradgradcheck(lambda x, w: winograd.conv3x3(x, w, padding), (x, weight))
 
 
 def test_it_is_compiled_whole(everywhere):
@@ -102,7 +104,7 @@ def test_it_is_compiled_whole(everywhere):
     ("channels", "size", "kernel", "dtype", "learnt", "expected"),
     [
         (256, 36, 3, torch.float32, False, True),
-        (256, 36, 3, torch.float32, True, False),  # whose derivative the operator has not
+        (256, 36, 3, torch.float32, True, False),  # whose derivative is not made of few multiplications
         (256, 36, 3, torch.float64, False, False),
         (256, 36, 3, torch.bfloat16, False, False),
         (256, 36, 1, torch.float32, False, False),
@@ -171,3 +173,21 @@ def test_the_graph_holds_no_copy_of_the_weights():
     with torch.autograd.graph.saved_tensors_hooks(lambda t: held.append(t) or t, lambda t: t):
         modulated_conv(x, weight, style, padding=2)
     assert {t.data_ptr() for t in held if t.shape == weight.shape} == {weight.data_ptr()}
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script:FutureWarning")  # within torch.func.jvp
+@pytest.mark.parametrize("fast", [True, False])
+def test_a_tangent_goes_through_the_whole_synthesis(monkeypatch, fast):
+    """Against differences, and against the gradient, in float64."""
+    monkeypatch.setattr(winograd, "pays", lambda x, weight: fast and weight.shape[2:] == (3, 3))
+    synthesis = tiny_generator().double().synthesis
+    w = codes(tiny_generator(), dtype=torch.float64)
+    v = normal(*w.shape, seed=3).double()
+    image, tangent = torch.func.jvp(synthesis.synthesize, (w,), (v,))
+    step = 1e-5
+    differences = (synthesis.synthesize(w + step * v) - synthesis.synthesize(w - step * v)) / (2 * step)
+    assert tangent.norm() > 0.1
+    check(tangent, differences, 1e-4)
+    u, at = normal(*image.shape, seed=4).double(), leaf(w)
+    gradient = grad((synthesis.synthesize(at) * u).sum(), at)[0]
+    check((gradient * v).sum(), (tangent * u).sum(), 1e-10)
