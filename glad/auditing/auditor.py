@@ -211,9 +211,9 @@ def _neighbour_rows(
 
 
 def _prior(subject: Subject, full: Sequence[Network], after: Tensor, real: Tensor) -> dict[str, Any]:
-    """What the generator's images were before and after, with their picture; of pixels that there is no generator."""
-    if subject.config["prior"] == "pixels":
-        return {"generator": False, "why": "There is no generator: the run optimised pixels."}
+    """What the prior's images were before and after, with their picture; without weights, that there are none."""
+    if subject.run.weights is None:
+        return {"generator": False, "why": f"There is no generator: the run optimised {subject.config['prior']}."}
     images, labels = subject.run.read_set("initial")
     labels = labels.argmax(1) if labels.is_floating_point() else labels
     train, names = subject.train, subject.train.classes

@@ -64,7 +64,7 @@ def of_run(run: Run) -> Candidate:
         images=images,
         labels=labels.argmax(1) if learnt else labels,
         soft_labels=labels if learnt else None,
-        start=start if config["prior"] != "pixels" else None,
+        start=start if run.weights is not None else None,
         ipc=config["ipc"],
         network=str(config["network"]),
         learned_lr=run.learned_lr,

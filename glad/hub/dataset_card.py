@@ -44,9 +44,9 @@ class Facts:
 
     ``front`` holds the license as the Hub wants it, ``licenses`` what is known of licenses in words. ``exports`` are
     the cards of the written files by format, ``names`` these files' names; ``files`` are name, bytes and SHA-256 of all
-    but the card. ``soft`` says whether there are soft labels. ``config`` names no place on anybody's disk; its
-    ``experts`` only says whether there were some. ``results`` and ``verdicts`` come from an evaluation and an audit of
-    this very set; None and empty without.
+    but the card. ``weights`` says whether there are some behind the prior, ``soft`` whether there are soft labels.
+    ``config`` names no place on anybody's disk; its ``experts`` only says whether there were some. ``results`` and
+    ``verdicts`` come from an evaluation and an audit of this very set; None and empty without.
     """
 
     repo: str
@@ -59,6 +59,7 @@ class Facts:
     names: Mapping[str, str]
     files: Sequence[tuple[str, int, str]]
     pictures: Mapping[str, str]
+    weights: bool = False
     soft: bool = False
     results: str | None = None
     verdicts: Mapping[str, str] = field(default_factory=dict)
@@ -253,9 +254,7 @@ def _limits(facts: Facts) -> list[str]:
         f"For training classifiers of these {len(card.classes)} classes at {side}. Not for testing them, not for other "
         "tasks, not for statistics about the real data, and not as pictures of what the classes look like.",
         f"Optimised with the network {plain(config.get('network'))}: others may learn less from it.",
-        "What the data"
-        + (" and the generator" if config["prior"] != "pixels" else "")
-        + " are biased by, the set is biased by.",
+        "What the data" + (" and the weights" if facts.weights else "") + " are biased by, the set is biased by.",
     ]
     if "memorisation" not in facts.verdicts:
         lines.append("How near the images come to single training images was not measured (`glad audit` does).")

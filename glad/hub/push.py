@@ -122,9 +122,8 @@ def _pack(
     config, source, inputs = run.config, load_distilled(run.path, data=data), run.inputs
     weights = _weights(run)
     front, licenses = _licenses(run, config, weights, license, permission)
-    kinds = list(
-        dict.fromkeys(formats or ("parquet", "safetensors", *(("codes",) if inputs["hashes"].get("weights") else ())))
-    )
+    named = weights is not None and not str(config["prior"]).startswith("object:")  # by which codes can be rendered
+    kinds = list(dict.fromkeys(formats or ("parquet", "safetensors", *(("codes",) if named else ()))))
     exports = {kind: export(source, kind, place / NAMES.get(kind, kind)).card for kind in kinds}
     pictures = _pictures(run, int(config["iterations"]), place)
     bare = without_paths(config)
@@ -141,6 +140,7 @@ def _pack(
         names={kind: NAMES[kind] for kind in kinds},
         files=[(file.name, file.bytes, file.sha256) for file in files],
         pictures=pictures,
+        weights=weights is not None,
         soft=source.soft_labels is not None,
         results=_results(run, source.images),
         verdicts=_verdicts(run),

@@ -1,6 +1,7 @@
 """A prior of one's own gets all that ours get: hashes and license of its weights, rates, options for codes."""
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -8,9 +9,11 @@ from click.testing import CliRunner
 from own_priors import Decoder, Tiled
 from safetensors.torch import load_file, save_file
 
+import glad
 from generators.official import sha256
 from glad.cli import main
 from glad.data.splits import load_data
+from glad.evaluation.candidates import of_run
 from glad.priors import Pixels, list_priors, register_prior
 from glad.priors.resolve import resolve_prior
 from glad.runs.folder import Run
@@ -98,7 +101,19 @@ def test_what_it_says_of_its_weights_is_recorded(here):
 def test_weights_that_there_are_not(here):
     distill("--prior", "own_priors:Plain", "--lr", "code=1")
     assert inputs(here)["weights"] is None and inputs(here)["hashes"]["weights"] == ""
-    assert Run(here / "run").weights is None
+    assert Run(here / "run").weights is None and of_run(Run(here / "run")).start is None
+
+
+def test_a_set_of_an_object_with_weights_is_pushed_without_codes(here):
+    prior = Decoder(1, 28, "cpu", "decoder.safetensors")
+    prior.weights = torch.ones(3)
+    small = {"limit": 60, "network_options": {"width": 4}, "objective_options": {"batch": 2}, "device": "cpu"}
+    run = glad.distill(prior=prior, iterations=1, out=here / "run", **small)
+    assert len(run.weights.sha256) == 64 and of_run(run).start is not None
+    parcel = glad.push(run, "me/set", permission="my own", dry_run=True)
+    names = {Path(file.name).suffix for file in parcel.files}
+    assert ".parquet" in names and not any("codes" in file.name for file in parcel.files)
+    assert "What the data and the weights are biased by" in parcel.card
 
 
 def test_its_own_rates_and_optimizer_are_taken(here):
