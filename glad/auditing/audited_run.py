@@ -27,12 +27,12 @@ from glad.version import VERSION
 FOLDER = "audit"
 """Of the networks' weights, beside ``audit.json``."""
 SPLITS = ("validation", "test")
-QUERIED = 1000  # real images whose neighbours are looked for, at most
+QUERIED = 1000  # real images whose neighbors are searched for, at most
 
 
 @dataclass(frozen=True)
-class Lesson:
-    """Images to learn from, and how.
+class TrainingSetup:
+    """Images that a network is trained on, and how.
 
     ``identity`` says in plain values what the images are; ``read`` gives them, normalized [N, C, H, W], with their
     labels, int64 [N] or distributions [N, K], and is called only where a network has to be trained.
@@ -46,7 +46,7 @@ class Lesson:
 
 
 @dataclass(frozen=True)
-class Subject:
+class AuditedRun:
     """A run, its data, and how much is spent on the audit."""
 
     run: Run
@@ -92,11 +92,11 @@ class Subject:
 
     @cached_property
     def queried(self) -> ImageData:
-        """Those of them whose neighbours are looked for."""
+        """Those of them whose neighbors are searched for."""
         return self.tested.select(stratified(self.tested, QUERIED, "audit", "queried"))
 
     @cached_property
-    def taught(self) -> ImageData:
+    def train_sample(self) -> ImageData:
         """The training images that stand for the full data."""
         return self.train.select(stratified(self.train, self.images, "audit", "images"))
 
@@ -105,24 +105,26 @@ class Subject:
         """The final set; ``RunError`` unless the run is finished."""
         return run_format.read(self.run, self.splits)
 
-    def lessons(self) -> tuple[Lesson, Lesson]:
-        """What the networks learn from: real images, and the set."""
+    def training_setups(self) -> tuple[TrainingSetup, TrainingSetup]:
+        """The trainings of each seed: on real images, and on the set."""
         train, distilled = self.train, self.distilled
-        learnt = distilled.card.step_size if self.network == self.config["network"] else None
-        lr = self.lr if self.lr is not None else LR if learnt is None else learnt
+        learned = distilled.card.step_size if self.network == self.config["network"] else None
+        lr = self.lr if self.lr is not None else LR if learned is None else learned
         plain = Protocol(epochs=self.epochs, batch=BATCH, strategy="flip" if train.flip else "none")
         augmented = Protocol(epochs=self.set_epochs, strategy=strategy_for(train, ALL))
-        full = {"data": train.digest, "images": len(self.taught)}
+        full = {"data": train.digest, "images": len(self.train_sample)}
         own = {"set": sha256_of(self.run.path / "synset.safetensors"), "data": train.digest}
         return (
-            Lesson("real images", full, lambda: (self.taught.tensor(), self.taught.labels), LR, plain),
-            Lesson("the set", own, lambda: (distilled.images, distilled.targets), lr, augmented),
+            TrainingSetup(
+                "real images", full, lambda: (self.train_sample.tensor(), self.train_sample.labels), LR, plain
+            ),
+            TrainingSetup("the set", own, lambda: (distilled.images, distilled.targets), lr, augmented),
         )
 
-    def network_for(self, lesson: Lesson, seed: int) -> tuple[Network, bool]:
-        """The network taught by ``lesson`` with ``seed``, and whether it was kept from an earlier audit.
+    def network_for(self, setup: TrainingSetup, seed: int) -> tuple[Network, bool]:
+        """The network of ``setup`` and ``seed``, and whether it was kept from an earlier audit.
 
-        A seed gives one initialisation for all lessons. Raises ``ArithmeticError`` where training diverged and
+        A seed gives one initialization for all setups. Raises ``ArithmeticError`` where training diverged and
         ``RunError`` where a kept file is damaged.
         """
         key = (seed, "audit", self.network)
@@ -132,27 +134,27 @@ class Subject:
             "resolution": self.train.resolution,
         }
         rng = rng_for(*key, "initialise")
-        network = make_network(self.network, rng=rng, norm=lesson.protocol.norm, width=self.width, **shape)
-        path = self._path(lesson, seed, shape)
+        network = make_network(self.network, rng=rng, norm=setup.protocol.norm, width=self.width, **shape)
+        path = self._path(setup, seed, shape)
         if path.exists():
             network.load_state_dict(read_tensors(path)[0])
             return network.to(self.device).eval(), True
         network.to(self.device)
-        images, labels = (tensor.to(self.device) for tensor in lesson.read())
-        train_network(network, images, labels, key=(*key, lesson.name), lr=lesson.lr, protocol=lesson.protocol)
+        images, labels = (tensor.to(self.device) for tensor in setup.read())
+        train_network(network, images, labels, key=(*key, setup.name), lr=setup.lr, protocol=setup.protocol)
         if not all(bool(parameter.isfinite().all()) for parameter in network.parameters()):
             raise ArithmeticError(
-                f"training on {lesson.name} diverged at learning rate {lesson.lr:g}, seed {seed}: choose a lower (--lr)"
+                f"training on {setup.name} diverged at learning rate {setup.lr:g}, seed {seed}: choose a lower (--lr)"
             )
         write_tensors(path, network.state_dict())
         return network.eval(), False
 
-    def _path(self, lesson: Lesson, seed: int, shape: Mapping[str, int]) -> Path:
+    def _path(self, setup: TrainingSetup, seed: int, shape: Mapping[str, int]) -> Path:
         """Where a network is kept: the name is a hash of all that it depends on."""
         depends_on = {
             "glad": VERSION,
             "network": [self.network, self.width, shape],
-            "lesson": [lesson.name, dict(lesson.identity), lesson.lr, asdict(lesson.protocol)],
+            "lesson": [setup.name, dict(setup.identity), setup.lr, asdict(setup.protocol)],
             "seed": seed,
         }
         digest = hashlib.sha256(json.dumps(depends_on, sort_keys=True).encode()).hexdigest()
@@ -165,7 +167,7 @@ class Subject:
         return torch.cat([embed(network, data.batch(index), self.device) for index in data.chunks()])
 
     def predict(self, network: Network, data: Tensor | ImageData) -> Tensor:
-        """The class that ``network`` sees in each image, int64 [N], on the CPU."""
+        """The class that ``network`` predicts for each image, int64 [N], on the CPU."""
         if isinstance(data, Tensor):
             return predict(network, data.to(self.device)).cpu()
         return torch.cat([self.predict(network, data.batch(index)) for index in data.chunks()])

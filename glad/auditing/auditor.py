@@ -1,4 +1,4 @@
-"""An audit from its run to its files: what is measured (``checks.py``) and said (``words.py``) of a subject."""
+"""An audit from its run to its files: what is measured (``checks.py``), and what is said of it (``verdicts.py``)."""
 
 import platform
 from collections.abc import Callable, Mapping, Sequence
@@ -11,7 +11,7 @@ import torchvision
 from torch import Tensor
 
 from glad.auditing import checks
-from glad.auditing.audited_run import Subject, open_audited, sha256_of
+from glad.auditing.audited_run import AuditedRun, open_audited, sha256_of
 from glad.auditing.verdicts import NUMBERS, broken, check_limits, number, verdicts
 from glad.data.dataset import ImageData, Splits
 from glad.device import pick_device
@@ -94,7 +94,7 @@ def audit(
     """
     folder = run if isinstance(run, Run) else Run(Path(run))
     limits = check_limits(fail_on or {})
-    subject = Subject(
+    audited = AuditedRun(
         run=folder,
         splits=open_audited(folder, data),
         network=network or str(folder.config["network"]),
@@ -108,83 +108,83 @@ def audit(
         out=folder.path if out is None else Path(out),
         device=pick_device(device),
     )
-    found = _judged(_measure(subject, on_network), limits)
-    write_json(subject.out / "audit.json", found)
+    found = _judged(_measure(audited, on_network), limits)
+    write_json(audited.out / "audit.json", found)
     return found
 
 
 def _judged(found: dict[str, Any], limits: dict[str, float]) -> dict[str, Any]:
     """The checks with their numbers, the lines for people, and the thresholds that are not kept."""
     numbers = {name: number(found, name) for name in NUMBERS}
-    told = {"numbers": numbers, "verdicts": verdicts(found)}
-    return {**found, **told, "thresholds": limits, "broken": broken(numbers, limits)}
+    lines = {"numbers": numbers, "verdicts": verdicts(found)}
+    return {**found, **lines, "thresholds": limits, "broken": broken(numbers, limits)}
 
 
-def _measure(subject: Subject, on_network: Callable[[int, int, str], None] | None) -> dict[str, Any]:
+def _measure(audited: AuditedRun, on_network: Callable[[int, int, str], None] | None) -> dict[str, Any]:
     """All checks, in the form of ``audit.json``."""
-    names, distilled = subject.train.classes, subject.distilled
-    full, ours = _networks(subject, on_network)
-    tested = [[subject.predict(n, subject.tested) for n in part] for part in (full, ours)]
+    names, distilled = audited.train.classes, audited.distilled
+    full, ours = _networks(audited, on_network)
+    tested = [[audited.predict(n, audited.tested) for n in part] for part in (full, ours)]
     judge = full[0]  # features are those of the first seed's network
-    real = subject.embed(judge, subject.queried), subject.queried.labels
-    known = subject.embed(judge, subject.taught), subject.taught.labels
-    after = subject.embed(judge, distilled.images)
+    real = audited.embed(judge, audited.queried), audited.queried.labels
+    train = audited.embed(judge, audited.train_sample), audited.train_sample.labels
+    after = audited.embed(judge, distilled.images)
     found: dict[str, Any] = {
         "schema": SCHEMA,
-        "run": subject.run.name,
-        "settings": _settings(subject),
-        "losses": checks.losses(tested[0], tested[1], subject.tested.labels, names),
-        "coverage": checks.coverage((after, distilled.labels), real, known, names),
-        "memorisation": _memorisation(subject, judge, after, real[0]),
-        "recognised": _recognised(subject, full, distilled.images, distilled.labels),
+        "run": audited.run.name,
+        "settings": _settings(audited),
+        "losses": checks.losses(tested[0], tested[1], audited.tested.labels, names),
+        "coverage": checks.coverage((after, distilled.labels), real, train, names),
+        "memorisation": _memorisation(audited, judge, after, real[0]),
+        "recognised": _recognised(audited, full, distilled.images, distilled.labels),
     }
-    found["prior"] = _prior(subject, full, after, real[0])
-    return {**found, "provenance": _provenance(subject)}
+    found["prior"] = _prior(audited, full, after, real[0])
+    return {**found, "provenance": _provenance(audited)}
 
 
 def _networks(
-    subject: Subject, on_network: Callable[[int, int, str], None] | None
+    audited: AuditedRun, on_network: Callable[[int, int, str], None] | None
 ) -> tuple[list[Network], list[Network]]:
-    """The networks that know the full data, and those that know the set, one of either a seed."""
-    taught: tuple[list[Network], list[Network]] = ([], [])
-    done, total = 0, 2 * len(subject.seeds)
-    for seed in subject.seeds:
-        for networks, lesson in zip(taught, subject.lessons(), strict=True):
-            network, kept = subject.network_for(lesson, seed)
+    """The networks trained on the full data, and those trained on the set, one of either per seed."""
+    trained: tuple[list[Network], list[Network]] = ([], [])
+    done, total = 0, 2 * len(audited.seeds)
+    for seed in audited.seeds:
+        for networks, setup in zip(trained, audited.training_setups(), strict=True):
+            network, kept = audited.network_for(setup, seed)
             networks.append(network)
             done += 1
             if on_network is not None:
-                on_network(done, total, f"{lesson.name}, seed {seed}{' (kept)' if kept else ''}")
-    return taught
+                on_network(done, total, f"{setup.name}, seed {seed}{' (kept)' if kept else ''}")
+    return trained
 
 
-def _settings(subject: Subject) -> dict[str, Any]:
+def _settings(audited: AuditedRun) -> dict[str, Any]:
     """What the numbers depend on, beside the run."""
-    real, own = subject.lessons()
+    real, own = audited.training_setups()
     return {
-        **{name: getattr(subject, name) for name in ("network", "width", "epochs", "set_epochs", "seeds", "split")},
-        "images": len(subject.taught),
-        "training_images": len(subject.train),
+        **{name: getattr(audited, name) for name in ("network", "width", "epochs", "set_epochs", "seeds", "split")},
+        "images": len(audited.train_sample),
+        "training_images": len(audited.train),
         "lr": {"full": real.lr, "set": own.lr},
         "augmentation": {"full": real.protocol.strategy, "set": own.protocol.strategy},
-        "tested_hash": subject.tested.digest,
+        "tested_hash": audited.tested.digest,
         "versions": {"glad": VERSION, "torch": torch.__version__, "torchvision": torchvision.__version__}
         | {"python": platform.python_version()},
     }
 
 
-def _recognised(subject: Subject, full: Sequence[Network], images: Tensor, labels: Tensor) -> dict[str, Any]:
-    seen = [subject.predict(network, images) for network in full]
-    return checks.recognised(seen, labels, subject.train.classes)
+def _recognised(audited: AuditedRun, full: Sequence[Network], images: Tensor, labels: Tensor) -> dict[str, Any]:
+    seen = [audited.predict(network, images) for network in full]
+    return checks.recognised(seen, labels, audited.train.classes)
 
 
-def _memorisation(subject: Subject, judge: Network, after: Tensor, real: Tensor) -> dict[str, Any]:
+def _memorisation(audited: AuditedRun, judge: Network, after: Tensor, real: Tensor) -> dict[str, Any]:
     """Neighbours among the training images, with their picture."""
-    distilled, train, queried = subject.distilled, subject.train, subject.queried
-    start = subject.run.read_set("initial")[0]
+    distilled, train, queried = audited.distilled, audited.train, audited.queried
+    start = audited.run.read_set("initial")[0]
     parts = [eight_bit(distilled.pixels), queried.raw(torch.arange(len(queried))), eight_bit(train.pixels(start))]
-    features = torch.cat([after, real, subject.embed(judge, start)])
-    found = checks.nearest_training(torch.cat(parts), features, train, lambda images: subject.embed(judge, images))
+    features = torch.cat([after, real, audited.embed(judge, start)])
+    found = checks.nearest_training(torch.cat(parts), features, train, lambda images: audited.embed(judge, images))
     rows_of = torch.arange(len(features)).split([len(part) for part in parts])
     own, others, before = (
         {kind: (distances[index], where[index]) for kind, (distances, where) in found.items()} for index in rows_of
@@ -192,10 +192,10 @@ def _memorisation(subject: Subject, judge: Network, after: Tensor, real: Tensor)
     limits = checks.too_near(others["pixels"][0], queried.labels, len(train.classes))
     rows = _neighbour_rows("synthetic", parts[0], own, limits[distilled.labels], train, BLOCKS)
     rows += _neighbour_rows("real, unseen", parts[1], others, limits[queried.labels], train, 1)
-    save_png(sheet(rows), subject.out / "audit_nearest.png")
-    write_tensors(subject.out / "audit_nearest.safetensors", {"pixels": train.raw(own["pixels"][1])})
-    told = checks.memorisation(own, others, distilled.labels, queried.labels, train)
-    return {**told, "start": checks.beginnings(own, before)}
+    save_png(sheet(rows), audited.out / "audit_nearest.png")
+    write_tensors(audited.out / "audit_nearest.safetensors", {"pixels": train.raw(own["pixels"][1])})
+    found_copies = checks.memorisation(own, others, distilled.labels, queried.labels, train)
+    return {**found_copies, "start": checks.beginnings(own, before)}
 
 
 def _neighbour_rows(
@@ -210,42 +210,42 @@ def _neighbour_rows(
     return rows
 
 
-def _prior(subject: Subject, full: Sequence[Network], after: Tensor, real: Tensor) -> dict[str, Any]:
+def _prior(audited: AuditedRun, full: Sequence[Network], after: Tensor, real: Tensor) -> dict[str, Any]:
     """What the prior's images were before and after, with their picture; without weights, that there are none."""
-    if subject.run.weights is None:
-        return {"generator": False, "why": f"There is no generator: the run optimised {subject.config['prior']}."}
-    images, labels = subject.run.read_set("initial")
+    if audited.run.weights is None:
+        return {"generator": False, "why": f"There is no generator: the run optimized {audited.config['prior']}."}
+    images, labels = audited.run.read_set("initial")
     labels = labels.argmax(1) if labels.is_floating_point() else labels
-    train, names = subject.train, subject.train.classes
+    train, names = audited.train, audited.train.classes
     pixels = {
         "before": eight_bit(train.pixels(images)),
-        "after": eight_bit(subject.distilled.pixels),
-        "real": subject.queried.raw(torch.arange(len(subject.queried))),
+        "after": eight_bit(audited.distilled.pixels),
+        "real": audited.queried.raw(torch.arange(len(audited.queried))),
     }
-    _save_before_after(subject, pixels, labels)
+    _save_before_after(audited, pixels, labels)
     seen = {kind: checks.appearance(values) for kind, values in pixels.items()}
-    before = subject.embed(full[0], images)
+    before = audited.embed(full[0], images)
     return {
         "generator": True,
         "moved": checks.moved(before, after, labels, real, names),
-        "recognised_before": _recognised(subject, full, images, labels),
+        "recognised_before": _recognised(audited, full, images, labels),
         "appearance": seen,
         **{f"{key}_shift": abs(seen["after"][key] - seen["real"][key]) for key in ("brightness", "contrast")},
     }
 
 
-def _save_before_after(subject: Subject, pixels: Mapping[str, Tensor], labels: Tensor) -> None:
+def _save_before_after(audited: AuditedRun, pixels: Mapping[str, Tensor], labels: Tensor) -> None:
     """The first image of each class, before and after, above a real one."""
-    unseen = subject.queried.labels
+    unseen = audited.queried.labels
     classes = [c for c in labels.unique().tolist() if c in unseen][:PICTURED]
     own, real = (torch.tensor([int((every == c).nonzero()[0]) for c in classes]) for every in (labels, unseen))
     rows = [(kind, images[real if kind == "real" else own]) for kind, images in pixels.items()]
-    save_png(sheet(rows), subject.out / "audit_before_after.png")
+    save_png(sheet(rows), audited.out / "audit_before_after.png")
 
 
-def _provenance(subject: Subject) -> dict[str, Any]:
+def _provenance(audited: AuditedRun) -> dict[str, Any]:
     """Where the set comes from, as its run recorded it, and the hashes of its files."""
-    inputs, config, weights = subject.run.inputs, subject.config, subject.run.weights
+    inputs, config, weights = audited.run.inputs, audited.config, audited.run.weights
     settings = {name: config[name] for name in SETTINGS if name in config}
     settings |= {name: Path(settings[name]).name for name in ("data", "prior") if name in settings}  # not where it lay
     return {
@@ -254,6 +254,6 @@ def _provenance(subject: Subject) -> dict[str, Any]:
         "hashes": inputs["hashes"],
         "weights": None if weights is None else replace(weights, file="").fields(),
         "versions": inputs.get("versions", {}),
-        "synset_sha256": sha256_of(subject.run.path / "synset.safetensors"),
-        "initial_sha256": sha256_of(subject.run.path / "initial.safetensors"),
+        "synset_sha256": sha256_of(audited.run.path / "synset.safetensors"),
+        "initial_sha256": sha256_of(audited.run.path / "initial.safetensors"),
     }

@@ -28,7 +28,7 @@ Embed = Callable[[Tensor], Tensor]
 
 
 def confusion(predicted: Sequence[Tensor], labels: Tensor, classes: int) -> Tensor:
-    """The share [K, K] of each class's images that is taken for each class, float64, the mean over ``predicted``.
+    """The share [K, K] of each class's images that is predicted as each class, float64, the mean over ``predicted``.
 
     ``predicted`` are classes of the same images by several networks. Rows of classes without images are zero.
     """
@@ -40,16 +40,16 @@ def confusion(predicted: Sequence[Tensor], labels: Tensor, classes: int) -> Tens
 
 
 def losses(full: Sequence[Tensor], ours: Sequence[Tensor], labels: Tensor, names: Sequence[str]) -> dict[str, Any]:
-    """Who loses: per class the accuracy with the full data less that with the set, and what it is taken for instead.
+    """Who loses: per class the accuracy with the full data less that with the set, and the wrong predictions.
 
     ``full`` and ``ours`` are predictions int64 [N] of real images by networks trained on either, one a seed. Classes
     come with the greatest loss first, those without images last; ``confusions`` are the pairs whose share grew most.
     """
     count = labels.bincount(minlength=len(names)).tolist()
     whole, part = confusion(full, labels, len(names)), confusion(ours, labels, len(names))
-    known = [c for c in range(len(names)) if count[c]]
+    present = [c for c in range(len(names)) if count[c]]
     loss = (whole - part).diagonal()
-    ordered = sorted(known, key=lambda c: -float(loss[c])) + [c for c in range(len(names)) if not count[c]]
+    ordered = sorted(present, key=lambda c: -float(loss[c])) + [c for c in range(len(names)) if not count[c]]
     by_class = []
     for c in ordered:
         shares = (whole[c, c], part[c, c], loss[c])
@@ -96,8 +96,8 @@ def cover(ours: Labelled, real: Labelled) -> tuple[Tensor, float]:
     return ours[1][index] == real[1], float(distances.mean())
 
 
-def coverage(ours: Labelled, real: Labelled, known: Labelled, names: Sequence[str], seed: int = 0) -> dict[str, Any]:
-    """How well the set stands for ``real`` images, beside as many random ones of ``known`` real images.
+def coverage(ours: Labelled, real: Labelled, train: Labelled, names: Sequence[str], seed: int = 0) -> dict[str, Any]:
+    """How well the set stands for ``real`` images, beside as many random ones of the ``train`` images.
 
     Two numbers fit sets of any size: the share of real images whose nearest synthetic image has their class, and the
     mean distance to the nearest. Precision and recall are Kynkäänniemi et al.'s (NeurIPS 2019): recall draws a ball to
@@ -105,7 +105,7 @@ def coverage(ours: Labelled, real: Labelled, known: Labelled, names: Sequence[st
     """
     own, distance = cover(ours, real)
     counts = ours[1].bincount(minlength=len(names))
-    draws = [cover(_drawn(known, counts, (seed, "audit", "random", i)), real) for i in range(DRAWS)]
+    draws = [cover(_drawn(train, counts, (seed, "audit", "random", i)), real) for i in range(DRAWS)]
     random_distance = statistics.fmean(entry[1] for entry in draws)
     precision = covered(ours[0], real[0]) if len(real[0]) > NEIGHBOURS else None
     recall = covered(real[0], ours[0]) if int(counts.min()) > NEIGHBOURS else None
@@ -124,14 +124,14 @@ def coverage(ours: Labelled, real: Labelled, known: Labelled, names: Sequence[st
     }
 
 
-def _drawn(known: Labelled, counts: Tensor, key: tuple[int | str, ...]) -> Labelled:
+def _drawn(train: Labelled, counts: Tensor, key: tuple[int | str, ...]) -> Labelled:
     """As many random rows of each class as ``counts`` [K] says, or all that there are."""
     picked = []
     for c, count in enumerate(counts.tolist()):
-        members = (known[1] == c).nonzero().flatten()
+        members = (train[1] == c).nonzero().flatten()
         picked.append(members[torch.randperm(len(members), generator=rng_for(*key, c))[:count]])
     index = torch.cat(picked)
-    return known[0][index], known[1][index]
+    return train[0][index], train[1][index]
 
 
 def _diversities(ours: Labelled, real: Labelled, names: Sequence[str]) -> dict[str, Any]:
@@ -232,7 +232,7 @@ def appearance(images: Tensor) -> dict[str, float]:
 
 
 def recognised(predicted: Sequence[Tensor], labels: Tensor, names: Sequence[str]) -> dict[str, Any]:
-    """In how many synthetic images networks that know the full data see the class of their label, and what else."""
+    """The share of synthetic images that networks trained on the full data classify as labeled, and the rest."""
     seen = confusion(predicted, labels, len(names))
     return {
         "share": statistics.fmean(float((p == labels).double().mean()) for p in predicted),

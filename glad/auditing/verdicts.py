@@ -34,12 +34,14 @@ NUMBERS = {
     "memorised_share": Number("memorisation.pixels.share", False, "images too near to a training image, in pixels"),
     "memorised_share_features": Number("memorisation.features.share", False, "the same, in features"),
     "near_start_share": Number("memorisation.start.share", False, "images still nearest to the real one they began as"),
-    "recognised_share": Number("recognised.share", True, "images in which the full data's network sees their class"),
+    "recognised_share": Number(
+        "recognised.share", True, "images that the network of real images classifies as labeled"
+    ),
     "moved": Number("prior.moved.mean", False, "distance that optimisation moved images, of two real images: 1"),
     "brightness_shift": Number("prior.brightness_shift", False, "brightness of the set, away from real images"),
     "contrast_shift": Number("prior.contrast_shift", False, "contrast of the set, away from real images"),
 }
-"""By the name that ``--fail-on`` knows."""
+"""By the name that ``--fail-on`` accepts."""
 
 
 def check_limits(limits: Mapping[str, float]) -> dict[str, float]:
@@ -88,16 +90,16 @@ def verdicts(found: Mapping[str, Any]) -> dict[str, str]:
 def _losses(losses: Mapping[str, Any], split: str) -> str:
     worst, accuracy = losses["classes"][0], losses["accuracy"]
     line = (
-        f"{_percent(accuracy['set']['mean'])} of {losses['images']:,} {split} images are known after training on the "
-        f"set, {_percent(accuracy['full']['mean'])} after training on real images. "
+        f"{split.capitalize()} accuracy {_percent(accuracy['set']['mean'])} after training on the set, "
+        f"{_percent(accuracy['full']['mean'])} after training on real images ({losses['images']:,} images). "
     )
     if worst["loss"] <= 0:
         return line + "No class loses."
-    line += f"{worst['class']} loses most: {_percent(worst['full'])} become {_percent(worst['set'])}"
+    line += f"{worst['class']} loses most: from {_percent(worst['full'])} to {_percent(worst['set'])}"
     pairs = [pair for pair in losses["confusions"] if pair["class"] == worst["class"]]
     if not pairs:
         return line + "."
-    return line + f", above all taken for {pairs[0]['taken_for']} ({100 * pairs[0]['added']:.1f} points more)."
+    return line + f", most often misclassified as {pairs[0]['taken_for']} ({100 * pairs[0]['added']:.1f} points more)."
 
 
 def _coverage(coverage: Mapping[str, Any], split: str) -> str:
@@ -135,14 +137,15 @@ def _memorisation(memorisation: Mapping[str, Any]) -> str:
 def _prior(prior: Mapping[str, Any], recognised: Mapping[str, Any]) -> str:
     if not prior["generator"]:
         return (
-            f"{prior['why']} The full data's network sees the class in {_percent(recognised['share'])} of the images."
+            f"{prior['why']} The network trained on real images classifies {_percent(recognised['share'])} of the "
+            "synthetic images as labeled."
         )
     before, after, real = (prior["appearance"][kind] for kind in ("before", "after", "real"))
     moved = prior["moved"]["mean"]
-    far = "" if moved is None else f" Optimisation moved images {moved:.2f} times as far as two real images lie apart."
+    far = "" if moved is None else f" Optimization moved images {moved:.2f} times as far as two real images lie apart."
     return (
-        f"The full data's network sees the class in {_percent(prior['recognised_before']['share'])} of the images that "
-        f"the prior began with, and in {_percent(recognised['share'])} of the final ones.{far} Brightness "
+        f"The network trained on real images classifies {_percent(prior['recognised_before']['share'])} of the images "
+        f"before optimization as labeled, and {_percent(recognised['share'])} after it.{far} Brightness "
         f"{before['brightness']:.2f} became {after['brightness']:.2f} (real {real['brightness']:.2f}), contrast "
         f"{before['contrast']:.2f} became {after['contrast']:.2f} (real {real['contrast']:.2f})."
     )

@@ -44,12 +44,12 @@ def read_limits(ctx: click.Context, param: click.Parameter, pairs: Sequence[tupl
 @click.option("--set-epochs", default=300, help="Of training on the set.")
 @click.option("--seeds", default=2, help="How many networks of each kind.")
 @click.option("--images", default=5000, help="Real training images to train on, at most.")
-@click.option("--lr", type=float, help="Learning rate on the set.  [default: the one learnt with it, else 0.01]")
+@click.option("--lr", type=float, help="Learning rate on the set.  [default: the one learned with it, else 0.01]")
 @click.option(
     "--split",
     type=click.Choice(["validation", "test"]),
     default="validation",
-    help="Real images that the set is held against; test once.",
+    help="Real images to compare with; test once.",
 )
 @click.option(
     "--out",
@@ -69,7 +69,7 @@ def audit(ctx: click.Context, run: Path, **settings: Any) -> None:
     """Check a distilled set: who loses by it, what it covers, what it copied, what its prior did.
 
     RUN is the folder of a finished `glad distill`. Networks are trained on real images and on the set, and kept in
-    the folder, so that a second audit is quick. The real images it is held against are validation images unless
+    the folder, so that a second audit is quick. The real images in the comparison are validation images unless
     --split says otherwise.
     """
     from glad.auditing import audit as check
@@ -126,8 +126,8 @@ def _class_table(losses: Mapping[str, Any], split: str) -> Table:
 
 def _pair_table(pairs: Sequence[Mapping[str, Any]]) -> Table:
     table = Table(title="Confusions that the set adds, in % of the class")
-    for column in ("class", "taken for", "real images", "the set", "added"):
-        table.add_column(column, justify="left" if column in ("class", "taken for") else "right")
+    for column in ("class", "predicted", "real images", "the set", "added"):
+        table.add_column(column, justify="left" if column in ("class", "predicted") else "right")
     for pair in pairs[:SHOWN]:
         table.add_row(
             escape(pair["class"]), escape(pair["taken_for"]), *(_percent(pair[key]) for key in ("full", "set", "added"))

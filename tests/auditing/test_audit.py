@@ -12,7 +12,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 import glad
-from glad.auditing import audited_run as audit_subject
+from glad.auditing import audited_run as audited_run
 from glad.auditing import checks
 from glad.auditing.verdicts import NUMBERS, broken, check_limits
 from glad.cli import main
@@ -170,8 +170,8 @@ def test_a_class_of_noise_loses_and_the_pair_is_named(copies, tmp_path):
     assert losses["Bag"] < 0.3
     assert after["coverage"]["per_class"]["Bag"] < before["coverage"]["per_class"]["Bag"] - 0.5
     assert after["recognised"]["share"] < before["recognised"]["share"]
-    assert f"Bag loses most: {100 * worst['full']:.1f} %" in after["verdicts"]["losses"]
-    assert f"taken for {pair['taken_for']}" in after["verdicts"]["losses"]
+    assert f"Bag loses most: from {100 * worst['full']:.1f} %" in after["verdicts"]["losses"]
+    assert f"misclassified as {pair['taken_for']}" in after["verdicts"]["losses"]
     # The networks of the full data are one for both: their numbers are the same.
     assert before["losses"]["accuracy"]["full"] == after["losses"]["accuracy"]["full"]
 
@@ -190,7 +190,7 @@ def test_the_file_is_what_is_returned(copies, audited):
 
 
 def test_a_second_audit_trains_nothing_and_says_the_same(copies, audited, monkeypatch):
-    monkeypatch.setattr(audit_subject, "train_network", None)  # to call it fails
+    monkeypatch.setattr(audited_run, "train_network", None)  # to call it fails
     told = []
     assert glad.audit(copies, **QUICK, on_network=lambda *said: told.append(said)) == audited
     assert told == [(1, 2, "real images, seed 0 (kept)"), (2, 2, "the set, seed 0 (kept)")]
@@ -222,7 +222,7 @@ def test_neighbours_are_those_of_all_training_images(copies, monkeypatch):
 
 def test_images_are_capped_and_each_class_has_its_share(copies, tmp_path):
     train = open_data(copies.config).train
-    chosen = audit_subject.stratified(train, 40, "a")
+    chosen = audited_run.stratified(train, 40, "a")
     assert train.labels[chosen].bincount().tolist() == [10] * 4 and len(chosen.unique()) == 40
     found = glad.audit(copies, **{**QUICK, "epochs": 1, "set_epochs": 1}, images=40, out=tmp_path / "elsewhere")
     assert found["settings"]["images"] == 40 and found["settings"]["training_images"] == 240
