@@ -18,6 +18,7 @@ _MODULES = {
     "distill": "glad.api",
     "evaluate": "glad.api",
     "export": "glad.formats.export",
+    "list_priors": "glad.priors",
     "load_data": "glad.data",
     "load_distilled": "glad.formats.load",
     "objective": "glad.objectives",
@@ -25,6 +26,7 @@ _MODULES = {
     "Prior": "glad.priors.base",
     "Protocol": "glad.evaluation.protocol",
     "push": "glad.hub.push",
+    "register_prior": "glad.priors",
     "render": "glad.formats.export",
     "report": "glad.reports",
     "Run": "glad.runs.folder",
@@ -45,10 +47,12 @@ __all__ = [
     "distill",
     "evaluate",
     "export",
+    "list_priors",
     "load_data",
     "load_distilled",
     "objective",
     "push",
+    "register_prior",
     "render",
     "report",
     "train_experts",
@@ -70,6 +74,7 @@ if TYPE_CHECKING:
     from glad.hub.push import push
     from glad.objectives import objective
     from glad.objectives.base import Objective
+    from glad.priors import list_priors, register_prior
     from glad.priors.base import Prior
     from glad.reports import report
     from glad.runs.folder import Run

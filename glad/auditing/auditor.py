@@ -62,30 +62,30 @@ def audit(
     Writes ``audit.json`` and two pictures. docs/AUDIT.md says what the keys mean.
 
     Args:
-        run: the finished run, by its folder or as an object.
-        network: a name in ``glad.networks.NETWORKS``; by default the network that the set was distilled with.
-        width: channels of the network's first stage.
-        epochs: of the training on real images.
-        set_epochs: of the training on the set.
-        seeds: how many networks of either kind, or a list of seeds.
-        images: at most so many real training images, of each class its share.
-        lr: learning rate of the training on the set; by default the step size that was learned with the set, else
+        run: The finished run, by its folder or as an object.
+        network: A name in ``glad.networks.NETWORKS``; by default the network that the set was distilled with.
+        width: Channels of the network's first stage.
+        epochs: Of the training on real images.
+        set_epochs: Of the training on the set.
+        seeds: How many networks of either kind, or a list of seeds.
+        images: At most so many real training images, of each class its share.
+        lr: Learning rate of the training on the set; by default the step size that was learned with the set, else
             0.01.
-        split: the real images that are tested on, ``validation`` or ``test``.
-        data: the splits, for a run that was distilled from an object instead of a name.
-        out: folder for the files and for the networks, which the next audit uses again; by default the run's.
-        fail_on: thresholds by the name of a number in ``glad.auditing.verdicts.NUMBERS``.
+        split: The real images that are tested on, ``validation`` or ``test``.
+        data: The splits, for a run that was distilled from an object instead of a name.
+        out: Folder for the files and for the networks, which the next audit uses again; by default the run's.
+        fail_on: Thresholds by the name of a number in ``glad.auditing.verdicts.NUMBERS``.
         device: ``auto``, ``cpu`` or ``cuda``.
-        on_network: is called with (done, total, name) after each network.
+        on_network: Is called with (done, total, name) after each network.
 
     Returns:
         What ``audit.json`` holds. ``numbers`` are plain numbers by name, ``verdicts`` a line for people per check,
         ``broken`` a line for each threshold that is not kept.
 
     Raises:
-        RunError: for what is no finished run, or was made from other data.
-        ValueError: for settings that do not exist.
-        ArithmeticError: where a training diverges.
+        RunError: For what is no finished run, or was made from other data.
+        ValueError: For settings that do not exist.
+        ArithmeticError: Where a training diverges.
 
     Examples:
         >>> found = glad.audit("runs/tiny", width=8, epochs=1, set_epochs=1, seeds=1, images=100)

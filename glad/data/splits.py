@@ -39,23 +39,23 @@ def load_data(
             ``imagenet-a``, ...) under ``root``/train and ``root``/val; an ``.npz`` of uint8 ``images`` and ``labels``;
             or a folder of images, CLASS/* or train/CLASS/* beside test/ or val/ (with both, val is the validation
             split). Names win over paths: write ``./mnist`` for a folder called mnist.
-        root: where named data sets lie.
-        classes: positions or names of the classes to keep, which become 0 to K-1 in this order.
-        limit: at most so many training images, of each class its share and at least one.
-        resolution: side in pixels to which images are resized and cropped; image files of several sizes need it.
-        zca: whiten the images (at most 12,288 values per image).
-        validation: share of each class's training images, between 0 and 1, that is held out unless the source has
+        root: Where named data sets lie.
+        classes: Positions or names of the classes to keep, which become 0 to K-1 in this order.
+        limit: At most so many training images, of each class its share and at least one.
+        resolution: Side in pixels to which images are resized and cropped; image files of several sizes need it.
+        zca: Whiten the images (at most 12,288 values per image).
+        validation: Share of each class's training images, between 0 and 1, that is held out unless the source has
             a validation split.
-        seed: draws the validation images and those that ``limit`` keeps. Where the source has no test images, a fifth
+        seed: Draws the validation images and those that ``limit`` keeps. Where the source has no test images, a fifth
             of each class is held out, the same for every seed.
-        download: let torchvision download the data set.
+        download: Let torchvision download the data set.
 
     Returns:
         The splits ``train``, ``validation`` and ``test``. Their images are [N, C, H, W], of one channel if all files
         are grey, else of three; ``tensor()`` normalizes them by the training images' mean and deviation.
 
     Raises:
-        DataError: for anything in the arguments or the files that cannot be used.
+        DataError: For anything in the arguments or the files that cannot be used.
 
     Examples:
         >>> splits = glad.load_data("fashion-mini", classes=["Shirt", "Bag"], limit=20)

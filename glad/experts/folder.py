@@ -144,34 +144,34 @@ def train_experts(
     in the folder are not trained again.
 
     Args:
-        data: what ``glad.load_data`` takes, or its ``Splits``. Experts learn from the training images; their accuracy
+        data: What ``glad.load_data`` takes, or its ``Splits``. Experts learn from the training images; their accuracy
             is that on the validation images.
-        out: folder of the files, one per expert.
-        root: where named data sets lie.
-        classes: positions or names of the classes to keep.
-        limit: at most so many training images, of each class its share.
-        resolution: side in pixels to which images are resized and cropped.
-        zca: whiten the images. A run that follows the experts must do the same.
-        count: how many experts the folder is to hold.
+        out: Folder of the files, one per expert.
+        root: Where named data sets lie.
+        classes: Positions or names of the classes to keep.
+        limit: At most so many training images, of each class its share.
+        resolution: Side in pixels to which images are resized and cropped.
+        zca: Whiten the images. A run that follows the experts must do the same.
+        count: How many experts the folder is to hold.
         recipe: ``mtt``, ``glad`` or ``smooth`` (that of AST).
-        recipe_options: fields of ``glad.experts.Recipe`` that replace those of the recipe, such as ``{"epochs": 20}``.
-        network: a name in ``glad.networks.NETWORKS``. A run that follows the experts has the same network.
-        network_options: options of the network, such as ``{"width": 64}``.
+        recipe_options: Fields of ``glad.experts.Recipe`` that replace those of the recipe, such as ``{"epochs": 20}``.
+        network: A name in ``glad.networks.NETWORKS``. A run that follows the experts has the same network.
+        network_options: Options of the network, such as ``{"width": 64}``.
         augmentation: DSA transforms joined by ``_``, or ``none``.
-        dtype: of the stored parameters, ``float32`` or ``bfloat16``.
-        seed: of the initial networks, the order of the images and the augmentation.
+        dtype: Of the stored parameters, ``float32`` or ``bfloat16``.
+        seed: Of the initial networks, the order of the images and the augmentation.
         device: ``auto``, ``cpu`` or ``cuda``.
-        on_epoch: is called with the expert's number, its epochs so far and its validation accuracy in [0, 1].
+        on_epoch: Is called with the expert's number, its epochs so far and its validation accuracy in [0, 1].
 
     Returns:
         The experts of the folder, whose checkpoints are read one by one.
 
     Raises:
-        ValueError: for an unknown recipe, network or type, or a number that makes no sense.
-        DataError: for data that cannot be used.
-        ExpertError: before the training starts, where the files do not fit on the disk or the folder holds experts of
+        ValueError: For an unknown recipe, network or type, or a number that makes no sense.
+        DataError: For data that cannot be used.
+        ExpertError: Before the training starts, where the files do not fit on the disk or the folder holds experts of
             another kind.
-        ArithmeticError: where a loss is not finite.
+        ArithmeticError: Where a loss is not finite.
 
     Examples:
         >>> experts = glad.train_experts(

@@ -34,20 +34,20 @@ def export(
     """Write a distilled set as files that need no glad, whole or not at all.
 
     Args:
-        source: a finished run (its folder or the object), an earlier export, or a set in memory.
+        source: A finished run (its folder or the object), an earlier export, or a set in memory.
         format: ``folder`` (PNG of 8 bits by class), ``folder16`` (16 bits), ``npz`` (uint8 [N, H, W, C]),
             ``safetensors`` (exact float32 [N, C, H, W]), ``parquet``, ``webdataset`` or ``codes`` (the latents
             alone). By default the format that the suffix of ``out`` names, else ``folder``.
-        out: file or folder to write; by default a name inside the run.
-        force: replace an earlier export at ``out``.
-        data: the splits, for a run that was distilled from an object instead of a name.
+        out: File or folder to write; by default a name inside the run.
+        force: Replace an earlier export at ``out``.
+        data: The splits, for a run that was distilled from an object instead of a name.
 
     Returns:
         The path, and the card with classes, normalization, range of the pixels and what the form lost.
 
     Raises:
-        ValueError: for an unknown format, or no ``out`` where ``source`` is no run.
-        RunError: where there is no finished set, ``out`` exists and is not to be replaced, or it cannot be written.
+        ValueError: For an unknown format, or no ``out`` where ``source`` is no run.
+        RunError: Where there is no finished set, ``out`` exists and is not to be replaced, or it cannot be written.
             What was there before is kept, and nothing is left of what was begun.
 
     Examples:
@@ -80,20 +80,20 @@ def render(
     """Make the images of codes that were exported alone, the same pixels as the run's, and write them.
 
     Args:
-        codes: what ``glad.export(run, "codes")`` wrote.
-        out: file or folder to write.
-        format: one of ``glad.export``; by default the format that the suffix of ``out`` names, else ``folder``.
-        prior: the generator's file, where the codes name neither an embedded one nor one of the catalog.
-        device: where the generator renders: ``auto``, ``cpu`` or ``cuda``.
-        force: replace an earlier export at ``out``.
+        codes: What ``glad.export(run, "codes")`` wrote.
+        out: File or folder to write.
+        format: One of ``glad.export``; by default the format that the suffix of ``out`` names, else ``folder``.
+        prior: The generator's file, where the codes name neither an embedded one nor one of the catalog.
+        device: Where the generator renders: ``auto``, ``cpu`` or ``cuda``.
+        force: Replace an earlier export at ``out``.
 
     Returns:
         The path and the card of what was written.
 
     Raises:
-        RunError: where ``codes`` holds no codes, the generator is not the one that made them, or ``out`` cannot be
+        RunError: Where ``codes`` holds no codes, the generator is not the one that made them, or ``out`` cannot be
             written.
-        ValueError: for an unknown format.
+        ValueError: For an unknown format.
 
     Examples:
         >>> codes = glad.export("runs/tiny", "codes", "codes.safetensors")

@@ -21,10 +21,10 @@ def load_distilled(
     """Read a distilled set: the folder of its run, or a file or folder that ``glad export`` wrote.
 
     Args:
-        path: the run's folder, or the export.
-        prior: the generator's file, for codes alone whose generator is neither embedded nor in the catalog.
-        device: where codes are rendered: ``auto``, ``cpu`` or ``cuda``.
-        data: the splits, for a run that was distilled from an object instead of a name.
+        path: The run's folder, or the export.
+        prior: The generator's file, for codes alone whose generator is neither embedded nor in the catalog.
+        device: Where codes are rendered: ``auto``, ``cpu`` or ``cuda``.
+        data: The splits, for a run that was distilled from an object instead of a name.
 
     Returns:
         A ``torch.utils.data.Dataset`` of pairs (image, target). ``images`` float32 [N, C, H, W] are normalized,
@@ -33,7 +33,7 @@ def load_distilled(
         A run's folder, ``safetensors`` and, on one machine, codes give the same bytes.
 
     Raises:
-        RunError: where there is no set, a file is damaged, or the run is not finished.
+        RunError: Where there is no set, a file is damaged, or the run is not finished.
 
     Examples:
         >>> distilled = glad.load_distilled("runs/tiny")

@@ -71,24 +71,24 @@ def push(
     """Put the set of a finished ``run`` with its card on the Hugging Face Hub, as one commit.
 
     Args:
-        run: the finished run, by its folder or as an object.
-        repo: the data set's name on the Hub, ORG/NAME.
-        formats: names in ``glad.formats.FORMATS``; by default Parquet, exact floats and, if a generator made the set,
+        run: The finished run, by its folder or as an object.
+        repo: The data set's name on the Hub, ORG/NAME.
+        formats: Names in ``glad.formats.FORMATS``; by default Parquet, exact floats and, if a generator made the set,
             its codes.
-        license: what the set is put under, such as ``cc-by-4.0``; needed unless the license of the data is known.
-        permission: who allows passing the set on, where the license of the weights does not. The card shows it.
-        private: make the repository private, and refuse one that is public.
-        dry_run: send nothing.
-        data: the splits, for a run that was distilled from an object instead of a name.
-        notice: is called with the parcel before it is sent.
+        license: What the set is put under, such as ``cc-by-4.0``; needed unless the license of the data is known.
+        permission: Who allows passing the set on, where the license of the weights does not. The card shows it.
+        private: Make the repository private, and refuse one that is public.
+        dry_run: Send nothing.
+        data: The splits, for a run that was distilled from an object instead of a name.
+        notice: Is called with the parcel before it is sent.
 
     Returns:
         The files with their SHA-256, the text of the card and, once they have gone, the address of the commit.
 
     Raises:
-        ValueError: where a license forbids it or is missing.
-        RunError: for what is no finished run.
-        FetchError: where the Hub does not take it.
+        ValueError: Where a license forbids it or is missing.
+        RunError: For what is no finished run.
+        FetchError: Where the Hub does not take it.
 
     Examples:
         >>> parcel = glad.push("runs/tiny", "me/tiny-clothes", dry_run=True)

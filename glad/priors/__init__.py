@@ -28,8 +28,31 @@ PRIORS: Registry[Callable[..., Any]] = Registry("prior", {"pixels": Pixels})
 def register_prior(name: str) -> Callable[[Made], Made]:
     """Decorate a prior's class, or a function that makes one, to make it known as ``name``.
 
+    Args:
+        name: What ``glad.distill(prior=...)`` is to take.
+
+    Returns:
+        A decorator that registers the class and returns it.
+
     Raises:
         ValueError: Another prior, or a generator of the catalog, has that name.
+
+    Examples:
+        >>> @glad.register_prior("gray")
+        ... class Gray:
+        ...     def __init__(self, channels: int, resolution: int, normalize) -> None:
+        ...         self.shape, self.normalize = (channels, resolution, resolution), normalize
+        ...
+        ...     def init(self, classes, rng):
+        ...         return {"level": torch.rand(len(classes), generator=rng)}
+        ...
+        ...     def __call__(self, level):
+        ...         return self.normalize(level[:, None, None, None].expand(-1, *self.shape))
+        ...
+        ...     def tensors(self):
+        ...         return {}
+        >>> "gray" in glad.list_priors()
+        True
     """
     if catalog.known(name):
         raise ValueError(f"there is a prior {name!r} already, a generator of the catalog")
@@ -37,5 +60,16 @@ def register_prior(name: str) -> Callable[[Made], Made]:
 
 
 def list_priors(pattern: str = "*") -> list[str]:
-    """List the priors known by name that match ``pattern``, such as ``*mini``; generators of the catalog among them."""
+    """List the priors known by name; generators of the catalog are among them.
+
+    Args:
+        pattern: Names to keep, such as ``*mini``.
+
+    Returns:
+        The names in alphabetical order.
+
+    Examples:
+        >>> glad.list_priors("*mini")
+        ['digits-mini', 'fashion-mini']
+    """
     return sorted([*PRIORS.names(pattern), *Registry("prior", catalog.CATALOG).names(pattern)])

@@ -15,15 +15,15 @@ def report(runs: str | Path | Run | Sequence[str | Path | Run], out: str | Path 
     """Write one HTML page about ``runs`` for whoever decides; it needs nothing beside it.
 
     Args:
-        runs: one run or several, finished or not, by their folders or as objects.
-        out: the file to write; by default ``report.html`` in the run, and of several runs in the current folder.
+        runs: One run or several, finished or not, by their folders or as objects.
+        out: The file to write; by default ``report.html`` in the run, and of several runs in the current folder.
 
     Returns:
         The path of the page.
 
     Raises:
-        RunError: for a folder that is no run or is damaged, and where ``out`` cannot be written.
-        ValueError: where ``runs`` is empty.
+        RunError: For a folder that is no run or is damaged, and where ``out`` cannot be written.
+        ValueError: Where ``runs`` is empty.
 
     Examples:
         >>> glad.report("runs/tiny").name

@@ -97,26 +97,26 @@ def tune(
     ``trials.json`` and ``tune.png``. The same call continues where it was interrupted, or with a larger budget.
 
     Args:
-        settings: arguments of ``glad.distill``.
-        out: the folder of the search.
-        minutes: budget in minutes of distilling and judging, earlier calls included.
-        trials: budget in trials. One of the two budgets is needed.
-        trial_iterations: iterations of a whole trial.
-        networks: the networks that judge; by default the one distilled with and another architecture.
-        epochs: of each network's training on a trial's set.
-        seeds: networks of each kind per judgment.
-        network_options: options by network, such as ``{"convnet": {"width": 64}}``.
-        knobs: names of the settings to search, such as ``["layer", "lr.w"]``; by default all that the run has.
-        say: is called with each line that a person may want to read.
-        on_rung: is called with the search and the trial after each judgment.
+        settings: Arguments of ``glad.distill``.
+        out: The folder of the search.
+        minutes: Budget in minutes of distilling and judging, earlier calls included.
+        trials: Budget in trials. One of the two budgets is needed.
+        trial_iterations: Iterations of a whole trial.
+        networks: The networks that judge; by default the one distilled with and another architecture.
+        epochs: Of each network's training on a trial's set.
+        seeds: Networks of each kind per judgment.
+        network_options: Options by network, such as ``{"convnet": {"width": 64}}``.
+        knobs: Names of the settings to search, such as ``["layer", "lr.w"]``; by default all that the run has.
+        say: Is called with each line that a person may want to read.
+        on_rung: Is called with the search and the trial after each judgment.
 
     Returns:
         The folder, the trials, the best of them, and its ``settings`` for ``glad.distill``.
 
     Raises:
-        ValueError: for settings, knobs or budgets that do not exist.
-        RunError: where ``out`` holds another search.
-        DistillationError: where trial after trial fails.
+        ValueError: For settings, knobs or budgets that do not exist.
+        RunError: Where ``out`` holds another search.
+        DistillationError: Where trial after trial fails.
 
     Examples:
         >>> settings = {"ipc": 1, "network_options": {"width": 4}, "objective_options": {"batch": 8}}

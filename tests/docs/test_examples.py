@@ -11,10 +11,11 @@ import pytest
 import torch
 
 import glad
+from glad.priors import PRIORS
 
 OPEN = {"distill", "evaluate", "objective"}  # not yet described parameter by parameter
 FUNCTIONS = [name for name in glad.__all__ if inspect.isfunction(getattr(glad, name)) and name not in OPEN]
-SECTIONS = ("Args", "Returns", "Raises", "Examples")
+SECTIONS = ("Args", "Returns", "Examples")
 
 
 def sections(function: Callable[..., object]) -> dict[str, str]:
@@ -38,10 +39,13 @@ def run(name: str) -> None:
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The folder where the example of ``glad.distill`` has been run."""
     before, folder = Path.cwd(), tmp_path_factory.mktemp("examples")
+    registered = [(registry, dict(registry)) for registry in (PRIORS,)]
     os.chdir(folder)
     glad.distill(ipc=1, iterations=2, out="runs/tiny", objective_options={"batch": 8}, network_options={"width": 8})
     yield folder
     os.chdir(before)
+    for registry, entries in registered:
+        registry._entries = entries
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
