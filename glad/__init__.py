@@ -18,6 +18,7 @@ _MODULES = {
     "distill": "glad.api",
     "evaluate": "glad.api",
     "export": "glad.formats.export",
+    "list_objectives": "glad.objectives",
     "list_priors": "glad.priors",
     "load_data": "glad.data",
     "load_distilled": "glad.formats.load",
@@ -26,6 +27,7 @@ _MODULES = {
     "Prior": "glad.priors.base",
     "Protocol": "glad.evaluation.protocol",
     "push": "glad.hub.push",
+    "register_objective": "glad.objectives",
     "register_prior": "glad.priors",
     "render": "glad.formats.export",
     "report": "glad.reports",
@@ -47,11 +49,13 @@ __all__ = [
     "distill",
     "evaluate",
     "export",
+    "list_objectives",
     "list_priors",
     "load_data",
     "load_distilled",
     "objective",
     "push",
+    "register_objective",
     "register_prior",
     "render",
     "report",
@@ -72,7 +76,7 @@ if TYPE_CHECKING:
     from glad.formats.export import export, render
     from glad.formats.load import load_distilled
     from glad.hub.push import push
-    from glad.objectives import objective
+    from glad.objectives import list_objectives, objective, register_objective
     from glad.objectives.base import Objective
     from glad.priors import list_priors, register_prior
     from glad.priors.base import Prior

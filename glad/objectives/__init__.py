@@ -36,8 +36,30 @@ def register_objective(name: str) -> Callable[[Made], Made]:
 
     From the command line it is named ``module:Class``, decorated or not: nothing else would import its module.
 
+    Args:
+        name: What ``glad.distill(objective=...)`` is to take.
+
+    Returns:
+        A decorator that registers the class and returns it.
+
     Raises:
         ValueError: Another objective has that name.
+
+    Examples:
+        >>> @glad.register_objective("mean")
+        ... class Mean:
+        ...     def __init__(self, real) -> None:
+        ...         self.real = real
+        ...
+        ...     def terms(self, images, labels, step):
+        ...         for c in labels.unique().tolist():
+        ...             goal = self.real(c, 16, step.rng(f"real {c}")).mean(0)
+        ...             yield (images[labels == c].mean(0) - goal).square().sum()
+        ...
+        ...     def tensors(self):
+        ...         return {}
+        >>> "mean" in glad.list_objectives()
+        True
     """
     return OBJECTIVES.registering(name)
 
@@ -47,5 +69,16 @@ objective = register_objective
 
 
 def list_objectives(pattern: str = "*") -> list[str]:
-    """List the registered objectives that match ``pattern``, such as ``d*``."""
+    """List the objectives known by name.
+
+    Args:
+        pattern: Names to keep, such as ``d*``.
+
+    Returns:
+        The names in alphabetical order.
+
+    Examples:
+        >>> glad.list_objectives("d*")
+        ['datadam', 'dc', 'dm']
+    """
     return OBJECTIVES.names(pattern)

@@ -11,10 +11,16 @@ import pytest
 import torch
 
 import glad
+from glad.objectives import OBJECTIVES
 from glad.priors import PRIORS
 
-OPEN = {"distill", "evaluate", "objective"}  # not yet described parameter by parameter
-FUNCTIONS = [name for name in glad.__all__ if inspect.isfunction(getattr(glad, name)) and name not in OPEN]
+OPEN = {"distill", "evaluate"}  # not yet described parameter by parameter
+FUNCTIONS = [
+    name
+    for name in glad.__all__
+    if inspect.isfunction(getattr(glad, name))
+    and name not in {*OPEN, "objective"}  # register_objective by a short name
+]
 SECTIONS = ("Args", "Returns", "Examples")
 
 
@@ -39,7 +45,7 @@ def run(name: str) -> None:
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The folder where the example of ``glad.distill`` has been run."""
     before, folder = Path.cwd(), tmp_path_factory.mktemp("examples")
-    registered = [(registry, dict(registry)) for registry in (PRIORS,)]
+    registered = [(registry, dict(registry)) for registry in (PRIORS, OBJECTIVES)]
     os.chdir(folder)
     glad.distill(ipc=1, iterations=2, out="runs/tiny", objective_options={"batch": 8}, network_options={"width": 8})
     yield folder
