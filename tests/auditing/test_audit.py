@@ -252,7 +252,7 @@ def test_a_generator_is_compared_with_its_start(generated):
 
 
 def test_pixels_have_no_generator(copies, audited):
-    assert audited["prior"] == {"generator": False, "why": "There is no generator: the run optimised pixels."}
+    assert audited["prior"] == {"generator": False, "why": "There is no generator: the run optimized pixels."}
     assert audited["numbers"]["moved"] is None and not (copies.path / "audit_before_after.png").exists()
     assert "no weights" in audited["verdicts"]["provenance"]
 
