@@ -37,8 +37,8 @@ def emulator(library: Path) -> Iterator[emulation.Emulator]:
 
 
 @pytest.fixture(scope="session")
-def registered(build_folder: Path) -> SimpleNamespace:
-    torch.ops.load_library(emulation.build_registered(build_folder))
+def registered(library: Path) -> SimpleNamespace:
+    torch.ops.load_library(library)
     return SimpleNamespace(**{name: getattr(torch.ops.glad_emulated, name) for name in NAMES})
 
 

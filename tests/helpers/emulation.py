@@ -1,7 +1,7 @@
 """The CUDA kernels on the host: builds ``cuda_ops/csrc/emu`` with g++ and calls it on torch tensors.
 
-:class:`Emulator` reaches the launchers through ctypes; ``build_registered`` makes a library that registers the whole
-operators, from their ``.cu`` files, for CPU tensors and under another name.
+:class:`Emulator` reaches the launchers through ctypes; the same library registers the whole operators, from their
+``.cu`` files, for CPU tensors and under another name.
 
 Every buffer lies between margins. Around an input they are NaN, so that a stray read shows in the result; around an
 output they hold a mark that must survive, and the output itself starts as NaN, so that a missing store shows.
@@ -24,7 +24,6 @@ TORCH = Path(torch.__file__).parent
 CSRC = Path(__file__).resolve().parents[2] / "cuda_ops" / "csrc"
 COMMON = ("entry", "misuse", "runtime")
 OPERATORS = tuple(sorted({path.stem for path in (CSRC / "emu").glob("*.cpp")} - {*COMMON}))
-REGISTRATIONS = ("bias_act", "filtered_lrelu", "upfirdn2d")
 DTYPES = {torch.float32: 0, torch.float64: 1, torch.float16: 2, torch.bfloat16: 3}
 SCHEDULES = ("forward", "reversed", "shuffled")
 ACTIVATIONS = ("linear", "relu", "lrelu", "tanh", "sigmoid", "elu", "selu", "softplus", "swish")
@@ -43,17 +42,19 @@ def compiler() -> str | None:
     return shutil.which(os.environ.get("CXX", "g++"))
 
 
-def _dependencies(source: Path) -> list[Path]:
-    """The source, the emulator's headers, what all kernels share, and the kernels of the source's name."""
+def _dependencies(sources: Iterable[Path], stem: str) -> list[Path]:
+    """The sources, the emulator's headers, what all kernels share, and the kernels of the name ``stem``."""
     shared = [CSRC / "cuda" / "launch.cuh", CSRC / "cuda" / "tensors.cuh", *(CSRC / "emu").glob("*.h")]
-    return sorted([source, *shared, *(CSRC / "cuda").glob(f"{source.stem}*.cuh")])
+    return sorted([*sources, *shared, *(CSRC / "cuda").glob(f"{stem}*.cuh")])
 
 
-def _compile(name: str, flags: Sequence[str], folder: Path) -> Path:
-    source = CSRC / name
+def _compile(name: str, flags: Sequence[str], folder: Path, with_it: Sequence[str] = ()) -> Path:
+    """Compile the source ``name`` of ``csrc``, and those of ``with_it`` into the same object: headers are read once."""
+    source, others = CSRC / name, [CSRC / other for other in with_it]
     command = [str(compiler()), *_FLAGS, *flags, "-isystem", str(TORCH / "include")]
+    command += [word for other in others for word in ("-include", str(other))]
     digest = hashlib.sha256("\0".join([*command, torch.__version__]).encode())
-    for path in _dependencies(source):
+    for path in _dependencies([source, *others], source.stem):
         digest.update(path.read_bytes())
     target = folder / f"{source.name}-{digest.hexdigest()[:16]}.o"
     if not target.exists():
@@ -63,8 +64,8 @@ def _compile(name: str, flags: Sequence[str], folder: Path) -> Path:
     return target
 
 
-def _compile_emulator(stems: Iterable[str], flags: Sequence[str], folder: Path) -> list[Path]:
-    return [_compile(f"emu/{stem}.cpp", flags, folder) for stem in stems]
+def _compile_common(flags: Sequence[str], folder: Path) -> Path:
+    return _compile("emu/entry.cpp", flags, folder, ("emu/misuse.cpp", "emu/runtime.cpp"))
 
 
 def _link(objects: Iterable[Path], flags: Sequence[str], name: str, folder: Path) -> Path:
@@ -78,25 +79,22 @@ def _link(objects: Iterable[Path], flags: Sequence[str], name: str, folder: Path
 
 
 def build_library(folder: Path) -> Path:
-    """Build all operators into one shared library in ``folder`` (kept from run to run) and return its path."""
-    flags = ("-O1", "-fPIC")
-    objects = _compile_emulator((*COMMON, *OPERATORS), flags, folder)
-    return _link(objects, ("-shared",), "emulated", folder)
+    """Build one shared library in ``folder`` (kept from run to run) and return its path.
 
-
-def build_registered(folder: Path) -> Path:
-    """Build the operators as ``torch.ops.glad_emulated``, for CPU tensors, from the ``.cu`` files themselves."""
+    It offers the launchers to :class:`Emulator`, and registers the operators as ``torch.ops.glad_emulated`` for CPU
+    tensors when torch loads it, from the ``.cu`` files themselves: each kernel is compiled once for both.
+    """
     stable = ("-DTORCH_TARGET_VERSION=0x020a000000000000", "-DTORCH_STABLE_ONLY", "-Dglad=glad_emulated")
-    flags = ("-O1", "-fPIC", "-fvisibility=hidden", *stable)
-    names = ("ops.cpp", *(f"cuda/{name}.cu" for name in REGISTRATIONS))
-    objects = [_compile(name, flags, folder) for name in (*names, "emu/runtime.cpp")]
-    return _link(objects, ("-shared", f"-L{TORCH / 'lib'}", "-ltorch_cpu"), "registered", folder)
+    flags = ("-Og", "-fPIC", *stable)
+    objects = [_compile("ops.cpp", flags, folder), _compile_common(flags, folder)]
+    objects += [_compile(f"emu/{name}.cpp", flags, folder, [f"cuda/{name}.cu"]) for name in OPERATORS]
+    return _link(objects, ("-shared", f"-L{TORCH / 'lib'}", "-ltorch_cpu"), "emulated", folder)
 
 
 def build_sanitized(sanitizers: str, folder: Path) -> Path:
     """Build the executable of small launches under ``-fsanitize=sanitizers`` and return its path."""
     flags = ("-O0", f"-fsanitize={sanitizers}", "-fno-sanitize-recover=all")
-    objects = _compile_emulator((*COMMON, *OPERATORS), flags, folder)
+    objects = [_compile_common(flags, folder), *(_compile(f"emu/{name}.cpp", flags, folder) for name in OPERATORS)]
     return _link(objects, flags, f"sanitized-{sanitizers.replace(',', '-')}", folder)
 
 
