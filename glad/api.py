@@ -166,7 +166,8 @@ def _run(
     """Begin or continue the folder, iterate, and write the set."""
     run = Run(Path(config["out"]))
     rates = {group["name"]: group["lr"] for group in progress.optimizer.param_groups}
-    if run.begin(config, {**inputs, "learning_rates": rates}):
+    old_names = getattr(progress.objective, "old_names", {})
+    if run.begin(config, {**inputs, "learning_rates": rates}, old_names):
         progress.restore(run.state)
     monitor = Monitor(run, data, progress.synset, config["grid_every"], progress.iteration, config["iterations"])
     if progress.iteration == 0:

@@ -1,4 +1,4 @@
-"""The loop: render, let the objective see plain images, pull its gradient back through the prior, step.
+"""The loop: render, let the objective see plain images, backpropagate its gradient through the prior, step.
 
 Nothing here knows which prior or which objective runs.
 """
@@ -125,13 +125,21 @@ class Progress:
         return self.seconds + time.monotonic() - self._clock
 
     def save(self, path: Path) -> None:
-        """Write latents, labels, the tensors of prior and objective, and the optimiser's moments, durably."""
+        """Write latents, labels, the tensors of prior and objective, and the optimiser's moments, durably.
+
+        The metadata name the tensor that is the student's step size, where the objective learns one.
+        """
         tensors = {**self._state(), "labels": self.synset.labels, **optimizer_tensors(self.optimizer)}
-        write_tensors(path, tensors, iteration=str(self.iteration), seconds=f"{self.elapsed():.3f}")
+        learned = getattr(self.objective, "learned_step_size", None)
+        named = {} if learned is None else {"step_size": f"objective/{learned}"}
+        write_tensors(path, tensors, iteration=str(self.iteration), seconds=f"{self.elapsed():.3f}", **named)
 
     def restore(self, path: Path) -> None:
         """Put back, in place, what ``save`` wrote; ``DistillationError`` when it belongs to another run."""
         saved, metadata = read_tensors(path)
+        for old, new in getattr(self.objective, "old_names", {}).items():
+            if f"objective/{old}" in saved:
+                saved[f"objective/{new}"] = saved.pop(f"objective/{old}")
         state = self._state()
         for name, tensor in state.items():  # all are looked at before the first is changed
             if name not in saved or saved[name].shape != tensor.shape:

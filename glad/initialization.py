@@ -84,7 +84,7 @@ def expert_network(
     An expert's file holds no running statistics: batch norm takes those of real images drawn from ``rng``.
     """
     network, expert = make(rng).requires_grad_(False), experts.experts[0]
-    unflatten(network, expert.row(expert.epochs))
+    unflatten(network, expert.checkpoint(expert.epochs))
     norms = batch_norms(network)
     if norms:
         for norm in norms:

@@ -138,7 +138,7 @@ def mtt_row(setting: Setting, unroll: str, target: float | None, steps: int = ST
     alpha = torch.tensor(1e-2, requires_grad=True)
     published = plain.PlainMTT(start, end, setting.plain_network, steps, alpha)
 
-    def segment(rng: torch.Generator, below: int, length: int) -> Segment:
+    def segment(rng: torch.Generator, max_start_epoch: int, length: int) -> Segment:
         return Segment(lambda i: end if i else start, 0)
 
     ours = MTT(segment, setting.network, augment, steps, unroll=unroll)
@@ -182,7 +182,7 @@ def read_row(setting: Setting) -> Row:
 
     def ours(number: int) -> Results:
         expert = Expert(mapped)
-        return {"start": expert.row(PAIR[0]), "end": expert.row(PAIR[1])}
+        return {"start": expert.checkpoint(PAIR[0]), "end": expert.checkpoint(PAIR[1])}
 
     def published(number: int) -> Results:
         return dict(zip(("start", "end"), plain.read_pair(pickled, *PAIR), strict=True))

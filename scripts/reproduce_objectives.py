@@ -50,8 +50,8 @@ BATCH = {"batch": 64}  # real images per class, of the published 256
 SMOOTH = {"recipe": "smooth", "changes": {"batch": 64}}
 """In batches of 256, 10,000 images are so few steps that until the last epoch most of the way is the growth of the
 penalised slope, which no student can follow: cross-entropy does not see the sum of logits."""
-FOLLOWED = {"max_start_epoch": 4, "alpha": 5e-3}
-SLOW = {"alpha": 1e-3}
+FOLLOWED = {"max_start_epoch": 4, "step_size": 5e-3}
+SLOW = {"step_size": 1e-3}
 """With momentum the student's end follows its step size ten times as fast as MTT's."""
 METHODS: dict[str, dict[str, Any]] = {
     "DC": {"objective": "dc", "augmentation": "none", "objective_options": BATCH},
@@ -69,7 +69,7 @@ METHODS: dict[str, dict[str, Any]] = {
         "experts": {"recipe": "mtt"},
         "start": "representative",
         "objective_options": SLOW,
-        "lr": {"alpha": 1e-8},
+        "lr": {"step_size": 1e-8},
     },
 }
 """AST-M is AST's distillation with the experts of MTT: neither the clipping loss nor the gradient penalty."""
@@ -80,7 +80,10 @@ ONCE = {"outer": 1, "inner": 1}
 PARTS: dict[str, dict[str, Any]] = {
     "nothing": {},
     "representative start": {"start": "prior"},
-    "balanced loop": {"objective_options": {"alpha": 1e-2, "balance": 0, "momentum": 0.0}, "lr": {"alpha": 1e-6}},
+    "balanced loop": {
+        "objective_options": {"step_size": 1e-2, "balance": 0, "momentum": 0.0},
+        "lr": {"step_size": 1e-6},
+    },
     "intermediate matching": {"objective_options": {**SLOW, "intermediate": 0.0}},
     "perturbation": {"objective_options": {**SLOW, "perturbation": 0.0}},
 }

@@ -110,10 +110,10 @@ class ExpertFile:
 
 @dataclass(frozen=True)
 class Segment:
-    """A piece of an expert's path, from ``epoch`` on; rows are read when they are asked for."""
+    """A segment of an expert's trajectory, from ``epoch`` on; checkpoints are read when they are asked for."""
 
-    row: Callable[[int], Tensor]
-    """``row(i)``: the parameters ``i`` epochs later, float32 [P]."""
+    checkpoint: Callable[[int], Tensor]
+    """``checkpoint(i)``: the parameters ``i`` epochs later, float32 [P]."""
     epoch: int
 
 
@@ -135,7 +135,7 @@ class Expert:
         """Validation accuracy at the start and after every epoch, in [0, 1]."""
         return self._file.get_tensor("accuracy").tolist()
 
-    def row(self, epoch: int) -> Tensor:
+    def checkpoint(self, epoch: int) -> Tensor:
         """The parameters after ``epoch`` epochs, float32 [P]; a copy."""
         if not 0 <= epoch <= self.epochs:
             raise ExpertError(f"{self.path} has epochs 0 to {self.epochs}, {epoch} was asked for")
@@ -159,13 +159,23 @@ class Experts:
     def __len__(self) -> int:
         return len(self.experts)
 
-    def segment(self, rng: torch.Generator, below: int, length: int) -> Segment:
-        """``length`` epochs of a random expert from a random epoch below ``below``; ``ExpertError`` where it ends."""
+    def segment(self, rng: torch.Generator, max_start_epoch: int, length: int) -> Segment:
+        """Draw a segment of ``length`` epochs of a random expert.
+
+        Args:
+            rng: The generator that expert and epoch are drawn from.
+            max_start_epoch: The segment starts at an epoch before this one.
+            length: Its epochs.
+
+        Raises:
+            ExpertError: Where a segment might reach beyond the expert's end.
+        """
         expert = self.experts[int(torch.randint(len(self.experts), (), generator=rng))]
-        epoch = int(torch.randint(below, (), generator=rng))
-        if below - 1 + length > expert.epochs:
+        epoch = int(torch.randint(max_start_epoch, (), generator=rng))
+        needed = max_start_epoch - 1 + length
+        if needed > expert.epochs:
             raise ExpertError(
-                f"{expert.path} has {expert.epochs} epochs: starts below {below} and {length} epochs of matching need "
-                f"{below - 1 + length}"
+                f"{expert.path} has {expert.epochs} epochs: starts below {max_start_epoch} and {length} epochs of "
+                f"matching need {needed}"
             )
-        return Segment(lambda i: expert.row(epoch + i), epoch)
+        return Segment(lambda i: expert.checkpoint(epoch + i), epoch)

@@ -257,5 +257,5 @@ def experts_digest(experts: Experts) -> str:
     for expert in experts.experts:
         digest.update(json.dumps(expert.about, sort_keys=True).encode())
         digest.update(json.dumps(expert.accuracy).encode())
-        digest.update(expert.row(expert.epochs).numpy().tobytes())
+        digest.update(expert.checkpoint(expert.epochs).numpy().tobytes())
     return digest.hexdigest()

@@ -37,13 +37,13 @@ def shape_of(expert: Expert) -> Shape:
     """
     before, steps, turns = None, [], []
     for here, there in pairwise(range(expert.epochs + 1)):
-        step = (expert.row(there) - expert.row(here)).double()
+        step = (expert.checkpoint(there) - expert.checkpoint(here)).double()
         steps.append(float(step.norm()))
         if before is not None:
             cosine = torch.nn.functional.cosine_similarity(before, step, dim=0).clamp(-1, 1)
             turns.append(math.degrees(math.acos(float(cosine))))
         before = step
-    reach = float((expert.row(expert.epochs) - expert.row(0)).double().norm())
+    reach = float((expert.checkpoint(expert.epochs) - expert.checkpoint(0)).double().norm())
     return Shape(expert.accuracy, steps, turns, reach)
 
 

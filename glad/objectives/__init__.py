@@ -7,6 +7,8 @@ expert's trajectory) are handed in; the others are its options. What else it can
 - ``learning_rates``: the published rates of pixels and of its own tensors, by name. Those of a generator's codes belong
   to the generator's prior.
 - ``options_for_codes``: the options that are published with other defaults where a generator's codes are optimized.
+- ``learned_step_size``: the name in ``tensors()`` of the student's step size, where it learns one; evaluation uses it.
+- ``old_names``: former names of options and tensors, which are still accepted, with the present ones.
 """
 
 from collections.abc import Callable

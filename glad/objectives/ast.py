@@ -13,20 +13,22 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from glad.objectives.trajectory import Classifier, check_options, keep_positive, relative_distance
+from glad.objectives.trajectory import OLD_NAMES, Classifier, check_options, keep_positive, relative_distance
 from glad.objectives.unroll import UNROLLS
 from glad.rng import normal
 
 
 class AST:
-    """Match the path of smooth experts, at its end and on its way.
+    """Match the trajectory of smooth experts, at its end and on its way.
 
-    What MTT has, is MTT's. ``momentum`` is the student's. ``balance`` 1 weighs its loss by how late the piece
-    starts. ``intermediate`` is the weight of the distances to the epochs between start and end, ``adaptive`` 1 gives
-    them less the earlier they are. ``perturbation`` is the size of the noise on the start's convolutions.
+    What MTT has, is MTT's. ``momentum`` is the student's. ``balance`` 1 weighs its loss by how late the
+    segment starts. ``intermediate`` is the weight of the distances to the epochs between start and end, ``adaptive`` 1
+    gives them less the earlier they are. ``perturbation`` is the size of the noise on the start's convolutions.
     """
 
-    learning_rates: ClassVar[Mapping[str, float]] = {"pixels": 1e3, "alpha": 1e-7}
+    learned_step_size: ClassVar[str] = "step_size"
+    old_names: ClassVar[Mapping[str, str]] = OLD_NAMES
+    learning_rates: ClassVar[Mapping[str, float]] = {"pixels": 1e3, "step_size": 1e-7}
     """Those of MTT, and a lower one of the step size: with momentum the student's end follows it ten times as fast."""
 
     def __init__(
@@ -38,7 +40,7 @@ class AST:
         expert_epochs: int = 3,
         max_start_epoch: int = 5,
         batch_syn: int | None = None,
-        alpha: float = 1e-2,
+        step_size: float = 1e-2,
         unroll: str = "adjoint",
         momentum: float = 0.9,
         balance: int = 1,
@@ -47,7 +49,7 @@ class AST:
         perturbation: float = 1.0,
     ) -> None:
         sizes = {"syn_steps": syn_steps, "expert_epochs": expert_epochs, "max_start_epoch": max_start_epoch}
-        check_options("ast", {**sizes, "batch_syn": 1 if batch_syn is None else batch_syn}, alpha, unroll)
+        check_options("ast", {**sizes, "batch_syn": 1 if batch_syn is None else batch_syn}, step_size, unroll)
         if intermediate and syn_steps < expert_epochs:
             raise ValueError(f"ast: {syn_steps} syn_steps cannot meet each of {expert_epochs} expert_epochs: take more")
         self.segment, self.network, self.augment = segment, network, augment
@@ -59,22 +61,22 @@ class AST:
             adaptive,
             perturbation,
         )
-        self.alpha = torch.tensor(alpha, requires_grad=True)
+        self.step_size = torch.tensor(step_size, requires_grad=True)
 
     def terms(self, images: Tensor, labels: Tensor, step: Any) -> Iterator[Tensor]:
         """One term: relative squared distances from where the expert was, at the end and on the way."""
-        keep_positive("ast", self.alpha)
-        piece = self.segment(step.rng("segment"), self.max_start_epoch, self.expert_epochs)
-        factor = balance(piece.epoch, self.max_start_epoch) if self.balance else 1.0
+        keep_positive("ast", self.step_size)
+        segment = self.segment(step.rng("segment"), self.max_start_epoch, self.expert_epochs)
+        factor = balance(segment.epoch, self.max_start_epoch) if self.balance else 1.0
         network = self.network(step.rng("network"))
         classifier = Classifier(network, self.augment, labels, self.batch_syn, step, factor)
-        start = perturb(piece.row(0), classifier.shapes.values(), self.perturbation, step.rng("perturbation"))
+        start = perturb(segment.checkpoint(0), classifier.shapes.values(), self.perturbation, step.rng("perturbation"))
         start = start.to(images.device)
         targets = {
-            after: relative_distance(start, piece.row(epoch).to(images.device), weight)
+            after: relative_distance(start, segment.checkpoint(epoch).to(images.device), weight)
             for after, epoch, weight in self.meetings()
         }
-        yield self.unroll(classifier.student(start, targets, self.momentum), images, self.alpha.to(images.device))
+        yield self.unroll(classifier.student(start, targets, self.momentum), images, self.step_size.to(images.device))
 
     def meetings(self) -> list[tuple[int, int, float]]:
         """Where student and expert are compared: steps taken, epochs taken, weight."""
@@ -88,13 +90,13 @@ class AST:
         ]
 
     def tensors(self) -> dict[str, Tensor]:
-        """The step size, which is learnt."""
-        return {"alpha": self.alpha}
+        """The student's step size, which is learned."""
+        return {"step_size": self.step_size}
 
 
-def balance(epoch: int, below: int) -> float:
-    """The factor of the student's loss for a piece that starts at ``epoch``, one of those below ``below``."""
-    half = below // 2
+def balance(epoch: int, max_start_epoch: int) -> float:
+    """The factor of the student's loss for a segment that starts at ``epoch``, before ``max_start_epoch``."""
+    half = max_start_epoch // 2
     return math.log(epoch - half + 8, 5) if epoch >= half else 1 / math.log(half - epoch + 8, 5)
 
 

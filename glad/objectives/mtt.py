@@ -12,20 +12,22 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from glad.objectives.trajectory import Classifier, check_options, keep_positive, relative_distance
+from glad.objectives.trajectory import OLD_NAMES, Classifier, check_options, keep_positive, relative_distance
 from glad.objectives.unroll import UNROLLS
 
 
 class MTT:
-    """Match the path of experts over ``expert_epochs`` epochs with ``syn_steps`` steps on the synthetic images.
+    """Match the trajectory of experts over ``expert_epochs`` epochs with ``syn_steps`` steps on the synthetic images.
 
-    ``segment(rng, below, length)`` gives a piece of an expert's path that starts below an epoch; ``network(rng)`` a
-    network of the experts' kind; ``augment(images, rng, shared)`` a differentiable augmentation. ``max_start_epoch`` is
-    the first epoch at which no piece starts, ``batch_syn`` the images in a step (all of them by default), ``alpha`` the
-    student's step size at first, which is learnt. ``unroll`` is ``adjoint``, ``full`` or ``tesla``.
+    ``segment(rng, max_start_epoch, length)`` gives a segment of an expert's trajectory; ``network(rng)`` a network of
+    the experts' kind; ``augment(images, rng, shared)`` a differentiable augmentation. A segment starts at an epoch
+    before ``max_start_epoch``. ``batch_syn`` is the number of images in a step (all of them by default), ``step_size``
+    the student's at first, which is learned. ``unroll`` is ``adjoint``, ``full`` or ``tesla``.
     """
 
-    learning_rates: ClassVar[Mapping[str, float]] = {"pixels": 1e3, "alpha": 1e-5}
+    learned_step_size: ClassVar[str] = "step_size"
+    old_names: ClassVar[Mapping[str, str]] = OLD_NAMES
+    learning_rates: ClassVar[Mapping[str, float]] = {"pixels": 1e3, "step_size": 1e-5}
 
     def __init__(
         self,
@@ -36,25 +38,25 @@ class MTT:
         expert_epochs: int = 3,
         max_start_epoch: int = 5,
         batch_syn: int | None = None,
-        alpha: float = 1e-2,
+        step_size: float = 1e-2,
         unroll: str = "adjoint",
     ) -> None:
         sizes = {"syn_steps": syn_steps, "expert_epochs": expert_epochs, "max_start_epoch": max_start_epoch}
-        check_options("mtt", {**sizes, "batch_syn": 1 if batch_syn is None else batch_syn}, alpha, unroll)
+        check_options("mtt", {**sizes, "batch_syn": 1 if batch_syn is None else batch_syn}, step_size, unroll)
         self.segment, self.network, self.augment = segment, network, augment
         self.syn_steps, self.expert_epochs, self.max_start_epoch = syn_steps, expert_epochs, max_start_epoch
         self.batch_syn, self.unroll = batch_syn, UNROLLS[unroll]
-        self.alpha = torch.tensor(alpha, requires_grad=True)
+        self.step_size = torch.tensor(step_size, requires_grad=True)
 
     def terms(self, images: Tensor, labels: Tensor, step: Any) -> Iterator[Tensor]:
         """One term: the squared distance from where the expert was, over how far the expert had come."""
-        keep_positive("mtt", self.alpha)
-        piece = self.segment(step.rng("segment"), self.max_start_epoch, self.expert_epochs)
-        start, end = (piece.row(i).to(images.device) for i in (0, self.expert_epochs))
+        keep_positive("mtt", self.step_size)
+        segment = self.segment(step.rng("segment"), self.max_start_epoch, self.expert_epochs)
+        start, end = (segment.checkpoint(i).to(images.device) for i in (0, self.expert_epochs))
         classifier = Classifier(self.network(step.rng("network")), self.augment, labels, self.batch_syn, step)
         student = classifier.student(start, {self.syn_steps: relative_distance(start, end)}, momentum=0.0)
-        yield self.unroll(student, images, self.alpha.to(images.device))
+        yield self.unroll(student, images, self.step_size.to(images.device))
 
     def tensors(self) -> dict[str, Tensor]:
-        """The step size, which is learnt."""
-        return {"alpha": self.alpha}
+        """The student's step size, which is learned."""
+        return {"step_size": self.step_size}

@@ -1,6 +1,7 @@
 """From a name to an objective, with its options and learning rates, and an error that says what exists."""
 
 import inspect
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -40,7 +41,7 @@ def resolve_learning_rates(
     """
     if isinstance(wanted, int | float):
         wanted = dict.fromkeys(latents, float(wanted))
-    wanted = dict(wanted or {})
+    wanted = _present_names(made, wanted or {})
     known = {**getattr(made, "learning_rates", {}), **prior.learning_rates(registered_name(objective))}
     names = [*prior.prior.tensors(), *(() if inspect.isclass(made) else getattr(made, "tensors", dict)())]
     known_names = list(dict.fromkeys([*latents, *known, *names, *(name.split("/")[0] for name in names)]))
@@ -54,6 +55,15 @@ def registered_name(objective: str | Objective) -> str:
     if not isinstance(objective, str):
         return OBJECTIVES.name_of(type(objective))
     return OBJECTIVES.name_of(OBJECTIVES.find(objective)) or objective
+
+
+def _present_names(objective: Any, given: Mapping[str, Any]) -> dict[str, Any]:
+    """``given`` with the present names of what the objective called otherwise before, and a note for each."""
+    renamed = getattr(objective, "old_names", {})
+    for name in given:
+        if name in renamed:
+            warnings.warn(f"{name} is called {renamed[name]} now", stacklevel=3)
+    return {renamed.get(name, name): value for name, value in given.items()}
 
 
 def resolve_objective(
@@ -86,7 +96,7 @@ def resolve_objective(
             f"{objective} follows experts, and there are none: train some with `glad experts train --out FOLDER` and "
             "name the folder (--experts FOLDER)"
         )
-    options = config["objective_options"]
+    options = config["objective_options"] = _present_names(factory, config["objective_options"])
     if prior.codes:
         for name, value in getattr(factory, "options_for_codes", {}).items():
             options.setdefault(name, value)

@@ -12,28 +12,30 @@ from torch.nn import functional as F
 from glad.microbatch import microbatch_size
 from glad.objectives.unroll import UNROLLS, Student
 
-LEAST_ALPHA = 1e-6  # the learned step size stays above it
+LEAST_STEP_SIZE = 1e-6  # the learned step size stays above it
+OLD_NAMES = {"alpha": "step_size"}
+"""Former names of options and tensors of MTT and AST."""
 
 
-def keep_positive(objective: str, alpha: Tensor) -> None:
-    """Hold the learnt step size above its least value, in place; a warning where it would have gone below."""
-    if alpha.item() < LEAST_ALPHA:
+def keep_positive(objective: str, step_size: Tensor) -> None:
+    """Hold the learned step size above its least value, in place; a warning where it would have gone below."""
+    if step_size.item() < LEAST_STEP_SIZE:
         warnings.warn(
-            f"{objective}: the student's step size has fallen to {LEAST_ALPHA:g}, because its steps lead away from the "
-            "expert; the images hardly change any more. Start again with a lower rate for it (--lr alpha=RATE) or a "
-            "lower first value (-o alpha=SIZE)",
+            f"{objective}: the student's step size has fallen to {LEAST_STEP_SIZE:g}, because its steps lead away from "
+            "the expert; the images hardly change any more. Start again with a lower rate for it (--lr step_size=RATE) "
+            "or a lower first value (-o step_size=SIZE)",
             stacklevel=3,
         )
-    alpha.data.clamp_(min=LEAST_ALPHA)
+    step_size.data.clamp_(min=LEAST_STEP_SIZE)
 
 
-def check_options(objective: str, sizes: Mapping[str, int], alpha: float, unroll: str) -> None:
+def check_options(objective: str, sizes: Mapping[str, int], step_size: float, unroll: str) -> None:
     """Raise ``ValueError``, naming the ``objective``, for a size below 1, a useless step size or an unknown unroll."""
     for name, value in sizes.items():
         if value < 1:
             raise ValueError(f"{objective}: {name} must be at least 1, not {value}")
-    if not alpha > 0:
-        raise ValueError(f"{objective}: alpha, the student's step size, must be above 0, not {alpha}")
+    if not step_size > 0:
+        raise ValueError(f"{objective}: step_size, that of the student, must be above 0, not {step_size}")
     if unroll not in UNROLLS:
         raise ValueError(f"{objective}: unroll is one of {', '.join(UNROLLS)}, not {unroll!r}")
 

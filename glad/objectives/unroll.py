@@ -4,9 +4,9 @@ A student starts at parameters that are given, takes steps of SGD on batches of 
 targets on its way. Three functions give the same loss; what differs is how its gradient reaches the images:
 
 - ``full`` keeps the graph of all steps. Exact; memory grows with the number of steps.
-- ``adjoint`` is exact as well, with the graph of one step, or of a few images of it, at a time: a sweep forward that
-  keeps the parameters now and then, and a sweep back that takes each step again, with a graph of its own, and pulls the
-  adjoint through it.
+- ``adjoint`` is exact as well, with the graph of one step, or of a few images of it, at a time: a forward pass that
+  keeps the parameters now and then, and a backward pass that takes each step again, with a graph of its own, and
+  computes its vector-Jacobian product (vjp) with the adjoint.
 - ``tesla`` (Cui et al., ICML 2023) takes every step's parameters as if earlier images had not led there. It is not
   exact: docs/UNROLLING.md measures by how much.
 
@@ -58,8 +58,8 @@ class Student:
             yield self.loss(parameters, x, y) * (len(x) / len(seen))
 
 
-def full(student: Student, images: Tensor, rate: Tensor) -> Tensor:
-    """The student's loss, by the graph of all its steps: a scalar, differentiable in ``images`` and ``rate`` [].
+def full(student: Student, images: Tensor, step_size: Tensor) -> Tensor:
+    """The student's loss, by the graph of all its steps: a scalar, differentiable in ``images`` and ``step_size`` [].
 
     Differentiable once more too, at a price in memory.
     """
@@ -69,25 +69,25 @@ def full(student: Student, images: Tensor, rate: Tensor) -> Tensor:
         momentum = student.momentum * momentum
         for part in student.losses(parameters, *student.batch(images, step)):
             momentum = momentum + torch.autograd.grad(part, parameters, create_graph=True)[0]
-        parameters = parameters - rate * momentum
+        parameters = parameters - step_size * momentum
         if step + 1 in student.targets:
             total = total + student.targets[step + 1](parameters)
     return total
 
 
-def adjoint(student: Student, images: Tensor, rate: Tensor, every: int | None = None) -> Tensor:
-    """The student's loss, by adjoints: a scalar, once differentiable in ``images`` and ``rate`` [].
+def adjoint(student: Student, images: Tensor, step_size: Tensor, every: int | None = None) -> Tensor:
+    """The student's loss, by adjoints: a scalar, once differentiable in ``images`` and ``step_size`` [].
 
     Every ``every``-th state is kept, by default every square root of the number of steps, and those between are
     computed again: memory is the graph of one step and twice that root of states, time a forward and backward pass
     more per step than ``full`` takes with ``every=1`` and two with a larger one.
     """
-    return _Unrolled.apply(student, every or _root(student.steps), _pull_to_both, images, rate)
+    return _Unrolled.apply(student, every or _root(student.steps), _vjp_both, images, step_size)
 
 
-def tesla(student: Student, images: Tensor, rate: Tensor, every: int | None = None) -> Tensor:
+def tesla(student: Student, images: Tensor, step_size: Tensor, every: int | None = None) -> Tensor:
     """The student's loss; its gradient leaves out how parameters depend on the images of earlier steps."""
-    return _Unrolled.apply(student, every or _root(student.steps), _pull_to_images, images, rate)
+    return _Unrolled.apply(student, every or _root(student.steps), _vjp_images, images, step_size)
 
 
 UNROLLS: dict[str, Callable[[Student, Tensor, Tensor], Tensor]] = {"adjoint": adjoint, "full": full, "tesla": tesla}
@@ -98,101 +98,102 @@ def _root(steps: int) -> int:
     return max(1, math.isqrt(steps))
 
 
-def _pull_to_both(product: Tensor, parameters: Tensor, images: Tensor) -> tuple[Tensor, Tensor]:
-    """The gradient of a product for the parameters and for the images."""
+def _vjp_both(product: Tensor, parameters: Tensor, images: Tensor) -> tuple[Tensor, Tensor]:
+    """The gradients of ``product``, a Hessian-vector product's potential, for the parameters and for the images."""
     to_parameters, to_images = torch.autograd.grad(product, (parameters, images))
     return to_parameters, to_images
 
 
-def _pull_to_images(product: Tensor, parameters: Tensor, images: Tensor) -> tuple[Tensor, Tensor]:
+def _vjp_images(product: Tensor, parameters: Tensor, images: Tensor) -> tuple[Tensor, Tensor]:
     """The gradient of a product for the images; for the parameters nothing, which is TESLA's approximation."""
     return torch.zeros_like(parameters), torch.autograd.grad(product, images)[0]
 
 
-def _advance(student: Student, state: State, images: Tensor, rate: Tensor, step: int) -> State:
+def _advance(student: Student, state: State, images: Tensor, step_size: Tensor, step: int) -> State:
     """The state after ``step``, without a graph."""
     parameters = state[0].detach().requires_grad_()
     momentum = student.momentum * state[1]
     for part in student.losses(parameters, *student.batch(images, step)):
         momentum += torch.autograd.grad(part, parameters)[0]
-    after = parameters.detach() - rate * momentum
+    after = parameters.detach() - step_size * momentum
     return after, (momentum if student.momentum else state[1])  # plain SGD has nothing to keep
 
 
 class _Unrolled(torch.autograd.Function):
-    """The sweep forward, and the sweep back."""
+    """The forward and the backward pass."""
 
     @staticmethod
     def forward(
-        ctx: Any, student: Student, every: int, pull: Callable[..., Any], images: Tensor, rate: Tensor
+        ctx: Any, student: Student, every: int, vjp: Callable[..., Any], images: Tensor, step_size: Tensor
     ) -> Tensor:
-        images, rate = images.detach(), rate.detach()
+        images, step_size = images.detach(), step_size.detach()
         state: State = (student.start.detach(), torch.zeros_like(student.start))
-        kept, pushes, total = [], {}, student.start.new_zeros(())
+        kept, cotangents, total = [], {}, student.start.new_zeros(())
         for step in range(student.steps):
             if step % every == 0:
                 kept.append(state)
             with torch.enable_grad():
-                state = _advance(student, state, images, rate, step)
+                state = _advance(student, state, images, step_size, step)
                 if step + 1 in student.targets:
                     after = state[0].requires_grad_()
                     value = student.targets[step + 1](after)
-                    (pushes[step],) = torch.autograd.grad(value, after)
+                    (cotangents[step],) = torch.autograd.grad(value, after)
                     total, state = total + value.detach(), (after.detach(), state[1])
-        ctx.student, ctx.every, ctx.pull, ctx.kept, ctx.pushes = student, every, pull, kept, pushes
-        ctx.save_for_backward(images, rate)
+        ctx.student, ctx.every, ctx.vjp, ctx.kept, ctx.cotangents = student, every, vjp, kept, cotangents
+        ctx.save_for_backward(images, step_size)
         return total
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, upstream: Tensor) -> tuple[None, None, None, Tensor, Tensor]:
-        student, (images, rate) = ctx.student, ctx.saved_tensors
-        sweep = _Back(student, images.detach().requires_grad_(), rate, ctx.pull, ctx.pushes)
+        student, (images, step_size) = ctx.student, ctx.saved_tensors
+        passing = _BackwardPass(student, images.detach().requires_grad_(), step_size, ctx.vjp, ctx.cotangents)
         with torch.enable_grad():
             for number in reversed(range(len(ctx.kept))):
                 first = number * ctx.every
                 states = [ctx.kept[number]]
                 for step in range(first, min(first + ctx.every, student.steps) - 1):
-                    states.append(_advance(student, states[-1], images, rate, step))
+                    states.append(_advance(student, states[-1], images, step_size, step))
                 while states:
-                    sweep.step(states.pop(), first + len(states))
-        return None, None, None, upstream * sweep.to_images, upstream * sweep.to_rate
+                    passing.step(states.pop(), first + len(states))
+        return None, None, None, upstream * passing.images_grad, upstream * passing.step_size_grad
 
 
-class _Back:
-    """The sweep back: the adjoints of the parameters and of the momentum after a step, and the gradients so far.
+class _BackwardPass:
+    """The adjoints of the parameters and of the momentum after a step, and the gradients so far.
 
-    ``pushes`` are the gradients of the targets, by the step that they follow.
+    ``cotangents`` are the gradients of the targets, by the step that they follow.
     """
 
     def __init__(
         self,
         student: Student,
         images: Tensor,
-        rate: Tensor,
-        pull: Callable[..., Any],
-        pushes: Mapping[int, Tensor],
+        step_size: Tensor,
+        vjp: Callable[..., Any],
+        cotangents: Mapping[int, Tensor],
     ) -> None:
-        self.student, self.images, self.rate, self.pull, self.pushes = student, images, rate, pull, pushes
+        self.student, self.images, self.step_size = student, images, step_size
+        self.vjp, self.cotangents = vjp, cotangents
         self.of_parameters, self.of_momentum = torch.zeros_like(student.start), torch.zeros_like(student.start)
-        self.to_images, self.to_rate = torch.zeros_like(images), torch.zeros_like(rate)
+        self.images_grad, self.step_size_grad = torch.zeros_like(images), torch.zeros_like(step_size)
 
     def step(self, state: State, number: int) -> None:
-        """Pull the adjoints through step ``number``, which starts at ``state``."""
+        """Take the adjoints from after step ``number``, which starts at ``state``, to before it."""
         student, parameters = self.student, state[0].detach().requires_grad_()
         batch, labels = student.batch(self.images, number)
         seen = batch.detach().requires_grad_()  # what the network sees is differentiated twice, how it came about once
-        if number in self.pushes:
-            self.of_parameters = self.of_parameters + self.pushes[number]
-        direction = self.of_momentum - self.rate * self.of_parameters
+        if number in self.cotangents:
+            self.of_parameters = self.of_parameters + self.cotangents[number]
+        direction = self.of_momentum - self.step_size * self.of_parameters
         to_parameters, to_seen = torch.zeros_like(parameters), torch.zeros_like(seen)
-        self.to_rate = self.to_rate - student.momentum * (state[1] @ self.of_parameters)
+        self.step_size_grad = self.step_size_grad - student.momentum * (state[1] @ self.of_parameters)
         for part in student.losses(parameters, seen, labels):
             (gradient,) = torch.autograd.grad(part, parameters, create_graph=True)
-            self.to_rate = self.to_rate - gradient.detach() @ self.of_parameters
-            one, other = self.pull(gradient @ direction, parameters, seen)
+            self.step_size_grad = self.step_size_grad - gradient.detach() @ self.of_parameters
+            one, other = self.vjp(gradient @ direction, parameters, seen)
             to_parameters += one
             to_seen += other
         self.of_parameters = self.of_parameters + to_parameters
         self.of_momentum = student.momentum * direction
-        self.to_images += torch.autograd.grad(batch, self.images, to_seen)[0]
+        self.images_grad += torch.autograd.grad(batch, self.images, to_seen)[0]

@@ -14,7 +14,7 @@ from torch import Tensor
 from glad.data.coresets import REAL
 from glad.evaluation import summarize
 from glad.runs.folder import Run
-from glad.runs.storage import RunError, read_json
+from glad.runs.storage import RunError, read_json, read_step_size
 
 BEFORE = " before optimisation"
 AUDIT_PICTURES = {
@@ -164,8 +164,7 @@ def _state(path: Path) -> tuple[dict[str, str], float | None]:
         return {}, None
     try:
         with safe_open(str(path), "pt") as file:
-            learned = float(file.get_tensor("objective/alpha")) if "objective/alpha" in file.keys() else None  # noqa: SIM118
-            return file.metadata() or {}, learned
+            return file.metadata() or {}, read_step_size(path)
     except (OSError, SafetensorError) as error:
         raise RunError(f"{path}: cannot be read: {error}") from error
 

@@ -1,6 +1,7 @@
 """The folder of one run: what it was asked, what it depends on, how far it is, what it gave."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,15 @@ from torch import Tensor
 
 from generators.license import NOT_RECORDED
 from generators.provenance import Weights
-from glad.runs.storage import RunError, read_json, read_tensors, write_durably, write_json, write_tensors
+from glad.runs.storage import (
+    RunError,
+    read_json,
+    read_step_size,
+    read_tensors,
+    write_durably,
+    write_json,
+    write_tensors,
+)
 
 MAY_CHANGE = {"iterations", "save_every", "grid_every", "chunk", "memory", "root", "device", "out", "experts"}
 """Settings that may differ when a run is continued: they do not change what an iteration computes."""
@@ -76,13 +85,15 @@ class Run:
             return None
         return Weights(prior, "not recorded", str(inputs["hashes"].get("weights", "")), NOT_RECORDED)
 
-    def begin(self, config: dict[str, Any], inputs: dict[str, Any]) -> bool:
+    def begin(self, config: dict[str, Any], inputs: dict[str, Any], old_names: Mapping[str, str] | None = None) -> bool:
         """Write settings and inputs, or check that the folder's are the same: True when there is work to continue.
 
-        Raises ``RunError`` naming what differs.
+        ``old_names`` maps former names of the objective's options and tensors to the present ones; a folder may have
+        either. Raises ``RunError`` naming what differs.
         """
         if (self.path / "config.yaml").exists() and (self.path / "inputs.json").exists():
-            old, new = _compared(self.config, self.inputs), _compared(config, inputs)
+            renamed = old_names or {}
+            old, new = _compared(self.config, self.inputs, renamed), _compared(config, inputs, renamed)
             keys = sorted((old.keys() | new.keys()) - MAY_CHANGE)
             if self.inputs.get("weights") == {}:  # a version that did not look at what a prior of one's own loads
                 keys = [key for key in keys if not key.startswith(("hash of weights", "hash of file "))]
@@ -118,9 +129,8 @@ class Run:
 
     @property
     def learned_lr(self) -> float | None:
-        """The student's step size that the objective learnt along with the set (MTT, AST), if it did."""
-        tensors, _ = read_tensors(self.state)
-        return float(tensors["objective/alpha"]) if "objective/alpha" in tensors else None
+        """The student's step size that the objective learned along with the set (MTT, AST), if it did."""
+        return read_step_size(self.state)
 
     def keep_metrics_before(self, iteration: int) -> None:
         """Drop the metrics of iterations that will be computed again, and a line that a kill cut off."""
@@ -151,6 +161,13 @@ def _weights_comment(recorded: dict[str, Any] | None) -> str:
     return f"# weights: {'; '.join(f'{key} {chr(32).join(value.split())}' for key, value in parts.items())}\n"
 
 
-def _compared(config: dict[str, Any], inputs: dict[str, Any]) -> dict[str, Any]:
+def _compared(config: dict[str, Any], inputs: dict[str, Any], renamed: Mapping[str, str]) -> dict[str, Any]:
     """What must be the same when a run is continued: settings, and hashes short enough to print."""
-    return {**ADDED, **config, **{f"hash of {name}": digest[:12] for name, digest in inputs["hashes"].items()}}
+    nested = {key: config[key] for key in ("objective_options", "lr") if isinstance(config.get(key), dict)}
+    present = {key: {renamed.get(name, name): v for name, v in values.items()} for key, values in nested.items()}
+    return {
+        **ADDED,
+        **config,
+        **present,
+        **{f"hash of {name}": digest[:12] for name, digest in inputs["hashes"].items()},
+    }

@@ -29,7 +29,7 @@ class Fading:
             warnings.warn(
                 f"since iteration {iteration + 1 - IN_A_ROW} the images hardly receive a gradient ({gradient:.1e}, "
                 f"{self.greatest:.1e} before): the first steps were too large. Start again with lower learning rates "
-                "(--lr), or for mtt and ast with a lower step size of the student (-o alpha=)",
+                "(--lr), or for mtt and ast with a lower step size of the student (-o step_size=)",
                 stacklevel=2,
             )
 

@@ -76,6 +76,19 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         raise RunError(f"{path}: cannot be read: {error}") from error
 
 
+def read_step_size(path: Path) -> float | None:
+    """Read the student's step size from the state of a run whose objective learned one; None where it did not.
+
+    The metadata name its tensor; states of older versions call it ``objective/alpha``.
+    """
+    try:
+        with safe_open(str(path), "pt") as file:
+            name = (file.metadata() or {}).get("step_size", "objective/alpha")
+            return float(file.get_tensor(name)) if name in file.keys() else None  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise RunError(f"{path}: cannot be read: {error}") from error
+
+
 def optimizer_tensors(optimizer: torch.optim.Optimizer, prefix: str = "optimizer") -> dict[str, Tensor]:
     """The tensors of an optimiser's state (moments, step counts), named by position."""
     return {

@@ -51,10 +51,10 @@ def test_a_file_holds_the_rows_that_were_written(tmp_path):
     assert found["accuracy"].tolist() == [0, 0.25, 0.5]
     assert file.path.stat().st_size == files.file_size(3, 7, "float32", ABOUT)
     expert = Expert(file.path)
-    assert torch.equal(expert.row(1), rows[1]) and expert.about == ABOUT
+    assert torch.equal(expert.checkpoint(1), rows[1]) and expert.about == ABOUT
     assert (expert.epochs, expert.parameters, expert.accuracy) == (2, 7, [0, 0.25, 0.5])
     with pytest.raises(ExpertError, match="epochs 0 to 2, 3 was asked for"):
-        expert.row(3)
+        expert.checkpoint(3)
 
 
 def test_bfloat16_halves_a_file_and_rounds_its_rows(tmp_path):
@@ -63,7 +63,7 @@ def test_bfloat16_halves_a_file_and_rounds_its_rows(tmp_path):
         file = ExpertFile(tmp_path / dtype / "expert_000.safetensors", 1, 1001, dtype, {})
         file.begin()
         file.write(0, row, 0.0, {})
-    exact, rounded = (Expert(tmp_path / dtype / "expert_000.safetensors").row(0) for dtype in files.DTYPES)
+    exact, rounded = (Expert(tmp_path / dtype / "expert_000.safetensors").checkpoint(0) for dtype in files.DTYPES)
     assert torch.equal(exact, row) and torch.equal(rounded, row.bfloat16().float())
     assert rounded.dtype == torch.float32
 
@@ -158,10 +158,10 @@ def test_experts_differ_from_epoch_to_epoch_and_from_each_other_and_learn(splits
     )
     assert [(number, epoch) for number, epoch, _ in told] == [(n, e) for n in range(2) for e in range(7)]
     for expert in experts.experts:
-        rows = [expert.row(epoch) for epoch in range(7)]
+        rows = [expert.checkpoint(epoch) for epoch in range(7)]
         assert all((b - a).norm() > 1e-3 for a, b in pairwise(rows))
         assert expert.accuracy[-1] > expert.accuracy[0] + 0.1
-    assert not torch.equal(experts.experts[0].row(0), experts.experts[1].row(0))
+    assert not torch.equal(experts.experts[0].checkpoint(0), experts.experts[1].checkpoint(0))
 
 
 def test_what_is_there_is_not_trained_again_and_other_kinds_are_refused(splits, tmp_path):
@@ -184,14 +184,14 @@ def test_segments_are_pieces_of_one_expert(splits, tmp_path):
     for seed in range(20):
         piece = experts.segment(rng_for(seed), 2, 2)
         starts.add(piece.epoch)
-        matches = [e for e in experts.experts if torch.equal(e.row(piece.epoch), piece.row(0))]
-        assert len(matches) == 1 and torch.equal(matches[0].row(piece.epoch + 2), piece.row(2))
+        matches = [e for e in experts.experts if torch.equal(e.checkpoint(piece.epoch), piece.checkpoint(0))]
+        assert len(matches) == 1 and torch.equal(matches[0].checkpoint(piece.epoch + 2), piece.checkpoint(2))
     assert starts == {0, 1}
     with pytest.raises(ExpertError, match="has 3 epochs: starts below 3 and 2 epochs of matching need 4"):
         experts.segment(rng_for(0), 3, 2)
     piece = experts.segment(rng_for(0), 1, 1)
-    piece.row(0).fill_(0)
-    assert piece.row(0).abs().max() > 0
+    piece.checkpoint(0).fill_(0)
+    assert piece.checkpoint(0).abs().max() > 0
 
 
 def test_a_plan_says_what_it_takes_and_refuses_what_does_not_fit(splits, tmp_path, monkeypatch):
@@ -256,7 +256,7 @@ def test_the_commands_from_experts_to_a_set(tmp_path):
         result = runner.invoke(main, ["distill", *small, *settings, *options, "--experts", str(tmp_path / recipe)])
         assert result.exit_code == 0, result.output
         assert json.loads((out / "inputs.json").read_text())["hashes"]["experts"]
-        learnt = float(load_file(out / "state.safetensors")["objective/alpha"])
+        learnt = float(load_file(out / "state.safetensors")["objective/step_size"])
         for lr, taken in ((None, learnt), ({"vit": 0.5}, learnt), ({"convnet": 0.5}, 0.5), (0.5, 0.5)):
             options = {"networks": ["convnet"], "seeds": 1, "epochs": 1, "baselines": [], "split": "validation"}
             results = glad.evaluate(out, lr=lr, **options)

@@ -21,7 +21,7 @@ PUBLISHED = {
     "datadam": (1.0, 10.0, (1e-2, 10.0), 1e-4),
     "ncfm": (1.0, 10.0, (1e-2, 10.0), 1e-4),
 }
-OWN = {"mtt": {"alpha": 1e-5}, "ast": {"alpha": 1e-7}, "ncfm": {"sampler": 1e-2}}
+OWN = {"mtt": {"step_size": 1e-5}, "ast": {"step_size": 1e-7}, "ncfm": {"sampler": 1e-2}}
 RECOMMENDED = {"dm": {"w": 0.03, "f": 1.0}, "dc": {"w": 0.03}, "mtt": {"w": 3.0}, "ast": {"w": 3.0}}  # fashion-mini's
 
 
@@ -65,7 +65,7 @@ def test_the_users_rates_go_first():
     assert resolved(prior, "dm", {"w": 5.0})["w"] == 5.0
     assert resolved(prior, "dm", {"w": 5.0})["f"] == 1.0
     found = resolved(prior, "mtt", 0.5)
-    assert (found["w"], found["f"], found["alpha"]) == (0.5, 0.5, 1e-5)  # a number is the rate of every latent
+    assert (found["w"], found["f"], found["step_size"]) == (0.5, 0.5, 1e-5)  # a number is the rate of every latent
 
 
 def test_an_object_of_a_registered_class_has_its_rates():

@@ -37,9 +37,9 @@ for number in range(1, 12):
     PATH.append(PATH[-1] + 0.01 * torch.randn(PATH[0].shape, generator=rng_for("path", number)))
 
 
-def segment(rng, below, length):
-    epoch = int(torch.randint(below, (), generator=rng))
-    return SimpleNamespace(row=lambda i: PATH[epoch + i].clone(), epoch=epoch)
+def segment(rng, max_start_epoch, length):
+    epoch = int(torch.randint(max_start_epoch, (), generator=rng))
+    return SimpleNamespace(checkpoint=lambda i: PATH[epoch + i].clone(), epoch=epoch)
 
 
 def dsa(images, rng, shared):
@@ -61,7 +61,7 @@ def loss_of(objective, pixels, step=None):
 def transcribed(pixels, alpha, steps, epochs, below, batch, step):
     """MTT word by word: plain modules, plain SGD."""
     piece = segment(step.rng("segment"), below, epochs)
-    start, end = piece.row(0), piece.row(epochs)
+    start, end = piece.checkpoint(0), piece.checkpoint(epochs)
     student, position = network(rng_for("any")), start
     orders = []
     for number in range(steps):
@@ -80,7 +80,7 @@ def transcribed(pixels, alpha, steps, epochs, below, batch, step):
 
 @pytest.mark.parametrize("batch", [None, 2, 3])
 def test_the_loss_is_that_of_a_plain_student(batch):
-    objective = MTT(segment, network, dsa, syn_steps=5, expert_epochs=2, batch_syn=batch, alpha=0.03)
+    objective = MTT(segment, network, dsa, syn_steps=5, expert_epochs=2, batch_syn=batch, step_size=0.03)
     expected = transcribed(images(), 0.03, 5, 2, 5, batch or 6, Step())
     torch.testing.assert_close(loss_of(objective, images()).detach(), expected, rtol=1e-4, atol=1e-6)
 
@@ -95,13 +95,13 @@ def test_all_unrolls_have_one_loss_and_a_gradient_for_images_and_step_size(kind,
         loss = loss_of(objective, pixels)
         loss.backward()
         losses.append(loss.detach())
-        assert pixels.grad.abs().max() > 0 and objective.alpha.grad.abs() > 0
+        assert pixels.grad.abs().max() > 0 and objective.step_size.grad.abs() > 0
     torch.testing.assert_close(*losses)
 
 
 @pytest.mark.parametrize("kind", [MTT, AST])
 def test_the_images_learn_to_lead_where_the_expert_went(kind):
-    objective = kind(segment, network, dsa, syn_steps=4, expert_epochs=2, max_start_epoch=1, alpha=0.05)
+    objective = kind(segment, network, dsa, syn_steps=4, expert_epochs=2, max_start_epoch=1, step_size=0.05)
     pixels = images().requires_grad_()
     step, losses = Step(), []
     for _ in range(15):
@@ -111,21 +111,21 @@ def test_the_images_learn_to_lead_where_the_expert_went(kind):
         with torch.no_grad():
             pixels -= 20 * pixels.grad
             pixels.grad = None
-            objective.alpha -= 1e-4 * objective.alpha.grad
-            objective.alpha.grad = None
+            objective.step_size -= 1e-4 * objective.step_size.grad
+            objective.step_size.grad = None
     assert losses[-1] < 0.97 * losses[0]
 
 
 @pytest.mark.parametrize("kind", [MTT, AST])
 def test_the_step_size_stays_positive_and_a_fall_below_is_said(kind):
     objective = kind(segment, network, dsa, syn_steps=3)
-    objective.alpha.data.fill_(-3.0)
+    objective.step_size.data.fill_(-3.0)
     with pytest.warns(
-        UserWarning, match=rf"{kind.__name__.lower()}: the student's step size has fallen .*--lr alpha=RATE"
+        UserWarning, match=rf"{kind.__name__.lower()}: the student's step size has fallen .*--lr step_size=RATE"
     ):
         assert loss_of(objective, images()).isfinite()
-    assert objective.tensors()["alpha"] is objective.alpha
-    assert 0 < objective.alpha < 1e-5
+    assert objective.tensors()["step_size"] is objective.step_size
+    assert 0 < objective.step_size < 1e-5
 
 
 def test_draws_are_functions_of_the_iteration():
@@ -201,7 +201,7 @@ def test_the_perturbed_start_is_the_one_that_distances_are_relative_to():
     [
         ({"syn_steps": 0}, "syn_steps must be at least 1, not 0"),
         ({"batch_syn": 0}, "batch_syn"),
-        ({"alpha": 0.0}, "alpha"),
+        ({"step_size": 0.0}, "step_size"),
         ({"unroll": "exact"}, "adjoint, full, tesla"),
     ],
 )

@@ -132,7 +132,7 @@ def test_what_was_measured_is_of_recipes_and_says_how() -> None:
 
 def test_show_has_every_setting_with_its_source_and_the_commands() -> None:
     output = run("recipes", "show", "mtt-imagenet-b-128")
-    row = "│ lr.alpha │ 1e-06 │ Cazenavette et al., CVPR 2023 (GLaD), published defaults │"
+    row = "│ lr.step_size │ 1e-06 │ Cazenavette et al., CVPR 2023 (GLaD), published defaults │"
     assert row in output
     assert "is not recorded: objective_options.batch_syn, experts.count." in output
     assert "TESLA" in output and "a StyleGAN-XL generator of ImageNet at 128 px" in output
@@ -161,9 +161,9 @@ def test_the_commands_are_understood(name: str, settings: Any) -> None:
 
 def test_the_command_line_wins_key_by_key_and_a_config_stands_between(settings: Any, tmp_path: Path) -> None:
     asked = settings("--recipe", "mtt-cifar10-pixels")
-    assert asked["lr"] == {"pixels": 1000.0, "alpha": 1e-5} and asked["zca"] and asked["iterations"] == 5000
-    asked = settings("--lr", "alpha=1e-4", "--recipe", "mtt-cifar10-pixels", "-o", "syn_steps=30", "--no-zca")
-    assert asked["lr"] == {"pixels": 1000.0, "alpha": 1e-4} and not asked["zca"]
+    assert asked["lr"] == {"pixels": 1000.0, "step_size": 1e-5} and asked["zca"] and asked["iterations"] == 5000
+    asked = settings("--lr", "step_size=1e-4", "--recipe", "mtt-cifar10-pixels", "-o", "syn_steps=30", "--no-zca")
+    assert asked["lr"] == {"pixels": 1000.0, "step_size": 1e-4} and not asked["zca"]
     assert asked["objective_options"] == {"max_start_epoch": "25", "syn_steps": "30"}
     assert settings("--recipe", "mtt-cifar10-pixels", "--lr", "5")["lr"] == 5
     (tmp_path / "mine.yaml").write_text("ipc: 10\nmomentum: 0.25\nlr: 3\n")
@@ -224,7 +224,7 @@ def test_measuring_has_images_for_every_batch_and_experts_for_every_start(tmp_pa
     experts = Experts(Path(measure_recipes.random_experts(recipe, {**recipe.settings(), "data": data}, tmp_path / "e")))
     options = recipe.distill["objective_options"]
     piece = experts.segment(torch.Generator(), options["max_start_epoch"], options["expert_epochs"])
-    assert not torch.equal(piece.row(0), piece.row(options["expert_epochs"]))
+    assert not torch.equal(piece.checkpoint(0), piece.checkpoint(options["expert_epochs"]))
 
 
 def test_a_recipe_runs(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@
 
 import json
 import shutil
+import warnings
 
 import pytest
 import torch
@@ -53,7 +54,11 @@ def test_they_say_what_they_said():
 @pytest.mark.parametrize("name", ["codes", "trajectory"])
 def test_they_go_on(old, name):
     before = (old / name / "metrics.jsonl").read_text()
-    invoke("distill", "--config", f"{name}/config.yaml", "--iterations", "6")
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        said = invoke("distill", "--config", f"{name}/config.yaml", "--iterations", "6")
+    assert ("alpha is called step_size now" in said) == (name == "trajectory")
+    assert Run(old / name).learned_lr is None or "objective/step_size" in read_tensors(Run(old / name).state)[0]
     assert (old / name / "metrics.jsonl").read_text().startswith(before)
     ours, expected = (
         [json.loads(line) for line in (old / name / file).read_text().splitlines()]
