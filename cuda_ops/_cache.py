@@ -6,10 +6,12 @@ import shutil
 import stat
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import TextIO
 
 from cuda_ops._build import Recipe, build
+from cuda_ops._progress import Progress
 from cuda_ops._toolchain import BuildError
 
 try:
@@ -39,27 +41,32 @@ def digest(library: Path) -> str:
 
 def obtain(
     recipe: Recipe,
-    announce: Callable[[], None],
+    progress: Progress,
     environ: Mapping[str, str] = os.environ,
     rejected: str | None = None,
 ) -> Path:
-    """The library of ``recipe``: the one kept, or built now and kept. ``announce`` is called before a build.
+    """The library of ``recipe``: the one kept, or built now and kept, with its ``progress`` shown.
 
-    Processes that ask at the same time build once. ``rejected`` is the digest of a library that did not load: it is
-    replaced. Raises ``BuildError`` with the compiler's cause, or if no folder can be written to.
+    Processes that ask at the same time build once, and all show how far it is. ``rejected`` is the digest of a library
+    that did not load: it is replaced. Raises ``BuildError`` with the compiler's cause, or if no folder can be written
+    to.
     """
     for folder in folders(environ):
         if library := _kept(folder / recipe.key / recipe.library, rejected):
             return library
     entry = _writable(recipe.key, environ)
-    with _locked(entry / "lock") as alone:
+
+    def done() -> int:
+        return sum(1 for _ in entry.glob("build-*/*.o"))
+
+    with _locked(entry / "lock", lambda: progress.waiting(done, len(recipe.objects))) as alone:
         if library := _kept(entry / recipe.library, rejected):
             return library
         if alone:  # what a killed process left behind
             for leftover in entry.glob("build-*"):
                 shutil.rmtree(leftover, ignore_errors=True)
-        announce()
-        with tempfile.TemporaryDirectory(dir=entry, prefix="build-") as work:
+        build_folder = tempfile.TemporaryDirectory(dir=entry, prefix="build-")
+        with build_folder as work, progress.compiling(done, len(recipe.objects)):
             built = build(recipe, Path(work), entry / "log.txt", environ)
             record = built.with_name("digest")
             record.write_text(digest(built))
@@ -114,8 +121,8 @@ def _require_ours(folder: Path) -> None:
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[bool]:
-    """Hold the lock ``path``; False where the file system has none.
+def _locked(path: Path, waiting: Callable[[], AbstractContextManager[None]]) -> Iterator[bool]:
+    """Hold the lock ``path``; False where the file system has none. ``waiting`` is entered while another holds it.
 
     The kernel gives the lock back when its holder ends in whatever way. Without locks, processes may build the same
     library twice; each puts a whole one in place.
@@ -124,8 +131,16 @@ def _locked(path: Path) -> Iterator[bool]:
         try:
             if fcntl is None:
                 raise OSError("no locks on this system")
-            fcntl.flock(file, fcntl.LOCK_EX)
+            _lock(file, waiting)
         except OSError:
             yield False
         else:
             yield True
+
+
+def _lock(file: TextIO, waiting: Callable[[], AbstractContextManager[None]]) -> None:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        with waiting():
+            fcntl.flock(file, fcntl.LOCK_EX)

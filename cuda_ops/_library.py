@@ -8,7 +8,6 @@ torch, with one warning. ``GLAD_OPS=fused`` makes that warning an error, ``GLAD_
 import ctypes
 import os
 import re
-import sys
 import threading
 import warnings
 from collections.abc import Iterator, Mapping
@@ -19,6 +18,7 @@ import torch
 from torch.torch_version import TorchVersion
 
 from cuda_ops import _build, _cache, _prebuilt, dispatch
+from cuda_ops._progress import Progress
 from cuda_ops._toolchain import BuildError
 from cuda_ops.dispatch import Operator
 
@@ -134,18 +134,13 @@ class Libraries:
 
     def _compile(self, device: str) -> Served:
         recipe = _build.RECIPES[device](self.csrc, self.environ)
-
-        def announce() -> None:
-            seconds = SECONDS[device] // min(os.cpu_count() or 1, len(recipe.objects))
-            text = f"glad: compiling the {device} operators for this machine, once (about {seconds} s)"
-            print(text, file=sys.stderr, flush=True)
-
-        file = _cache.obtain(recipe, announce, self.environ)
+        progress = Progress(device, SECONDS[device] // min(os.cpu_count() or 1, len(recipe.objects)))
+        file = _cache.obtain(recipe, progress, self.environ)
         try:
             return _open(file, JIT, "")
         except OSError:
             # Whole, yet made for another machine that shares this folder: made again once.
-            return _open(_cache.obtain(recipe, announce, self.environ, rejected=_cache.digest(file)), JIT, "")
+            return _open(_cache.obtain(recipe, progress, self.environ, rejected=_cache.digest(file)), JIT, "")
 
     def _define(self, with_schemas: bool) -> None:
         """Tell torch of the operators: schemas if no library has brought them, reference, fake kernel, derivatives."""

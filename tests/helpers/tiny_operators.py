@@ -10,6 +10,7 @@ import torch
 
 from cuda_ops import _toolchain
 from cuda_ops._library import Libraries, Operator
+from cuda_ops._progress import Progress
 from cuda_ops._toolchain import BuildError
 
 ROOT = Path(__file__).parents[2]
@@ -78,6 +79,18 @@ def compilations(folder):
 
 def setup_context(ctx, inputs, output):
     ctx.by = inputs[1]
+
+
+class NoBuild(Progress):
+    """Of a library that is to be found: building it, or waiting for another process to, is a failure."""
+
+    def compiling(self, done, total):
+        pytest.fail("built again")
+
+    waiting = compiling
+
+
+NO_BUILD = NoBuild("cpu", 1)
 
 
 def make_libraries(namespace, csrc, environ, prebuilt=Path("/dev/null")):

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import forked
 import pytest
-from tiny_operators import compilations, make_compiler, make_libraries
+from tiny_operators import NO_BUILD, compilations, make_compiler, make_libraries
 
 from cuda_ops import _build, _cache, _library
+from cuda_ops._progress import Progress
 from cuda_ops._toolchain import BuildError
 
 
@@ -29,16 +30,16 @@ def test_key_follows_what_a_library_depends_on(tmp_path, csrc, environ):
 @pytest.mark.parametrize("damage", ["truncated", "record", "gone"])
 def test_damaged_library_is_built_again(tmp_path, csrc, environ, damage):
     recipe = _build.cpu_recipe(csrc, environ)
-    library = _cache.obtain(recipe, lambda: None, environ)
+    library = _cache.obtain(recipe, Progress("cpu", 1), environ)
     if damage == "truncated":
         library.write_bytes(library.read_bytes()[:2])
     elif damage == "record":
         library.with_suffix(".sha256").write_bytes(b"\xff")
     else:
         library.unlink()
-    assert _cache.obtain(recipe, lambda: None, environ).read_text() == "made\n"
+    assert _cache.obtain(recipe, Progress("cpu", 1), environ).read_text() == "made\n"
     assert compilations(tmp_path / "bin") == 2 * len(recipe.objects)
-    _cache.obtain(recipe, lambda: pytest.fail("built a third time"), environ)
+    _cache.obtain(recipe, NO_BUILD, environ)
 
 
 def test_library_that_does_not_load_is_built_again_once(tmp_path, csrc, namespace, environ):
@@ -53,14 +54,14 @@ def test_home_that_cannot_be_written_to_leaves_a_private_folder(tmp_path, csrc, 
     del environ["GLAD_OPS_CACHE"]
     environ |= {"HOME": str(tmp_path / "home"), "TMPDIR": str(tmp_path)}
     recipe = _build.cpu_recipe(csrc, environ)
-    library = _cache.obtain(recipe, lambda: None, environ)
+    library = _cache.obtain(recipe, Progress("cpu", 1), environ)
     folder = tmp_path / f"glad-ops-{os.getuid()}"
     assert library.is_relative_to(folder) and folder.stat().st_mode & 0o777 == 0o700
     tmp_path.chmod(0o1777)
-    assert _cache.obtain(recipe, lambda: pytest.fail("built again"), environ) == library
+    assert _cache.obtain(recipe, NO_BUILD, environ) == library
     folder.chmod(0o777)  # as if somebody else had made it
     with pytest.raises(BuildError, match=r"no folder for compiled libraries: .*this user alone"):
-        _cache.obtain(recipe, lambda: None, environ)
+        _cache.obtain(recipe, Progress("cpu", 1), environ)
 
 
 def test_cache_folders():
@@ -74,7 +75,7 @@ def test_cache_folders():
 def test_chosen_folder_that_cannot_be_written_to_is_a_cause(tmp_path, csrc, environ):
     environ["GLAD_OPS_CACHE"] = "/dev/null/cache"
     with pytest.raises(BuildError, match=r"/dev/null/cache \(Not a directory\)"):
-        _cache.obtain(_build.cpu_recipe(csrc, environ), lambda: None, environ)
+        _cache.obtain(_build.cpu_recipe(csrc, environ), Progress("cpu", 1), environ)
 
 
 OBTAIN = """
@@ -82,7 +83,8 @@ import os, sys
 os.setsid()  # its compilers end with it where a whole group is killed
 from pathlib import Path
 from cuda_ops import _build, _cache
-print(_cache.obtain(_build.cpu_recipe(Path(sys.argv[1])), lambda: None).read_text())
+from cuda_ops._progress import Progress
+print(_cache.obtain(_build.cpu_recipe(Path(sys.argv[1])), Progress("cpu", 1)).read_text())
 """
 
 
@@ -108,7 +110,7 @@ def test_killed_builder_blocks_nobody(tmp_path, csrc, environ):
         recipe = _build.cpu_recipe(csrc, environ)
         entry = tmp_path / "cache" / recipe.key
         assert len(list(entry.glob("build-*"))) == 1
-        assert _cache.obtain(recipe, lambda: None, environ).read_text() == "made\n"
+        assert _cache.obtain(recipe, Progress("cpu", 1), environ).read_text() == "made\n"
         assert not list(entry.glob("build-*"))
     finally:
         os.killpg(process.pid, signal.SIGKILL)
@@ -119,4 +121,4 @@ def test_file_system_without_locks(tmp_path, csrc, environ, monkeypatch):
         raise OSError("no locks available")
 
     monkeypatch.setattr(_cache.fcntl, "flock", flock)
-    assert _cache.obtain(_build.cpu_recipe(csrc, environ), lambda: None, environ).read_text() == "made\n"
+    assert _cache.obtain(_build.cpu_recipe(csrc, environ), Progress("cpu", 1), environ).read_text() == "made\n"

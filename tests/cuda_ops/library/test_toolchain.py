@@ -10,6 +10,7 @@ from tiny_operators import make_compiler, make_libraries, make_program, make_sou
 
 from cuda_ops import _build, _cache, _library, _prebuilt, _toolchain
 from cuda_ops._library import JIT
+from cuda_ops._progress import Progress
 from cuda_ops._toolchain import BuildError, Compiler
 
 
@@ -95,7 +96,7 @@ def test_kernels_are_compiled_once_per_instruction_set(tmp_path, csrc, environ, 
 
 def test_names_with_spaces_and_dollars_are_compiled(tmp_path, environ):
     csrc = make_sources(tmp_path / "a $b 'c'", "glad_names")
-    assert _cache.obtain(_build.cpu_recipe(csrc, environ), lambda: None, environ).is_file()
+    assert _cache.obtain(_build.cpu_recipe(csrc, environ), Progress("cpu", 1), environ).is_file()
     assert f"-c {csrc}/ops.cpp " in (tmp_path / "bin" / "log").read_text()
 
 
