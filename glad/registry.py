@@ -3,7 +3,7 @@
 import importlib
 import inspect
 import types
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -72,7 +72,15 @@ class Registry(Mapping[str, Entry], Generic[Entry]):
         """Return the name under which ``entry`` is registered, empty where it is not."""
         return next((name for name, known in self._entries.items() if known is entry), "")
 
-    def find(self, name: str, others: tuple[str, ...] = ()) -> Entry:
+    def require(self, name: str, others: Sequence[str] = (), also: str = "") -> None:
+        """Raise ``ValueError`` unless ``name`` is registered; the message names what is, and the nearest name."""
+        if name not in self._entries:
+            known = [*self._entries, *others]
+            near = get_close_matches(name, known, 1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise ValueError(f"unknown {self.kind} {name!r}: one of {', '.join(known)}{also}{hint}")
+
+    def find(self, name: str, others: Sequence[str] = ()) -> Entry:
         """Return the entry called ``name``, or the class or function of a ``module:Class``.
 
         Args:
@@ -82,14 +90,10 @@ class Registry(Mapping[str, Entry], Generic[Entry]):
         Raises:
             ValueError: There is no such entry; the message names those that exist.
         """
-        if name in self._entries:
-            return self._entries[name]
         module, colon, attribute = name.partition(":")
         if not colon:
-            known = [*self._entries, *others]
-            near = get_close_matches(name, known, 1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise ValueError(f"unknown {self.kind} {name!r}: one of {', '.join(known)}, or module:Class{hint}")
+            self.require(name, others, ", or module:Class")
+            return self._entries[name]
         try:
             found: Entry = getattr(importlib.import_module(module), attribute)
         except (ImportError, AttributeError) as error:

@@ -1,4 +1,7 @@
-"""The forms in which a distilled set is handed on. A new one is a file with ``write`` and ``read`` and a line below."""
+"""The forms in which a distilled set is handed on. A new one is a file with ``write`` and ``read`` and a line below.
+
+A form of one's own is a ``Format`` registered by ``register_format``.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -7,6 +10,9 @@ from pathlib import Path
 from glad.formats import codes, folder, npz, parquet, tensors, webdataset
 from glad.formats.distilled import Card, Distilled, as_levels
 from glad.formats.storage import Cost, eight_bits, sixteen_bits
+from glad.registry import Registry
+
+__all__ = ["FORMATS", "Format", "list_formats", "register_format"]
 
 
 def _eight(source: Distilled) -> Card:
@@ -28,13 +34,24 @@ def _rendered(source: Distilled) -> Card:
 
 @dataclass(frozen=True)
 class Format:
-    """How to describe, write and read one form of a set, what it is called inside a run, and a line of help."""
+    """One form of a set.
+
+    Attributes:
+        card: Makes the card of a set in this form: what was lost, and how numbers are stored.
+        write: Writes a set with its card to a path.
+        read: Reads it again.
+        name: The file or folder inside a run.
+        help: A line of help.
+        magic: Where a file says what it is, and how: an offset in the first 512 bytes and the bytes there. None for
+            folders, whose card names their format, and for safetensors, whose metadata do.
+    """
 
     card: Callable[[Distilled], Card]
     write: Callable[[Distilled, Card, Path], None]
     read: Callable[..., Distilled]
     name: str
     help: str
+    magic: tuple[int, bytes] | None = None
 
     @property
     def suffix(self) -> str:
@@ -42,12 +59,32 @@ class Format:
         return Path(self.name).suffix
 
 
-FORMATS: dict[str, Format] = {
-    "folder": Format(_eight, folder.write, folder.read, "export", "PNGs by class"),
-    "folder16": Format(_sixteen, folder.write, folder.read, "export16", "the same with 16 bits, nothing clipped"),
-    "npz": Format(_eight, npz.write, npz.read, "export.npz", "uint8, for --data"),
-    "safetensors": Format(_floats, tensors.write, tensors.read, "export.safetensors", "exact floats"),
-    "parquet": Format(_eight, parquet.write, parquet.read, "export.parquet", "for Hugging Face datasets and pandas"),
-    "webdataset": Format(_eight, webdataset.write, webdataset.read, "export.tar", "a tar"),
-    "codes": Format(_rendered, codes.write, codes.read, "codes.safetensors", "latents alone, for glad render"),
-}
+FORMATS: Registry[Format] = Registry(
+    "format",
+    {
+        "folder": Format(_eight, folder.write, folder.read, "export", "PNGs by class"),
+        "folder16": Format(_sixteen, folder.write, folder.read, "export16", "the same with 16 bits, nothing clipped"),
+        "npz": Format(_eight, npz.write, npz.read, "export.npz", "uint8, for --data", (0, b"PK\3\4")),
+        "safetensors": Format(_floats, tensors.write, tensors.read, "export.safetensors", "exact floats"),
+        "parquet": Format(
+            _eight, parquet.write, parquet.read, "export.parquet", "for Hugging Face datasets and pandas", (0, b"PAR1")
+        ),
+        "webdataset": Format(_eight, webdataset.write, webdataset.read, "export.tar", "a tar", (257, b"ustar")),
+        "codes": Format(_rendered, codes.write, codes.read, "codes.safetensors", "latents alone, for glad render"),
+    },
+)
+"""Formats by name."""
+
+
+def register_format(name: str) -> Callable[[Format], Format]:
+    """Make a ``Format`` known as ``name``: ``register_format("mine")(Format(...))``.
+
+    Raises:
+        ValueError: Another format has that name.
+    """
+    return FORMATS.registering(name)
+
+
+def list_formats(pattern: str = "*") -> list[str]:
+    """List the registered formats that match ``pattern``, such as ``folder*``."""
+    return FORMATS.names(pattern)

@@ -58,8 +58,7 @@ def export(
     path = Path(source) if isinstance(source, str) else source.path if isinstance(source, Run) else source
     place = None if out is None else Path(out)
     kind = format or format_for(place)
-    if kind not in FORMATS:
-        raise ValueError(f"unknown format {kind!r}: one of {', '.join(FORMATS)}")
+    FORMATS.require(kind)
     if place is None:
         if isinstance(path, Distilled) or kind_of(path) != RUN:
             raise ValueError("say where to write: out=PATH (only the export of a run has a place of its own)")

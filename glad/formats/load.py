@@ -11,8 +11,6 @@ from glad.runs.folder import Run
 from glad.runs.storage import RunError, read_json, read_tensors
 
 RUN = "run"
-MAGIC = {"npz": (0, b"PK\3\4"), "parquet": (0, b"PAR1"), "webdataset": (257, b"ustar")}
-"""Where a file says what it is, and how."""
 
 
 def load_distilled(
@@ -74,4 +72,5 @@ def _kind_of_file(path: Path) -> str | None:
         with readable(path):
             metadata = read_tensors(path)[1]
             return "codes" if "codes" in metadata else "safetensors" if "dataset" in metadata else None
-    return next((kind for kind, (at, magic) in MAGIC.items() if head[at : at + len(magic)] == magic), None)
+    known = {kind: form.magic for kind, form in FORMATS.items() if form.magic is not None}
+    return next((kind for kind, (at, magic) in known.items() if head[at:].startswith(magic)), None)

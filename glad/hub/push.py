@@ -33,7 +33,6 @@ OF_THE_DISK = ("root", "out", "experts")
 """Settings that only say where things lie on the disk of who made the run."""
 PICTURES = "pictures"
 PICTURED = 1600  # pixels a side of a picture, at most
-NAMES = {kind: known.name.replace("export", "set") for kind, known in FORMATS.items()}
 """What each format is called in the repository."""
 
 
@@ -106,7 +105,12 @@ def push(
             return parcel
         contents: dict[str, Path | bytes] = {file.name: place / file.name for file in parcel.files}
         message = f"Add a distilled set (SHA-256 of its card {_sha256(place / 'README.md')[:12]})"
-        return replace(parcel, address=hub.put(repo, contents, message, private, "dataset", NAMES.values()))
+        return replace(parcel, address=hub.put(repo, contents, message, private, "dataset", _names().values()))
+
+
+def _names() -> dict[str, str]:
+    """What each form of the set is called in the repository."""
+    return {kind: known.name.replace("export", "set") for kind, known in FORMATS.items()}
 
 
 def _pack(
@@ -124,7 +128,9 @@ def _pack(
     front, licenses = _licenses(run, config, weights, license, permission)
     named = weights is not None and not str(config["prior"]).startswith("object:")  # by which codes can be rendered
     kinds = list(dict.fromkeys(formats or ("parquet", "safetensors", *(("codes",) if named else ()))))
-    exports = {kind: export(source, kind, place / NAMES.get(kind, kind)).card for kind in kinds}
+    for kind in kinds:
+        FORMATS.require(kind)
+    exports = {kind: export(source, kind, place / _names()[kind]).card for kind in kinds}
     pictures = _pictures(run, int(config["iterations"]), place)
     bare = without_paths(config)
     write_durably(place / "config.yaml", yaml.safe_dump(bare, sort_keys=False, allow_unicode=True).encode())
@@ -137,7 +143,7 @@ def _pack(
         front=front,
         licenses=licenses,
         exports=exports,
-        names={kind: NAMES[kind] for kind in kinds},
+        names={kind: _names()[kind] for kind in kinds},
         files=[(file.name, file.bytes, file.sha256) for file in files],
         pictures=pictures,
         weights=weights is not None,

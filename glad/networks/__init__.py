@@ -6,6 +6,7 @@ generator it is given.
 
 import inspect
 from collections.abc import Callable
+from typing import TypeVar
 
 import torch
 
@@ -15,16 +16,33 @@ from glad.networks.network import Network
 from glad.networks.resnet import resnet18
 from glad.networks.vgg import vgg11
 from glad.networks.vit import vit
+from glad.registry import Registry
 
-__all__ = ["NETWORKS", "Network", "make_network"]
+__all__ = ["NETWORKS", "Network", "list_networks", "make_network", "register_network"]
 
-NETWORKS: dict[str, Callable[..., Network]] = {
-    "convnet": convnet,
-    "alexnet": alexnet,
-    "vgg11": vgg11,
-    "resnet18": resnet18,
-    "vit": vit,
-}
+Builder = TypeVar("Builder", bound=Callable[..., Network])
+
+NETWORKS: Registry[Callable[..., Network]] = Registry(
+    "network", {"convnet": convnet, "alexnet": alexnet, "vgg11": vgg11, "resnet18": resnet18, "vit": vit}
+)
+"""Functions that build a network, by name."""
+
+
+def register_network(name: str) -> Callable[[Builder], Builder]:
+    """Decorate a function that builds a network, to make it known as ``name``.
+
+    It takes ``channels``, ``classes``, ``resolution`` and ``norm``, and options with defaults, and returns a
+    ``Network``, whose ``initialize(rng)`` draws every weight.
+
+    Raises:
+        ValueError: Another network has that name.
+    """
+    return NETWORKS.registering(name)
+
+
+def list_networks(pattern: str = "*") -> list[str]:
+    """List the registered networks that match ``pattern``, such as ``v*``."""
+    return NETWORKS.names(pattern)
 
 
 def make_network(
@@ -42,18 +60,17 @@ def make_network(
     Every weight is drawn from ``rng`` (a CPU generator): equal seeds give equal bits, and the global generator is
     neither read nor moved. ``norm`` is ``"instance"``, ``"batch"`` or ``"none"`` and concerns the networks that
     normalize channels: AlexNet has no normalisation and ViT its own. ``options`` are the builder's, above all
-    ``width``, the number of channels of the first stage. Raises ValueError for an unknown name, norm or option and for
-    a resolution outside 16 to 512.
+    ``width``, the number of channels of the first stage. ``name`` may be ``module:function`` too. Raises ValueError for
+    an unknown name, norm or option and for a resolution outside 16 to 512.
     """
-    if name not in NETWORKS:
-        raise ValueError(f"unknown network {name!r}; known: {', '.join(NETWORKS)}")
-    known = inspect.signature(NETWORKS[name]).parameters.keys() - {"channels", "classes", "resolution", "norm"}
+    build = NETWORKS.find(name)
+    known = inspect.signature(build).parameters.keys() - {"channels", "classes", "resolution", "norm"}
     if unknown := options.keys() - known:
         raise ValueError(f"network {name} has no option {min(unknown)!r}; known: {', '.join(sorted(known))}")
     if not 16 <= resolution <= 512:
         raise ValueError(f"networks take 16 to 512 pixels a side, not {resolution}")
     with torch.device("meta"):  # torch's own initialisation would draw from the global generator
-        network = NETWORKS[name](channels=channels, classes=classes, resolution=resolution, norm=norm, **options)
+        network = build(channels=channels, classes=classes, resolution=resolution, norm=norm, **options)
     network.to_empty(device="cpu")
     network.initialize(rng)
     return network

@@ -150,7 +150,7 @@ def test_batch_norm_starts_from_standard_statistics():
 @pytest.mark.parametrize(
     ("name", "changes", "message"),
     [
-        ("lenet", {}, "unknown network 'lenet'; known: convnet, alexnet"),
+        ("lenet", {}, "unknown network 'lenet': one of convnet, alexnet"),
         ("convnet", {"resolution": 8}, "not 8"),
         ("convnet", {"resolution": 1024}, "not 1024"),
         ("convnet", {"depth": 6}, "depth 6 does not fit images of 32"),
