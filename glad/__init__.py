@@ -18,6 +18,8 @@ _MODULES = {
     "distill": "glad.api",
     "evaluate": "glad.api",
     "export": "glad.formats.export",
+    "list_formats": "glad.formats",
+    "list_networks": "glad.networks",
     "list_objectives": "glad.objectives",
     "list_priors": "glad.priors",
     "load_data": "glad.data",
@@ -27,6 +29,8 @@ _MODULES = {
     "Prior": "glad.priors.base",
     "Protocol": "glad.evaluation.protocol",
     "push": "glad.hub.push",
+    "register_format": "glad.formats",
+    "register_network": "glad.networks",
     "register_objective": "glad.objectives",
     "register_prior": "glad.priors",
     "render": "glad.formats.export",
@@ -49,12 +53,16 @@ __all__ = [
     "distill",
     "evaluate",
     "export",
+    "list_formats",
+    "list_networks",
     "list_objectives",
     "list_priors",
     "load_data",
     "load_distilled",
     "objective",
     "push",
+    "register_format",
+    "register_network",
     "register_objective",
     "register_prior",
     "render",
@@ -73,9 +81,11 @@ if TYPE_CHECKING:
     from glad.data import Splits, load_data
     from glad.evaluation.protocol import Protocol
     from glad.experts.folder import train_experts
+    from glad.formats import list_formats, register_format
     from glad.formats.export import export, render
     from glad.formats.load import load_distilled
     from glad.hub.push import push
+    from glad.networks import list_networks, register_network
     from glad.objectives import list_objectives, objective, register_objective
     from glad.objectives.base import Objective
     from glad.priors import list_priors, register_prior

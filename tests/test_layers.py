@@ -59,6 +59,7 @@ NARROW = {
     "glad.priors.inversion": ("glad.priors",),
     "glad.networks": ("glad.networks", "glad.data", "cuda_ops", *KERNEL),
     "glad.objectives": ("glad.objectives", *KERNEL),
+    "glad.objectives.checks": ("glad.objectives", "glad.networks", *KERNEL),
     "glad.objectives.resolve": ("glad.objectives", "glad.data", "glad.networks", "glad.priors", *KERNEL),
     "glad.optimizers": (),
     "glad.synthetic_set": ("glad.priors.base", "glad.priors.description"),

@@ -77,14 +77,38 @@ FORMATS: Registry[Format] = Registry(
 
 
 def register_format(name: str) -> Callable[[Format], Format]:
-    """Make a ``Format`` known as ``name``: ``register_format("mine")(Format(...))``.
+    """Make a ``Format`` known as ``name``.
+
+    Args:
+        name: What ``glad.export(format=...)`` is to take.
+
+    Returns:
+        A function that registers a ``Format`` and returns it.
 
     Raises:
         ValueError: Another format has that name.
+
+    Examples:
+        >>> from dataclasses import replace
+        >>> from glad.formats import FORMATS
+        >>> mine = glad.register_format("zip")(replace(FORMATS["npz"], name="export.zip", help="npz as a zip"))
+        >>> "zip" in glad.list_formats()
+        True
     """
     return FORMATS.registering(name)
 
 
 def list_formats(pattern: str = "*") -> list[str]:
-    """List the registered formats that match ``pattern``, such as ``folder*``."""
+    """List the formats known by name.
+
+    Args:
+        pattern: Names to keep, such as ``folder*``.
+
+    Returns:
+        The names in alphabetical order.
+
+    Examples:
+        >>> glad.list_formats("folder*")
+        ['folder', 'folder16']
+    """
     return FORMATS.names(pattern)

@@ -34,14 +34,42 @@ def register_network(name: str) -> Callable[[Builder], Builder]:
     It takes ``channels``, ``classes``, ``resolution`` and ``norm``, and options with defaults, and returns a
     ``Network``, whose ``initialize(rng)`` draws every weight.
 
+    Args:
+        name: What ``glad.distill(network=...)`` is to take.
+
+    Returns:
+        A decorator that registers the function and returns it.
+
     Raises:
         ValueError: Another network has that name.
+
+    Examples:
+        >>> from glad.networks.convnet import convnet
+        >>> @glad.register_network("shallow")
+        ... def shallow(channels, classes, resolution, norm, width: int = 64):
+        ...     sizes = {"channels": channels, "classes": classes, "resolution": resolution}
+        ...     return convnet(**sizes, norm=norm, width=width, depth=2)
+        >>> rng = torch.Generator().manual_seed(0)
+        >>> network = glad.networks.make_network("shallow", channels=1, classes=10, resolution=28, rng=rng)
+        >>> network(torch.zeros(3, 1, 28, 28)).shape
+        torch.Size([3, 10])
     """
     return NETWORKS.registering(name)
 
 
 def list_networks(pattern: str = "*") -> list[str]:
-    """List the registered networks that match ``pattern``, such as ``v*``."""
+    """List the networks known by name.
+
+    Args:
+        pattern: Names to keep, such as ``v*``.
+
+    Returns:
+        The names in alphabetical order.
+
+    Examples:
+        >>> glad.list_networks("v*")
+        ['vgg11', 'vit']
+    """
     return NETWORKS.names(pattern)
 
 

@@ -57,7 +57,7 @@ class NCFM:
             with torch.no_grad():
                 target = network.embed(real)
                 centre, deviation = target.mean(0), target.std(0, correction=0).norm() + TINY
-            at = self._propose(step.rng(f"frequencies {c}")).to(images.device)
+            at = self._propose(step.rng(f"frequencies {c}")).to(images)
             ours, theirs = ((x - centre) / deviation for x in (network.embed(synthetic), target))
             yield discrepancy(ours, theirs, at, self.phase)
 

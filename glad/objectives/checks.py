@@ -1,0 +1,234 @@
+"""What every objective must do, ours or a user's: checks that a test calls, on sizes that take a second.
+
+from glad.objectives.checks import check_objective
+
+def test_mine():
+    check_objective(Mine, weight=0.2)
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from glad.networks import make_network
+from glad.registry import construct, options_of
+from glad.rng import rng_for
+
+CLASSES, PER_CLASS, CHANNELS, SIDE = 3, 2, 1, 16
+SMALL = {"batch": 4, "syn_steps": 2, "expert_epochs": 2, "max_start_epoch": 2}
+"""Options that keep the checks fast, where an objective has them."""
+TOLERANCE = {torch.float64: 1e-4, torch.float32: 5e-2}
+"""Of a slope against finite differences, relative."""
+STEP = {torch.float64: 1e-6, torch.float32: 1e-2}
+"""Of finite differences."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One iteration, as the loop gives it to an objective."""
+
+    iteration: int
+
+    def rng(self, purpose: str) -> torch.Generator:
+        """A fresh CPU generator for ``purpose``."""
+        return rng_for("check", self.iteration, purpose)
+
+
+def check_objective(factory: Callable[..., Any], **options: Any) -> None:
+    """Check an objective on three classes of two images [1, 16, 16].
+
+    It is a stream of finite scalars that are differentiable in the images; the same step gives the same bits, whatever
+    the global random generator does; the gradient is that of finite differences, in float64 where its arithmetic
+    follows the type of the images; images and labels are left alone; and what ``tensors()`` offers is all that one
+    iteration leaves to the next.
+
+    Args:
+        factory: Its class, or a function that makes one. Of ``real``, ``network``, ``augment`` and ``segment`` it is
+            handed what it asks for.
+        options: Its options.
+
+    Raises:
+        AssertionError: It fails; the message says what it does and what it should do.
+    """
+    dtype = torch.float64 if _runs(factory, options, torch.float64) else torch.float32
+    make = _maker(factory, options, dtype)
+    _check_tensors(make())
+    _check_terms(make(), dtype)
+    _check_bits(make, dtype)
+    _check_slope(make, dtype)
+    _check_state(make, dtype)
+
+
+def surroundings(dtype: torch.dtype) -> dict[str, Any]:
+    """What the program hands to objectives, in small: real images, networks, augmentation, segments of a trajectory."""
+
+    def network(rng: torch.Generator) -> Any:
+        made = make_network("convnet", channels=CHANNELS, classes=CLASSES, resolution=SIDE, rng=rng, width=3, depth=2)
+        return made.to(dtype)
+
+    def real(c: int, n: int, rng: torch.Generator) -> Tensor:
+        return (torch.randn(n, CHANNELS, SIDE, SIDE, generator=rng) + c).to(dtype)
+
+    def augment(images: Tensor, rng: torch.Generator, shared: bool) -> Tensor:
+        drawn = torch.rand(1 if shared else len(images), generator=rng).to(dtype)
+        return images * (0.8 + 0.4 * drawn).view(-1, 1, 1, 1)
+
+    start = torch.cat([p.detach().flatten() for p in network(rng_for("check", "start")).parameters()])
+    moves = [0.05 * torch.randn(start.shape, generator=rng_for("check", "epoch", i)).to(dtype) for i in range(8)]
+
+    def segment(rng: torch.Generator, max_start_epoch: int, length: int) -> Any:
+        epoch = int(torch.randint(max_start_epoch, (), generator=rng))
+        return SimpleNamespace(
+            epoch=epoch, checkpoint=lambda i: start + sum(moves[: epoch + i], torch.zeros_like(start))
+        )
+
+    return {"real": real, "network": network, "augment": augment, "segment": segment}
+
+
+def example(dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Images [6, 1, 16, 16] that require grad, and their labels."""
+    images = torch.randn(CLASSES * PER_CLASS, CHANNELS, SIDE, SIDE, generator=rng_for("check", "images")).to(dtype)
+    return images.requires_grad_(), torch.arange(CLASSES).repeat_interleave(PER_CLASS)
+
+
+def _maker(factory: Callable[..., Any], options: Mapping[str, Any], dtype: torch.dtype) -> Callable[[], Any]:
+    small = {name: value for name, value in SMALL.items() if name in options_of(factory)}
+    return lambda: construct(factory, surroundings(dtype), {**small, **options})
+
+
+def _runs(factory: Callable[..., Any], options: Mapping[str, Any], dtype: torch.dtype) -> bool:
+    """Whether the arithmetic of an objective follows ``dtype``; one that mixes types has an error of torch's."""
+    images, labels = example(dtype)
+    try:
+        return all(term.dtype == dtype for term in _maker(factory, options, dtype)().terms(images, labels, Step(0)))
+    except RuntimeError as error:
+        if "dtype" not in str(error) and "type" not in str(error):
+            raise
+        return False
+
+
+def _check_tensors(objective: Any) -> None:
+    offered, again = objective.tensors(), objective.tensors()
+    assert isinstance(offered, dict) and all(isinstance(t, Tensor) for t in offered.values()), (
+        f"tensors() gives {type(offered).__name__} of {[type(t).__name__ for t in dict(offered).values()]}: it must "
+        "give a dict of tensors"
+    )
+    moved = [name for name in offered if name not in again or offered[name].data_ptr() != again[name].data_ptr()]
+    assert not moved, f"tensors() gives copies of {moved}: it must give the tensors themselves, to be restored in place"
+    rates = getattr(objective, "learning_rates", {})
+    assert all(isinstance(rate, int | float) and rate >= 0 for rate in rates.values()), f"learning_rates are {rates}"
+    learned = getattr(objective, "learned_step_size", None)
+    assert learned is None or learned in offered, f"learned_step_size is {learned!r}, which tensors() lacks"
+
+
+def _check_terms(objective: Any, dtype: torch.dtype) -> None:
+    images, labels = example(dtype)
+    before, count = images.detach().clone(), 0
+    for term in objective.terms(images, labels, Step(0)):
+        count += 1
+        assert isinstance(term, Tensor) and term.shape == (), f"term {count} is {term!r}: each must be a scalar tensor"
+        assert bool(term.isfinite()), f"term {count} is {term.item()}"
+        assert term.requires_grad, f"term {count} does not depend on the images"
+        term.backward()
+    assert count, "terms() yields nothing"
+    assert images.grad is not None and bool(images.grad.abs().sum() > 0), "the images receive no gradient"
+    assert bool(images.grad.isfinite().all()), "the gradient of the images is not finite"
+    assert torch.equal(images, before), "terms() changes the images that it is given"
+    assert torch.equal(labels, example(dtype)[1]), "terms() changes the labels that it is given"
+    learned = {name: tensor for name, tensor in objective.tensors().items() if tensor.requires_grad}
+    idle = [name for name, tensor in learned.items() if tensor.grad is None]
+    assert not idle, f"{idle} require grad and receive none"
+
+
+def _iterate(objective: Any, images: Tensor, labels: Tensor, iteration: int) -> list[Tensor]:
+    """The terms of one iteration, and the gradient of the images last; the images' own gradient is left empty."""
+    leaf = images.detach().requires_grad_()
+    terms = []
+    for term in objective.terms(leaf, labels, Step(iteration)):
+        term.backward()
+        terms.append(term.detach().clone())
+    assert leaf.grad is not None
+    return [*terms, leaf.grad]
+
+
+def _same(ours: list[Tensor], theirs: list[Tensor]) -> bool:
+    return len(ours) == len(theirs) and all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
+
+
+def _check_bits(make: Callable[[], Any], dtype: torch.dtype) -> None:
+    found = []
+    with torch.random.fork_rng(devices=[]):
+        for seed in (1, 2):
+            torch.manual_seed(seed)
+            state = torch.random.get_rng_state()
+            found.append(_iterate(make(), *example(dtype), 0))
+            assert torch.equal(state, torch.random.get_rng_state()), (
+                "it draws from the global random generator, so that resumed runs differ: draw from step.rng(purpose)"
+            )
+    assert _same(*found), "the same step gives other bits the second time"
+
+
+def _check_slope(make: Callable[[], Any], dtype: torch.dtype) -> None:
+    """The slope of the loss along a random direction of the images, and of the student's step size if it is learned."""
+    images, labels = example(dtype)
+    objective = make()
+    *_, gradient = _iterate(objective, images, labels, 0)
+    direction = torch.randn(images.shape, generator=rng_for("check", "direction")).to(dtype)
+    direction = 0.5 * direction / direction.norm() + gradient / gradient.norm().clamp(min=1e-30)
+
+    def along_images(distance: float) -> float:
+        return _loss(make(), images + distance * direction, labels)
+
+    _compare("the images", float((gradient * direction).sum()), along_images, STEP[dtype], TOLERANCE[dtype])
+    learned = getattr(objective, "learned_step_size", None)
+    if learned is None:
+        return
+    size = objective.tensors()[learned]
+    start, slope = float(size.detach()), float(size.grad)
+
+    def along_step_size(distance: float) -> float:
+        other = make()
+        other.tensors()[learned].data.add_(distance * start)
+        return _loss(other, images, labels)
+
+    _compare("the step size", slope * start, along_step_size, 1e-3, TOLERANCE[torch.float32])  # it is rounded itself
+
+
+def _loss(objective: Any, images: Tensor, labels: Tensor) -> float:
+    *terms, _ = _iterate(objective, images, labels, 0)
+    return float(torch.stack(terms).double().sum())
+
+
+def _compare(what: str, slope: float, value: Callable[[float], float], step: float, tolerance: float) -> None:
+    """Compare with two finite differences, the second one over a longer step: a kink may lie on one of them."""
+    measured = [(value(h) - value(-h)) / (2 * h) for h in (step, 3 * step)]
+    near = min(abs(slope - found) / max(abs(slope), abs(found), 1e-12) for found in measured)
+    assert near < tolerance, (
+        f"the gradient of {what} tells a slope of {slope:.6g} along a direction, finite differences {measured[0]:.6g}"
+    )
+
+
+def _check_state(make: Callable[[], Any], dtype: torch.dtype) -> None:
+    """An objective that is restored from ``tensors()`` after two iterations computes the third as if uninterrupted."""
+    whole, restored = make(), make()
+    images, labels = example(dtype)
+    moving = images.detach()
+    for iteration in range(2):
+        *_, gradient = _iterate(whole, moving, labels, iteration)
+        moving = moving - 0.1 * gradient / gradient.norm()
+    saved = {name: tensor.detach().clone() for name, tensor in whole.tensors().items()}
+    offered = restored.tensors()
+    shapes, expected = ({name: list(t.shape) for name, t in tensors.items()} for tensors in (saved, offered))
+    assert shapes == expected, (
+        f"after two iterations tensors() has {shapes}, at first {expected}: they must be the same"
+    )
+    for name, tensor in offered.items():
+        tensor.data.copy_(saved[name])
+    ours, theirs = (_iterate(objective, moving, labels, 2) for objective in (whole, restored))
+    assert _same(ours, theirs), (
+        "restored from tensors(), it goes on differently: all that outlives an iteration belongs into tensors()"
+    )
