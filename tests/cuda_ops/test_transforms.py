@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from kernel_cases import NEEDS_COMPILER, random
+from kernel_cases import NEEDS_COMPILER, TOO_OLD, random
 from torch import Tensor
 from torch.autograd import forward_ad
 from torch.func import grad, hessian, jacfwd, jacrev, jvp, vjp, vmap
@@ -34,6 +34,8 @@ def by(request: pytest.FixtureRequest) -> Iterator[Callable[[str], None]]:
     if request.param == "served":
         yield lambda name: None
         return
+    if TOO_OLD:
+        pytest.skip("this torch is served by the references, and cannot put kernels in place of others")
     called = set()
 
     def noted(name: str, kernel: Callable[..., Any]) -> Callable[..., Any]:

@@ -9,12 +9,18 @@ import emulation
 import pytest
 import torch
 from torch import Tensor
+from torch.torch_version import TorchVersion
 
+from cuda_ops._build import OLDEST_TORCH
 from cuda_ops.bias_act import bias_act_ref
 from cuda_ops.upfirdn2d import upfirdn2d_ref
 
 FLOATS = [torch.float32, torch.float64, torch.float16, torch.bfloat16]
-NEEDS_COMPILER = pytest.mark.skipif(emulation.compiler() is None, reason="no C++ compiler: set CXX or install g++")
+TOO_OLD = TorchVersion(torch.__version__) < OLDEST_TORCH
+NEEDS_COMPILER = pytest.mark.skipif(
+    emulation.compiler() is None or TOO_OLD,
+    reason=f"torch is older than {OLDEST_TORCH}" if TOO_OLD else "no C++ compiler: set CXX or install g++",
+)
 
 
 def random(shape: tuple[int, ...], dtype: torch.dtype, seed: int = 0) -> Tensor:

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch.torch_version import TorchVersion
 
-from cuda_ops import _toolchain
+from cuda_ops import _build, _toolchain
 from cuda_ops._library import Libraries, Operator
 from cuda_ops._progress import Progress
 from cuda_ops._toolchain import BuildError
@@ -51,7 +52,12 @@ def has_compiler():
         return False
 
 
-needs_compiler = pytest.mark.skipif(not has_compiler(), reason="there is no C++20 compiler")
+TOO_OLD = TorchVersion(torch.__version__) < _build.OLDEST_TORCH
+needs_libraries = pytest.mark.skipif(TOO_OLD, reason=f"torch is older than {_build.OLDEST_TORCH}")
+needs_compiler = pytest.mark.skipif(
+    TOO_OLD or not has_compiler(),
+    reason=f"torch is older than {_build.OLDEST_TORCH}" if TOO_OLD else "there is no C++20 compiler",
+)
 
 
 def make_sources(folder, namespace):

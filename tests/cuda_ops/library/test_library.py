@@ -8,7 +8,7 @@ import warnings
 import forked
 import pytest
 import torch
-from tiny_operators import BARE, NO_BUILD, make_libraries, needs_compiler, run_python
+from tiny_operators import BARE, NO_BUILD, make_libraries, needs_compiler, needs_libraries, run_python
 
 from cuda_ops import _build, _cache, _library, _prebuilt
 from cuda_ops._library import JIT, PREBUILT, REFERENCE, Operator, OperatorsUnavailableError
@@ -78,6 +78,7 @@ def test_reference_on_demand_is_silent(csrc, namespace, environ):
     assert libraries.served["cpu"] == _library.Served(REFERENCE, "GLAD_OPS=reference asks for it")
 
 
+@needs_libraries
 def test_fused_on_demand_raises_every_time_instead_of_warning(csrc, namespace):
     libraries = make_libraries(namespace, csrc, {**BARE, "GLAD_OPS": "fused"})
     for _ in range(2):
@@ -91,6 +92,7 @@ def test_unknown_mode_is_refused(csrc, namespace):
         make_libraries(namespace, csrc, {**BARE, "GLAD_OPS": "slow"}).load("cpu")
 
 
+@needs_libraries
 def test_one_warning_with_both_causes_and_the_remedy(csrc, namespace):
     libraries = make_libraries(namespace, csrc, BARE)
     with pytest.warns(_library.SlowOperatorsWarning) as caught:
@@ -114,6 +116,7 @@ def test_operators_are_there_when_the_warning_is_an_error(csrc, namespace):
     assert getattr(torch.ops, namespace).scale(torch.ones(1), 3.0).item() == 4
 
 
+@needs_libraries
 def test_cpu_build_of_torch_serves_cuda_by_the_reference_with_a_warning(csrc, namespace, environ, monkeypatch):
     monkeypatch.setattr(torch.version, "cuda", None)
     libraries = make_libraries(namespace, csrc, {**environ, "GLAD_OPS": "reference"})
@@ -174,6 +177,7 @@ assert torch.allclose(net(x), x.relu() * 2**0.5)
     assert done.returncode == 0, done.stderr
 
 
+@needs_libraries
 def test_diagnosis_says_what_serves_and_why():
     code = "from cuda_ops.diagnosis import diagnose; print(*diagnose(), sep=chr(10))"
     done = forked.run(code, PATH="", CXX="", GLAD_OPS="", GLAD_OPS_CACHE="/dev/null/cache", CUDA_VISIBLE_DEVICES="")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import forked
 import pytest
-from tiny_operators import NO_BUILD, compilations, make_compiler, make_libraries
+from tiny_operators import NO_BUILD, compilations, make_compiler, make_libraries, needs_libraries
 
 from cuda_ops import _build, _cache, _library
 from cuda_ops._progress import Progress
@@ -42,6 +42,7 @@ def test_damaged_library_is_built_again(tmp_path, csrc, environ, damage):
     _cache.obtain(recipe, NO_BUILD, environ)
 
 
+@needs_libraries
 def test_library_that_does_not_load_is_built_again_once(tmp_path, csrc, namespace, environ):
     libraries = make_libraries(namespace, csrc, environ)
     with pytest.warns(_library.SlowOperatorsWarning, match="No library compiled here: .*libglad_cpu.so"):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_operators import make_compiler, make_libraries, make_program, make_sources
+from tiny_operators import make_compiler, make_libraries, make_program, make_sources, needs_libraries
 
 from cuda_ops import _build, _cache, _library, _prebuilt, _toolchain
 from cuda_ops._library import JIT
@@ -48,6 +48,7 @@ def test_compiler_that_does_not_run_is_a_cause(tmp_path):
         _toolchain.find_cxx({"PATH": str(tmp_path)})
 
 
+@needs_libraries
 def test_no_ninja_is_a_cause(tmp_path, csrc, namespace, environ, monkeypatch):
     monkeypatch.setitem(sys.modules, "ninja", None)
     environ = {**environ, "PATH": str(tmp_path / "bin")}
@@ -55,6 +56,7 @@ def test_no_ninja_is_a_cause(tmp_path, csrc, namespace, environ, monkeypatch):
         make_libraries(namespace, csrc, environ).load("cpu")
 
 
+@needs_libraries
 def test_first_error_of_the_compiler_is_shown_with_the_log(tmp_path, csrc, namespace, environ):
     body = "echo 'In file included from here'; echo 'scale.cpp:3:1: error: no such thing'; exit 1"
     make_compiler(tmp_path / "bin", body=body)
