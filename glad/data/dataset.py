@@ -2,63 +2,22 @@
 
 import hashlib
 import math
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 import torch
-from PIL import Image
 from torch import Tensor
-from torchvision.transforms import functional
 
+from glad.data.notices import DataError
+from glad.data.pixels import decode
+from glad.data.raw import take
 from glad.data.zca import ZCA
 
+__all__ = ["DataError", "ImageData", "Splits"]
+
 CHUNK = 1000
-
-
-class DataError(ValueError):
-    """A data set that cannot be used as it is: one line that names the value and the fix."""
-
-
-@contextmanager
-def open_image(path: Path) -> Iterator[Image.Image]:
-    """Open an image file; every failure inside the block becomes a ``DataError`` with the path."""
-    try:
-        with Image.open(path) as image:
-            yield image
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise DataError(f"{path} cannot be read as an 8-bit image ({error}): replace or remove it") from error
-
-
-def decode(paths: Sequence[Path], channels: int, resolution: int) -> Tensor:
-    """Read image files as uint8 [n, channels, resolution, resolution], resized and cropped by ``fit``.
-
-    Raises ``DataError`` with the path of a file that is missing, truncated, no image, or deeper than 8 bits.
-    """
-    images = torch.empty(len(paths), channels, resolution, resolution, dtype=torch.uint8)
-    with ThreadPoolExecutor() as pool:
-        for i, pixels in enumerate(pool.map(partial(_decode, channels=channels, resolution=resolution), paths)):
-            images[i] = pixels
-    return images
-
-
-def _decode(path: Path, channels: int, resolution: int) -> Tensor:
-    with open_image(path) as image:
-        if image.mode.startswith(("I", "F")):
-            raise ValueError(f"its mode is {image.mode}")
-        pixels = functional.pil_to_tensor(image.convert("L" if channels == 1 else "RGB"))
-    return fit(pixels, resolution)
-
-
-def fit(images: Tensor, resolution: int) -> Tensor:
-    """Scale images [..., C, H, W] until the shorter side is ``resolution``, then crop the centre square."""
-    if images.shape[-2:] == (resolution, resolution):
-        return images
-    scaled = functional.resize(images, [resolution], antialias=True)
-    return functional.center_crop(scaled, [resolution, resolution])
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,8 +26,9 @@ class ImageData:
 
     ``images`` is uint8 [N, C, H, W], or N paths that are decoded on demand; ``labels`` is int64 [N] in 0..K-1.
     ``class_ids`` are the classes' indices in the source's own numbering (the ImageNet index for its subsets), which is
-    what a conditional generator is asked for. ``mean`` and ``std`` are per channel, of the training data's pixels in
-    [0, 1]. ``flip`` says whether a mirrored image keeps its class (it does not for digits).
+    what a conditional generator is asked for. ``numbering`` is how many classes that numbering has; where it is 0
+    the source has none, and the indices are positions. ``mean`` and ``std`` are per channel, of the training data's
+    pixels in [0, 1]. ``flip`` says whether a mirrored image keeps its class (it does not for digits).
     """
 
     name: str
@@ -82,6 +42,7 @@ class ImageData:
     channels: int
     whitening: ZCA | None = None
     flip: bool = True
+    numbering: int = 0
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -167,16 +128,17 @@ class ImageData:
 
 @dataclass(frozen=True)
 class Splits:
-    """Three disjoint sets of images; all share the mean, deviation and whitening of ``train``."""
+    """Three disjoint sets of images; all share the mean, deviation and whitening of ``train``.
+
+    ``origins`` says of each split, by its name, where its images are from; ``notices`` are the lines that were said
+    when the data was read.
+    """
 
     train: ImageData
     validation: ImageData
     test: ImageData
-
-
-def take(images: Tensor | tuple[Path, ...], indices: Tensor) -> Tensor | tuple[Path, ...]:
-    """Return the images of ``indices`` in the same form, a tensor or paths."""
-    return images[indices] if isinstance(images, Tensor) else tuple(images[i] for i in indices.tolist())
+    origins: Mapping[str, str] = field(default_factory=dict)
+    notices: tuple[str, ...] = ()
 
 
 def _moments(counts: list[int]) -> tuple[float, float]:

@@ -1,6 +1,6 @@
 """Loading: from what a reader found to normalized train, validation and test splits."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -9,8 +9,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from glad.data.dataset import CHUNK, DataError, ImageData, Splits, decode, fit, open_image
-from glad.data.readers import Part, Raw, read
+from glad.data.balance import say_of_balance
+from glad.data.dataset import CHUNK, ImageData, Splits
+from glad.data.duplicates import drop_copies, say_of_copies
+from glad.data.notices import DataError, warn_of
+from glad.data.pixels import decode, fit
+from glad.data.raw import Part, Raw
+from glad.data.readers import read
+from glad.data.survey import read_all_headers, say_of_pixels, settle
 from glad.data.zca import ZCA
 from glad.rng import rng_for
 
@@ -30,18 +36,21 @@ def load_data(
     validation: float = 0.1,
     seed: int = 0,
     download: bool = False,
+    drop_duplicates: bool = False,
+    single_class: bool = False,
 ) -> Splits:
     """Read a data set and return its training, validation and test images.
 
     Args:
         source: ``fashion-mini`` (embedded); a torchvision data set under ``root`` (``mnist``, ``fashionmnist``,
             ``cifar10``, ``cifar100``, ``svhn``, ``stl10``); ``imagenet`` or one of its subsets (``imagenette``,
-            ``imagenet-a``, ...) under ``root``/train and ``root``/val; an ``.npz`` of uint8 ``images`` and ``labels``;
-            or a folder of images, CLASS/* or train/CLASS/* beside test/ or val/ (with both, val is the validation
-            split). Names win over paths: write ``./mnist`` for a folder called mnist.
+            ``imagenet-a``, ...) under ``root``/train and ``root``/val; an ``.npz`` of uint8 images and
+            their labels; or a folder of images, whose layouts docs/DATA.md shows. Names win over paths: write
+            ``./mnist`` for a folder called mnist.
         root: Where named data sets lie.
         classes: Positions or names of the classes to keep, which become 0 to K-1 in this order.
-        limit: At most so many training images, of each class its share and at least one.
+        limit: At most so many training images, of each class its share and at least one; validation and test images
+            stay all.
         resolution: Side in pixels to which images are resized and cropped; image files of several sizes need it.
         zca: Whiten the images (at most 12,288 values per image).
         validation: Share of each class's training images, between 0 and 1, that is held out unless the source has
@@ -49,10 +58,15 @@ def load_data(
         seed: Draws the validation images and those that ``limit`` keeps. Where the source has no test images, a fifth
             of each class is held out, the same for every seed.
         download: Let torchvision download the data set.
+        drop_duplicates: Leave out training and validation images that are identical to another image; test images
+            stay all.
+        single_class: Accept a folder or file of one class, which is enough to train a generator.
 
     Returns:
         The splits ``train``, ``validation`` and ``test``. Their images are [N, C, H, W], of one channel if all files
-        are grey, else of three; ``tensor()`` normalizes them by the training images' mean and deviation.
+        are grey, else of three; ``tensor()`` normalizes them by the training images' mean and deviation. ``origins``
+        says where each split is from. What the owner of the data may not expect is in ``notices``, each of which is
+        also a warning, ``DataNotice``.
 
     Raises:
         DataError: For anything in the arguments or the files that cannot be used.
@@ -66,12 +80,14 @@ def load_data(
         raise DataError(f"validation is {validation}: choose a share of the training data between 0 and 1, such as 0.1")
     if resolution is not None and resolution < 1:
         raise DataError(f"resolution is {resolution}: choose at least 1")
-    raw = _choose(read(source, Path(root).expanduser(), download), classes)
+    raw = _choose(read(source, Path(root).expanduser(), download, 1 if single_class else 2), classes)
     raw = _carve(raw, "test", TEST_FRACTION, rng_for("test split"))
     raw = _carve(raw, "validation", validation, rng_for(seed, "validation"))
     if limit is not None:
         raw = _limit(raw, limit, rng_for(seed, "limit"))
-    return _assemble(raw, resolution, zca)
+    splits = _assemble(raw, resolution, zca, drop_duplicates)
+    warn_of(splits.notices)
+    return splits
 
 
 def _choose(raw: Raw, wanted: Sequence[int | str] | None) -> Raw:
@@ -128,7 +144,11 @@ def _carve(raw: Raw, split: str, fraction: float, rng: torch.Generator) -> Raw:
                 f"class {raw.classes[c]!r} of {raw.name} has {int((train.labels == c).sum())} images left when the "
                 f"{split} split is taken, which leaves none for training: add images"
             )
-    parts = {"train": train.take((~held).nonzero().flatten()), split: train.take(held.nonzero().flatten())}
+    origin = f"{fraction:.0%} of each class of {train.origin}, held out"
+    parts = {
+        "train": train.take((~held).nonzero().flatten()),
+        split: replace(train.take(held.nonzero().flatten()), origin=origin),
+    }
     return replace(raw, parts=raw.parts | parts)
 
 
@@ -138,33 +158,46 @@ def _limit(raw: Raw, limit: int, rng: torch.Generator) -> Raw:
     train = raw.parts["train"]
     # The first rank of every class is 0, so that each keeps an image.
     kept = _ranks(train.labels, rng).argsort(stable=True)[:limit].sort().values
-    return replace(raw, parts=raw.parts | {"train": train.take(kept)})
+    origin = f"{train.origin} ({len(kept)} of {len(train.labels)} images, limit)"
+    limited = replace(train.take(kept), origin=origin if len(kept) < len(train.labels) else train.origin)
+    return replace(raw, parts=raw.parts | {"train": limited})
 
 
-def _assemble(raw: Raw, resolution: int | None, zca: bool) -> Splits:
-    channels, resolution = _layout(raw, resolution)
-    sets = {}
-    for split, part in _fitted(raw, channels, resolution).items():
-        mean, std = (0.0,) * channels, (1.0,) * channels
-        sets[split] = ImageData(
-            raw.name,
-            part.images,
-            part.labels,
-            raw.classes,
-            raw.class_ids,
-            mean,
-            std,
-            resolution,
-            channels,
-            None,
-            raw.flip,
-        )
+def _assemble(raw: Raw, resolution: int | None, zca: bool, drop_duplicates: bool) -> Splits:
+    known = raw.channels is not None and resolution is not None
+    headers = {} if known else read_all_headers(raw)
+    channels, resolution = settle(raw, headers, resolution)
+    notices = [*raw.notices, *say_of_pixels(raw.name, headers)]
+    parts = _fitted(raw, channels, resolution)
+    if drop_duplicates:
+        parts, said = drop_copies(raw.name, parts, raw.classes)
+    else:
+        said = say_of_copies(raw.name, parts)
+    notices += [*said, *say_of_balance(raw.name, parts["train"].labels, raw.classes)]
+    sets = {split: _plain(raw, part, channels, resolution) for split, part in parts.items()}
     mean, std = sets["train"].statistics()
     sets = {split: replace(data, mean=mean, std=std) for split, data in sets.items()}
     if zca:
         whitening = _whitening(sets["train"])
         sets = {split: replace(data, whitening=whitening) for split, data in sets.items()}
-    return Splits(**sets)
+    return Splits(**sets, origins={split: part.origin for split, part in parts.items()}, notices=tuple(notices))
+
+
+def _plain(raw: Raw, part: Part, channels: int, resolution: int) -> ImageData:
+    """The images of a part, not yet normalized."""
+    return ImageData(
+        name=raw.name,
+        images=part.images,
+        labels=part.labels,
+        classes=raw.classes,
+        class_ids=raw.class_ids,
+        mean=(0.0,) * channels,
+        std=(1.0,) * channels,
+        resolution=resolution,
+        channels=channels,
+        flip=raw.flip,
+        numbering=raw.numbering,
+    )
 
 
 def _whitening(train: ImageData) -> ZCA:
@@ -175,46 +208,6 @@ def _whitening(train: ImageData) -> ZCA:
             f"the limit is {ZCA_LIMIT}: choose a smaller resolution (--resolution) or leave ZCA out"
         )
     return ZCA.fit((train.batch(indices) for indices in train.chunks()), key=train.digest)
-
-
-def _layout(raw: Raw, resolution: int | None) -> tuple[int, int]:
-    """Settle on one number of channels and one resolution for all parts; files are grey only if all of them are."""
-    images = [part.images for part in raw.parts.values()]
-    found = {part.shape[1] for part in images if isinstance(part, Tensor)}
-    if len(found) > 1:
-        raise DataError(f"{raw.name} mixes images of {' and '.join(map(str, sorted(found)))} channels: store one kind")
-    if raw.channels or found:
-        channels = raw.channels or found.pop()
-    else:
-        channels = 1 if all(_header(path)[0] in ("1", "L") for part in images for path in part) else 3
-    return channels, _side(raw) if resolution is None else resolution
-
-
-def _side(raw: Raw) -> int:
-    """Return the side of all images, which must be squares of one size."""
-    sizes = _sizes(raw)
-    first, size = next(sizes)
-    for name, other in sizes:
-        if other != size:
-            raise DataError(
-                f"{first} is {size[0]}x{size[1]} but {name} is {other[0]}x{other[1]}: choose one size with --resolution"
-            )
-    if size[0] != size[1]:
-        raise DataError(f"{first} is {size[0]}x{size[1]}, not square: choose a size to crop to with --resolution")
-    return size[0]
-
-
-def _sizes(raw: Raw) -> Iterator[tuple[str, tuple[int, int]]]:
-    for split, part in raw.parts.items():
-        if isinstance(part.images, Tensor):
-            yield f"the {split} part of {raw.name}", (part.images.shape[3], part.images.shape[2])
-        else:
-            yield from ((str(path), _header(path)[1]) for path in part.images)
-
-
-def _header(path: Path) -> tuple[str, tuple[int, int]]:
-    with open_image(path) as image:
-        return image.mode, image.size
 
 
 def _fitted(raw: Raw, channels: int, resolution: int) -> dict[str, Part]:

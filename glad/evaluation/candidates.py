@@ -14,13 +14,16 @@ import torch
 from torch import Tensor
 
 from glad.data.coresets import Labelled
-from glad.data.dataset import DataError, ImageData, decode, fit, open_image
-from glad.data.readers import Raw, read
+from glad.data.dataset import ImageData
+from glad.data.notices import DataError
+from glad.data.pixels import decode, fit, open_image
+from glad.data.raw import Raw
+from glad.data.readers import read
 from glad.formats.distilled import Distilled
 from glad.formats.folder import SIDECAR
 from glad.formats.load import load_distilled
 from glad.runs.folder import Run
-from glad.runs.soft_labels import hash_of, likeliest
+from glad.runs.soft_labels import hash_of
 from glad.runs.storage import RunError, read_tensors
 
 RESULTS = "results.json"
@@ -58,18 +61,18 @@ def is_run(path: Path) -> bool:
 def of_run(run: Run) -> Candidate:
     """The set of a run; ``RunError`` when it is not finished."""
     config, (images, labels), start = run.config, run.read_set(), run.read_set("initial")
-    soft = labels if labels.is_floating_point() else None
+    learnt = labels.is_floating_point()
     return Candidate(
         name=run.name,
         images=images,
-        labels=likeliest(labels),
-        soft_labels=soft,
-        start=(start[0], likeliest(start[1])) if run.weights is not None else None,
+        labels=labels.argmax(1) if learnt else labels,
+        soft_labels=labels if learnt else None,
+        start=start if run.weights is not None else None,
         ipc=config["ipc"],
         network=str(config["network"]),
         learned_lr=run.learned_lr,
         seconds=float(read_tensors(run.state)[1]["seconds"]),
-        hashes=[hash_of(images), hash_of(start[0]), *([] if soft is None else [hash_of(soft)])],
+        hashes=[hash_of(images), hash_of(start[0])],
         results=run.path / RESULTS,
         run=run.path,
     )

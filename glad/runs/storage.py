@@ -2,8 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -70,16 +69,9 @@ def _sort_header(content: bytes) -> bytes:
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Read a safetensors file: tensors and metadata; ``RunError`` with the path when missing or damaged."""
-    with open_tensors(path) as file:
-        return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
-
-
-@contextmanager
-def open_tensors(path: Path) -> Iterator[Any]:
-    """Open a safetensors file to read some of its tensors; ``RunError`` with the path where that fails."""
     try:
         with safe_open(str(path), "pt") as file:
-            yield file
+            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
     except (OSError, SafetensorError) as error:
         raise RunError(f"{path}: cannot be read: {error}") from error
 
@@ -89,9 +81,12 @@ def read_step_size(path: Path) -> float | None:
 
     The metadata name its tensor; states of older versions call it ``objective/alpha``.
     """
-    with open_tensors(path) as file:
-        name = (file.metadata() or {}).get("step_size", "objective/alpha")
-        return float(file.get_tensor(name)) if name in file.keys() else None  # noqa: SIM118 (not a dict)
+    try:
+        with safe_open(str(path), "pt") as file:
+            name = (file.metadata() or {}).get("step_size", "objective/alpha")
+            return float(file.get_tensor(name)) if name in file.keys() else None  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise RunError(f"{path}: cannot be read: {error}") from error
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer, prefix: str = "optimizer") -> dict[str, Tensor]:

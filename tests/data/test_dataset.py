@@ -4,10 +4,9 @@ from dataclasses import replace
 
 import pytest
 import torch
-from PIL import Image
 from torchvision.transforms import functional
 
-from glad.data.dataset import DataError, ImageData, decode, fit
+from glad.data.dataset import DataError, ImageData
 from glad.data.zca import ZCA
 from glad.rng import rng_for
 
@@ -128,19 +127,6 @@ def test_paths_are_decoded_on_demand_and_have_a_digest_that_moves_with_them(tmp_
     assert replace(memory, images=paths).digest != digests[0]
     with pytest.raises(DataError, match=r"0.png cannot be read"):
         data.batch(torch.tensor([0]))
-
-
-def test_fit_scales_the_shorter_side_and_crops_the_centre():
-    image = torch.zeros(1, 4, 12, dtype=torch.uint8)
-    image[:, :, 4:8] = 200
-    assert torch.equal(fit(image, 4), torch.full((1, 4, 4), 200, dtype=torch.uint8))
-    assert fit(image, 9).shape == (1, 9, 9) and fit(image[..., :4], 2).shape == (1, 2, 2)
-
-
-def test_decode_refuses_sixteen_bits(tmp_path):
-    Image.new("I;16", (4, 4)).save(tmp_path / "deep.png")
-    with pytest.raises(DataError, match=r"deep.png cannot be read as an 8-bit image \(its mode is I;16\)"):
-        decode([tmp_path / "deep.png"], 1, 4)
 
 
 def test_zca_whitens_by_the_regularised_spectrum():

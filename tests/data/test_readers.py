@@ -151,7 +151,14 @@ def fake_imagenet(root, ids):
         for i in range(1000):
             (root / part / f"n{i:08}").mkdir(parents=True)
         for i in ids:
-            write_images(root / part / f"n{i:08}", 3, size=(10 + i % 3, 9), suffix="JPEG", seed=i, grey=i % 2 == 0)
+            write_images(
+                root / part / f"n{i:08}",
+                3,
+                size=(10 + i % 3, 9),
+                suffix="JPEG",
+                seed=i + 1000 * (part == "val"),
+                grey=i % 2 == 0,
+            )
 
 
 NETTE = (0, 217, 482, 491, 497, 566, 569, 571, 574, 701)

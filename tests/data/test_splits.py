@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from image_files import noise, write_images, write_npz
+from image_files import load_with_notices, noise, write_images, write_npz
 
 from glad.data.dataset import DataError
 from glad.data.readers import known_sources
@@ -76,11 +76,14 @@ def test_statistics_are_those_of_the_training_images_left(npz):
     assert splits.test.std == splits.train.std == pytest.approx([pixels.std(correction=0).item()])
 
 
-def test_limit_is_stratified_and_keeps_every_class(tmp_path):
+def test_limit_is_stratified_and_keeps_every_class(tmp_path, monkeypatch):
     labels = np.repeat([0, 1, 2], [60, 20, 2])
-    path = write_npz(tmp_path / "a.npz", 82, y_train=labels, x_test=noise(3, 8, 8), y_test=np.arange(3))
-    train = load_data(path, limit=20).train
+    path = write_npz(tmp_path / "a.npz", 82, y_train=labels, x_test=noise(3, 8, 8, seed=1), y_test=np.arange(3))
+    splits, notices = load_with_notices(path, limit=20)
+    assert "the largest 0 with 14 training images, the smallest 2 with 1 (14.0 to 1)" in notices
+    train = splits.train
     assert len(train) == 20 and train.labels.bincount().tolist() == [14, 5, 1]
+    monkeypatch.setattr("glad.data.balance.UNEQUAL", 99)
     assert load_data(path, limit=20, seed=1).train.digest != train.digest == load_data(path, limit=20).train.digest
     assert len(load_data(path, limit=1000).train) == 73
     with pytest.raises(DataError, match="limit is 2 but there are 3 classes"):
@@ -118,27 +121,6 @@ def test_options_that_cannot_be_used(folder, options, message):
 # --- folders ---
 
 
-@pytest.mark.parametrize(
-    ("parts", "sizes"),
-    [
-        (("train", "test"), (9, 1, 4)),
-        (("train", "val"), (9, 1, 4)),
-        (("train", "val", "test"), (10, 4, 4)),
-    ],
-)
-def test_folders_with_parts(tmp_path, parts, sizes):
-    for part in parts:
-        write_images(tmp_path / part / "only", 10 if part == "train" else 4)
-    splits = load_data(str(tmp_path))
-    assert (len(splits.train), len(splits.validation), len(splits.test)) == sizes
-
-
-def test_a_class_may_be_called_train(tmp_path):
-    write_images(tmp_path / "plane", 5)
-    write_images(tmp_path / "train", 5)
-    assert load_data(str(tmp_path)).train.classes == ("plane", "train")
-
-
 def test_large_folders_stay_paths(folder, monkeypatch):
     decoded = load_data(str(folder), resolution=6)
     monkeypatch.setattr("glad.data.splits.DECODED_LIMIT", 20 * 3 * 6 * 6 - 1)
@@ -166,6 +148,7 @@ def test_mixed_sizes_need_a_resolution(folder):
 
 def test_images_that_are_not_square_need_a_resolution(tmp_path):
     write_images(tmp_path / "a", 5, size=(9, 7))
+    write_images(tmp_path / "b", 5, size=(9, 7), seed=1)
     with pytest.raises(DataError, match=r"is 9x7, not square: .* --resolution"):
         load_data(str(tmp_path))
     assert load_data(str(tmp_path), resolution=7).train.resolution == 7
@@ -174,6 +157,7 @@ def test_images_that_are_not_square_need_a_resolution(tmp_path):
 @pytest.mark.parametrize("suffix", ["png", "jpg"])
 def test_a_truncated_image_is_named(tmp_path, suffix):
     write_images(tmp_path / "a", 5, size=(32, 32), suffix=suffix)
+    write_images(tmp_path / "b", 5, size=(32, 32), suffix=suffix, seed=1)
     bad = tmp_path / "a" / f"002.{suffix}"
     bad.write_bytes(bad.read_bytes()[: bad.stat().st_size * 2 // 3])
     with pytest.raises(DataError) as caught:
@@ -197,7 +181,8 @@ def test_folders_that_cannot_be_used(tmp_path, folder):
         load_data(str(folder))
     with pytest.raises(DataError, match="has no class folders"):
         load_data(str(folder / "cat"))
-    write_images(tmp_path / "b" / "train" / "cat", 3)
+    for name in ("cat", "dog"):
+        write_images(tmp_path / "b" / "train" / name, 3)
     write_images(tmp_path / "b" / "test" / "cow", 3)
     with pytest.raises(DataError, match=r"class 'cow' is in .*test but not among the training classes"):
         load_data(str(tmp_path / "b"))

@@ -16,6 +16,7 @@ from PIL import Image
 from safetensors.torch import load_file
 from torchvision.datasets import ImageFolder
 
+from glad.data.notices import DataNotice
 from glad.data.splits import load_data
 from glad.formats import png
 from glad.formats.export import export
@@ -143,7 +144,8 @@ def test_the_npz_is_plain_arrays_that_data_reads(tmp_path):
         assert np.array_equal(file["mean"], np.float32(source.mean)) and file["std"].dtype == np.float32
         assert np.array_equal(file["soft_labels"], source.soft_labels.numpy())
     export(load_distilled_twice(source), "npz", tmp_path / "more.npz")
-    data = load_data(str(tmp_path / "more.npz"))
+    with pytest.warns(DataNotice, match="are identical to training images"):
+        data = load_data(str(tmp_path / "more.npz"))
     assert data.train.channels == 3 and data.train.resolution == 8
 
 

@@ -1,10 +1,22 @@
 """Small image files and npz files, for tests of what reads them."""
 
+import warnings
+
 import numpy as np
 import torch
 from PIL import Image
 
+from glad.data.notices import DataNotice
+from glad.data.splits import load_data
 from glad.rng import rng_for
+
+
+def load_with_notices(source, **options):
+    """The splits, and the notices as one text."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", DataNotice)
+        splits = load_data(str(source), **options)
+    return splits, "\n".join(str(warning.message) for warning in caught)
 
 
 def noise(*shape, seed=0):

@@ -43,7 +43,7 @@ def measure(name: str, data: str, root: str, resolution: int | None, out: Path, 
     NAME is an embedded generator or a safetensors file. Accuracy of networks trained on samples, Fréchet distance,
     precision and recall, diversity, nearest training images and speed are written to measure.json, with three pictures.
     """
-    splits = load_data(data, root=root, resolution=resolution)
+    splits = load_data(data, root=root, resolution=resolution, single_class=True)
     with Bars() as bars:
         found = measure_generator(name, splits, out, Sizes(**sizes), split=split, progress=bars)
     report(found, out)

@@ -88,7 +88,13 @@ def train(
     Images of validation and test sets are left out. The same command continues a training that was interrupted.
     """
     splits = load_data(
-        data, root=root, classes=list(classes) or None, limit=limit, resolution=resolution, download=download
+        data,
+        root=root,
+        classes=list(classes) or None,
+        limit=limit,
+        resolution=resolution,
+        download=download,
+        single_class=True,
     )
     with Bars() as bars:
         written = train_generator(

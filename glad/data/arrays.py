@@ -1,0 +1,125 @@
+"""npz files: which arrays are images, which labels, of which split."""
+
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from glad.data.layout import SPLITS, own_numbers, resolve_splits, split_of
+from glad.data.notices import DataError, shorten
+from glad.data.raw import Part, Raw
+
+PARTNERS = {"x": "y", "images": "labels", "image": "label", "imgs": "labels", "data": "labels"}
+"""Words for images, and the word for labels that a missing array would have."""
+LABELS = {"y": "x", "labels": "images", "label": "image", "targets": "data", "target": "data"}
+OURS = ("classes", "mean", "std", "dataset", "soft_labels", "step_size")  # of `glad export --format npz`
+
+
+def read_npz(path: Path, least: int = 2) -> Raw:
+    """Read images and labels; names are ``x_train``, ``train_images``, ``images`` and so on, for each split.
+
+    ``classes`` holds the classes' names, if it is there. Raises ``DataError`` where the arrays do not fit, or
+    where there are fewer than ``least`` classes.
+    """
+    arrays = _load(path)
+    pairs = _pairs(arrays, path)
+    notices = []
+    if "test" not in pairs and "validation" in pairs:
+        pairs["test"] = pairs.pop("validation")
+        notices.append(f"{path}: {pairs['test'][0]} holds the test images; validation is held out of training")
+    parts = {split: _labeled(arrays, pairs[split], path) for split in SPLITS if split in pairs}
+    used = {key for pair in pairs.values() for key in pair}
+    if unused := [key for key in arrays if key not in (*used, *OURS)]:
+        notices.append(f"{path}: not used: {shorten(unused)}")
+    count = 1 + max(int(part.labels.max()) for part in parts.values())
+    classes = _names(arrays, count, path)
+    if len(classes) < least:
+        raise DataError(f"{path} has one class: give at least two")
+    numbering = own_numbers(classes)[1] or (len(classes) if "classes" not in arrays else 0)
+    return Raw(path.stem, classes, parts, tuple(range(len(classes))), numbering, notices=tuple(notices))
+
+
+def _load(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of a role, and an empty one in place of each other."""
+    try:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
+            return {key: file[key] if _role(key) or key == "classes" else np.empty(0) for key in file.files}
+    except (OSError, ValueError, EOFError, AttributeError, TypeError, zipfile.BadZipFile, zlib.error) as error:
+        raise DataError(f"{path} cannot be read as an .npz file of plain arrays ({error}): write it anew") from error
+
+
+def _role(key: str) -> tuple[str, bool] | None:
+    """The word for the split in ``key``, "" where there is none, and whether it names labels; None for other arrays."""
+    words = key.lower().split("_")
+    split = next((word for word in words if split_of(word)), "")
+    rest = [word for word in words if word != split]
+    if len(rest) != 1 or rest[0] not in (*PARTNERS, *LABELS):
+        return None
+    return split, rest[0] in LABELS
+
+
+def _pairs(arrays: dict[str, np.ndarray], path: Path) -> dict[str, tuple[str, str]]:
+    """The names of images and labels of each split; ``DataError`` where one is missing or there are two."""
+    roles = {key: role for key in arrays if (role := _role(key))}
+    words = resolve_splits({split for split, _ in roles.values() if split})
+    words.setdefault("train", [""])
+    pairs = {}
+    for split, names in words.items():
+        images, labels = (
+            [key for key, (word, kind) in roles.items() if word in names and kind is k] for k in (False, True)
+        )
+        for keys in (images, labels):
+            if len(keys) > 1:
+                raise DataError(f"{path} has {' and '.join(keys)}, which both mean {split}: keep one")
+        if not images or not labels:
+            there = (images + labels or [""])[0]
+            missing = "_".join((PARTNERS | LABELS).get(word.lower(), word) for word in there.split("_")) or "images"
+            raise DataError(
+                f"{path} lacks {missing!r} (found: {', '.join(roles) or 'none'}): it needs x_train and y_train, "
+                "or images and labels"
+            )
+        pairs[split] = (images[0], labels[0])
+    return pairs
+
+
+def _names(arrays: dict[str, np.ndarray], count: int, path: Path) -> tuple[str, ...]:
+    """The classes' names, which are their numbers unless ``classes`` says others."""
+    names = arrays.get("classes")
+    if names is None:
+        return tuple(map(str, range(count)))
+    if names.ndim != 1 or names.dtype.kind != "U" or len(names) < count or len(set(names.tolist())) < len(names):
+        raise DataError(
+            f"classes in {path} is {names.dtype} {names.shape}: store {count} different names, in label order"
+        )
+    return tuple(names.tolist())
+
+
+def _labeled(arrays: dict[str, np.ndarray], keys: tuple[str, str], path: Path) -> Part:
+    images, labels = (arrays[key] for key in keys)
+    if images.dtype != np.uint8:
+        raise DataError(f"{keys[0]} in {path} is {images.dtype}: store pixels as uint8 in 0..255")
+    if labels.dtype.kind not in "iu" or labels.ndim == 0 or labels.size != labels.shape[0]:
+        raise DataError(f"{keys[1]} in {path} is {labels.dtype} {labels.shape}: store one whole number per image")
+    if images.shape[:1] != labels.shape[:1] or not labels.size:
+        raise DataError(
+            f"{path} has {images.shape[:1]} {keys[0]} and {labels.shape} {keys[1]}: store a label per image"
+        )
+    labels = labels.reshape(-1)
+    if labels.min() < 0 or labels.max() > 65535:
+        raise DataError(f"{keys[1]} in {path} go from {labels.min()} to {labels.max()}: number the classes from 0")
+    pixels = channels_first(images, f"{keys[0]} in {path}")
+    return Part(pixels, torch.from_numpy(labels.astype(np.int64)), f"{keys[0]}, {keys[1]}")
+
+
+def channels_first(images: np.ndarray, name: str) -> Tensor:
+    """uint8 NHW, NHWC or NCHW to NCHW; channels are last where the last axis has length 1 or 3."""
+    if images.ndim == 3:
+        images = images[:, None]
+    elif images.ndim == 4 and images.shape[3] in (1, 3):
+        images = images.transpose(0, 3, 1, 2)
+    if images.ndim != 4 or images.shape[1] not in (1, 3):
+        raise DataError(f"{name} has shape {images.shape}: store images as NHW, NHWC or NCHW with 1 or 3 channels")
+    return torch.from_numpy(np.ascontiguousarray(images))

@@ -1,0 +1,149 @@
+"""Files of labels beside images: ``metadata.csv`` and ``.jsonl``, ``labels.csv``, and StyleGAN's ``dataset.json``."""
+
+import csv
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from glad.data.layout import is_image, split_of
+from glad.data.notices import DataError
+from glad.data.tree import Tree
+
+NAMES = ("metadata.csv", "metadata.jsonl", "labels.csv", "labels.jsonl", "dataset.json")
+"""The files that are read, where they lie in the folder of a data set or of one of its splits."""
+OTHER = (".csv", ".tsv", ".json", ".jsonl", ".xlsx", ".parquet", ".feather")
+_FILE = ("file_name", "filename", "file", "image", "path", "image_path", "image_name", "image_id", "img", "id", "name")
+_LABEL = ("label", "class", "class_name", "label_name", "category", "target", "class_id", "labels")
+_SPLIT = ("split", "subset", "partition")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line: the file as it is called there, its class, and its split where the table names one."""
+
+    file: str
+    label: str
+    split: str | None = None
+
+
+def find_table(tree: Tree) -> Path | None:
+    """The file of labels in a folder, or None; ``DataError`` where there are two."""
+    found = [name for name in NAMES if name in tree.files]
+    if len(found) > 1:
+        raise DataError(f"{tree.path} has {' and '.join(found)}: keep the one whose labels count, rename the other")
+    return tree.path / found[0] if found else None
+
+
+def other_tables(tree: Tree) -> list[str]:
+    """Names of files in a folder that may hold labels, and are not read."""
+    return [name for name in tree.files if name.lower().endswith(OTHER) and name not in NAMES]
+
+
+def read_table(path: Path) -> list[Row] | None:
+    """The lines of a file of labels; None where it has no labels, such as captions alone.
+
+    Raises ``DataError`` where it cannot be read, or where it is not clear which column has the labels.
+    """
+    try:
+        if path.name == "dataset.json":
+            return _of_json(json.loads(path.read_text(encoding="utf-8-sig")), path)
+        if path.suffix == ".jsonl":
+            lines = path.read_text(encoding="utf-8-sig").splitlines()
+            return _of_records([dict(json.loads(line)) for line in lines if line.strip()], path)
+        return _of_csv(path)
+    except (OSError, UnicodeDecodeError, csv.Error, ValueError, TypeError, LookupError, RecursionError) as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(f"{path} cannot be read ({' '.join(str(error).split())}): mend or remove it") from error
+
+
+def _of_json(content: Any, path: Path) -> list[Row] | None:
+    """StyleGAN's ``{"labels": [[file, number], ...]}``, or what ``glad export`` wrote."""
+    if not isinstance(content, Mapping):
+        raise TypeError(f"it is a {type(content).__name__}")
+    labels = content.get("labels")
+    if labels is None:
+        return None
+    if "files" in content and "classes" in content:
+        classes = content["classes"]
+        return [Row(str(f), str(classes[c])) for f, c in zip(content["files"], labels, strict=True)]
+    pairs = labels.items() if isinstance(labels, Mapping) else labels
+    return [Row(str(file), _one(label, path)) for file, label in pairs]
+
+
+def _of_csv(path: Path) -> list[Row] | None:
+    text = path.read_text(encoding="utf-8-sig")
+    first = text.partition("\n")[0]
+    delimiter = max(",;\t", key=first.count)
+    rows = [row for row in csv.reader(text.splitlines(), delimiter=delimiter) if any(row)]
+    if rows and len(rows[0]) == 2 and is_image(rows[0][0]):  # no line of titles
+        rows.insert(0, ["file", "label"])
+    titles = [title.strip() for title in rows[0]] if rows else []
+    if bad := [i for i, row in enumerate(rows) if len(row) != len(titles)]:
+        raise DataError(f"{path} has {len(rows[bad[0]])} columns in line {bad[0] + 1}, {len(titles)} in the first")
+    return _of_records([dict(zip(titles, row, strict=True)) for row in rows[1:]], path)
+
+
+def _of_records(records: list[dict[str, Any]], path: Path) -> list[Row] | None:
+    if not records:
+        raise DataError(f"{path} has no lines: fill or remove it")
+    titles = {title.casefold(): title for title in records[0]}
+    files = [titles[name] for name in _FILE if name in titles]
+    labels = [titles[name] for name in _LABEL if name in titles]
+    if not labels and len(titles) == 2 and files and path.stem == "labels":
+        labels = [title for title in titles.values() if title != files[0]]
+    if not labels and path.stem == "metadata":
+        return None
+    if not files or not labels or (len(labels) > 1 and labels[0].casefold() != "label"):
+        raise DataError(
+            f"{path} has the columns {', '.join(titles.values())}: call the one with the files file_name and the one "
+            "with the classes label"
+        )
+    split = next((titles[name] for name in _SPLIT if name in titles), None)
+    return [
+        Row(
+            str(record[files[0]]), _one(record[labels[0]], path), None if split is None else _split(record[split], path)
+        )
+        for record in records
+    ]
+
+
+def _one(label: Any, path: Path) -> str:
+    """A label as the name of a class; ``DataError`` where there are several, or none."""
+    if isinstance(label, bool) or not isinstance(label, int | str) or label == "":
+        raise DataError(f"{path} has the label {label!r}: give each image one class, a name or a whole number")
+    return str(label)
+
+
+def _split(value: Any, path: Path) -> str:
+    split = split_of(str(value))
+    if split is None:
+        raise DataError(f"{path} has the split {value!r}: call splits train, validation and test")
+    return split
+
+
+def resolve(rows: Iterable[Row], tree: Tree) -> tuple[dict[Path, Row], list[str]]:
+    """The file of each row, and the names of rows that have none, or several.
+
+    A row names a file by its path from the folder, or by its name alone, with or without suffix, where no other file
+    has it. Raises ``DataError`` where two rows give one file two classes.
+    """
+    exact = {image.relative_to(tree.path).as_posix(): image for image in tree.all_images}
+    loose: dict[str, list[Path]] = {}
+    for name, image in exact.items():
+        for key in {name[: -len(image.suffix)], image.name, image.stem}:
+            loose.setdefault(key, []).append(image)
+    found: dict[Path, Row] = {}
+    missing = []
+    for row in rows:
+        name = re.sub(r"^(\./)+", "", row.file.strip().replace("\\", "/"))
+        candidates = [exact[name]] if name in exact else loose.get(name, [])
+        if len(candidates) != 1:
+            missing.append(row.file + (f" ({len(candidates)} files of that name)" if candidates else ""))
+        elif found.setdefault(candidates[0], row).label != row.label:
+            labels = f"{found[candidates[0]].label!r} and {row.label!r}"
+            raise DataError(f"{tree.path}: {row.file} has the labels {labels}: give each image one class")
+    return found, missing
