@@ -159,7 +159,7 @@ def test_more_images_than_it_says_are_an_error():
         images_per_row = 1
 
     with pytest.raises(ValueError, match="the prior rendered 2 images for 1 labels: see its images_per_row"):
-        SyntheticSet(Wrong(1, 28), {"code": torch.zeros(1, 4)}, torch.zeros(1)).images()
+        SyntheticSet(Wrong(1, 28), {"code": torch.zeros(1, 4)}, torch.zeros(1, dtype=torch.int64)).images()
 
 
 def test_what_is_handed_in_and_what_is_not():
