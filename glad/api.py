@@ -16,13 +16,13 @@ from glad.data.augment import ALL
 from glad.data.dataset import ImageData, Splits
 from glad.data.splits import open_data
 from glad.device import pick_device
-from glad.distillation import Metrics, Progress, learnt_tensors
+from glad.distillation import Metrics, Progress, learnt_tensors, require_usable_labels
 from glad.distillation import run as iterate
 from glad.evaluation.config import resolve_config
 from glad.evaluation.runner import hold
 from glad.experts import Experts
 from glad.experts.folder import experts_digest, open_experts
-from glad.initialization import STARTS, expert_network, initial_latents
+from glad.initialization import LABELS, STARTS, expert_network, initial_latents, learned_labels
 from glad.networks.factory import network_factory
 from glad.objectives.base import Objective
 from glad.objectives.resolve import resolve_learning_rates, resolve_objective
@@ -57,6 +57,7 @@ def distill(
     network_options: Mapping[str, Any] | None = None,
     augmentation: str = ALL,
     experts: str | Path | None = None,
+    labels: str = "hard",
     start: str = "prior",
     candidates: int = 100,
     inversion_steps: int = 200,
@@ -74,7 +75,9 @@ def distill(
     """Distil ``data`` into ``ipc`` synthetic images per class and return the finished run's folder.
 
     Names and paths are those of `glad distill --help`; ``data`` may be ``Splits``, ``objective`` and ``prior`` objects,
-    ``lr`` a dict by latent name. ``start``, ``candidates`` and ``inversion_steps`` are those of
+    ``lr`` a dict by latent name. ``labels`` are ``hard``, the number of a class for each image, or ``learned``: a
+    weight for each class, first 1 for the image's own and 0 for the others, which the optimizer changes at the learning
+    rate called ``labels``. ``start``, ``candidates`` and ``inversion_steps`` are those of
     ``glad.initialization``. ``memory`` (GiB) decides whether the generator's graphs are kept or rendered twice. An
     existing folder ``out`` with the same settings is continued, to the same result. ``on_step(iteration, metrics)`` is
     called after each step.
@@ -94,6 +97,8 @@ def _resolve(given: dict[str, Any]) -> dict[str, Any]:
     for name in ("ipc", "candidates", "inversion_steps", "iterations", "chunk", "save_every", "grid_every"):
         if config[name] < 1:
             raise ValueError(f"{name} must be at least 1, not {config[name]}")
+    if config["labels"] not in LABELS:
+        raise ValueError(f"unknown labels {config['labels']!r}: one of {', '.join(LABELS)}")
     if config["start"] not in STARTS:
         raise ValueError(f"unknown start {config['start']!r}: one of {', '.join(STARTS)}")
     if config["start"] == "representative" and config["experts"] is None:
@@ -131,10 +136,13 @@ def _start(
     prior = opened.description
     loss = resolve_objective(objective, data, prior, None if guides is None else guides.segment, config, device)
     classes = torch.arange(len(data.classes)).repeat_interleave(config["ipc"])
+    labels = classes.repeat_interleave(prior.images_per_row)
+    labels = learned_labels(labels, len(data.classes)) if config["labels"] == "learned" else labels
+    require_usable_labels(labels, loss)
     latents = _latents(data, opened.prior, guides, classes, config, device)
-    labels = classes.repeat_interleave(prior.images_per_row).to(device)
-    synset = SyntheticSet(opened.prior, latents, labels, config["chunk"], int(config["memory"] * 2**30))
-    rates = resolve_learning_rates(list(latents), objective, loss, prior, config["lr"])
+    synset = SyntheticSet(opened.prior, latents, labels.to(device), config["chunk"], int(config["memory"] * 2**30))
+    besides = synset.tensors().keys() - latents.keys()
+    rates = resolve_learning_rates(list(latents), objective, loss, prior, config["lr"], sorted(besides))
     optimizer = make_optimizer(learnt_tensors(synset, loss), rates, config["momentum"], prior.optimizers)
     return Progress(synset, loss, optimizer)
 

@@ -37,6 +37,28 @@ class Step:
         return rng_for(self.seed, "distill", self.iteration, purpose)
 
 
+def require_usable_labels(labels: Tensor, objective: Objective) -> None:
+    """Refuse labels that ``objective`` cannot use.
+
+    Args:
+        labels: Those of the set: int64 [N], or float [N, K] (soft), which are learned where they require grad.
+        objective: Soft labels need its member ``soft_labels = True``. Its method ``check_labels(labels)``, if it has
+            one, may refuse more.
+
+    Raises:
+        ValueError: Names the objective and what to change.
+    """
+    if labels.is_floating_point() and not getattr(objective, "soft_labels", False):
+        name = type(objective).__name__.lower()
+        raise ValueError(
+            f"{name} needs the number of a class for each image (int64 [N]) and takes no soft labels "
+            f"{list(labels.shape)}: give hard labels, or take an objective that has soft_labels = True, such as mtt"
+        )
+    check = getattr(objective, "check_labels", None)
+    if check is not None:
+        check(labels)
+
+
 def learnt_tensors(synset: SyntheticSet, objective: Objective) -> dict[str, Tensor]:
     """All that the optimiser changes, by name: latents, and what prior and objective offer that requires grad."""
     offered = {**synset.tensors(), **synset.prior.tensors(), **objective.tensors()}
@@ -83,6 +105,8 @@ def _gradients(synset: SyntheticSet, objective: Objective, optimizer: torch.opti
         losses.append(term.detach())
     if images.grad is None:
         raise DistillationError(f"iteration {step.iteration}: the objective gave no gradient for the images")
+    if synset.labels.requires_grad and synset.labels.grad is None:
+        raise DistillationError(f"iteration {step.iteration}: the objective gave no gradient for the labels")
     rendered.backward(images.grad)  # one pass through the prior, whatever the number of terms
     metrics = {"loss": float(torch.stack(losses).double().sum()), "image_grad": float(images.grad.norm())}
     for group in optimizer.param_groups:
@@ -115,10 +139,14 @@ class Progress:
     seconds: float = 0.0
     _clock: float = field(default_factory=time.monotonic)
 
+    def __post_init__(self) -> None:
+        require_usable_labels(self.synset.labels, self.objective)
+
     def _state(self) -> dict[str, Tensor]:
-        named = {"latents": self.synset.tensors(), "prior": self.synset.prior.tensors()}
+        named = {"latents": self.synset.latents, "prior": self.synset.prior.tensors()}
         named["objective"] = self.objective.tensors()
-        return {f"{part}/{name}": tensor for part, tensors in named.items() for name, tensor in tensors.items()}
+        state = {f"{part}/{name}": tensor for part, tensors in named.items() for name, tensor in tensors.items()}
+        return {**state, "labels": self.synset.labels}
 
     def elapsed(self) -> float:
         """Seconds of this run so far, earlier parts included."""
@@ -129,7 +157,7 @@ class Progress:
 
         The metadata name the tensor that is the student's step size, where the objective learns one.
         """
-        tensors = {**self._state(), "labels": self.synset.labels, **optimizer_tensors(self.optimizer)}
+        tensors = {**self._state(), **optimizer_tensors(self.optimizer)}
         learned = getattr(self.objective, "learned_step_size", None)
         named = {} if learned is None else {"step_size": f"objective/{learned}"}
         write_tensors(path, tensors, iteration=str(self.iteration), seconds=f"{self.elapsed():.3f}", **named)

@@ -28,6 +28,8 @@ from glad.synthetic_set import SyntheticSet
 
 STARTS = ("prior", "representative", "nearest", "inversion")
 """Where latents may start: drawn by the prior, or as ``initial_latents`` makes them."""
+LABELS = ("hard", "learned")
+"""What labels may be: the number of a class, or a weight per class that is learned along with the latents."""
 Embed = Callable[[Tensor], Tensor]
 CHUNK = 50  # real images, or codes, in the networks' memory at a time
 STATISTICS = 256  # real images behind batch norm's statistics
@@ -69,6 +71,11 @@ def initial_latents(
     moved = {name: tensor.to(device) for name, tensor in latents.items()}
     found = invert(prior, moved, targets.to(device), steps, None if network is None else network.embed, chunk)
     return {name: tensor.cpu() for name, tensor in found.items()}
+
+
+def learned_labels(classes: Tensor, count: int) -> Tensor:
+    """Soft labels float32 [N, count] that are learned: at first 1 for the class of each image, int64 [N], else 0."""
+    return nn.functional.one_hot(classes, count).float().requires_grad_()
 
 
 def identity(images: Tensor) -> Tensor:

@@ -12,7 +12,10 @@ from glad.priors.description import PriorDescription
 
 
 class SyntheticSet:
-    """Rows of latents, the prior that makes images of them, and the images' labels, int64 [N] or soft [N, K].
+    """Rows of latents, the prior that makes images of them, and the images' labels.
+
+    Labels are int64 [N], or float [N, K], a weight per class (soft labels). Soft labels that require grad are learned
+    along with the latents.
 
     There are as many labels as images: ``images_per_row`` of the prior times as many as rows. ``images()`` renders
     ``chunk`` rows at a time. The graphs of all chunks are kept for the backward pass when they fit into ``memory``
@@ -30,7 +33,9 @@ class SyntheticSet:
             raise ValueError(f"latents and labels differ in their number of rows: {counts}, {each} images per row")
         if chunk < 1:
             raise ValueError(f"a chunk has at least 1 row, not {chunk}")
-        self.prior, self.labels, self.chunk, self.memory = prior, labels, chunk, memory
+        if "labels" in latents:
+            raise ValueError("a latent cannot be called labels, which the set has besides")
+        self.prior, self.labels, self.chunk, self.memory = prior, _own_labels(labels), chunk, memory
         self.latents = {name: tensor.detach().clone().requires_grad_() for name, tensor in latents.items()}
         self._keeps_graphs: bool | None = None
 
@@ -39,8 +44,8 @@ class SyntheticSet:
         return len(self.labels)
 
     def tensors(self) -> dict[str, Tensor]:
-        """The latents by name."""
-        return dict(self.latents)
+        """What is learned of the set, by name: the latents, and ``labels`` where they require grad."""
+        return {**self.latents, **({"labels": self.labels} if self.labels.requires_grad else {})}
 
     def images(self) -> Tensor:
         """Normalised images [N, C, H, W], differentiable in the latents and in the prior's learnt tensors."""
@@ -86,3 +91,13 @@ class SyntheticSet:
             images = self.prior(**rows)
         del images
         return sum(size for reference, size in held.values() if reference.expired())
+
+
+def _own_labels(labels: Tensor) -> Tensor:
+    """A copy that requires grad where ``labels`` do; ``ValueError`` unless they are int64 [N] or float [N, K]."""
+    soft = labels.is_floating_point()
+    if labels.ndim != (2 if soft else 1) or not (soft or labels.dtype == torch.int64):
+        raise ValueError(f"labels are int64 [N], or soft ones float [N, K], not {labels.dtype} {list(labels.shape)}")
+    if soft and not bool(labels.isfinite().all()):
+        raise ValueError("soft labels must be finite")
+    return labels.detach().clone().requires_grad_(labels.requires_grad)

@@ -1,15 +1,18 @@
 """The loop on objectives whose answers are known, its guards, and resuming bit for bit."""
 
+from typing import ClassVar
+
 import pytest
 import torch
 from torch.nn.functional import mse_loss
 
 from glad.distillation import DistillationError, Progress, Step, iterate, learnt_tensors, run
 from glad.optimizers import make_optimizer
+from glad.runs.storage import read_step_size, read_tensors
 from glad.synthetic_set import SyntheticSet
 
 LABELS = torch.tensor([0, 1, 1])
-RATES = {"z": 0.1, "scale": 0.01, "alpha": 0.001, "g": 0.0001}
+RATES = {"z": 0.1, "scale": 0.01, "alpha": 0.001, "step": 0.001, "g": 0.0001}
 
 
 class Affine:
@@ -164,6 +167,28 @@ def test_the_state_holds_labels_and_time(tmp_path):
     restored.restore(tmp_path / "state")
     assert restored.elapsed() >= 100.0
     assert restored.iteration == 1
+
+
+class Renamed(Quadratic):
+    """Learns its alpha as the student's step size, by another name than at first."""
+
+    learned_step_size = "step"
+    old_names: ClassVar = {"alpha": "step"}
+
+    def tensors(self):
+        return {"step": self.alpha, "count": self.count}
+
+
+def test_the_objective_names_the_step_size_and_its_former_name_is_read(tmp_path):
+    old, new = progress(), progress(Renamed())
+    go(old, 2)
+    old.save(tmp_path / "state")
+    new.restore(tmp_path / "state")
+    assert new.objective.alpha == old.objective.alpha != 1
+    assert read_step_size(tmp_path / "state") == old.objective.alpha.item()  # of versions that did not name it
+    new.save(tmp_path / "state")
+    assert read_tensors(tmp_path / "state")[1]["step_size"] == "objective/step"
+    assert read_step_size(tmp_path / "state") == old.objective.alpha.item()
 
 
 def test_the_state_of_another_run_is_an_error_with_both_shapes(tmp_path):

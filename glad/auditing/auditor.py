@@ -18,6 +18,7 @@ from glad.device import pick_device
 from glad.networks import Network
 from glad.runs.folder import Run
 from glad.runs.image_grid import Row, eight_bit, save_png, sheet
+from glad.runs.soft_labels import likeliest
 from glad.runs.storage import write_json, write_tensors
 from glad.version import VERSION
 
@@ -215,7 +216,7 @@ def _prior(audited: AuditedRun, full: Sequence[Network], after: Tensor, real: Te
     if audited.run.weights is None:
         return {"generator": False, "why": f"There is no generator: the run optimized {audited.config['prior']}."}
     images, labels = audited.run.read_set("initial")
-    labels = labels.argmax(1) if labels.is_floating_point() else labels
+    labels = likeliest(labels)
     train, names = audited.train, audited.train.classes
     pixels = {
         "before": eight_bit(train.pixels(images)),

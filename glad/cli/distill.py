@@ -7,7 +7,7 @@ import click
 
 from glad.cli.options import CONFIG, RECIPE, Pairs, above_defaults, progress_bar, read_rates
 from glad.data.augment import ALL
-from glad.initialization import STARTS
+from glad.initialization import LABELS, STARTS
 from glad.networks import NETWORKS
 from glad.objectives import OBJECTIVES
 from glad.registry import options_of, read_option
@@ -120,6 +120,13 @@ Options of the priors (-p) and their defaults:
     "--experts",
     type=click.Path(file_okay=False),
     help="Folder of `glad experts train`, which mtt, ast and --start representative need.",
+)
+@click.option(
+    "--labels",
+    type=click.Choice(LABELS),
+    default="hard",
+    help="hard: a class per image; learned: a weight per class, one-hot at first, learned at --lr labels=RATE (mtt and "
+    "ast with -o unroll=full).",
 )
 @click.option(
     "--start",

@@ -23,7 +23,7 @@ from glad.formats.distilled import Distilled
 from glad.formats.folder import SIDECAR
 from glad.formats.load import load_distilled
 from glad.runs.folder import Run
-from glad.runs.soft_labels import hash_of
+from glad.runs.soft_labels import hash_of, likeliest
 from glad.runs.storage import RunError, read_tensors
 
 RESULTS = "results.json"
@@ -61,18 +61,18 @@ def is_run(path: Path) -> bool:
 def of_run(run: Run) -> Candidate:
     """The set of a run; ``RunError`` when it is not finished."""
     config, (images, labels), start = run.config, run.read_set(), run.read_set("initial")
-    learnt = labels.is_floating_point()
+    soft = labels if labels.is_floating_point() else None
     return Candidate(
         name=run.name,
         images=images,
-        labels=labels.argmax(1) if learnt else labels,
-        soft_labels=labels if learnt else None,
-        start=start if run.weights is not None else None,
+        labels=likeliest(labels),
+        soft_labels=soft,
+        start=(start[0], likeliest(start[1])) if run.weights is not None else None,
         ipc=config["ipc"],
         network=str(config["network"]),
         learned_lr=run.learned_lr,
         seconds=float(read_tensors(run.state)[1]["seconds"]),
-        hashes=[hash_of(images), hash_of(start[0])],
+        hashes=[hash_of(images), hash_of(start[0]), *([] if soft is None else [hash_of(soft)])],
         results=run.path / RESULTS,
         run=run.path,
     )

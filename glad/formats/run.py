@@ -32,8 +32,8 @@ def read(run: Run, data: Splits | None = None) -> Distilled:
         card = _card(run, config, images, whitened is not None)
         pixels = (whitened or card.data()).pixels(images)
         card = replace(card, range=(float(pixels.min()), float(pixels.max())))
-        learnt = labels.is_floating_point()
-        soft, hard = (labels, labels.argmax(1)) if learnt else (soft_labels.read(run.path, images), labels)
+        soft = labels if labels.is_floating_point() else soft_labels.read(run.path, images)
+        hard = soft_labels.likeliest(labels)
         return Distilled(images, pixels, hard, soft, card, _codes(run, config, saved))
 
 

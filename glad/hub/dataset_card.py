@@ -26,6 +26,7 @@ SETTINGS = {
     "ipc": "images per class",
     "iterations": "iterations",
     "seed": "seed",
+    "labels": "labels",
     "start": "start",
     "network": "network",
     "network_options": "its options",

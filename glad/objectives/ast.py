@@ -13,7 +13,14 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from glad.objectives.trajectory import OLD_NAMES, Classifier, check_options, keep_positive, relative_distance
+from glad.objectives.trajectory import (
+    OLD_NAMES,
+    Classifier,
+    check_labels,
+    check_options,
+    keep_positive,
+    relative_distance,
+)
 from glad.objectives.unroll import UNROLLS
 from glad.rng import normal
 
@@ -26,6 +33,7 @@ class AST:
     gives them less the earlier they are. ``perturbation`` is the size of the noise on the start's convolutions.
     """
 
+    soft_labels: ClassVar[bool] = True
     learned_step_size: ClassVar[str] = "step_size"
     old_names: ClassVar[Mapping[str, str]] = OLD_NAMES
     learning_rates: ClassVar[Mapping[str, float]] = {"pixels": 1e3, "step_size": 1e-7}
@@ -54,7 +62,7 @@ class AST:
             raise ValueError(f"ast: {syn_steps} syn_steps cannot meet each of {expert_epochs} expert_epochs: take more")
         self.segment, self.network, self.augment = segment, network, augment
         self.syn_steps, self.expert_epochs, self.max_start_epoch = syn_steps, expert_epochs, max_start_epoch
-        self.batch_syn, self.unroll, self.momentum = batch_syn, UNROLLS[unroll], momentum
+        self.batch_syn, self.unroll_name, self.unroll, self.momentum = batch_syn, unroll, UNROLLS[unroll], momentum
         self.balance, self.intermediate, self.adaptive, self.perturbation = (
             balance,
             intermediate,
@@ -88,6 +96,10 @@ class AST:
             *((i * stride, i, weight) for i, weight in zip(between, weights, strict=True)),
             (self.syn_steps, last, 1.0),
         ]
+
+    def check_labels(self, labels: Tensor) -> None:
+        """Raise ``ValueError`` for labels that are learned, unless ``unroll`` is ``full``."""
+        check_labels("ast", labels, self.unroll_name)
 
     def tensors(self) -> dict[str, Tensor]:
         """The student's step size, which is learned."""

@@ -22,6 +22,7 @@ def resolve_learning_rates(
     made: Any,
     prior: PriorDescription,
     wanted: Mapping[str, float] | float | None,
+    besides: Sequence[str] = (),
 ) -> dict[str, float]:
     """Choose the learning rate of every tensor that has one.
 
@@ -32,6 +33,7 @@ def resolve_learning_rates(
         made: The objective itself, or its class, with the published ``learning_rates``.
         prior: What the prior says of itself.
         wanted: The user's rates by name; a single number is the rate of every latent.
+        besides: Names of what else is learned, such as labels.
 
     Returns:
         Rates by name: the wanted ones before the prior's own before the objective's published ones.
@@ -44,7 +46,7 @@ def resolve_learning_rates(
     wanted = _present_names(made, wanted or {})
     known = {**getattr(made, "learning_rates", {}), **prior.learning_rates(registered_name(objective))}
     names = [*prior.prior.tensors(), *(() if inspect.isclass(made) else getattr(made, "tensors", dict)())]
-    known_names = list(dict.fromkeys([*latents, *known, *names, *(name.split("/")[0] for name in names)]))
+    known_names = list(dict.fromkeys([*latents, *besides, *known, *names, *(name.split("/")[0] for name in names)]))
     if unknown := [name for name in wanted if name not in known_names]:
         raise ValueError(f"there is no {unknown[0]!r} to give a learning rate to; there are {', '.join(known_names)}")
     return {**known, **wanted}

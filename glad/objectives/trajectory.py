@@ -40,6 +40,14 @@ def check_options(objective: str, sizes: Mapping[str, int], step_size: float, un
         raise ValueError(f"{objective}: unroll is one of {', '.join(UNROLLS)}, not {unroll!r}")
 
 
+def check_labels(objective: str, labels: Tensor, unroll: str) -> None:
+    """Raise ``ValueError``, naming the ``objective``, for labels that are learned under an unroll that lacks them."""
+    if labels.requires_grad and unroll != "full":
+        raise ValueError(
+            f"{objective}: unroll={unroll} gives labels no gradient, so they cannot learn: take unroll=full"
+        )
+
+
 def relative_distance(start: Tensor, target: Tensor, weight: float = 1.0) -> Callable[[Tensor], Tensor]:
     """``weight`` times the squared distance of parameters from ``target`` [P], over that of ``start`` from it."""
     scale = weight / (start - target).square().sum()

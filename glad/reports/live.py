@@ -11,6 +11,7 @@ from typing import Any
 from glad.reports.page import render
 from glad.reports.run_data import AUDIT_PICTURES, read
 from glad.runs.folder import Run
+from glad.runs.snapshots import find_snapshots
 from glad.runs.storage import RunError
 
 HOST = "127.0.0.1"
@@ -66,7 +67,7 @@ class Server(http.server.ThreadingHTTPServer):
 
 
 def _files(run: Run) -> list[Path]:
-    return [*(run.path / name for name in WATCHED), *sorted(run.path.glob("grid_*.png"))]
+    return [*(run.path / name for name in WATCHED), *find_snapshots(run.path).values()]
 
 
 def _stamp(path: Path) -> tuple[str, int, int]:

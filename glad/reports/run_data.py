@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from glad.data.coresets import REAL
 from glad.evaluation import summarize
 from glad.runs.folder import Run
-from glad.runs.storage import RunError, read_json, read_step_size
+from glad.runs.soft_labels import likeliest
+from glad.runs.storage import RunError, open_tensors, read_json, read_step_size
 
 BEFORE = " before optimisation"
 AUDIT_PICTURES = {
@@ -151,22 +151,16 @@ def understood(path: Path) -> Iterator[None]:
 
 def tensors_of(path: Path, *names: str) -> tuple[Tensor, ...]:
     """Some tensors of a safetensors file, without reading the others; ``RunError`` when it is damaged or lacks one."""
-    try:
-        with safe_open(str(path), "pt") as file:
-            return tuple(file.get_tensor(name) for name in names)
-    except (OSError, SafetensorError) as error:
-        raise RunError(f"{path}: cannot be read: {error}") from error
+    with open_tensors(path) as file:
+        return tuple(file.get_tensor(name) for name in names)
 
 
 def _state(path: Path) -> tuple[dict[str, str], float | None]:
     """How far the state is, and the student's step size if it is learnt."""
     if not path.exists():
         return {}, None
-    try:
-        with safe_open(str(path), "pt") as file:
-            return file.metadata() or {}, read_step_size(path)
-    except (OSError, SafetensorError) as error:
-        raise RunError(f"{path}: cannot be read: {error}") from error
+    with open_tensors(path) as file:
+        return file.metadata() or {}, read_step_size(path)
 
 
 def _set(path: Path) -> tuple[tuple[int, int, int, int] | None, tuple[int, ...]]:
@@ -175,7 +169,7 @@ def _set(path: Path) -> tuple[tuple[int, int, int, int] | None, tuple[int, ...]]
         return None, ()
     images, labels = tensors_of(path, "images", "labels")
     n, c, h, w = images.shape
-    return (n, c, h, w), tuple((labels.argmax(1) if labels.is_floating_point() else labels).tolist())
+    return (n, c, h, w), tuple(likeliest(labels).tolist())
 
 
 def _metrics(path: Path) -> tuple[dict[str, float], ...]:

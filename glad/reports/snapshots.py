@@ -1,8 +1,7 @@
-"""The set's images through a run, cut out of its pictures ``grid_*.png``, as ``data:`` URIs.
+"""The set's images through a run, as ``data:`` URIs: its snapshots.
 
-The grids hold each image exactly as 8 bits show it, enlarged by a whole factor without smoothing; only their first rows
-and columns are drawn. Of larger sets the first and the last are taken from the stored tensors instead, where whitening
-does not have to be undone.
+Runs of versions that kept none show their first and last set, from the stored tensors, where whitening does not have
+to be undone.
 """
 
 import base64
@@ -19,10 +18,9 @@ from PIL import Image
 from torch import Tensor
 
 from glad.reports.run_data import Facts, tensors_of
-from glad.runs.image_grid import GAP, HEAD, MOST, SIDE, eight_bit
-from glad.runs.storage import RunError
+from glad.runs.image_grid import eight_bit
+from glad.runs.snapshots import COUNT, find_snapshots, read_snapshot
 
-SHOWN = 400  # images of a set, at most
 PICTURES = 1500  # images of all frames together
 FRAMES = 25
 EXACT = 64  # pixels; larger images are compressed
@@ -40,36 +38,65 @@ class Frame:
 
 @dataclass(frozen=True)
 class Film:
-    """Frames in order; ``shown`` are the numbers of the images in the set, and ``best`` the frame of lowest loss."""
+    """Frames in order.
+
+    Attributes:
+        frames: At least one.
+        shown: The numbers of the images in the set.
+        best: The frame of lowest loss.
+        side: Pixels of the pictures' sides; below that of the set's where these are large.
+        complete: Whether the run kept snapshots; else the first and the last set are all that is known.
+    """
 
     frames: tuple[Frame, ...]
     shown: tuple[int, ...]
     best: int
+    side: int
+    complete: bool
 
 
 def film(facts: Facts) -> Film | None:
-    """The frames of a run, some of them left out where they are many; None before the first set is written."""
+    """The frames of a run, some of them left out where they are many; None where it holds no images to show."""
     if facts.pixels is None:
         return None
-    count, _, height, _ = facts.pixels
-    places = _places(facts.labels, len(facts.classes))
-    grids = {int(path.stem.removeprefix("grid_")): path for path in facts.run.path.glob("grid_[0-9]*.png")}
-    stored = not facts.config.get("zca") and (len(places) < count or not grids)
-    if stored:
-        shown = tuple(range(min(count, SHOWN)))
-        sets = {0: "initial"} | ({facts.iterations: "synset"} if facts.finished else {})
-        found = {i: _of_tensors(facts, f"{kind}.safetensors", len(shown)) for i, kind in sorted(sets.items())}
-    else:
-        shown = tuple(sorted(places))
-        layout = tuple(places[i] for i in shown)
-        rows = 1 + max((row for _, row in places.values()), default=0)
-        kept = _thinned(sorted(i for i in grids if i <= facts.done), len(shown), facts.metrics)
-        found = {i: _of_grid(grids[i], grids[i].stat().st_mtime_ns, layout, rows, height) for i in kept}
-    if not found:
+    paths = {i: path for i, path in find_snapshots(facts.run.path).items() if i <= facts.done}
+    return _of_snapshots(facts, paths) if paths else _of_tensors(facts)
+
+
+def _of_snapshots(facts: Facts, paths: Mapping[int, Path]) -> Film:
+    first = read_snapshot(next(iter(paths.values())))
+    shown = tuple(first.numbers.tolist())
+    kept = _thinned(list(paths), len(shown), facts.metrics)
+    pictures = {i: _pictures(paths[i], paths[i].stat().st_mtime_ns) for i in kept}
+    return _film(facts, pictures, shown, first.images.shape[-1], True)
+
+
+def _of_tensors(facts: Facts) -> Film | None:
+    """The first and the last set of a run without snapshots."""
+    if facts.config.get("zca") or facts.pixels is None:
         return None
-    losses = smoothed(facts.metrics, list(found))
-    frames = tuple(Frame(i, pictures, losses.get(i)) for i, pictures in found.items())
-    return Film(frames, shown, _lowest(frames))
+    shown = tuple(range(min(facts.pixels[0], COUNT)))
+    sets = {0: "initial"} | ({facts.iterations: "synset"} if facts.finished else {})
+    mean, std = (torch.tensor(facts.inputs[key]).view(-1, 1, 1) for key in ("mean", "std"))
+    pictures = {}
+    for i, kind in sorted(sets.items()):
+        (images,) = tensors_of(facts.run.path / f"{kind}.safetensors", "images")
+        pictures[i] = tuple(encoded(_picture(image)) for image in eight_bit(images[: len(shown)] * std + mean))
+    return _film(facts, pictures, shown, facts.pixels[-1], False)
+
+
+def _film(
+    facts: Facts, pictures: Mapping[int, tuple[str, ...]], shown: tuple[int, ...], side: int, complete: bool
+) -> Film:
+    losses = smoothed(facts.metrics, list(pictures))
+    frames = tuple(Frame(i, images, losses.get(i)) for i, images in pictures.items())
+    return Film(frames, shown, _lowest(frames), side, complete)
+
+
+@lru_cache(maxsize=FRAMES * 4)
+def _pictures(path: Path, changed: int) -> tuple[str, ...]:
+    """The images of a snapshot; ``changed`` is the time of the file, so that a new one is read."""
+    return tuple(encoded(_picture(image)) for image in read_snapshot(path).images)
 
 
 def neighbours_of(facts: Facts, shown: Sequence[int]) -> dict[int, str]:
@@ -111,46 +138,6 @@ def _thinned(iterations: list[int], images: int, metrics: Sequence[Mapping[str, 
     best = min(iterations, key=lambda i: losses.get(i, math.inf))
     spread = {iterations[round(k * (len(iterations) - 1) / (room - 2))] for k in range(room - 1)}
     return sorted(spread | {best})
-
-
-def _places(labels: Sequence[int], classes: int) -> dict[int, tuple[int, int]]:
-    """Column and row of each image that ``glad.runs.image_grid.grid`` draws, by its number."""
-    places: dict[int, tuple[int, int]] = {}
-    rows = [0] * min(classes, MOST)
-    for i, c in enumerate(labels):
-        if c < len(rows) and rows[c] < MOST:
-            places[i] = (c, rows[c])
-            rows[c] += 1
-    return places
-
-
-@lru_cache(maxsize=FRAMES * 4)
-def _of_grid(
-    path: Path, changed: int, places: tuple[tuple[int, int], ...], rows: int, resolution: int
-) -> tuple[str, ...]:
-    """The images of a grid in their own size; ``changed`` is the time of the file, so that a new one is read."""
-    side = resolution * max(1, math.ceil(SIDE / resolution))
-    columns = 1 + max(column for column, _ in places)
-    try:
-        with Image.open(path) as image:
-            grid = image.convert("RGB")
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise RunError(f"{path}: cannot be read: {error}") from error
-    if grid.height != HEAD + rows * (side + GAP) + GAP or grid.width < columns * (side + GAP) + GAP:
-        raise RunError(f"{path} is {grid.width} x {grid.height} pixels, which no picture of this set is: remove it")
-    cut = []
-    for column, row in places:
-        left, top = GAP + column * (side + GAP), HEAD + GAP + row * (side + GAP)
-        tile = grid.crop((left, top, left + side, top + side))
-        cut.append(encoded(tile.resize((resolution, resolution), Image.Resampling.NEAREST)))
-    return tuple(cut)
-
-
-def _of_tensors(facts: Facts, name: str, count: int) -> tuple[str, ...]:
-    """The first ``count`` images of a stored set."""
-    (images,) = tensors_of(facts.run.path / name, "images")
-    mean, std = (torch.tensor(facts.inputs[key]).view(-1, 1, 1) for key in ("mean", "std"))
-    return tuple(encoded(_picture(image)) for image in eight_bit(images[:count] * std + mean))
 
 
 def _picture(image: Tensor) -> Image.Image:

@@ -23,7 +23,7 @@ from glad.runs.storage import (
 
 MAY_CHANGE = {"iterations", "save_every", "grid_every", "chunk", "memory", "root", "device", "out", "experts"}
 """Settings that may differ when a run is continued: they do not change what an iteration computes."""
-ADDED = {"start": "prior", "candidates": 100, "inversion_steps": 200, "class_map": {}}
+ADDED = {"start": "prior", "candidates": 100, "inversion_steps": 200, "class_map": {}, "labels": "hard"}
 """Settings that folders of older versions do not name, and what these versions did."""
 
 
@@ -33,11 +33,15 @@ class Run:
 
     ``config.yaml`` the resolved settings, ``inputs.json`` hashes, versions, and source and license of the weights,
     ``metrics.jsonl`` a line per iteration, ``state.safetensors`` where it stands, ``initial.safetensors`` and
-    ``synset.safetensors`` the set before and after, ``grid_*.png`` pictures, ``tensorboard/`` curves, ``results.json``
+    ``synset.safetensors`` the set before and after, ``grid_*.png`` pictures and
+    ``snapshot_*.safetensors`` their images, ``tensorboard/`` curves, ``results.json``
     accuracies.
     """
 
     path: Path
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "path", Path(self.path))  # a name does as well
 
     @property
     def name(self) -> str:
@@ -112,12 +116,18 @@ class Run:
         return self.state.exists()
 
     def write_set(self, kind: str, images: Tensor, labels: Tensor, latents: dict[str, Tensor]) -> None:
-        """Write a set (``kind`` is ``initial`` or ``synset``): normalized images, labels, and latents by name."""
+        """Write a set (``kind`` is ``initial`` or ``synset``).
+
+        Args:
+            images: Normalized, float32 [N, C, H, W].
+            labels: int64 [N], or soft ones float32 [N, K].
+            latents: By name, a row per image.
+        """
         tensors = {"images": images, "labels": labels, **{f"latents/{name}": t for name, t in latents.items()}}
         write_tensors(self.path / f"{kind}.safetensors", tensors)
 
     def read_set(self, kind: str = "synset") -> tuple[Tensor, Tensor]:
-        """Normalised images [N, C, H, W] and labels of the ``initial`` set or the final ``synset``.
+        """Normalized images [N, C, H, W] and labels, int64 [N] or float [N, K], of the ``initial`` or the final set.
 
         Raises ``RunError`` telling to finish the run when there is none.
         """

@@ -9,11 +9,13 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
+from glad.runs.soft_labels import likeliest
 from glad.runs.storage import write_durably
 
 SIDE, SMALL = 96, 56  # pixels of a tile, at least: in a grid, on a sheet
 MOST = 20  # rows and columns, at most
 GAP, HEAD, LEFT, FONT = 4, 18, 150, 11
+CAPTION = 14  # pixels below an image with a soft label
 
 Row = tuple[str, Tensor]
 """A name and its images, uint8 [n, C, H, W]."""
@@ -22,19 +24,35 @@ Row = tuple[str, Tensor]
 def grid(pixels: Tensor, labels: Tensor, classes: Sequence[str]) -> Image.Image:
     """Draw ``pixels`` [N, C, H, W] in [0, 1] with a column per class and its name above (the first ``MOST``).
 
-    Small images are enlarged without smoothing. A class's images run down its column, in order.
+    Small images are enlarged without smoothing. A class's images run down its column, in order. Soft ``labels`` [N, K]
+    put an image into the column of its likeliest class, and the weight of that class is written below it.
+
+    Args:
+        pixels: Values in [0, 1], of one or three channels; outside values are clipped.
+        labels: int64 [N], or float [N, K].
+        classes: Their names, K of them.
+
+    Returns:
+        An RGB picture.
     """
+    soft = labels.is_floating_point()
+    weights, below = (labels.amax(1) if soft else None), (CAPTION if soft else 0)
+    labels = likeliest(labels)
     shown = [(labels == c).nonzero().flatten()[:MOST] for c in range(min(len(classes), MOST))]
     scale = max(1, math.ceil(SIDE / pixels.shape[-1]))
     side = pixels.shape[-1] * scale
     rows = max(len(index) for index in shown)
-    canvas = Image.new("RGB", (len(shown) * (side + GAP) + GAP, HEAD + rows * (side + GAP) + GAP), "white")
+    height = side + below + GAP
+    canvas = Image.new("RGB", (len(shown) * (side + GAP) + GAP, HEAD + rows * height + GAP), "white")
     draw, font = ImageDraw.Draw(canvas), ImageFont.load_default(FONT)
     for column, index in enumerate(shown):
         x = GAP + column * (side + GAP)
         draw.text((x, 3), classes[column][: side // 6], fill="black", font=font)
         for row, i in enumerate(index.tolist()):
-            canvas.paste(tile(pixels[i], side), (x, HEAD + GAP + row * (side + GAP)))
+            y = HEAD + GAP + row * height
+            canvas.paste(tile(pixels[i], side), (x, y))
+            if weights is not None:
+                draw.text((x, y + side), f"{float(weights[i]):.2f}", fill="black", font=font)
     return canvas
 
 

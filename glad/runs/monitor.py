@@ -9,6 +9,7 @@ from torch.utils.tensorboard import SummaryWriter
 from glad.data.dataset import ImageData
 from glad.runs.folder import Run
 from glad.runs.image_grid import grid, save_png
+from glad.runs.snapshots import write_snapshot
 from glad.synthetic_set import SyntheticSet
 
 CURVE_EVERY = 10
@@ -35,7 +36,7 @@ class Fading:
 
 
 class Monitor:
-    """Writes ``metrics.jsonl``, TensorBoard events and ``grid_*.png`` into a run's folder."""
+    """Writes metrics, TensorBoard events, ``grid_*.png`` and ``snapshot_*.safetensors`` into a run's folder."""
 
     def __init__(self, run: Run, data: ImageData, synset: SyntheticSet, grid_every: int, start: int, end: int) -> None:
         self.run, self.data, self.synset, self.grid_every, self.end = run, data, synset, grid_every, end
@@ -62,9 +63,11 @@ class Monitor:
         self.picture(iteration, images)
 
     def picture(self, iteration: int, images: Tensor) -> None:
-        """Draw normalized ``images`` [N, C, H, W], the set after ``iteration`` updates."""
+        """Draw normalized ``images`` [N, C, H, W], the set after ``iteration`` updates, and keep a snapshot of them."""
         pixels = self.data.pixels(images).cpu()
-        save_png(grid(pixels, self.synset.labels.cpu(), self.data.classes), self.run.path / f"grid_{iteration:06d}.png")
+        labels = self.synset.labels.detach().cpu()
+        save_png(grid(pixels, labels, self.data.classes), self.run.path / f"grid_{iteration:06d}.png")
+        write_snapshot(self.run.path, iteration, pixels, labels)
         self.writer.add_images("set", pixels[:100].clamp(0, 1), iteration)
 
     def close(self) -> None:

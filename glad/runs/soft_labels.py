@@ -13,6 +13,11 @@ from glad.runs.storage import RunError, read_tensors, write_tensors
 NAME = "soft_labels.safetensors"
 
 
+def likeliest(labels: Tensor) -> Tensor:
+    """The class of each image, int64 [N]: ``labels`` themselves, or of soft ones [N, K] the class of most weight."""
+    return labels.argmax(1) if labels.is_floating_point() else labels
+
+
 def hash_of(images: Tensor) -> str:
     """A short hash of a tensor's bytes."""
     return hashlib.sha256(images.cpu().contiguous().numpy().tobytes()).hexdigest()[:16]

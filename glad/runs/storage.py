@@ -2,7 +2,8 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -69,9 +70,16 @@ def _sort_header(content: bytes) -> bytes:
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Read a safetensors file: tensors and metadata; ``RunError`` with the path when missing or damaged."""
+    with open_tensors(path) as file:
+        return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+
+
+@contextmanager
+def open_tensors(path: Path) -> Iterator[Any]:
+    """Open a safetensors file to read some of its tensors; ``RunError`` with the path where that fails."""
     try:
         with safe_open(str(path), "pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+            yield file
     except (OSError, SafetensorError) as error:
         raise RunError(f"{path}: cannot be read: {error}") from error
 
@@ -81,12 +89,9 @@ def read_step_size(path: Path) -> float | None:
 
     The metadata name its tensor; states of older versions call it ``objective/alpha``.
     """
-    try:
-        with safe_open(str(path), "pt") as file:
-            name = (file.metadata() or {}).get("step_size", "objective/alpha")
-            return float(file.get_tensor(name)) if name in file.keys() else None  # noqa: SIM118
-    except (OSError, SafetensorError) as error:
-        raise RunError(f"{path}: cannot be read: {error}") from error
+    with open_tensors(path) as file:
+        name = (file.metadata() or {}).get("step_size", "objective/alpha")
+        return float(file.get_tensor(name)) if name in file.keys() else None  # noqa: SIM118 (not a dict)
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer, prefix: str = "optimizer") -> dict[str, Tensor]:

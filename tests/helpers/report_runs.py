@@ -15,7 +15,7 @@ import glad
 from glad.reports.run_data import read
 from glad.rng import rng_for
 from glad.runs.folder import Run
-from glad.runs.image_grid import grid, save_png
+from glad.runs.snapshots import write_snapshot
 from glad.runs.storage import write_json, write_tensors
 
 MEAN, STD = 0.3, 0.4
@@ -29,7 +29,7 @@ def pixels_of(iteration, count, resolution=8, channels=1):
 
 
 def make_run(
-    path, classes=NAMES[:3], ipc=2, iterations=40, done=None, grids=(0, 20, 40), resolution=8, channels=1, **config
+    path, classes=NAMES[:3], ipc=2, iterations=40, done=None, snapshots=(0, 20, 40), resolution=8, channels=1, **config
 ):
     """A run of ``done`` iterations (by default all), whose loss is lowest around iteration 20."""
     done, run = iterations if done is None else done, Run(path)
@@ -44,9 +44,8 @@ def make_run(
         if kind == "initial" or done == iterations:
             images = (pixels_of(iteration, len(labels), resolution, channels) - MEAN) / STD
             run.write_set(kind, images, labels, {"pixels": images.clone()})
-    for iteration in (i for i in grids if i <= done):
-        picture = grid(pixels_of(iteration, len(labels), resolution, channels), labels, classes)
-        save_png(picture, path / f"grid_{iteration:06d}.png")
+    for iteration in (i for i in snapshots if i <= done):
+        write_snapshot(path, iteration, pixels_of(iteration, len(labels), resolution, channels), labels)
     for i in range(done):
         run.add_metrics(i, {"loss": 10 + abs(i - 20), "image_grad": 1.0 + i, "grad/pixels": 2.0 ** (-i)})
     write_tensors(run.state, {"labels": labels}, iteration=str(done), seconds="90.5")

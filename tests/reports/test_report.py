@@ -133,11 +133,11 @@ def test_an_unfinished_run_is_reported_as_such(tmp_path):
 
 
 def test_a_run_before_its_first_set(tmp_path):
-    run = make_run(tmp_path / "toy", done=0, grids=())
+    run = make_run(tmp_path / "toy", done=0, snapshots=())
     for name in ("initial.safetensors", "state.safetensors"):
         (run.path / name).unlink()
     text = page_of(run).text
-    assert "Nothing yet" in text and "holds no picture yet" in text and "No iteration is finished yet" in text
+    assert "Nothing yet" in text and "holds no snapshot yet" in text and "No iteration is finished yet" in text
 
 
 def test_the_last_images_carry_their_nearest_training_image(run):
@@ -251,7 +251,7 @@ def test_a_real_run_with_its_evaluation_and_audit(tmp_path, monkeypatch):
     assert "report.html (" in invoke("report", run.path)
     text = (run.path / "report.html").read_text()
     page = assert_self_contained(text)
-    assert len(page.all("img")) == 32 and "Weights fashion-mini" in page.text  # three grids of ten, two of the audit
+    assert len(page.all("img")) == 32 and "Weights fashion-mini" in page.text  # 3 snapshots of 10, 2 of the audit
     assert "LRS" in page.text and "What it took convnet to know" in page.text and "What it copied" in page.text
     before = json.loads((run.path / "results.json").read_text())
     command = next(line for line in re.findall(r'<code class="command">(glad evaluate[^<]*)', text) if "--cost" in line)

@@ -8,7 +8,7 @@ from report_runs import audit_of, make_run, pixels_of, results_of
 
 import glad
 from glad.reports.live import Server
-from glad.runs.image_grid import grid, save_png
+from glad.runs.snapshots import write_snapshot
 from glad.runs.storage import write_json
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
@@ -184,7 +184,7 @@ def test_a_live_page_follows_and_keeps_its_place(open_page, served):
     page.evaluate("scrollTo(0, 700)")
     page.locator("#run-1-film-slider").evaluate("(slider) => slider.focus({ preventScroll: true })")
     place = page.evaluate("scrollY")
-    save_png(grid(pixels_of(30, 4), run.read_set("initial")[1], ("a", "b")), run.path / "grid_000030.png")
+    write_snapshot(run.path, 30, pixels_of(30, 4), run.read_set("initial")[1])
     for i in range(25, 31):
         run.add_metrics(i, {"loss": 1.0})
     page.get_by_text("Unfinished: 31 of 40 iterations").wait_for(timeout=20_000)

@@ -9,7 +9,10 @@ import glad
 from glad.reports.run_data import read
 from glad.reports.snapshots import FRAMES, film
 from glad.runs.image_grid import eight_bit
-from glad.runs.storage import RunError, write_json
+from glad.runs.snapshots import COUNT
+from glad.runs.storage import RunError, write_json, write_tensors
+
+SNAPSHOT = "snapshot_000020.safetensors"
 
 
 @pytest.fixture
@@ -31,19 +34,28 @@ def test_pictures_are_the_images_of_the_run(tmp_path, channels):
     assert shown == [uri for frame in film["frames"] for uri in frame["pictures"]]  # first, best, last
 
 
-def test_a_set_larger_than_its_grids_comes_from_the_tensors(tmp_path):
-    run = make_run(tmp_path / "toy", classes=NAMES[:30], ipc=1)
+def test_a_run_without_snapshots_shows_its_first_and_last_set_and_says_so(tmp_path):
+    run = make_run(tmp_path / "toy", classes=NAMES[:30], ipc=1, snapshots=())
     frames = film(facts_of(run)).frames
     assert [frame.iteration for frame in frames] == [0, 40]
     last = eight_bit(pixels_of(40, 30)).squeeze(1).numpy()
     assert all(np.array_equal(image_in(uri), image) for uri, image in zip(frames[1].pictures, last, strict=True))
-    whitened = make_run(tmp_path / "zca", classes=NAMES[:30], ipc=1, zca=True)  # whose tensors show nothing
-    assert film(facts_of(whitened)).shown == tuple(range(20))
-    assert "20 of 30 images" in page_of(whitened).text
+    said = "The run is of a version that kept no snapshots"
+    assert f"{said}: its first and last set are shown." in page_of(run).text
+    assert said not in page_of(make_run(tmp_path / "new")).text
+    whitened = make_run(tmp_path / "zca", zca=True, snapshots=())  # whose tensors show nothing
+    assert film(facts_of(whitened)) is None
+    assert f"{said}, and its set is whitened: there is nothing to show." in page_of(whitened).text
+    assert film(facts_of(make_run(tmp_path / "new-zca", zca=True))).complete
+
+
+def test_of_a_large_set_some_images_are_shown(tmp_path):
+    page = page_of(make_run(tmp_path / "toy", classes=NAMES, ipc=5, iterations=10, snapshots=(0, 10)))
+    assert f"{COUNT} of 500 images" in page.text and len(page.film()["frames"][0]["pictures"]) == COUNT
 
 
 def test_many_pictures_are_thinned_and_keep_first_best_and_last(tmp_path):
-    run = make_run(tmp_path / "toy", iterations=300, grids=range(0, 301, 2))
+    run = make_run(tmp_path / "toy", iterations=300, snapshots=range(0, 301, 2))
     shown = film(facts_of(run))
     iterations = [frame.iteration for frame in shown.frames]
     assert len(iterations) <= FRAMES and {0, 20, 300} <= set(iterations)
@@ -71,19 +83,14 @@ def test_many_pictures_are_thinned_and_keep_first_best_and_last(tmp_path):
         (lambda path: (path / "initial.safetensors").write_bytes(b"x"), "initial.safetensors: cannot be read"),
         (lambda path: (path / "state.safetensors").write_bytes(b"x"), "state.safetensors: cannot be read"),
         (lambda path: (path / "metrics.jsonl").write_text("nothing\n{}\n"), "metrics.jsonl: cannot be read"),
-        (lambda path: (path / "grid_000020.png").write_bytes(b"x"), "grid_000020.png: cannot be read"),
-        (lambda path: make_other_grid(path), "which no picture of this set is"),
+        (lambda path: (path / SNAPSHOT).write_bytes(b"x"), f"{SNAPSHOT}: cannot be read"),
+        (lambda path: write_tensors(path / SNAPSHOT, {}, iteration="20"), f"{SNAPSHOT} is no snapshot of a run"),
     ],
 )
 def test_what_is_damaged_gives_one_line(run, break_it, message):
     break_it(run.path)
     assert message in fails("report", run.path)
     assert not (run.path / "report.html").exists()
-
-
-def make_other_grid(path):
-    other = make_run(path / "other", ipc=3, grids=(20,))
-    (other.path / "grid_000020.png").replace(path / "grid_000020.png")
 
 
 def test_mistakes_on_the_command_line(run, tmp_path):
@@ -104,7 +111,7 @@ def test_runs_of_one_name_are_told_apart(tmp_path):
 
 
 def test_large_pictures_are_compressed(tmp_path):
-    run = make_run(tmp_path / "toy", classes=NAMES[:1], ipc=1, grids=(0, 40), resolution=96, channels=3)
+    run = make_run(tmp_path / "toy", classes=NAMES[:1], ipc=1, snapshots=(0, 40), resolution=96, channels=3)
     page = page_of(run)
     picture = page.film()["frames"][0]["pictures"][0]
     assert picture.startswith("data:image/jpeg;") and image_in(picture).shape == (96, 96, 3)
