@@ -1,5 +1,6 @@
 """Where the tests of the CUDA kernels find them: emulated on the host, or on a device."""
 
+import gc
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,6 +13,12 @@ from kernel_cases import NEEDS_COMPILER
 from torch import Tensor
 
 from cuda_ops import _library
+
+
+def pytest_collection_finish() -> None:
+    """What was imported stays: the collections of garbage to come need not go through it again and again."""
+    gc.freeze()
+
 
 NAMES = ("upfirdn2d", "bias_act", "bias_act_grad", "filtered_lrelu", "filtered_lrelu_jacobian")
 

@@ -3,13 +3,12 @@
 import http.client
 import os
 import re
-import select
 import signal
 import socket
-import subprocess
-import sys
 import threading
+import time
 
+import forked
 import pytest
 from distilled_sets import fails
 from report_runs import Page, make_run, results_of
@@ -91,33 +90,29 @@ def test_a_bad_port_is_one_line(run, tmp_path):
     assert "is not the folder of a run" in fails("report", tmp_path / "empty", "--watch")
 
 
+COMMAND = """
+import runpy, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore Ctrl-C
+sys.stdout.reconfigure(line_buffering=True)
+runpy.run_module("glad", run_name="__main__", alter_sys=True)
+"""
+
+
 def test_the_command_serves_until_ctrl_c(run):
-    command = [sys.executable, "-u", "-m", "glad", "report", "--watch", str(run.path)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    # A shell's background jobs ignore Ctrl-C, and so would their children.
-    heard = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    process = forked.start(COMMAND, "report", "--watch", run.path, PYTHONWARNINGS="default")
     try:
-        process = subprocess.Popen(
-            command,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            env=environment,
-            start_new_session=True,
-        )
-    finally:
-        signal.signal(signal.SIGINT, heard)
-    try:
-        assert select.select([process.stdout], [], [], 60)[0], "no line in a minute"
-        port = int(re.search(r"http://127\.0\.0\.1:(\d+)/", process.stdout.readline())[1])
+        limit = time.monotonic() + 60
+        while not process.stdout.endswith("\n"):
+            assert time.monotonic() < limit and process.runs(), process.stderr
+            time.sleep(0.01)
+        port = int(re.search(r"http://127\.0\.0\.1:(\d+)/", process.stdout)[1])
+        said = process.stdout
         connection = http.client.HTTPConnection(HOST, port, timeout=20)
         connection.request("GET", "/")
         assert connection.getresponse().status == 200
         connection.close()
-        process.send_signal(signal.SIGINT)
-        said, _ = process.communicate(timeout=20)
+        os.kill(process.pid, signal.SIGINT)
+        assert process.returncode == 0, process.stderr
+        assert process.stdout.removeprefix(said).strip() == "Stopped." and not process.stderr
     finally:
         process.kill()
-        process.wait()
-        process.stdout.close()
-    assert process.returncode == 0 and said.strip() == "Stopped."
