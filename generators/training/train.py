@@ -31,6 +31,7 @@ from generators.training.held_out import training_images
 from generators.training.log import Log, draw
 from generators.training.progress import Progress
 from glad.data.dataset import ImageData, Splits
+from glad.runs.arithmetic import arithmetic, resume_arithmetic
 from glad.runs.storage import RunError, read_tensors
 
 SNAPSHOT = 250  # steps between states and pictures
@@ -175,6 +176,7 @@ def resume(
         differing.append("other training images")
     if differing:
         raise RunError(f"{path} was made with {'; '.join(differing)}: choose another --out")
+    resume_arithmetic(json.loads(found.get("arithmetic", "null")), str(path))
     n.restore(tensors, int(found["step"]))
     if changed:
         progress.say(f"from step {n.step} on: {', '.join(f'{name} {value}' for name, value in changed.items())}")
@@ -205,7 +207,7 @@ def train(
     else:
         made = pretrain(n, reals, settings, splits.validation, budget, progress)
         history = [{"step": 0, **asdict(made)}]
-    told = {"recipes": json.dumps(history), "images": reals.data.digest}
+    told = {"recipes": json.dumps(history), "images": reals.data.digest, "arithmetic": json.dumps(arithmetic())}
     if not state.exists():
         n.save(state, minutes=str(budget.spent), **told)
     log = Log(out, n.step, settings.batch, progress)

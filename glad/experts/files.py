@@ -17,6 +17,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from glad.runs.arithmetic import arithmetic, resume_arithmetic
 from glad.runs.storage import RunError, read_tensors, write_tensors
 
 DTYPES = {"float32": (torch.float32, "F32"), "bfloat16": (torch.bfloat16, "BF16")}
@@ -84,6 +85,7 @@ class ExpertFile:
                 if file.read(len(self.header)) != self.header:
                     raise ExpertError(f"{self.partial} is of another recipe, network or data: choose another folder")
             tensors, metadata = read_tensors(self.state)
+            resume_arithmetic(json.loads(metadata.get("arithmetic", "null")), str(self.partial))
             return int(metadata["epoch"]), tensors
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self.partial.open("wb") as file:
@@ -102,7 +104,7 @@ class ExpertFile:
             file.flush()
             os.fsync(file.fileno())
         if epoch + 1 < self.rows:
-            write_tensors(self.state, state, epoch=str(epoch))
+            write_tensors(self.state, state, epoch=str(epoch), arithmetic=json.dumps(arithmetic()))
             return
         self.partial.replace(self.path)
         self.state.unlink(missing_ok=True)

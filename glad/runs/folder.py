@@ -11,6 +11,7 @@ from torch import Tensor
 
 from generators.license import NOT_RECORDED
 from generators.provenance import Weights
+from glad.runs.arithmetic import arithmetic, resume_arithmetic
 from glad.runs.storage import (
     RunError,
     read_json,
@@ -93,7 +94,8 @@ class Run:
         """Write settings and inputs, or check that the folder's are the same: True when there is work to continue.
 
         ``old_names`` maps former names of the objective's options and tensors to the present ones; a folder may have
-        either. Raises ``RunError`` naming what differs.
+        either. A run that continues takes the number of threads that it began with (``glad.runs.arithmetic``). Raises
+        ``RunError`` naming what differs.
         """
         if (self.path / "config.yaml").exists() and (self.path / "inputs.json").exists():
             renamed = old_names or {}
@@ -110,10 +112,15 @@ class Run:
                 raise RunError(
                     f"{self.path} holds another run ({'; '.join(different)}): choose another folder with --out"
                 )
+        continues = self.state.exists()
+        recorded = self.inputs.get("arithmetic") if continues else arithmetic()
+        if continues:
+            resume_arithmetic(recorded, str(self.path))
+        inputs = {**inputs, "arithmetic": recorded or arithmetic()}
         head = _weights_comment(inputs.get("weights"))
         write_durably(self.path / "config.yaml", (head + yaml.safe_dump(config, sort_keys=False)).encode())
         write_json(self.path / "inputs.json", inputs)
-        return self.state.exists()
+        return continues
 
     def write_set(self, kind: str, images: Tensor, labels: Tensor, latents: dict[str, Tensor]) -> None:
         """Write a set (``kind`` is ``initial`` or ``synset``).

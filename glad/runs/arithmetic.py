@@ -1,0 +1,48 @@
+"""What decides on the bits of a run beside its settings: the number of threads, and the processor's instructions.
+
+Draws are the same on every machine (``generators.draws``); sums are not: a convolution adds in another order under
+another number of threads or wider vectors, and its last bits differ. What goes on therefore takes the threads that it
+began with, and says where the instructions are other ones.
+"""
+
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+
+def arithmetic() -> dict[str, Any]:
+    """The threads and the instruction set of this process, as JSON takes them."""
+    return {"threads": torch.get_num_threads(), "instructions": torch.backends.cpu.get_cpu_capability()}
+
+
+def resume_arithmetic(recorded: Mapping[str, Any] | None, what: str) -> None:
+    """Take the number of threads that something began with, and say what differs.
+
+    Args:
+        recorded: What :func:`arithmetic` gave at the beginning; None where nothing was recorded.
+        what: What goes on, for the note: a path.
+    """
+    here = arithmetic()
+    if not recorded:
+        warnings.warn(
+            f"{what} did not record its number of threads: it goes on with {here['threads']}, and ends with the bytes "
+            "of an uninterrupted run if it began with as many",
+            stacklevel=3,
+        )
+        return
+    threads = int(recorded["threads"])
+    if threads != here["threads"]:
+        warnings.warn(
+            f"{what} began with {threads} thread{'s' * (threads > 1)} and goes on with as many, not with "
+            f"{here['threads']}: its bytes depend on it",
+            stacklevel=3,
+        )
+        torch.set_num_threads(threads)
+    if recorded.get("instructions") != here["instructions"]:
+        warnings.warn(
+            f"{what} began on a processor with {recorded.get('instructions')} and goes on with {here['instructions']}: "
+            "it will not end with the very bytes of an uninterrupted run",
+            stacklevel=3,
+        )

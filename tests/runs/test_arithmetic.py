@@ -1,0 +1,82 @@
+"""A run that goes on takes the threads that it began with, and says what is other than it was."""
+
+import json
+import warnings
+
+import pytest
+import torch
+from distilled_sets import distil
+
+from glad.data import load_data
+from glad.experts.folder import plan, train_plan
+from glad.runs.arithmetic import arithmetic, resume_arithmetic
+
+
+@pytest.fixture(autouse=True)
+def threads():
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+def final(run):
+    return run.read_set()[0]
+
+
+def test_a_run_continued_under_other_threads_ends_with_the_same_bytes(tmp_path):
+    torch.set_num_threads(1)
+    whole = distil(tmp_path / "whole", iterations=4)
+    distil(tmp_path / "halves", iterations=2)
+    torch.set_num_threads(2)
+    with pytest.warns(UserWarning, match=r"halves began with 1 thread and goes on with as many, not with 2"):
+        halves = distil(tmp_path / "halves", iterations=4)
+    assert torch.equal(final(halves), final(whole))
+    assert halves.inputs["arithmetic"] == whole.inputs["arithmetic"] and halves.inputs["arithmetic"]["threads"] == 1
+
+
+def test_equal_arithmetic_needs_no_word(tmp_path):
+    distil(tmp_path / "run", iterations=1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        distil(tmp_path / "run", iterations=2)
+
+
+def test_a_run_that_recorded_nothing_says_so_and_goes_on(tmp_path):
+    run = distil(tmp_path / "run", iterations=1)
+    inputs = run.inputs
+    del inputs["arithmetic"]
+    (run.path / "inputs.json").write_text(json.dumps(inputs))
+    with pytest.warns(UserWarning, match="did not record its number of threads"):
+        distil(tmp_path / "run", iterations=2)
+    assert run.inputs["arithmetic"] == arithmetic()
+
+
+def test_another_instruction_set_is_said():
+    with pytest.warns(UserWarning, match=r"began on a processor with ABACUS and goes on with"):
+        resume_arithmetic({**arithmetic(), "instructions": "ABACUS"}, "runs/x")
+
+
+def test_threads_are_taken_over_for_what_follows():
+    torch.set_num_threads(1)
+    with pytest.warns(UserWarning, match="began with 2 threads"):
+        resume_arithmetic({**arithmetic(), "threads": 2}, "runs/x")
+    assert torch.get_num_threads() == 2
+
+
+def test_experts_continued_under_other_threads_end_with_the_same_bytes(tmp_path):
+    splits = load_data("fashion-mini", limit=60)
+    settings = {"count": 1, "changes": {"epochs": 3, "batch": 16}, "network_options": {"width": 8}, "device": "cpu"}
+
+    def stop(number, epoch, accuracy):
+        if epoch == 1:
+            raise KeyboardInterrupt
+
+    torch.set_num_threads(1)
+    train_plan(plan(splits, tmp_path / "whole", **settings))
+    with pytest.raises(KeyboardInterrupt):
+        train_plan(plan(splits, tmp_path / "halves", **settings), stop)
+    torch.set_num_threads(2)
+    with pytest.warns(UserWarning, match="began with 1 thread"):
+        train_plan(plan(splits, tmp_path / "halves", **settings))
+    first, second = (tmp_path / name / "expert_000.safetensors" for name in ("whole", "halves"))
+    assert first.read_bytes() == second.read_bytes()
