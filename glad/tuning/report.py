@@ -29,10 +29,10 @@ def verdict(rows: Sequence[Row], best: Row) -> str:
     seeds = "the search's own seeds" if best.fresh is None else f"{FRESH} fresh seeds"
     mine, theirs = (row.accuracy if best.fresh is None else row.fresh for row in (best, default))
     if theirs is None:
-        return f"Trial {best.number}: {percent(mine)} % of the validation images; the default settings failed."
+        return f"Trial {best.number}: validation accuracy {percent(mine)} %; the default settings failed."
     return (
-        f"Trial {best.number} knows {percent(mine)} % of the validation images, the default settings "
-        f"{percent(theirs)} % ({seeds})."
+        f"Validation accuracy {percent(mine)} % with the settings of trial {best.number}, {percent(theirs)} % with the "
+        f"default settings ({seeds})."
     )
 
 
