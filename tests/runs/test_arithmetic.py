@@ -65,7 +65,8 @@ def test_threads_are_taken_over_for_what_follows():
 
 def test_experts_continued_under_other_threads_end_with_the_same_bytes(tmp_path):
     splits = load_data("fashion-mini", limit=60)
-    settings = {"count": 1, "recipe_options": {"epochs": 3, "batch": 16}, "network_options": {"width": 8}, "device": "cpu"}
+    recipe = {"epochs": 3, "batch": 16}
+    settings = {"count": 1, "recipe_options": recipe, "network_options": {"width": 8}, "device": "cpu"}
 
     def stop(number, epoch, accuracy):
         if epoch == 1:
