@@ -18,8 +18,9 @@ from glad.data.splits import open_data
 from glad.device import pick_device
 from glad.distillation import Metrics, Progress, learnt_tensors, require_usable_labels
 from glad.distillation import run as iterate
-from glad.evaluation.config import resolve_config
-from glad.evaluation.runner import hold
+from glad.evaluation.config import EvaluationConfig, with_fields
+from glad.evaluation.resolve import ResolvedEvaluation
+from glad.evaluation.runner import run_evaluation
 from glad.experts import Experts
 from glad.experts.folder import experts_digest, open_experts
 from glad.initialization import LABELS, STARTS, expert_network, initial_latents, learned_labels
@@ -217,42 +218,30 @@ def _inputs(data: ImageData, opened: ResolvedPrior, guides: Experts | None) -> d
 def evaluate(
     runs: str | Path | Run | Sequence[str | Path | Run],
     *,
-    networks: Sequence[str] = ("convnet", "alexnet", "vgg11", "resnet18", "vit"),
-    seeds: int | Sequence[int] = 5,
-    epochs: int | None = None,
-    baselines: Sequence[str] = ("before", "random"),
-    data: str | Splits | None = None,
-    root: str | Path = "data",
-    classes: Sequence[int | str] | None = None,
-    limit: int | None = None,
-    resolution: int | None = None,
-    zca: bool = False,
-    same: str = "convnet",
-    split: str = "test",
-    augmentation: str = ALL,
-    protocol: str = "default",
-    recipe: str = "hard",
-    teacher: str | None = None,
-    full_epochs: int = 20,
-    lr: Mapping[str, float] | float | None = None,
-    network_options: Mapping[str, Mapping[str, int]] | None = None,
-    hybrid: Sequence[float] | None = None,
-    scores: bool = False,
-    cost: bool = False,
-    reach: float = 0.8,
-    workers: int = 1,
-    part: str | None = None,
-    device: str = "auto",
     on_cell: Callable[[dict[str, Any], int], None] | None = None,
+    **settings: Any,
 ) -> dict[str, Any]:
-    """Train ``networks`` from scratch on finished ``runs``, or other sets, and test them after the last epoch.
+    """Train networks from scratch on finished ``runs``, or other sets, and test them after the last epoch.
 
-    Names are those of `glad evaluate --help`. ``runs`` are folders of one data set, or sets of images with the name of
-    their ``data``, loaded by ``root`` to ``zca``; ``seeds`` a number (0, 1, ...) or a list; ``lr`` a number, or by
-    network, in place of the published rates, which are for 1,000 epochs: short trainings need larger ones. What is
-    finished is kept in each set's results and not computed again under the same settings. ``on_cell(cell, left)`` is
-    called after each training. Returns the results, accuracies in [0, 1]; see docs/EVALUATION.md. ``ValueError`` on
-    unknown names, ``DataError`` and ``RunError`` on sets that are unfinished, damaged or of other data.
+    Args:
+        runs: Folders of one data set, or sets of images with the name of their ``data``, loaded by ``root`` to ``zca``.
+        on_cell: Called with each new cell and the number of cells that are left.
+        settings: The fields of ``glad.evaluation.config.EvaluationConfig``, which has a line on each; their names are
+            those of `glad evaluate --help`.
+
+    Returns:
+        What ``results.json`` holds (see docs/EVALUATION.md), accuracies in [0, 1]. What is finished is kept in each
+        set's results and not computed again under the same settings.
+
+    Raises:
+        ValueError: A setting is unknown or cannot be.
+        DataError, RunError: A set is unfinished, damaged or of other data.
     """
-    given = dict(locals())
-    return hold(resolve_config(given), given["on_cell"])
+    listed = [runs] if isinstance(runs, str | Path | Run) else list(runs)
+    if not listed:
+        raise ValueError("an evaluation needs at least one run or set of images")
+    paths = [run.path if isinstance(run, Run) else Path(run) for run in listed]
+    return run_evaluation(ResolvedEvaluation(paths, EvaluationConfig(**settings)), on_cell)
+
+
+evaluate.__signature__ = with_fields(evaluate, EvaluationConfig)  # type: ignore[attr-defined]

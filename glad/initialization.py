@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 import torch
 from torch import Tensor, nn
 
-from glad.data.coresets import kmeans_real
+from glad.data.coresets import select_kmeans
 from glad.data.dataset import DataError, ImageData
 from glad.experts import Experts
 from glad.experts.training import unflatten
@@ -59,7 +59,7 @@ def initial_latents(
             raise ValueError("the representative start needs an expert's network")
         return representative(data, prior, network, ipc, candidates, rng, chunk)
     if network is None:
-        targets, _ = kmeans_real(data, ipc, int(torch.randint(2**31, (), generator=rng)))
+        targets, _ = select_kmeans(data, ipc, int(torch.randint(2**31, (), generator=rng)))
     else:
         targets = representative_images(data, network, ipc, rng)
     if PriorDescription(prior).encode is not None:

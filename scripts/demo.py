@@ -16,7 +16,7 @@ from rich.console import Console
 import glad
 from glad.cli.options import progress_bar
 from glad.cli.results_tables import results_table
-from glad.data.coresets import random_real
+from glad.data.coresets import select_random
 from glad.data.splits import open_data
 from glad.runs.folder import Run
 from glad.runs.image_grid import grid, save_png
@@ -56,16 +56,16 @@ def compare(runs: list[Run]) -> dict[str, Any]:
             networks=NETWORKS,
             seeds=SEEDS,
             epochs=EPOCHS,
-            lr=LR,
+            learning_rate=LR,
             network_options=NARROW,
-            on_cell=lambda cell, left: bar.advance(total - left, f"{cell['set']}: {100 * cell['accuracy']:.1f} %"),
+            on_cell=lambda cell, left: bar.advance(total - left, f"{cell['row']}: {100 * cell['accuracy']:.1f} %"),
         )
 
 
 def picture(runs: dict[str, Run], path: Path) -> None:
     """Real images, the codes before and after, and the pixels, one row each."""
     data = open_data(runs["generator"].config).train
-    rows = [random_real(data, 1, 0), runs["generator"].read_set("initial"), runs["generator"].read_set()]
+    rows = [select_random(data, 1, 0), runs["generator"].read_set("initial"), runs["generator"].read_set()]
     rows.append(runs["pixels"].read_set())
     images, labels = (torch.cat([row[i] for row in rows]) for i in range(2))
     drawn: Image.Image = grid(data.pixels(images), labels, data.classes)

@@ -25,8 +25,8 @@ import glad
 from glad.cli.options import progress_bar
 from glad.cli.results_tables import results_table
 from glad.data.splits import load_data
-from glad.evaluation import Protocol, evaluate_sets, summarize
-from glad.evaluation.protocol import PROTOCOLS
+from glad.evaluation import Protocol, evaluate_sets, set_id, summarize
+from glad.evaluation.results_store import read_results
 from glad.experts.folder import plan, train_plan
 from glad.runs.folder import Run
 from glad.runs.image_grid import Row, eight_bit, save_png, sheet
@@ -35,8 +35,7 @@ from glad.runs.storage import read_json, read_tensors, write_json
 EXPERT_IMAGES = 10_000
 EXPERTS = {"mtt": {"count": 2, "epochs": 16}, "smooth": {"count": 1, "epochs": 6}}
 """Of about the same cost: an epoch of the smooth recipe takes 3 to 4 times as long. MTT follows 8 epochs, AST 6."""
-PROTOCOLS["batches of 25"] = Protocol(batch=25)
-EVALUATION: dict[int, dict[str, Any]] = {1: {"epochs": 300}, 10: {"epochs": 25, "protocol": "batches of 25"}}
+EVALUATION: dict[int, dict[str, Any]] = {1: {"epochs": 300}, 10: {"epochs": 25, "protocol": Protocol(batch=25)}}
 """At 10 images per class small batches give four times the steps for the same price."""
 FULL_EPOCHS, FULL_BATCH = 1, 64  # of a training on all images
 RATES = {name: LR for name in NETWORKS if name != "convnet"}  # ConvNet's is 1e-2, or what MTT and AST learnt
@@ -151,7 +150,7 @@ def curve(row: str, ipc: int, root: str, out: Path) -> Run:
     for iterations in kept["iterations"][len(kept["points"]) :]:
         run = distil(row, ipc, root, out, iterations)
         results = glad.evaluate(run, networks=["convnet"], seeds=1, baselines=[], split="validation", **EVALUATION[ipc])
-        accuracy = results["summary"][run.name]["same"]["mean"]
+        accuracy = results["summary"][set_id(run.name)]["seen"]["mean"]
         kept["points"].append({"iterations": iterations, "seconds": seconds(run), "accuracy": accuracy})
         write_json(path, kept)
     return Run(folder(row, ipc, out))
@@ -163,12 +162,12 @@ def evaluate(run: Run, baselines: list[str], ipc: int, root: str) -> None:
         run,
         networks=NETWORKS,
         seeds=SEEDS,
-        lr=RATES,
+        learning_rate=RATES,
         network_options=NARROW,
         baselines=baselines,
         data=test_part(root, run.config["limit"]),
         on_cell=lambda cell, left: click.echo(
-            f"{cell['set']}, {cell['network']}, seed {cell['seed']}: {100 * cell['accuracy']:.1f} %, {left} left"
+            f"{cell['row']}, {cell['network']}, seed {cell['seed']}: {100 * cell['accuracy']:.1f} %, {left} left"
         ),
         **EVALUATION[ipc],
     )
@@ -183,16 +182,16 @@ def full_data(root: str, out: Path) -> None:
     def keep(cell: dict[str, Any]) -> None:
         cells.append(cell)
         write_json(path, {"cells": cells, "summary": summarize(cells, "convnet")})
-        click.echo(f"{cell['set']}, {cell['network']}: {100 * cell['accuracy']:.1f} %")
+        click.echo(f"{cell['row']}, {cell['network']}: {100 * cell['accuracy']:.1f} %")
 
     evaluate_sets(
         {f"all {len(parts.train):,} training images": (parts.train.tensor(), parts.train.labels)},
         (parts.test.tensor(), parts.test.labels),
         networks=NETWORKS,
-        same="convnet",
+        seen="convnet",
         seeds=[0],
         classes=len(parts.test.classes),
-        protocol=Protocol(FULL_EPOCHS, lr_same=LR, lr_other=LR, lr_by_network={}, batch=FULL_BATCH),
+        protocol=Protocol(FULL_EPOCHS, batch=FULL_BATCH).with_learning_rates(LR, "convnet"),
         network_options=NARROW,
         on_cell=keep,
         done=list(cells),
@@ -225,16 +224,16 @@ def draw_curves(runs: list[Run], path: Path) -> None:
 def table(ipc: int, out: Path) -> None:
     """What is finished, a line per set, and the minutes that each run took."""
     runs = [Run(folder(row, ipc, out)) for row in ROWS]
-    known = {run.name: read_json(run.path / "results.json") for run in runs if (run.path / "results.json").exists()}
+    paths = {run.name: run.path / "results.json" for run in runs}
+    known = {name: read_results(path, "convnet")[0] for name, path in paths.items() if path.exists()}
     contents = {name: content for name, content in known.items() if content.get("split") == "test"}  # whole ones
     if not contents:
         raise click.ClickException(f"no row of {ipc} images per class is finished in {out}")
     found = [run for run in runs if run.name in contents]
     cells = [cell for content in contents.values() for cell in content["cells"]]
-    summary = summarize(cells, "convnet")
-    Console(width=200).print(
-        results_table({**contents[found[0].name], "networks": NETWORKS, "summary": summary, "same": "convnet"})
-    )
+    summary, rows = summarize(cells, "convnet"), [row for content in contents.values() for row in content["rows"]]
+    shown = {**contents[found[0].name], "networks": NETWORKS, "rows": rows, "summary": summary, "seen": "convnet"}
+    Console(width=200).print(results_table(shown))
     save_png(sheet([drawn(run) for run in found]), out / f"objectives-ipc{ipc}.png")
     if ipc > 1:
         draw_curves(found, out / f"curves-ipc{ipc}.png")

@@ -103,16 +103,17 @@ def main(root: str, ipc: str, out: Path, epochs: int | None, networks: tuple[str
         networks=networks or NETWORKS,
         seeds=SEEDS,
         epochs=epochs,
-        lr=LR,
+        learning_rate=LR,
         network_options=NARROW,
         baselines=["before", "random", "kmeans"],
         data=test_part(root),
         on_cell=lambda cell, left: click.echo(
-            f"{cell['set']}, {cell['network']}, seed {cell['seed']}: {100 * cell['accuracy']:.1f} %, {left} left"
+            f"{cell['row']}, {cell['network']}, seed {cell['seed']}: {100 * cell['accuracy']:.1f} %, {left} left"
         ),
     )
     write_json(
-        out / f"table-ipc{ipc}-{epochs}-epochs.json", {key: results[key] for key in ("protocol", "seeds", "summary")}
+        out / f"table-ipc{ipc}-{epochs}-epochs.json",
+        {key: results[key] for key in ("protocol", "seeds", "rows", "summary")},
     )
     Console(width=200).print(results_table(results))
     click.echo(json.dumps({"minutes of evaluation": round((time.monotonic() - began) / 60, 1)}))

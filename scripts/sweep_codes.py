@@ -23,6 +23,7 @@ import glad
 from glad.data.dataset import Splits
 from glad.data.splits import load_data
 from glad.distillation import DistillationError
+from glad.evaluation import rows_of
 from glad.objectives import OBJECTIVES
 from glad.registry import options_of
 
@@ -55,13 +56,16 @@ def accuracies(
         networks=NETWORKS,
         seeds=sizes["seeds"],
         epochs=sizes["epochs"],
-        lr=dict.fromkeys(NETWORKS[1:], LR),  # ConvNet takes the step size that came with the set, else 1e-2 too
+        learning_rate=dict.fromkeys(
+            NETWORKS[1:], LR
+        ),  # ConvNet takes the step size that came with the set, else 1e-2 too
         network_options=NARROW,
         baselines=["before"],
         split="validation",
         data=splits,
     )
-    return {"after": results["summary"][run.name], "before": results["summary"][f"{run.name} before optimisation"]}
+    rows = {row.kind: row.id for row in rows_of(results).values()}
+    return {"after": results["summary"][rows["set"]], "before": results["summary"][rows["before"]]}
 
 
 def shown(entry: dict[str, Any] | None) -> str:

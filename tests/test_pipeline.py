@@ -58,9 +58,9 @@ def test_optimised_codes_train_better_than_the_same_codes_before(optimised: Run)
         split="validation",
         device="cpu",
     )
-    after, before = (results["summary"][name] for name in ("codes", "codes before optimisation"))
-    assert after["same"]["mean"] > before["same"]["mean"] + 0.02
-    assert after["same"]["mean"] > 0.3  # chance is 0.1
+    after, before = (results["summary"][name] for name in ("set:codes", "before:codes"))
+    assert after["seen"]["mean"] > before["seen"]["mean"] + 0.02
+    assert after["seen"]["mean"] > 0.3  # chance is 0.1
 
 
 def test_the_run_folder_says_what_happened(optimised: Run) -> None:
@@ -114,8 +114,8 @@ def test_evaluation_in_the_protocol_of_dc(optimised: Run) -> None:
         )
 
     published, ours = results("dc"), results("default")
-    assert [r["cells"][0]["lr"] for r in (published, ours)] == [1e-2, 1e-4]
-    assert published["protocol"]["schedule"] == "step" and published["protocol"]["decay"] == 0
+    assert [r["cells"][0]["learning_rate"] for r in (published, ours)] == [1e-2, 1e-4]
+    assert published["protocol"]["schedule"] == "step" and published["protocol"]["average_decay"] == 0
 
 
 def test_gradient_matching_takes_the_rate_that_the_weights_recommend(tmp_path: Path) -> None:
@@ -129,9 +129,9 @@ def test_learning_rates_are_published_unless_given(optimised: Run) -> None:
         options = {"convnet": {"width": 8}, "vgg11": {"width": 4}}
         networks = list(options)
         results = glad.evaluate(
-            optimised, networks=networks, network_options=options, seeds=1, epochs=1, lr=lr, baselines=[], device="cpu"
+            optimised, networks=networks, network_options=options, seeds=1, epochs=1, learning_rate=lr, baselines=[]
         )
-        return [cell["lr"] for cell in results["cells"]]
+        return [cell["learning_rate"] for cell in results["cells"]]
 
     assert rates(None) == [1e-2, 1e-4]
     assert rates(0.5) == [0.5, 0.5]

@@ -113,7 +113,7 @@ def as_seen(data: ImageData, images: Tensor) -> Tensor:
 
 def protocol_for(data: ImageData, epochs: int) -> Protocol:
     """How every network here is trained: mirrored at random where that keeps the class."""
-    return Protocol(epochs=epochs, lr_same=LR, batch=BATCH, strategy="flip" if data.flip else "none")
+    return Protocol(epochs=epochs, learning_rate_seen=LR, batch=BATCH, augmentation="flip" if data.flip else "none")
 
 
 def classification(
@@ -132,20 +132,20 @@ def classification(
         sets,
         (tested.tensor(), tested.labels),
         networks=["convnet"],
-        same="convnet",
+        seen="convnet",
         seeds=range(seeds),
         classes=len(data.classes),
         protocol=protocol_for(data, epochs),
         network_options={"convnet": {"width": width}},
         on_cell=lambda cell: progress.advance(
-            "training", next(done), total, f"{cell['set']}: {100 * cell['accuracy']:.1f} %"
+            "training", next(done), total, f"{cell['row']}: {100 * cell['accuracy']:.1f} %"
         ),
     )
     scores = {}
     for kind in sets:
-        columns = zip(*(cell["per_class"] for cell in results["cells"] if cell["set"] == kind), strict=True)
+        columns = zip(*(cell["per_class"] for cell in results["cells"] if cell["row"] == kind), strict=True)
         per_class = [None if None in column else statistics.fmean(column) for column in columns]
-        scores[kind] = {**results["summary"][kind]["same"], "per_class": per_class}
+        scores[kind] = {**results["summary"][kind]["seen"], "per_class": per_class}
     return {**scores, "protocol": results["protocol"], "cells": results["cells"]}
 
 
@@ -164,7 +164,7 @@ def train_extractor(network: Network, subject: Subject, epochs: int, progress: P
         data.tensor(),
         data.labels,
         key=(SEED, "measure", "features"),
-        lr=LR,
+        learning_rate=LR,
         protocol=protocol_for(data, epochs),
         on_epoch=lambda epoch, loss: progress.advance("epoch", epoch + 1, epochs, f"loss {loss:.3f}"),
     )

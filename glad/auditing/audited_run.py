@@ -110,8 +110,8 @@ class AuditedRun:
         train, distilled = self.train, self.distilled
         learned = distilled.card.step_size if self.network == self.config["network"] else None
         lr = self.lr if self.lr is not None else LR if learned is None else learned
-        plain = Protocol(epochs=self.epochs, batch=BATCH, strategy="flip" if train.flip else "none")
-        augmented = Protocol(epochs=self.set_epochs, strategy=strategy_for(train, ALL))
+        plain = Protocol(epochs=self.epochs, batch=BATCH, augmentation="flip" if train.flip else "none")
+        augmented = Protocol(epochs=self.set_epochs, augmentation=strategy_for(train, ALL))
         full = {"data": train.digest, "images": len(self.train_sample)}
         own = {"set": sha256_of(self.run.path / "synset.safetensors"), "data": train.digest}
         return (
@@ -141,7 +141,7 @@ class AuditedRun:
             return network.to(self.device).eval(), True
         network.to(self.device)
         images, labels = (tensor.to(self.device) for tensor in setup.read())
-        train_network(network, images, labels, key=(*key, setup.name), lr=setup.lr, protocol=setup.protocol)
+        train_network(network, images, labels, key=(*key, setup.name), learning_rate=setup.lr, protocol=setup.protocol)
         if not all(bool(parameter.isfinite().all()) for parameter in network.parameters()):
             raise ArithmeticError(
                 f"training on {setup.name} diverged at learning rate {setup.lr:g}, seed {seed}: choose a lower (--lr)"

@@ -167,7 +167,7 @@ def _settings(audited: AuditedRun) -> dict[str, Any]:
         "images": len(audited.train_sample),
         "training_images": len(audited.train),
         "lr": {"full": real.lr, "set": own.lr},
-        "augmentation": {"full": real.protocol.strategy, "set": own.protocol.strategy},
+        "augmentation": {"full": real.protocol.augmentation, "set": own.protocol.augmentation},
         "tested_hash": audited.tested.digest,
         "versions": {"glad": VERSION, "torch": torch.__version__, "torchvision": torchvision.__version__}
         | {"python": platform.python_version()},

@@ -17,6 +17,7 @@ from glad.cli.export import export
 from glad.cli.info import info
 from glad.cli.objectives import objectives
 from glad.cli.presets import recipes
+from glad.cli.protocols import protocols
 from glad.cli.push import push
 from glad.cli.render import render
 from glad.cli.report import report
@@ -59,6 +60,7 @@ def main() -> None:
     glad experts train --out FOLDER   networks whose paths mtt and ast follow
     glad tune --minutes N --out F     search the knobs that decide
     glad evaluate runs/NAME           train networks on the result and test them
+    glad protocols                    how those networks are trained
     glad audit runs/NAME              who loses by it, what it copied, where it is from
     glad report runs/NAME             one page for whoever decides
     glad export runs/NAME             the images as files
@@ -77,6 +79,7 @@ for command in (
     export,
     info,
     objectives,
+    protocols,
     push,
     recipes,
     render,

@@ -7,11 +7,10 @@ from typing import Any
 
 import click
 
+from glad.cli.old_names import OldNames
 from glad.cli.options import CONFIG, Bar, Pairs, progress_bar, read_rates, whole_numbers
 from glad.cli.outcome import say
-from glad.data.augment import ALL
-from glad.evaluation import PROTOCOLS
-from glad.evaluation.config import BASELINES, RECIPES
+from glad.evaluation.config import BASELINES, LABEL_MODES
 from glad.evaluation.hybrid import percents
 from glad.networks import NETWORKS
 
@@ -40,14 +39,15 @@ TRAINING = (
     click.option("--epochs", type=int, help="Epochs of training on a set.  [default: the protocol's]"),
     click.option(
         "--protocol",
-        type=click.Choice(list(PROTOCOLS)),
         default="default",
+        metavar="NAME|FILE",
         help="default: 1000 epochs, cosine, averaged weights; dc: 300 epochs, step decay, as published for DC and DSA; "
-        "glad: the default at a rate of 1e-3 for every network, as published for GLaD.",
+        "glad: the default at a rate of 1e-3 for every network, as published for GLaD. Or a YAML or JSON file "
+        "of a protocol's fields, such as `glad protocols default` prints.",
     ),
     click.option(
-        "--recipe",
-        type=click.Choice(RECIPES),
+        "--label-mode",
+        type=click.Choice(LABEL_MODES),
         default="hard",
         help="hard: the labels of the set. soft: those of a teacher trained on the full data, for baselines too; they "
         "are stored with a run's set, and exported with it. A set that brings soft labels keeps them.",
@@ -63,13 +63,15 @@ TRAINING = (
         default=20,
         help="Epochs on the full data, for the teacher and for --scores and --cost (--baselines full has --epochs).",
     ),
-    click.option("--augmentation", default=ALL, help="DSA transforms joined by _, or none."),
+    click.option("--augmentation", help="DSA transforms joined by _, or none.  [default: the protocol's]"),
     click.option(
         "--lr",
+        "--learning-rate",
+        "learning_rate",
         multiple=True,
         callback=read_rates,
         metavar="RATE",
-        help="Learning rate, or NETWORK=RATE.  [default: published, for 1000 epochs]",
+        help="Learning rate, or NETWORK=RATE.  [default: the protocol's, for 1000 epochs]",
     ),
     click.option(
         "--network-option",
@@ -95,9 +97,7 @@ COMPARED = (
         callback=_hybrid,
         help="Add these shares of the real images to the set, and compare with the share alone: 1,5,10.",
     ),
-    click.option(
-        "--scores", is_flag=True, default=False, help="LRS and ARS of DD-Ranking, of the network distilled with."
-    ),
+    click.option("--scores", is_flag=True, default=False, help="LRS and ARS of DD-Ranking, of the seen architecture."),
     click.option(
         "--cost",
         is_flag=True,
@@ -117,10 +117,10 @@ DATA = (
     click.option("--resolution", type=int, help="Resize and crop image files to squares of this side."),
     click.option("--zca/--no-zca", default=False, help="Whiten the data."),
     click.option(
-        "--same",
+        "--seen",
         type=click.Choice(list(NETWORKS)),
         default="convnet",
-        help="The network that was distilled with, where no set says so.",
+        help="The seen architecture, the network that was distilled with, where no set says so.",
     ),
 )
 WORK = (
@@ -142,16 +142,16 @@ def _all_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-@click.command()
+@click.command(cls=OldNames, old_names={"--recipe": "--label-mode", "--same": "--seen"})
 @click.argument("runs", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
 @_all_options
 def evaluate(runs: tuple[Path, ...], **settings: Any) -> None:
     """Train networks from scratch on distilled sets and test them.
 
     RUNS are folders of `glad distill`, of one data set. Instead, or beside them: what `glad export` wrote, a folder
-    CLASS/image or an npz of images. Every accuracy is of the last epoch; networks that the set was not distilled with
-    are averaged apart. What is finished is kept in each run's results.json (NAME.results.json beside other sets): an
-    interrupted evaluation continues.
+    CLASS/image or an npz of images. Every accuracy is of the last epoch. The seen architecture is the network that the
+    set was distilled with; the others are averaged apart, as cross-architecture. What is finished is kept in each run's
+    results.json (NAME.results.json beside other sets): an interrupted evaluation continues.
     """
     from glad.api import evaluate as run
 
@@ -163,7 +163,7 @@ def evaluate(runs: tuple[Path, ...], **settings: Any) -> None:
         def on_cell(cell: dict[str, Any], left: int) -> None:
             if not bars:  # how many cells are missing is known with the first
                 bars.append(stack.enter_context(progress_bar(left + 1, "training")))
-            note = f"{cell['set']}, {cell['network']}, seed {cell['seed']}: {100 * cell['accuracy']:.1f} %"
+            note = f"{cell['row']}, {cell['network']}, seed {cell['seed']}: {100 * cell['accuracy']:.1f} %"
             bars[0].advance(bars[0].total - left, note)
 
         results = run(list(runs), **settings, on_cell=on_cell)

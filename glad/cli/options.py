@@ -106,7 +106,7 @@ def load_recipe(ctx: click.Context, param: click.Parameter, name: str | None) ->
 
 def as_defaults(ctx: click.Context, param: click.Parameter, source: str, content: Mapping[Any, Any]) -> dict[str, Any]:
     """Settings as click takes defaults; names that the command lacks are refused, and blamed on ``source``."""
-    settings = {str(name).replace("-", "_"): _as_option(value) for name, value in content.items() if value is not None}
+    settings = {_present_name(ctx, name): _as_option(value) for name, value in content.items() if value is not None}
     known = {p.name: p for p in ctx.command.params}
     for name in settings:
         if name not in known or name == param.name:
@@ -117,6 +117,14 @@ def as_defaults(ctx: click.Context, param: click.Parameter, source: str, content
         if known[name].multiple and not isinstance(value, list):
             settings[name] = [value]
     return settings
+
+
+def _present_name(ctx: click.Context, name: Any) -> str:
+    """The parameter behind a name in a file: its own, that of its option, or a former one."""
+    option = "--" + str(name).replace("_", "-")
+    option = getattr(ctx.command, "old_names", {}).get(option, option)
+    by_option = {option: p.name for p in ctx.command.params for option in p.opts if p.name}
+    return by_option.get(option, option.removeprefix("--").replace("-", "_"))
 
 
 def _as_option(value: Any) -> Any:

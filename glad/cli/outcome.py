@@ -6,6 +6,8 @@ import click
 from rich.console import Console
 
 from glad.cli.results_tables import differences_table, results_table, scores_table
+from glad.evaluation.cost import sentences
+from glad.evaluation.rows import SET, rows_of
 
 
 def say(results: dict[str, Any]) -> None:
@@ -16,14 +18,14 @@ def say(results: dict[str, Any]) -> None:
         console.print(differences_table(results))
     if "scores" in results:
         console.print(scores_table(results))
-    for entry in results.get("cost", {}).values():
-        for sentence in entry.get("sentences", []):
+    for row in results.get("cost", {}):
+        for sentence in sentences(results, row) if rows_of(results)[row].kind == SET else ():
             click.echo(sentence)
     if "teacher" in results:
         teacher = results["teacher"]
         click.echo(
             f"Teacher: {teacher['network']}, {teacher['epochs']} epochs on the full data, "
-            f"{100 * teacher['validation_accuracy']:.1f} % of the validation images."
+            f"validation accuracy {100 * teacher['validation_accuracy']:.1f} %."
         )
     if own := results.get("own_labels"):
         click.echo(f"Soft labels that came with the set, not the teacher's: {', '.join(own)}.")

@@ -5,25 +5,30 @@ from typing import Any
 
 from rich.table import Table
 
+from glad.evaluation import label_of
+
 
 def results_table(results: Mapping[str, Any]) -> Table:
     """Return the summary of ``evaluate_sets`` as a table in per cent: a row per set, a column per network.
 
-    ``results["split"]`` names the images that accuracy was measured on, if they are not the test images, and
-    ``results["recipe"]`` the labels, if they are not hard.
+    ``results["split"]`` names the images that accuracy was measured on, if they are not the test images,
+    ``results["label_mode"]`` the labels, if they are not hard, and ``results["protocol_name"]`` the protocol, if it is
+    not the default one.
     """
-    same, networks = results["same"], results["networks"]
-    ordered = [name for name in networks if name == same] + [name for name in networks if name != same]
+    seen, networks = results["seen"], results["networks"]
+    ordered = [name for name in networks if name == seen] + [name for name in networks if name != seen]
     split, epochs, seeds = results.get("split", "test"), results["protocol"]["epochs"], len(results["seeds"])
-    soft = ", soft labels" * (results.get("recipe") == "soft")
+    soft = ", soft labels" * (results.get("label_mode") == "soft")
+    name = results.get("protocol_name", "default")
+    soft += f", protocol {name}" if name != "default" else ""
     table = Table(title=f"{split.capitalize()} accuracy in %, {epochs} epochs, {seeds} seed{'s' * (seeds > 1)}{soft}")
     table.add_column("set")
     for name in ordered:
-        table.add_column(f"{name} (same)" if name == same else name, justify="right")
+        table.add_column(f"{name} (seen)" if name == seen else name, justify="right")
     table.add_column("cross-architecture", justify="right")
-    for set_name, entry in results["summary"].items():
+    for row, entry in results["summary"].items():
         shown = [*(entry["networks"].get(name) for name in ordered), entry["cross"]]
-        table.add_row(set_name, *(_percent(value) for value in shown))
+        table.add_row(label_of(results, row), *(_percent(value) for value in shown))
     return table
 
 
@@ -39,12 +44,13 @@ def differences_table(results: Mapping[str, Any]) -> Table:
     table = Table(title="Paired differences in points, mean over shared seeds [95 % bootstrap interval]")
     for column in ("set", "less"):
         table.add_column(column)
-    for column in (f"{results['same']} (same)", "cross-architecture", "seeds"):
+    for column in (f"{results['seen']} (seen)", "cross-architecture", "seeds"):
         table.add_column(column, justify="right")
     for entry in results["differences"]:
-        same, cross = entry["same"], entry["cross"]
-        seeds = max((found["n"] for found in (same, cross) if found is not None), default=0)
-        table.add_row(entry["set"], entry["against"], _points(same), _points(cross), str(seeds))
+        seen, cross = entry["seen"], entry["cross"]
+        seeds = max((found["n"] for found in (seen, cross) if found is not None), default=0)
+        labels = (label_of(results, entry[side]) for side in ("row", "against"))
+        table.add_row(*labels, _points(seen), _points(cross), str(seeds))
     return table
 
 
@@ -57,7 +63,7 @@ def _points(entry: Mapping[str, Any] | None) -> str:
 
 def scores_table(results: Mapping[str, Any]) -> Table:
     """Return LRS and ARS with their parts in per cent, each a difference of two accuracies: a row per set."""
-    table = Table(title=f"DD-Ranking's scores, {results['same']}; of each difference the two accuracies, in %")
+    table = Table(title=f"DD-Ranking's scores, {results['seen']}; of each difference the two accuracies, in %")
     table.add_column("set")
     made = {
         "hlr": ("HLR: full less set, hard", "full_hard", "hard"),
@@ -68,14 +74,14 @@ def scores_table(results: Mapping[str, Any]) -> Table:
     columns = ("LRS", made["hlr"][0], made["ior"][0], "ARS", made["ior_augmented"][0], made["ior_plain"][0])
     for column in columns:
         table.add_column(column, justify="right")
-    for name, entry in results["scores"].items():
+    for row, entry in results["scores"].items():
         told = {
             part: f"{100 * entry[part]:+.1f} = {100 * entry['accuracies'][one]:.1f} - "
             f"{100 * entry['accuracies'][other]:.1f}"
             for part, (_, one, other) in made.items()
         }
         table.add_row(
-            name,
+            label_of(results, row),
             f"{entry['lrs']:.1f}",
             told["hlr"],
             told["ior"],

@@ -28,7 +28,7 @@ def augment(images: Tensor, rng: torch.Generator, shared: bool, strategy: str = 
     alike; otherwise each sample has its own. What comes from outside the image is zero. Differentiable twice with
     respect to the images. Draws are made on the device of ``rng``. Raises ValueError for an unknown transform.
     """
-    names = _names(strategy)
+    names = transform_names(strategy)
     if not names:
         return images
     name = names[int(torch.randint(len(names), (), generator=rng, device=rng.device))]
@@ -42,10 +42,11 @@ def augment(images: Tensor, rng: torch.Generator, shared: bool, strategy: str = 
 
 def without_flip(strategy: str) -> str:
     """Return ``strategy`` without its flip, for digits and letters."""
-    return "_".join(name for name in _names(strategy) if name != "flip")
+    return "_".join(name for name in transform_names(strategy) if name != "flip")
 
 
-def _names(strategy: str) -> list[str]:
+def transform_names(strategy: str) -> list[str]:
+    """Return the transforms that ``strategy`` names, none for ``""`` and ``"none"``; ValueError for an unknown one."""
     names = [] if strategy in ("", "none") else strategy.split("_")
     for name in names:
         if name not in TRANSFORMS:

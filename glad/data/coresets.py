@@ -1,7 +1,9 @@
-"""Sets of real images that a distilled set has to beat, by the name that the table shows."""
+"""Coreset selection: real images, as many of each class as a distilled set has, that such a set has to beat.
+
+``SELECTIONS`` has the methods by name: random images, k-means, and herding (Welling, ICML 2009).
+"""
 
 from collections.abc import Callable
-from functools import partial
 
 import torch
 from torch import Tensor
@@ -9,26 +11,26 @@ from torch import Tensor
 from glad.data.dataset import CHUNK, DataError, ImageData
 from glad.rng import rng_for
 
-Labelled = tuple[Tensor, Tensor]
+Labeled = tuple[Tensor, Tensor]
 """Normalised images [N, C, H, W] and what they are trained towards: int64 [N] or distributions [N, K]."""
 Embed = Callable[[Tensor], Tensor]
 
 
-def random_real(data: ImageData, ipc: int, seed: int) -> Labelled:
+def select_random(data: ImageData, ipc: int, seed: int) -> Labeled:
     """``ipc`` real images of each class, normalized [K * ipc, C, H, W], and their labels; a function of ``seed``."""
     return _by_class(data, ipc, lambda c: data.real(c, ipc, rng_for(seed, "random baseline", c)))
 
 
-def kmeans_real(data: ImageData, ipc: int, seed: int) -> Labelled:
+def select_kmeans(data: ImageData, ipc: int, seed: int) -> Labeled:
     """The real images nearest to the centres of ``ipc``-means on the pixels of each class; a function of ``seed``.
 
-    Shapes are those of ``random_real``. At 1 image per class it is the one nearest to the class's mean, whatever
+    Shapes are those of ``select_random``. At 1 image per class it is the one nearest to the class's mean, whatever
     the seed.
     """
     return _by_class(data, ipc, lambda c: _nearest_to_centres(data, c, ipc, seed))
 
 
-def _by_class(data: ImageData, ipc: int, chosen: Callable[[int], Tensor]) -> Labelled:
+def _by_class(data: ImageData, ipc: int, chosen: Callable[[int], Tensor]) -> Labeled:
     """The images chosen for each class, one class after the other."""
     classes = range(len(data.classes))
     return torch.cat([chosen(c) for c in classes]), torch.arange(len(classes)).repeat_interleave(ipc)
@@ -49,13 +51,13 @@ def _nearest_to_centres(data: ImageData, c: int, ipc: int, seed: int) -> Tensor:
     return images[distances.masked_fill(outside, torch.inf).argmin(0)]  # of its own cluster, so none is taken twice
 
 
-def herding_real(data: ImageData, ipc: int, seed: int, embed: Embed | None = None) -> Labelled:
+def select_herding(data: ImageData, ipc: int, seed: int, embed: Embed | None = None) -> Labeled:
     """Real images whose mean features follow those of their class, by herding (Welling, ICML 2009).
 
     Each step takes the image that brings the mean of those taken nearest to the class's mean. That is Welling's rule,
     the largest inner product with what the mean still lacks, for features of one length; others would be taken for
     their length alone. ``embed`` gives features [n, D] of normalized images [n, C, H, W]; without it they are the
-    pixels. Nothing is drawn, so that every ``seed`` gives the same images. Shapes are those of ``random_real``.
+    pixels. Nothing is drawn, so that every ``seed`` gives the same images. Shapes are those of ``select_random``.
     """
     return _by_class(data, ipc, lambda c: _herded(data, c, ipc, embed))
 
@@ -77,20 +79,30 @@ def _herded(data: ImageData, c: int, ipc: int, embed: Embed | None) -> Tensor:
     return data.batch(indices[torch.tensor(chosen)])
 
 
-Pick = Callable[[ImageData, int, int], Labelled]
+Selection = Callable[[ImageData, int, int], Labeled]
+SELECTIONS: dict[str, Selection] = {"random": select_random, "kmeans": select_kmeans, "herding": select_herding}
+"""The methods by name, herding on pixels; arguments are those of ``select_random``."""
 
 
-def pickers(embed: Embed | None = None, eyes: str = "pixels") -> dict[str, tuple[str, Pick]]:
-    """Baselines of as many real images as a run has synthetic ones: their name in tables, and what picks them.
+def select(method: str, data: ImageData, ipc: int, seed: int, embed: Embed | None = None) -> Labeled:
+    """Select ``ipc`` images of each class by the ``method`` of a name.
 
-    ``embed`` are the features that herding works in, ``eyes`` how the table calls them.
+    Args:
+        method: A name out of ``SELECTIONS``.
+        data: The images to choose from.
+        ipc: How many of each class.
+        seed: Of what is drawn.
+        embed: The features that herding works in (see :func:`select_herding`); the other methods have no use for them.
+
+    Returns:
+        Normalized images [K * ipc, C, H, W], one class after the other, and their labels, int64 [K * ipc].
+
+    Raises:
+        DataError: A class has too few images.
+        ValueError: There is no such method.
     """
-    return {
-        "random": ("random real images", random_real),
-        "kmeans": ("real images nearest to k-means centres", kmeans_real),
-        "herding": (f"real images by herding in {eyes}", partial(herding_real, embed=embed)),
-    }
-
-
-REAL = pickers()
-"""The baselines by name, herding in pixels."""
+    if method not in SELECTIONS:
+        raise ValueError(f"unknown coreset selection {method!r}; choose from {', '.join(SELECTIONS)}")
+    if method == "herding":
+        return select_herding(data, ipc, seed, embed)
+    return SELECTIONS[method](data, ipc, seed)

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from glad.data.coresets import Labelled
+from glad.data.coresets import Labeled
 from glad.data.dataset import ImageData
 from glad.data.notices import DataError
 from glad.data.pixels import decode, fit, open_image
@@ -34,8 +34,8 @@ class Candidate:
     """A set and what is known of it.
 
     ``images`` are normalized float32 [N, C, H, W], ``labels`` int64 [N], ``soft_labels`` distributions [N, K] that came
-    with the set. ``start`` is the set before optimisation, where codes have one; ``network`` the one it was distilled
-    with; ``learned_lr`` the student's step size; ``seconds`` what the distillation took; None where it is not known.
+    with the set. ``initial`` is the set before optimisation, where codes have one; ``network`` the one it was distilled
+    with; ``step_size`` the student's, learned with it; ``seconds`` what distilling took; None where it is not known.
     ``hashes`` are what finished cells depend on, ``results`` is where they are kept, and ``run`` the folder of a run.
     """
 
@@ -43,10 +43,10 @@ class Candidate:
     images: Tensor
     labels: Tensor
     soft_labels: Tensor | None
-    start: Labelled | None
+    initial: Labeled | None
     ipc: int
     network: str | None
-    learned_lr: float | None
+    step_size: float | None
     seconds: float | None
     hashes: list[str]
     results: Path
@@ -60,19 +60,19 @@ def is_run(path: Path) -> bool:
 
 def of_run(run: Run) -> Candidate:
     """The set of a run; ``RunError`` when it is not finished."""
-    config, (images, labels), start = run.config, run.read_set(), run.read_set("initial")
+    config, (images, labels), initial = run.config, run.read_set(), run.read_set("initial")
     soft = labels if labels.is_floating_point() else None
     return Candidate(
         name=run.name,
         images=images,
         labels=likeliest(labels),
         soft_labels=soft,
-        start=(start[0], likeliest(start[1])) if run.weights is not None else None,
+        initial=(initial[0], likeliest(initial[1])) if run.weights is not None else None,
         ipc=config["ipc"],
         network=str(config["network"]),
-        learned_lr=run.learned_lr,
+        step_size=run.learned_lr,
         seconds=float(read_tensors(run.state)[1]["seconds"]),
-        hashes=[hash_of(images), hash_of(start[0]), *([] if soft is None else [hash_of(soft)])],
+        hashes=[hash_of(images), hash_of(initial[0]), *([] if soft is None else [hash_of(soft)])],
         results=run.path / RESULTS,
         run=run.path,
     )
@@ -97,10 +97,10 @@ def of_path(path: Path, data: ImageData) -> Candidate:
         images=images,
         labels=labels,
         soft_labels=soft,
-        start=None,
+        initial=None,
         ipc=-(-len(labels) // len(data.classes)),
         network=network,
-        learned_lr=rate,
+        step_size=rate,
         seconds=None,
         hashes=[hash_of(images), hash_of(labels), *([] if soft is None else [hash_of(soft)])],
         results=path.with_name(f"{path.resolve().name}.{RESULTS}"),
@@ -139,7 +139,7 @@ def _from_export(loaded: Distilled, data: ImageData, path: Path) -> tuple[Tensor
     return loaded.images if same else data.normalize(loaded.pixels), order[loaded.labels], soft
 
 
-def _from_images(path: Path, data: ImageData) -> Labelled:
+def _from_images(path: Path, data: ImageData) -> Labeled:
     """Normalised images and labels of a folder or an npz of uint8 images."""
     raw = read(str(path.resolve()), path, download=False)
     part = raw.parts["train"]

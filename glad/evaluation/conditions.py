@@ -1,4 +1,4 @@
-"""The rows of an evaluation: each set and baseline that networks are trained on, and how."""
+"""The conditions of an evaluation: each set and baseline that networks are trained on, and how."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -8,47 +8,43 @@ import torch
 from torch import Tensor
 
 from glad.data.augment import ALL, strategy_for
-from glad.data.coresets import Labelled, Pick, pickers
+from glad.data.coresets import SELECTIONS, Labeled, select
 from glad.data.dataset import ImageData
 from glad.evaluation.candidates import Candidate
 from glad.evaluation.hybrid import joined, share_of
 from glad.evaluation.protocol import Protocol
+from glad.evaluation.rows import BEFORE, FULL, HYBRID, PIXELS, SET, SHARE, Row
 from glad.evaluation.teacher import Teacher
-
-SET, START, BASELINE, HYBRID, SHARE, PART = "set", "start", "baseline", "hybrid", "share", "part"
-"""What a row is: a candidate, its start, real images, the candidate with a share of them, that share alone, or a
-part of scores and costs that no table shows."""
 
 
 @dataclass(frozen=True, eq=False)
-class Row:
-    """What is trained on, how, and by which networks; ``owner`` is the candidate that it belongs to."""
+class Condition:
+    """What is trained on, how, and by which networks: a row of the table with its images."""
 
-    data: Labelled
+    row: Row
+    data: Labeled
     protocol: Protocol
     networks: tuple[str, ...]
-    kind: str
-    owner: str | None = None
-    learned_lr: float | None = None
-    against: str | None = None
-    """The share that a hybrid is compared with."""
+    step_size: float | None = None
+    """The step size that came with the set."""
 
 
 @dataclass(frozen=True, eq=False)
 class Conditions:
     """All that decides on the rows; with ``soft`` labels are distributions, of ``teacher`` or the set's own.
 
-    ``same`` is the network distilled with, ``learned_lr`` the step sizes that came with sets, ``hybrid`` shares in per
-    cent; ``scores`` and ``cost`` ask for their rows, and ``full_epochs`` are those of their training on the full data.
+    ``seen`` is the network distilled with, ``step_sizes`` the step sizes that came with sets, ``hybrid`` shares in
+    per cent; ``scores`` and ``cost`` ask for their rows, and ``full_epochs`` are those of their training on the full
+    data.
     """
 
     candidates: Sequence[Candidate]
     train: ImageData
     baselines: Sequence[str]
     networks: tuple[str, ...]
-    same: str
+    seen: str
     protocol: Protocol
-    learned_lr: Mapping[str, float]
+    step_sizes: Mapping[str, float]
     soft: bool
     teacher: Teacher | None
     hybrid: Sequence[float]
@@ -56,61 +52,64 @@ class Conditions:
     cost: bool
     full_epochs: int
 
-    def rows(self, seed: int) -> dict[str, Row]:
-        """The rows by the name that the table shows; only what they are trained on depends on ``seed``."""
-        rows: dict[str, Row] = {}
+    def for_seed(self, seed: int) -> dict[str, Condition]:
+        """The conditions by the id of their row; only what they are trained on depends on ``seed``."""
+        found: list[Condition] = []
         for candidate in self.candidates:
-            rate = self.learned_lr.get(candidate.name)
-            rows[candidate.name] = self._row(self._own[candidate.name], SET, candidate.name, learned_lr=rate)
-            start = candidate.start
-            if "before" in self.baselines and start is not None and not self._is_there(start[0], rows):
-                data = start[0], self._soft(start[0]) if self.soft else start[1]
-                rows[f"{candidate.name} before optimisation"] = self._row(data, START, candidate.name)
-        rows |= self._baselines(seed)
+            rate = self.step_sizes.get(candidate.name)
+            found.append(self._condition(self._row_of(candidate), self._own[candidate.name], rate))
+            initial = candidate.initial
+            if "before" in self.baselines and initial is not None and not self._is_there(initial[0], found):
+                labels = self._soft(initial[0]) if self.soft else initial[1]
+                found.append(self._condition(Row(BEFORE, candidate.name), (initial[0], labels)))
+        for ipc in sorted({candidate.ipc for candidate in self.candidates}):
+            for method in (method for method in SELECTIONS if method in self.baselines):
+                found.append(self._condition(self._coreset_row(method, ipc), self._coreset(method, ipc, seed)))
         if "full" in self.baselines:
-            rows[self._all] = self._row(self._full, BASELINE)
-        rows |= self._hybrids(seed)
-        parts = self._parts(rows, seed) if self.scores or self.cost else {}
-        return rows | {name: part for name, part in parts.items() if name not in rows}
+            found.append(self._condition(Row(FULL, images=len(self.train)), self._full))
+        found += self._hybrids(seed)
+        named = _with_comparisons({condition.row.id: condition for condition in found})
+        parts = self._parts(named, seed) if self.scores or self.cost else []
+        return named | {part.row.id: part for part in parts if part.row.id not in named}
 
     @property
-    def full_name(self) -> str:
+    def full_row(self) -> Row:
         """The row of the full data with hard labels, for scores and costs."""
-        epochs = "" if self.full_epochs == self.protocol.epochs else f", {self.full_epochs} epochs"
-        return f"{self._all}{epochs}{', hard labels' * self.soft}"
+        epochs = None if self.full_epochs == self.protocol.epochs else self.full_epochs
+        return Row(FULL, images=len(self.train), epochs=epochs, label_mode="hard" if self.soft else None)
 
-    def score_rows(self, candidate: Candidate) -> dict[str, str]:
-        """For each of ``glad.scores.Parts`` the row that it is taken from."""
-        sets = {"set": candidate.name, "random": self._real_name("random", candidate.ipc)}
-        plain = self.protocol.strategy in ("", "none")
-        rows = {"full_hard": self.full_name, "hard": candidate.name + ", hard labels" * self.soft, **sets}
-        for part, name in sets.items():
-            rows[f"{part}_augmented"] = f"{name}, augmented" if plain else name
-            rows[f"{part}_plain"] = name if plain else f"{name}, no augmentation"
+    def score_rows(self, candidate: Candidate) -> dict[str, Row]:
+        """For each field of ``glad.evaluation.dd_ranking.Parts`` the row that it is taken from."""
+        sets = {"set": self._row_of(candidate), "random": self._coreset_row("random", candidate.ipc)}
+        hard = replace(sets["set"], label_mode="hard") if self.soft else sets["set"]
+        rows = {"full_hard": self.full_row, "hard": hard, **sets}
+        for part, row in sets.items():
+            rows[f"{part}_augmented"] = replace(row, augmented=True) if self._plain else row
+            rows[f"{part}_plain"] = row if self._plain else replace(row, augmented=False)
         return rows
 
-    def _row(self, data: Labelled, kind: str, owner: str | None = None, **changes: float | str | None) -> Row:
-        return Row(data, self.protocol, self.networks, kind, owner, **changes)  # type: ignore[arg-type]
-
-    def _is_there(self, images: Tensor, rows: Mapping[str, Row]) -> bool:
-        """Whether another row has the same images, as runs that started alike have."""
-        return any(torch.equal(images, row.data[0]) for row in rows.values())
-
     @property
-    def _all(self) -> str:
-        return f"all {len(self.train)} training images"
+    def _plain(self) -> bool:
+        """Whether the protocol trains without augmentation."""
+        return self.protocol.augmentation in ("", "none")
 
-    @cached_property
-    def _picks(self) -> dict[str, tuple[str, Pick]]:
-        if self.teacher is None:
-            return pickers()
-        return pickers(self.teacher.embed, f"features of a trained {self.teacher.settings['network']}")
+    def _condition(self, row: Row, data: Labeled, step_size: float | None = None) -> Condition:
+        return Condition(row, data, self.protocol, self.networks, step_size)
 
-    def _real_name(self, baseline: str, ipc: int) -> str:
-        return f"{self._picks[baseline][0]}, {ipc} per class"
+    def _is_there(self, images: Tensor, found: Sequence[Condition]) -> bool:
+        """Whether a condition has the same images, as runs that started alike have."""
+        return any(torch.equal(images, condition.data[0]) for condition in found)
 
-    def _real(self, baseline: str, ipc: int, seed: int) -> Labelled:
-        images, labels = self._picks[baseline][1](self.train, ipc, seed)
+    def _row_of(self, candidate: Candidate) -> Row:
+        return Row(SET, candidate.name)
+
+    def _coreset_row(self, method: str, ipc: int) -> Row:
+        network = PIXELS if self.teacher is None else self.teacher.settings["network"]
+        return Row(method, ipc=ipc, features=network if method == "herding" else None)
+
+    def _coreset(self, method: str, ipc: int, seed: int) -> Labeled:
+        """Real images, as many as sets of that size have."""
+        images, labels = select(method, self.train, ipc, seed, None if self.teacher is None else self.teacher.embed)
         return images, self._soft(images) if self.soft else labels
 
     def _soft(self, images: Tensor) -> Tensor:
@@ -119,13 +118,13 @@ class Conditions:
         return self.teacher.label(images)
 
     @cached_property
-    def _own(self) -> dict[str, Labelled]:
-        """The set of each candidate with the labels of the recipe; soft ones that came with it are kept."""
+    def _own(self) -> dict[str, Labeled]:
+        """The set of each candidate with hard or soft labels; soft ones that came with it are kept."""
         return {
-            e.name: (e.images, (self._soft(e.images) if e.soft_labels is None else e.soft_labels))
+            c.name: (c.images, (self._soft(c.images) if c.soft_labels is None else c.soft_labels))
             if self.soft
-            else (e.images, e.labels)
-            for e in self.candidates
+            else (c.images, c.labels)
+            for c in self.candidates
         }
 
     @cached_property
@@ -133,59 +132,52 @@ class Conditions:
         return self.train.tensor()
 
     @cached_property
-    def _full(self) -> Labelled:
+    def _full(self) -> Labeled:
         return self._whole, self._soft(self._whole) if self.soft else self.train.labels
 
-    def _baselines(self, seed: int) -> dict[str, Row]:
-        """Real images, as many as each size of set has."""
-        return {
-            self._real_name(name, ipc): self._row(self._real(name, ipc, seed), BASELINE)
-            for ipc in sorted({candidate.ipc for candidate in self.candidates})
-            for name in self._picks
-            if name in self.baselines
-        }
-
-    def _hybrids(self, seed: int) -> dict[str, Row]:
+    def _hybrids(self, seed: int) -> list[Condition]:
         """Each set with each share of the real images, and the share alone."""
-        rows = {}
+        found = []
         for percent in self.hybrid:
             images, labels = share_of(self.train, percent, seed)
             share = images, self._soft(images) if self.soft else labels
-            alone = f"{percent:g} % of the real images alone"
+            alone = Row(SHARE, percent=percent)
             for candidate in self.candidates:
-                both = joined(self._own[candidate.name], share)
-                name = f"{candidate.name} + {percent:g} % of the real images"
-                rows[name] = self._row(both, HYBRID, candidate.name, against=alone)
-            rows[alone] = self._row(share, SHARE)
-        return rows
+                row = Row(HYBRID, candidate.name, percent=percent, against=(alone.id,))
+                found.append(self._condition(row, joined(self._own[candidate.name], share)))
+            found.append(self._condition(alone, share))
+        return found
 
-    def _parts(self, rows: Mapping[str, Row], seed: int) -> dict[str, Row]:
-        """What scores and costs need beside ``rows``, for the network distilled with alone."""
-        only, full = (self.same,), replace(self.protocol, epochs=self.full_epochs)
-        parts = {self.full_name: Row((self._whole, self.train.labels), full, only, PART)}
+    def _parts(self, there: Mapping[str, Condition], seed: int) -> list[Condition]:
+        """What scores and costs need, for the seen architecture alone."""
+        only, full = (self.seen,), replace(self.protocol, epochs=self.full_epochs)
+        parts = [Condition(self.full_row, (self._whole, self.train.labels), full, only)]
         for candidate in self.candidates if self.scores else ():
-            names, own = self.score_rows(candidate), rows[candidate.name]
-            random = rows.get(names["random"]) or self._row(self._real("random", candidate.ipc, seed), PART)
-            hard = replace(own, data=(candidate.images, candidate.labels))
-            parts |= {names["random"]: replace(random, networks=only, kind=PART)}
-            parts |= {names["hard"]: replace(hard, networks=only, kind=PART)}
+            rows, own = self.score_rows(candidate), there[self._row_of(candidate).id]
+            random = there.get(rows["random"].id) or self._condition(
+                rows["random"], self._coreset("random", candidate.ipc, seed)
+            )
+            parts += [random, replace(own, row=rows["hard"], data=(candidate.images, candidate.labels))]
             for way, strategy in (("augmented", strategy_for(self.train, ALL)), ("plain", "none")):
-                protocol = replace(self.protocol, strategy=strategy)
-                for part, row in (("set", own), ("random", random)):
-                    name = names[f"{part}_{way}"]
-                    parts[name] = replace(row, protocol=protocol, networks=only, kind=PART)
-        return parts
+                protocol = replace(self.protocol, augmentation=strategy)
+                for part, condition in (("set", own), ("random", random)):
+                    parts.append(replace(condition, row=rows[f"{part}_{way}"], protocol=protocol))
+        return [replace(part, row=replace(part.row, shown=False, against=()), networks=only) for part in parts]
 
 
-def pairs(rows: Mapping[str, Row]) -> list[tuple[str, str]]:
-    """Which rows are compared: sets with each other, their start and real images, hybrids with their share alone."""
-    sets = [name for name, row in rows.items() if row.kind == SET]
-    found = [(one, other) for i, one in enumerate(sets) for other in sets[i + 1 :]]
-    for name, row in rows.items():
-        if row.kind == START:
-            found.append((str(row.owner), name))
-        elif row.kind == BASELINE:
-            found += [(one, name) for one in sets]
-        elif row.against is not None:
-            found.append((name, row.against))
+def _with_comparisons(there: dict[str, Condition]) -> dict[str, Condition]:
+    """The conditions with what their rows are compared with: sets with later ones, what they came from and baselines.
+
+    A hybrid knows its share already.
+    """
+    rows = [condition.row for condition in there.values()]
+    sets = [row.id for row in rows if row.kind == SET]
+    baselines = [row.id for row in rows if row.kind in (*SELECTIONS, FULL)]
+    found = {}
+    for name, condition in there.items():
+        row = condition.row
+        if row.kind == SET:
+            own = [other.id for other in rows if other.kind == BEFORE and other.owner == row.owner]
+            row = replace(row, against=(*sets[sets.index(row.id) + 1 :], *own, *baselines))
+        found[name] = replace(condition, row=row)
     return found

@@ -1,236 +1,158 @@
-"""Evaluating sets: what is asked, on what data, under which settings a finished cell is valid."""
+"""The settings of an evaluation: what ``glad.evaluate`` and ``glad evaluate`` are asked for."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+import inspect
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from glad.data.augment import strategy_for
-from glad.data.coresets import REAL
-from glad.data.dataset import ImageData, Splits
-from glad.data.splits import load_data, open_data
-from glad.device import pick_device
+from glad.data.coresets import SELECTIONS
+from glad.data.dataset import Splits
 from glad.evaluation import hybrid
-from glad.evaluation.candidates import Candidate, is_run, network_of, of_path, of_run, require_one_data
-from glad.evaluation.conditions import Conditions
-from glad.evaluation.protocol import PROTOCOLS, Protocol
-from glad.evaluation.teacher import Teacher, open_teacher
+from glad.evaluation.protocol import Protocol, resolve_protocol
 from glad.networks import NETWORKS
-from glad.runs.folder import Run
-from glad.runs.storage import RunError
 
-BASELINES = ("before", *REAL, "full")
-RECIPES = ("hard", "soft")
-TEACHER = "convnet"  # where none is named
-AS_GIVEN = ("data", "epochs", "split", "augmentation", "recipe", "full_epochs", "scores", "cost", "reach", "workers")
+BASELINES = ("before", *SELECTIONS, "full")
+LABEL_MODES = ("hard", "soft")
+UNRECORDED = ("data", "root", "classes", "limit", "resolution", "zca", "workers", "part", "device")
+"""Fields that results do not repeat: where the data are, and how the work was spread."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class EvaluationConfig:
-    """One evaluation of one or several sets; see ``glad.evaluate``.
+    """What is asked of an evaluation. ``ValueError`` names the setting that cannot be."""
 
-    ``source`` are the keyword arguments of ``load_data`` beside its name, ``part`` is (I, N) or None.
-    """
-
-    paths: list[Path]
-    networks: list[str]
-    seeds: list[int]
-    epochs: int | None
-    baselines: list[str]
-    split: str
-    augmentation: str
-    lr: float | dict[str, float] | None
-    network_options: dict[str, dict[str, int]]
-    device: torch.device
-    data: Splits | str | None = None
-    source: Mapping[str, Any] = field(default_factory=dict)
-    unless_told: str = "convnet"
-    protocol_name: str = "default"
-    recipe: str = "hard"
-    teacher_name: str | None = None
+    networks: Sequence[str] = tuple(NETWORKS)
+    """The networks to train."""
+    seeds: int | Sequence[int] = 5
+    """How many seeds (0, 1, ...), or which."""
+    epochs: int | None = None
+    """Epochs of training on a set; the protocol's if None."""
+    baselines: Sequence[str] = ("before", "random")
+    """What the set is compared with: ``before`` (the same latents before optimization), ``random`` (real images, as
+    many), ``kmeans`` (those nearest to k-means centres), ``herding`` (those that herding selects), ``full`` (the full
+    data)."""
+    data: str | Splits | None = None
+    """The data that sets of images stand for, by name or loaded; runs know theirs."""
+    root: str | Path = "data"
+    """Where data sets lie; this and the next four go with the name of the data."""
+    classes: Sequence[int | str] | None = None
+    """The classes to keep, by number or name; all if None."""
+    limit: int | None = None
+    """At most so many training images."""
+    resolution: int | None = None
+    """Resize and crop image files to squares of this side."""
+    zca: bool = False
+    """Whiten the data."""
+    seen: str = "convnet"
+    """The seen architecture, which is the network that the set was distilled with, where no set says so."""
+    split: str = "test"
+    """The images that are tested on: ``test``, or ``validation`` for tuning."""
+    augmentation: str | None = None
+    """DSA transforms joined by ``_``, or ``none``; the protocol's if None."""
+    protocol: str | Path | Protocol = "default"
+    """How networks are trained: a protocol, its name (``list_protocols``), or a YAML or JSON file of its fields."""
+    label_mode: str = "hard"
+    """``hard``: the labels of the set. ``soft``: the probabilities that a teacher trained on the full data gives each
+    image, for baselines too; a set that brings soft labels keeps them."""
+    teacher: str | None = None
+    """The network behind soft labels, in whose features herding works too; convnet where labels are soft, and none
+    (herding on pixels) where they are hard."""
     full_epochs: int = 20
-    hybrid: list[float] = field(default_factory=list)
+    """Epochs on the full data, for the teacher, the scores and the costs (the baseline ``full`` has ``epochs``)."""
+    learning_rate: Mapping[str, float] | float | None = None
+    """The peak learning rate, of all networks or by name, in place of the protocol's. Those are for 1,000 epochs: short
+    trainings need larger ones."""
+    network_options: Mapping[str, Mapping[str, int]] | None = None
+    """By network, such as ``{"resnet18": {"width": 16}}``."""
+    hybrid: Sequence[float] | None = None
+    """Shares of the real images in per cent: each is added to the set, and compared with the share alone."""
     scores: bool = False
+    """Whether to measure LRS and ARS of DD-Ranking, of the seen architecture."""
     cost: bool = False
+    """Whether to measure what training takes on the set and on the full data, and when distilling has paid."""
     reach: float = 0.8
+    """For ``cost``: the share of the full data's accuracy to be reached, above 0 and at most 1."""
     workers: int = 1
-    part: tuple[int, int] | None = None
+    """Processes to spread the trainings over; they share the threads of this one."""
+    part: str | None = None
+    """``I/N``: do only the I-th of N parts, for ranks on one file system; a call without ``part`` merges them."""
+    device: str = "auto"
+    """``auto``, ``cpu``, ``cuda``, ``cuda:1``, ..."""
 
     def __post_init__(self) -> None:
-        teacher = [] if self.teacher_name is None else [self.teacher_name]
+        resolve_protocol(self.protocol)
+        teacher = [] if self.teacher is None else [self.teacher]
         choices: dict[str, tuple[Iterable[str], Iterable[str]]] = {
             "baselines": (BASELINES, self.baselines),
-            "networks": (NETWORKS, [*self.networks, *self.network_options]),
+            "networks": (NETWORKS, [*self.networks, *(self.network_options or {})]),
             "split": (("test", "validation"), [self.split]),
-            "protocol": (PROTOCOLS, [self.protocol_name]),
-            "recipe": (RECIPES, [self.recipe]),
+            "label_mode": (LABEL_MODES, [self.label_mode]),
             "teacher": (NETWORKS, teacher),
-            "same": (NETWORKS, [self.unless_told]),
+            "seen": (NETWORKS, [self.seen]),
         }
         for kind, (known, values) in choices.items():
             if unknown := [value for value in values if value not in known]:
                 raise ValueError(f"{kind}: {unknown[0]!r} is unknown; choose from {', '.join(known)}")
-        if (self.epochs is not None and self.epochs < 1) or not self.seeds or not self.networks or not self.paths:
-            raise ValueError("an evaluation needs at least one run, one network, one seed and one epoch")
+        if (self.epochs is not None and self.epochs < 1) or not self.seed_list or not self.networks:
+            raise ValueError("an evaluation needs at least one network, one seed and one epoch")
         for name in ("full_epochs", "workers"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
         if not 0 < self.reach <= 1:
             raise ValueError(f"reach is {self.reach}: a share of the full data's accuracy, above 0 and at most 1")
-        hybrid.check(self.hybrid, self.hybrid)
-        if self.part is not None and self.cost:
+        hybrid.check(self.shares, self.shares)
+        if self.part_numbers is not None and self.cost:
             raise ValueError("cost is measured in one process: leave it to the call without a part")
-        if teacher and self.recipe != "soft" and "herding" not in self.baselines:
-            raise ValueError("a teacher is for the recipe soft and the baseline herding: ask for one of them")
+        if teacher and not self.soft and "herding" not in self.baselines:
+            raise ValueError("a teacher is for soft labels and the baseline herding: ask for one of them")
 
     @property
-    def runs(self) -> list[Run]:
-        """Those of the paths that are folders of runs."""
-        return [Run(path) for path in self.paths if is_run(path)]
-
-    @cached_property
-    def splits(self) -> Splits:
-        """The data of all sets; ``RunError`` when runs, or what lies on the disk now, differ, or none is named."""
-        if isinstance(self.data, str):
-            splits = load_data(self.data, **self.source)
-        elif self.runs or self.data is not None:
-            if asked := [name for name, value in self.source.items() if name != "root" and value]:
-                raise ValueError(f"{asked[0]} goes with the name of the data (--data): a run knows its own")
-            splits = self.data or open_data(self.runs[0].config)
-        else:
-            raise RunError(
-                f"{self.paths[0]} is not the folder of a run: for a set of images name the data that it stands for "
-                "(--data NAME)"
-            )
-        require_one_data(self.runs, splits.train)
-        return splits
-
-    @cached_property
-    def candidates(self) -> list[Candidate]:
-        """The sets that compete; ``RunError`` when one is unfinished or damaged, ``ValueError`` for one name twice."""
-        train = self.splits.train
-        found = [of_run(Run(path)) if is_run(path) else of_path(path, train) for path in self.paths]
-        names = [candidate.name for candidate in found]
-        if repeated := sorted({name for name in names if names.count(name) > 1}):
-            raise ValueError(f"runs are told apart by their folder's name; {', '.join(repeated)} occurs twice")
-        return found
-
-    @cached_property
-    def tested(self) -> ImageData:
-        """The images that accuracy is measured on."""
-        images: ImageData = getattr(self.splits, self.split)
-        return images
-
-    @cached_property
-    def same(self) -> str:
-        """The network that the sets were distilled with; ``RunError`` when they differ.
-
-        ``ValueError`` when it is not evaluated and scores or costs, which are its own, are asked for.
-        """
-        name = network_of(self.candidates, self.unless_told)
-        if (self.scores or self.cost) and name not in self.networks:
-            raise ValueError(f"scores and costs are those of {name}, distilled with: add it (--networks {name})")
-        return name
+    def seed_list(self) -> list[int]:
+        """The seeds, one by one."""
+        return list(range(self.seeds)) if isinstance(self.seeds, int) else list(self.seeds)
 
     @property
-    def protocol(self) -> Protocol:
-        """How networks are trained; ``lr`` replaces the published rates, of all networks or by name."""
-        named = PROTOCOLS[self.protocol_name]
-        strategy = strategy_for(self.splits.train, self.augmentation)
-        published = replace(named, epochs=self.epochs or named.epochs, strategy=strategy)
-        if self.lr is None:
-            return published
-        if not isinstance(self.lr, dict):
-            return replace(published, lr_same=self.lr, lr_other=self.lr, lr_by_network={})
-        by_network = {**published.lr_by_network, **self.lr}
-        return replace(published, lr_same=self.lr.get(self.same, published.lr_same), lr_by_network=by_network)
+    def shares(self) -> list[float]:
+        """The shares of the real images in per cent."""
+        return [float(percent) for percent in self.hybrid or ()]
 
-    @cached_property
-    def learned_lr(self) -> dict[str, float]:
-        """The step sizes learnt along with the sets, taken by the network distilled with unless ``lr`` names it."""
-        if isinstance(self.lr, int | float) or self.same in (self.lr or {}):
-            return {}
-        return {
-            candidate.name: candidate.learned_lr for candidate in self.candidates if candidate.learned_lr is not None
-        }
+    @property
+    def soft(self) -> bool:
+        """Whether labels are soft."""
+        return self.label_mode == "soft"
 
-    @cached_property
-    def teacher(self) -> Teacher | None:
-        """The network behind soft labels and herding; None where neither asks for one."""
-        if self.recipe != "soft" and self.teacher_name is None:
+    @property
+    def part_numbers(self) -> tuple[int, int] | None:
+        """``part`` as (I, N); ``ValueError`` for what is none."""
+        if self.part is None:
             return None
-        name = self.teacher_name or TEACHER
-        return open_teacher(self.splits, name, self.network_options.get(name, {}), self.full_epochs, self.device)
+        number, slash, count = self.part.partition("/")
+        if not (slash and number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
+            raise ValueError(f"part is {self.part!r}: name one of several, numbered from 1, such as 2/4")
+        return int(number), int(count)
 
-    @cached_property
-    def conditions(self) -> Conditions:
-        """What is trained on, seed by seed."""
-        return Conditions(
-            candidates=self.candidates,
-            train=self.splits.train,
-            baselines=self.baselines,
-            networks=tuple(self.networks),
-            same=self.same,
-            protocol=self.protocol,
-            learned_lr=self.learned_lr,
-            soft=self.recipe == "soft",
-            teacher=self.teacher,
-            hybrid=self.hybrid,
-            scores=self.scores,
-            cost=self.cost,
-            full_epochs=self.full_epochs,
-        )
-
-    @cached_property
-    def settings(self) -> dict[str, Any]:
-        """What a finished cell depends on, beside its own set, network and seed.
-
-        What the first version did not know is named only where it is not as it was then, so that its cells stay valid.
-        """
-        options = {
-            "epochs": self.protocol.epochs,
-            "split": self.split,
-            "augmentation": self.augmentation,
-            "lr": self.lr,
-        }
-        options |= {"learned_lr": self.learned_lr} if self.learned_lr else {}
-        options |= {"protocol": self.protocol_name} if self.protocol_name != "default" else {}
-        options |= {"recipe": self.recipe} if self.recipe != "hard" else {}
-        options |= {"teacher": dict(self.teacher.settings)} if self.teacher is not None else {}
-        options |= {} if any(candidate.network for candidate in self.candidates) else {"same": self.same}
-        hashes = {"data": self.splits.train.digest, "tested": self.tested.digest}
-        sets = {candidate.name: candidate.hashes for candidate in self.candidates}
-        return {**options, "network_options": self.network_options, "hashes": hashes, "sets": sets}
+    def to_dict(self) -> dict[str, Any]:
+        """What results say of the settings, as JSON takes them: enough to ask for the same again."""
+        given = {f.name: _as_json(getattr(self, f.name)) for f in fields(self) if f.name not in UNRECORDED}
+        return {**given, "seeds": self.seed_list, "hybrid": self.shares}
 
 
-def resolve_config(given: Mapping[str, Any]) -> EvaluationConfig:
-    """The evaluation that the arguments of ``glad.evaluate`` ask for; ``ValueError`` naming what cannot be."""
-    runs, seeds, lr = given["runs"], given["seeds"], given["lr"]
-    listed = [runs] if isinstance(runs, str | Path | Run) else list(runs)
-    return EvaluationConfig(
-        paths=[run.path if isinstance(run, Run) else Path(run) for run in listed],
-        networks=list(given["networks"]),
-        seeds=list(range(seeds)) if isinstance(seeds, int) else list(seeds),
-        lr=dict(lr) if isinstance(lr, Mapping) else lr,
-        network_options={name: dict(options) for name, options in (given["network_options"] or {}).items()},
-        baselines=list(given["baselines"]),
-        device=pick_device(given["device"]),
-        source={name: given[name] for name in ("root", "classes", "limit", "resolution", "zca")},
-        unless_told=given["same"],
-        protocol_name=given["protocol"],
-        teacher_name=given["teacher"],
-        hybrid=[float(percent) for percent in given["hybrid"] or ()],
-        part=None if given["part"] is None else read_part(given["part"]),
-        **{name: given[name] for name in AS_GIVEN},
-    )
+def _as_json(value: Any) -> Any:
+    """A setting as JSON gives it back."""
+    if isinstance(value, Protocol):
+        return value.to_dict()
+    if isinstance(value, Mapping):
+        return {name: _as_json(entry) for name, entry in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_as_json(entry) for entry in value]
+    return str(value) if isinstance(value, Path) else value
 
 
-def read_part(text: str) -> tuple[int, int]:
-    """``2/4`` as (2, 4); ``ValueError`` for anything else."""
-    number, slash, count = text.partition("/")
-    if not (slash and number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
-        raise ValueError(f"part is {text!r}: name one of several, numbered from 1, such as 2/4")
-    return int(number), int(count)
+def with_fields(function: Callable[..., Any], config: type) -> inspect.Signature:
+    """The signature of ``function`` with the fields of ``config`` in place of its ``**settings``."""
+    own = [p for p in inspect.signature(function).parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
+    positional = [p for p in own if p.kind is not inspect.Parameter.KEYWORD_ONLY]
+    keywords = [p for p in own if p.kind is inspect.Parameter.KEYWORD_ONLY]
+    named = [*positional, *inspect.signature(config).parameters.values(), *keywords]
+    return inspect.signature(function).replace(parameters=named)

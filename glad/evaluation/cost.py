@@ -1,10 +1,10 @@
-"""What a distilled set saves: time, images and bytes until a network knows enough, and when the distillation has paid.
+"""What a distilled set saves: time, images and bytes until a test accuracy is reached, and when distilling has paid.
 
-One network, the one distilled with, is trained on the set and on the full data, each as in the evaluation, until it
-knows a target share of what the full data teach. Its accuracy is looked at after 1, 2, 3, ... updates, a tenth more at
-a time; the clock stands still meanwhile. It is that of the weights as they are, not of their average, which lags
-behind. A set has paid for itself when the seconds that its trainings save are those that distilling took; seconds are
-of this machine, and both trainings and the distillation should have been on the same.
+The seen architecture is trained on the set and on the full data, each as in the evaluation, until its test accuracy is
+a target share of that of the full data. It is tested after 1, 2, 3, ... updates, a tenth more at a time; the clock
+stands still meanwhile. Its weights are those of the moment, not their average, which lags behind. A set has paid for
+itself when the seconds that its trainings save are those that distilling took; seconds are of this machine, and both
+trainings and the distillation should have been on the same.
 """
 
 import math
@@ -16,14 +16,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from glad.evaluation.protocol import Protocol, accuracy, fresh_network, train_network
-from glad.evaluation.summary import Cell
+from glad.data.coresets import Labeled
+from glad.evaluation.rows import FULL, label_of, rows_of
+from glad.evaluation.training import Job, accuracy, fresh_network, train_network
 
 GROWTH = 1.1  # from one look to the next
 
 
 @dataclass(frozen=True)
-class Race:
+class TrainingCost:
     """How far a training came: ``reached`` the target or not, and what it took until then, or in all.
 
     ``samples`` counts images seen, each as often as it was, ``bytes`` those of the set with 8 bits a value.
@@ -70,33 +71,32 @@ class _Watch:
         return time.perf_counter()
 
 
-def race(
-    cell: Cell,
-    data: tuple[Tensor, Tensor],
-    test: tuple[Tensor, Tensor],
-    classes: int,
-    protocol: Protocol,
-    options: Mapping[str, int],
-    target: float,
-) -> Race:
-    """Train the network of ``cell`` as ``evaluate_cell`` does, until it knows ``target`` of the test images, in [0, 1].
+def train_until(job: Job, data: Labeled, test: Labeled, classes: int, target: float) -> TrainingCost:
+    """Train the network of ``job`` as ``evaluate_cell`` does, until its test accuracy is ``target``, in [0, 1].
 
     All but ``seconds`` is a function of the arguments.
     """
-    network = fresh_network(cell, test[0], classes, protocol, options)
+    network = fresh_network(job, test[0], classes)
     images, labels = (tensor.to(test[0].device) for tensor in data)
-    key = (cell["seed"], "evaluate", cell["network"], cell["set"])
     watch = _Watch(network, test, target)
     reached = False
     try:
-        train_network(network, images, labels, key=key, lr=cell["lr"], protocol=protocol, on_update=watch)
+        train_network(
+            network,
+            images,
+            labels,
+            key=job.rng_key,
+            learning_rate=job.learning_rate,
+            protocol=job.protocol,
+            on_update=watch,
+        )
         watch.look()
     except _Reached:
         reached = True
-    return Race(reached, watch.accuracy, watch.seconds, watch.samples, watch.updates, images.numel())
+    return TrainingCost(reached, watch.accuracy, watch.seconds, watch.samples, watch.updates, images.numel())
 
 
-def pays_after(distillation: float | None, ours: Race, full: Race) -> int | None:
+def pays_after(distillation: float | None, ours: TrainingCost, full: TrainingCost) -> int | None:
     """The number of trainings after which ``distillation`` seconds are saved; None where that never is.
 
     Never, where either training does not reach the target or the set's takes as long as that on the full data.
@@ -107,46 +107,53 @@ def pays_after(distillation: float | None, ours: Race, full: Race) -> int | None
     return max(1, math.ceil(distillation / saved))
 
 
-def told(
-    name: str, ours: Race, full: Race, distillation: float | None, target: float, reach: float, network: str
-) -> list[str]:
-    """Three sentences: what reaching ``target`` takes on the set, what on the full data, and when the set has paid."""
-    goal = f"{100 * target:.1f} % ({100 * reach:g} % of what the full data teach a {network})"
-    paid = pays_after(distillation, ours, full)
-    if distillation is None:
+def entry_of(ours: TrainingCost, full: TrainingCost, distillation: float | None) -> dict[str, Any]:
+    """What ``results.json`` says of a set; ``distillation`` is in seconds, None where it is not known."""
+    return {
+        "training": asdict(ours),
+        "distillation_seconds": distillation,
+        "pays_after": pays_after(distillation, ours, full),
+    }
+
+
+def sentences(results: Mapping[str, Any], row: str, name: str | None = None) -> list[str]:
+    """Three sentences: what reaching the target takes on the set ``row``, what on the full data, and when it has paid.
+
+    None where costs of that row were not measured. ``results`` are those of ``glad.evaluate``, ``name`` is what the set
+    is called, its label if None.
+    """
+    cost = results.get("cost") or {}
+    full_row = next((row.id for row in rows_of(results).values() if row.kind == FULL and row.id in cost), None)
+    if row not in cost or full_row is None:
+        return []
+    entry = cost[row]
+    ours, full = (TrainingCost(**cost[name]["training"]) for name in (row, full_row))
+    goal = f"{100 * entry['target']:.1f} % ({100 * entry['reach']:g} % of that of the full data, {entry['network']})"
+    seconds, paid = entry["distillation_seconds"], entry["pays_after"]
+    if seconds is None:
         last = "How long the distillation took is not known, and so not when it has paid for itself."
     elif paid is None:
-        last = f"The distillation took {distillation:.3g} s and never pays for itself: {_why_never(ours, full)}."
+        last = f"The distillation took {seconds:.3g} s and never pays for itself: {_why_never(ours, full)}."
     else:
         plural = "s" * (paid > 1)
-        last = f"The distillation took {distillation:.3g} s and has paid for itself after {paid} training{plural}."
+        last = f"The distillation took {seconds:.3g} s and has paid for itself after {paid} training{plural}."
     return [
-        f"To know {goal}, training on {name} {_takes(ours)}.",
+        f"To reach a test accuracy of {goal}, training on {name or label_of(results, row)} {_takes(ours)}.",
         f"Training on the full data {_takes(full)}.",
         last,
     ]
 
 
-def _takes(found: Race) -> str:
+def _takes(found: TrainingCost) -> str:
     spent = f"{found.seconds:.3g} s, {found.samples:,} images seen and {found.bytes:,} bytes"
     if found.reached:
         return f"takes {spent}"
     return f"does not suffice: it ends at {100 * found.accuracy:.1f} % after {spent}"
 
 
-def _why_never(ours: Race, full: Race) -> str:
+def _why_never(ours: TrainingCost, full: TrainingCost) -> str:
     if not ours.reached:
         return "training on the set does not get there"
     if not full.reached:
         return "training on the full data does not get there"
     return "training on the full data is as fast"
-
-
-def entry(name: str, ours: Race, full: Race, distillation: float | None, **goal: Any) -> dict[str, Any]:
-    """What ``results.json`` says of a set; ``goal`` are the last three arguments of ``told``."""
-    return {
-        "race": asdict(ours),
-        "distillation_seconds": distillation,
-        "pays_after": pays_after(distillation, ours, full),
-        "sentences": told(name, ours, full, distillation, **goal),
-    }

@@ -2,12 +2,12 @@
 
 import torch
 
-from glad.data.coresets import Labelled
+from glad.data.coresets import Labeled
 from glad.data.dataset import ImageData
 from glad.rng import rng_for
 
 
-def share_of(data: ImageData, percent: float, seed: int) -> Labelled:
+def share_of(data: ImageData, percent: float, seed: int) -> Labeled:
     """``percent`` of the images of each class, rounded, and at least one: normalized [n, C, H, W], labels int64 [n].
 
     Classes come one after the other. The images are a function of ``seed``; a smaller share is part of a larger one.
@@ -21,7 +21,7 @@ def share_of(data: ImageData, percent: float, seed: int) -> Labelled:
     return data.batch(indices), data.labels[indices]
 
 
-def joined(one: Labelled, other: Labelled) -> Labelled:
+def joined(one: Labeled, other: Labeled) -> Labeled:
     """The images and labels of both."""
     return torch.cat([one[0], other[0]]), torch.cat([one[1], other[1]])
 

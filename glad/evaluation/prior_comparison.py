@@ -103,8 +103,8 @@ def _trained(
     key = (seed, STAGE, purpose)
     shape = {"channels": data.channels, "classes": len(data.classes), "resolution": data.resolution}
     network = make_network("convnet", rng=rng_for(*key), norm="instance", width=sizes.width, **shape).to(device)
-    protocol = Protocol(epochs=sizes.epochs, batch=BATCH, strategy="flip" if data.flip else "none")
-    train_network(network, images.to(device), labels.to(device), key=key, lr=LR, protocol=protocol)
+    protocol = Protocol(epochs=sizes.epochs, batch=BATCH, augmentation="flip" if data.flip else "none")
+    train_network(network, images.to(device), labels.to(device), key=key, learning_rate=LR, protocol=protocol)
     return network.eval()
 
 

@@ -1,142 +1,159 @@
 """Carrying out an evaluation: the cells that are missing, and what all of them say."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from itertools import product
 from typing import Any
 
-from glad.data.coresets import Labelled
+from glad.data.augment import strategy_for
+from glad.data.coresets import Labeled
 from glad.evaluation import cost
 from glad.evaluation.candidates import Candidate
-from glad.evaluation.conditions import PART, Row, pairs
-from glad.evaluation.config import EvaluationConfig
+from glad.evaluation.conditions import Condition
 from glad.evaluation.dd_ranking import Parts
-from glad.evaluation.protocol import Cell
+from glad.evaluation.protocol import resolve_protocol
+from glad.evaluation.resolve import ResolvedEvaluation
 from glad.evaluation.results_store import Key, ResultsStore, key_of
-from glad.evaluation.summary import differences, per_seed, summarize
-from glad.evaluation.workers import Job, compute
+from glad.evaluation.rows import Row, set_id
+from glad.evaluation.summary import Cell, differences, per_seed, summarize
+from glad.evaluation.training import Job
+from glad.evaluation.workers import compute
 from glad.runs import soft_labels
 
-Rows = Mapping[str, Row]
+OnCell = Callable[[Cell, int], None]
 
 
-def hold(trial: EvaluationConfig, on_cell: Callable[[Cell, int], None] | None = None) -> dict[str, Any]:
+def run_evaluation(evaluation: ResolvedEvaluation, on_cell: OnCell | None = None) -> dict[str, Any]:
     """Compute what is missing, writing each set's results after every cell; return the results.
 
-    A part of an evaluation computes its share and returns what is there so far.
+    A part of an evaluation computes its share and returns what is there so far. ``on_cell`` is called with each new
+    cell and the number of those that are left.
     """
-    conditions, ledger = trial.conditions, ResultsStore(trial.candidates, trial.settings, trial.part)
-    _write_soft_labels(trial)
-    rows = conditions.rows(trial.seeds[0])
-    owners = {name: row.owner for name, row in rows.items()}
-    wanted = [key for key in product(rows, trial.networks, trial.seeds) if key[1] in rows[key[0]].networks]
-    share = wanted if trial.part is None else wanted[trial.part[0] - 1 :: trial.part[1]]
-    finished = ledger.cells()
+    config = evaluation.config
+    resolve = partial(strategy_for, evaluation.splits.train)
+    store = ResultsStore(evaluation.candidates, evaluation.settings, config.part_numbers, resolve)
+    _write_soft_labels(evaluation)
+    conditions = evaluation.conditions.for_seed(config.seed_list[0])
+    rows = {name: condition.row for name, condition in conditions.items()}
+    keys = product(conditions, config.networks, config.seed_list)
+    wanted = [key for key in keys if key[1] in conditions[key[0]].networks]
+    share = wanted if config.part_numbers is None else wanted[config.part_numbers[0] - 1 :: config.part_numbers[1]]
+    finished = store.cells()
     missing = [key for key in share if key not in finished]
+    asked = {"config": config.to_dict(), "protocol_name": resolve_protocol(config.protocol)[0]}
 
     def cells(keys: Sequence[Key]) -> list[Cell]:
         return [finished[key] for key in keys if key in finished]
 
-    for done, cell in enumerate(_computed(trial, rows, missing), 1):
+    for done, cell in enumerate(_computed(evaluation, conditions, missing), 1):
         finished[key_of(cell)] = cell
-        ledger.write({"cells": cells(share)}, owners)
+        store.write({**asked, "cells": cells(share)}, rows)
         if on_cell is not None:
             on_cell(cell, len(missing) - done)
-    results = _results(trial, rows, cells(wanted))
-    if trial.scores and all(key in finished for key in wanted):
-        results["scores"] = {candidate.name: _scores(trial, candidate, cells(wanted)) for candidate in trial.candidates}
-    if trial.cost:
-        results["cost"] = _costs(trial, rows, cells(wanted), ledger.cost())
-    ledger.write(results if trial.part is None else {"cells": cells(share)}, owners)
-    return {**results, "written": [str(ledger.path(candidate)) for candidate in trial.candidates]}
+    results = {**asked, **_results(evaluation, rows, cells(wanted))}
+    if config.scores and all(key in finished for key in wanted):
+        results["scores"] = {set_id(c.name): _scores(evaluation, c, cells(wanted)) for c in evaluation.candidates}
+    if config.cost:
+        results["cost"] = _costs(evaluation, conditions, cells(wanted), store.cost())
+    store.write(results if config.part is None else {**asked, "cells": cells(share)}, rows)
+    return {**results, "written": [str(store.path(candidate)) for candidate in evaluation.candidates]}
 
 
-def _write_soft_labels(trial: EvaluationConfig) -> None:
+def _write_soft_labels(evaluation: ResolvedEvaluation) -> None:
     """Leave the labels of the teacher beside the sets of runs, from where exports take them."""
-    teacher = trial.teacher
-    for candidate in trial.candidates if teacher is not None and trial.recipe == "soft" else ():
+    teacher = evaluation.teacher
+    for candidate in evaluation.candidates if teacher is not None and evaluation.config.soft else ():
         if teacher is not None and candidate.run is not None and candidate.soft_labels is None:
             soft_labels.write(candidate.run, candidate.images, teacher.label(candidate.images), teacher.settings)
 
 
-def _job(trial: EvaluationConfig, rows: Rows, key: Key) -> Job:
+def _job(evaluation: ResolvedEvaluation, conditions: Mapping[str, Condition], key: Key) -> Job:
     name, network, seed = key
-    row = rows[name]
-    lr = row.protocol.lr(network, trial.same, row.learned_lr)
-    cell = {"set": name, "network": network, "seed": seed, "lr": lr}
-    return Job(cell, row.protocol, trial.network_options.get(network, {}))
+    condition = conditions[name]
+    rate = condition.protocol.learning_rate(network, evaluation.seen, condition.step_size)
+    options = evaluation.options_of(network)
+    return Job(name, network, seed, rate, condition.protocol, options)
 
 
-def _computed(trial: EvaluationConfig, rows: Rows, missing: Sequence[Key]) -> Any:
+def _computed(
+    evaluation: ResolvedEvaluation, conditions: Mapping[str, Condition], missing: Sequence[Key]
+) -> Iterator[Cell]:
     """The cells of ``missing``, seed by seed, since baselines are drawn for each."""
-    drawn: dict[int, Rows] = {trial.seeds[0]: rows}
+    seeds, tested = evaluation.config.seed_list, evaluation.tested
+    drawn: dict[int, Mapping[str, Condition]] = {seeds[0]: conditions}
 
-    def data(job: Job) -> Labelled:
-        name, _, seed = job.key
-        if seed not in drawn:
+    def data(job: Job) -> Labeled:
+        if job.seed not in drawn:
             drawn.clear()
-            drawn[seed] = trial.conditions.rows(seed)
-        return drawn[seed][name].data
+            drawn[job.seed] = evaluation.conditions.for_seed(job.seed)
+        return drawn[job.seed][job.row].data
 
-    place = {seed: number for number, seed in enumerate(trial.seeds)}
-    jobs = [_job(trial, rows, key) for key in sorted(missing, key=lambda key: place[key[2]])]
-    test = (trial.tested.tensor(), trial.tested.labels)
-    return compute(jobs, data, test, len(trial.tested.classes), trial.device, trial.workers)
+    place = {seed: number for number, seed in enumerate(seeds)}
+    jobs = [_job(evaluation, conditions, key) for key in sorted(missing, key=lambda key: place[key[2]])]
+    test = (tested.tensor(), tested.labels)
+    return compute(jobs, data, test, len(tested.classes), evaluation.device, evaluation.config.workers)
 
 
-def _results(trial: EvaluationConfig, rows: Rows, cells: list[Cell]) -> dict[str, Any]:
+def _results(evaluation: ResolvedEvaluation, rows: Mapping[str, Row], cells: list[Cell]) -> dict[str, Any]:
     """What ``json.dumps`` takes of the cells: means, deviations, and differences of the rows that tables show."""
-    shown = [cell for cell in cells if rows[cell["set"]].kind != PART]
+    shown = [cell for cell in cells if rows[cell["row"]].shown]
+    pairs = [(row.id, other) for row in rows.values() for other in row.against]
+    config, seen = evaluation.config, evaluation.seen
     results: dict[str, Any] = {
-        "protocol": asdict(trial.protocol),
-        "network_options": trial.network_options,
-        "networks": trial.networks,
-        "same": trial.same,
-        "seeds": trial.seeds,
+        "protocol": evaluation.protocol.to_dict(),
+        "network_options": evaluation.settings["network_options"],
+        "networks": list(config.networks),
+        "seen": seen,
+        "seeds": config.seed_list,
+        "rows": [row.to_dict() for row in rows.values()],
         "cells": cells,
-        "summary": summarize(shown, trial.same),
-        "split": trial.split,
-        "recipe": trial.recipe,
-        "differences": differences(shown, pairs(rows), trial.same),
+        "summary": summarize(shown, seen),
+        "split": config.split,
+        "label_mode": config.label_mode,
+        "differences": differences(shown, pairs, seen),
     }
-    if trial.teacher is not None:
-        results["teacher"] = {**trial.teacher.settings, "validation_accuracy": trial.teacher.accuracy}
-    if own := [e.name for e in trial.candidates if e.soft_labels is not None and trial.recipe == "soft"]:
+    if evaluation.teacher is not None:
+        results["teacher"] = {**evaluation.teacher.settings, "validation_accuracy": evaluation.teacher.accuracy}
+    if own := [c.name for c in evaluation.candidates if c.soft_labels is not None and config.soft]:
         results["own_labels"] = own
     return results
 
 
-def _mean(trial: EvaluationConfig, cells: list[Cell], name: str) -> float:
-    """The mean accuracy, over seeds, of the network distilled with on the row ``name``."""
-    values = per_seed(cells, name, trial.same).same.values()
+def _mean(cells: list[Cell], row: str, seen: str) -> float:
+    """The mean accuracy, over seeds, of the seen architecture on the row."""
+    values = per_seed(cells, row, seen).seen.values()
     return sum(values) / len(values)
 
 
-def _scores(trial: EvaluationConfig, candidate: Candidate, cells: list[Cell]) -> dict[str, Any]:
-    rows = trial.conditions.score_rows(candidate)
-    return Parts(**{part: _mean(trial, cells, name) for part, name in rows.items()}).to_dict()
+def _scores(evaluation: ResolvedEvaluation, candidate: Candidate, cells: list[Cell]) -> dict[str, Any]:
+    rows = evaluation.conditions.score_rows(candidate)
+    return Parts(**{part: _mean(cells, row.id, evaluation.seen) for part, row in rows.items()}).to_dict()
 
 
-def _costs(trial: EvaluationConfig, rows: Rows, cells: list[Cell], earlier: Mapping[str, Any]) -> dict[str, Any]:
-    """What reaching a share of the full data's accuracy takes, by set; measured once, with the first seed."""
-    full_name, network = trial.conditions.full_name, trial.same
-    target = trial.reach * _mean(trial, cells, full_name)
-    goal = {"target": target, "reach": trial.reach, "network": network}
-    known = {"seed": trial.seeds[0], **goal}
-    test = (trial.tested.tensor().to(trial.device), trial.tested.labels.to(trial.device))
+def _costs(
+    evaluation: ResolvedEvaluation,
+    conditions: Mapping[str, Condition],
+    cells: list[Cell],
+    earlier: Mapping[str, Any],
+) -> dict[str, Any]:
+    """What reaching a share of the full data's accuracy takes, by row; measured once, with the first seed."""
+    full_id, network, tested = evaluation.conditions.full_row.id, evaluation.seen, evaluation.tested
+    seed, reach = evaluation.config.seed_list[0], evaluation.config.reach
+    target = reach * _mean(cells, full_id, network)
+    known = {"seed": seed, "target": target, "reach": reach, "network": network}
+    test = (tested.tensor().to(evaluation.device), tested.labels.to(evaluation.device))
 
-    def race(name: str) -> cost.Race:
-        before = earlier.get(name, {})
+    def measure(row: str) -> cost.TrainingCost:
+        before = earlier.get(row, {})
         if all(before.get(key) == value for key, value in known.items()):
-            return cost.Race(**before["race"])
-        job = _job(trial, rows, (name, network, trial.seeds[0]))
-        return cost.race(job.cell, rows[name].data, test, len(trial.tested.classes), job.protocol, job.options, target)
+            return cost.TrainingCost(**before["training"])
+        job = _job(evaluation, conditions, (row, network, seed))
+        return cost.train_until(job, conditions[row].data, test, len(tested.classes), target)
 
-    full = race(full_name)
-    found: dict[str, Any] = {full_name: {**known, "race": asdict(full)}}
-    for candidate in trial.candidates:
-        found[candidate.name] = {
-            **known,
-            **cost.entry(candidate.name, race(candidate.name), full, candidate.seconds, **goal),
-        }
+    full = measure(full_id)
+    found: dict[str, Any] = {full_id: {**known, "training": asdict(full)}}
+    for candidate in evaluation.candidates:
+        row = set_id(candidate.name)
+        found[row] = {**known, **cost.entry_of(measure(row), full, candidate.seconds)}
     return found

@@ -1,4 +1,6 @@
-"""From cells to means, deviations and paired differences, seen and unseen architectures apart.
+"""From cells to means, deviations and paired differences, the seen architecture and the others apart.
+
+The seen architecture is the network that a set was distilled with; cross-architecture is the mean over all others.
 
 A seed gives every set the same initial networks, so two sets are compared seed by seed. The interval is the percentile
 bootstrap's (Efron, Annals of Statistics 1979) over seeds: it says how much the mean would move with other networks, and
@@ -18,44 +20,44 @@ RESAMPLES = 10_000
 LEVEL = 0.95
 
 Cell = dict[str, Any]
-"""One training: ``set``, ``network``, ``seed`` and ``accuracy`` among others."""
+"""One training: ``row`` (the id of what was trained on), ``network``, ``seed`` and ``accuracy`` among others."""
 
 
 @dataclass(frozen=True)
 class PerSeed:
-    """Accuracies of one set by seed: of the network distilled with, of each network, and the mean of the unseen ones.
+    """Accuracies of one row by seed: of the seen architecture, of each network, and the mean cross-architecture.
 
-    ``cross`` has the seeds for which every unseen network is there.
+    ``cross`` has the seeds for which every other network than the seen one is there.
     """
 
-    same: dict[int, float]
+    seen: dict[int, float]
     networks: dict[str, dict[int, float]]
     cross: dict[int, float]
 
 
-def per_seed(cells: Sequence[Cell], set_name: str, same: str) -> PerSeed:
-    """Sort the accuracies of ``set_name``; ``same`` is the network that was distilled with."""
+def per_seed(cells: Sequence[Cell], row: str, seen: str) -> PerSeed:
+    """Sort the accuracies of the row with the id ``row``; ``seen`` is the network that was distilled with."""
     networks: dict[str, dict[int, float]] = {}
     for cell in cells:
-        if cell["set"] == set_name:
+        if cell["row"] == row:
             networks.setdefault(cell["network"], {})[cell["seed"]] = cell["accuracy"]
-    unseen = [by_seed for name, by_seed in networks.items() if name != same]
-    complete = sorted(set.intersection(*(set(by_seed) for by_seed in unseen))) if unseen else []
-    cross = {seed: statistics.fmean(by_seed[seed] for by_seed in unseen) for seed in complete}
-    return PerSeed(networks.get(same, {}), networks, cross)
+    others = [by_seed for name, by_seed in networks.items() if name != seen]
+    complete = sorted(set.intersection(*(set(by_seed) for by_seed in others))) if others else []
+    cross = {seed: statistics.fmean(by_seed[seed] for by_seed in others) for seed in complete}
+    return PerSeed(networks.get(seen, {}), networks, cross)
 
 
-def summarize(cells: Sequence[Cell], same: str) -> dict[str, Any]:
-    """Return per set the mean and deviation over seeds: ``same``, each of ``networks``, and ``cross``.
+def summarize(cells: Sequence[Cell], seen: str) -> dict[str, Any]:
+    """Return by row id the mean and deviation over seeds: ``seen``, each of ``networks``, and ``cross``.
 
-    ``cross`` takes, per seed, the mean over the networks other than ``same``. Each entry is ``{"mean", "std", "n"}``
+    ``cross`` takes, per seed, the mean over the networks other than ``seen``. Each entry is ``{"mean", "std", "n"}``
     with the sample deviation, None for a single seed; the entry is None where there is nothing to average.
     """
     summary: dict[str, Any] = {}
-    for set_name in dict.fromkeys(cell["set"] for cell in cells):
-        found = per_seed(cells, set_name, same)
-        summary[set_name] = {
-            "same": statistic(list(found.same.values())),
+    for row in dict.fromkeys(cell["row"] for cell in cells):
+        found = per_seed(cells, row, seen)
+        summary[row] = {
+            "seen": statistic(list(found.seen.values())),
             "networks": {name: statistic(list(by_seed.values())) for name, by_seed in found.networks.items()},
             "cross": statistic(list(found.cross.values())),
         }
@@ -92,18 +94,18 @@ def paired(ours: Mapping[int, float], theirs: Mapping[int, float]) -> dict[str, 
     return {"mean": sum(values) / len(values), "low": low, "high": high, "n": len(values)}
 
 
-def differences(cells: Sequence[Cell], pairs: Sequence[tuple[str, str]], same: str) -> list[dict[str, Any]]:
-    """For each pair of sets ``(set, against)`` the accuracy of the first less that of the second.
+def differences(cells: Sequence[Cell], pairs: Sequence[tuple[str, str]], seen: str) -> list[dict[str, Any]]:
+    """For each pair of row ids ``(row, against)`` the accuracy of the first less that of the second.
 
-    ``same`` is that of the network distilled with, ``cross`` the mean over the others: see ``paired``. Accuracies and
-    their differences are shares of 1.
+    ``seen`` is that of the seen architecture, ``cross`` the mean over the others: see ``paired``. Accuracies and their
+    differences are shares of 1.
     """
-    found = {name: per_seed(cells, name, same) for pair in pairs for name in pair}
+    found = {row: per_seed(cells, row, seen) for pair in pairs for row in pair}
     return [
         {
-            "set": one,
+            "row": one,
             "against": other,
-            "same": paired(found[one].same, found[other].same),
+            "seen": paired(found[one].seen, found[other].seen),
             "cross": paired(found[one].cross, found[other].cross),
         }
         for one, other in pairs

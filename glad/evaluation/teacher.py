@@ -19,7 +19,8 @@ from torch import Tensor
 
 from glad.data.augment import ALL, strategy_for
 from glad.data.dataset import Splits
-from glad.evaluation.protocol import TESTED, Protocol, accuracy, train_network
+from glad.evaluation.protocol import Protocol
+from glad.evaluation.training import TESTED, accuracy, train_network
 from glad.networks import Network, make_network
 from glad.rng import rng_for
 from glad.runs.storage import read_tensors, write_tensors
@@ -94,8 +95,9 @@ def open_teacher(data: Splits, network: str, options: Mapping[str, int], epochs:
         tensors, metadata = read_tensors(path)
         made.load_state_dict(tensors)
         return Teacher(made.requires_grad_(False).eval(), settings, float(metadata["accuracy"]))
-    protocol = Protocol(epochs=epochs, strategy=settings["augmentation"])
-    train_network(made, train.tensor().to(device), train.labels.to(device), key=key, lr=LR, protocol=protocol)
+    protocol = Protocol(epochs=epochs, augmentation=settings["augmentation"])
+    images, labels = train.tensor().to(device), train.labels.to(device)
+    train_network(made, images, labels, key=key, learning_rate=LR, protocol=protocol)
     if not all(bool(parameter.isfinite().all()) for parameter in made.parameters()):
         raise ArithmeticError(f"the teacher, {network} for {epochs} epochs, diverged: choose another with --teacher")
     validation = data.validation

@@ -11,44 +11,23 @@ import multiprocessing
 import signal
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
-from torch import Tensor
 
-from glad.evaluation.protocol import Protocol, evaluate_cell
+from glad.data.coresets import Labeled
 from glad.evaluation.summary import Cell
+from glad.evaluation.training import Job, evaluate_cell
 from glad.runs.storage import RunError
-
-Labelled = tuple[Tensor, Tensor]
-
-
-@dataclass(frozen=True)
-class Job:
-    """A cell to be computed: ``cell`` names set, network, seed and lr, as ``evaluate_cell`` takes it."""
-
-    cell: Cell
-    protocol: Protocol
-    options: Mapping[str, int]
-
-    @property
-    def key(self) -> tuple[str, str, int]:
-        """What tells cells apart."""
-        return self.cell["set"], self.cell["network"], self.cell["seed"]
-
-    def __str__(self) -> str:
-        name, network, seed = self.key
-        return f"{name}, {network}, seed {seed}"
 
 
 def compute(
     jobs: Sequence[Job],
-    data: Callable[[Job], Labelled],
-    test: Labelled,
+    data: Callable[[Job], Labeled],
+    test: Labeled,
     classes: int,
     device: torch.device,
     workers: int = 1,
@@ -66,14 +45,14 @@ def compute(
         return
     placed = (test[0].to(device), test[1].to(device))
     for job in jobs:
-        yield evaluate_cell(job.cell, data(job), placed, classes, job.protocol, job.options)
+        yield evaluate_cell(job, data(job), placed, classes)
 
 
-def _write(folder: Path, jobs: Sequence[Job], data: Callable[[Job], Labelled], test: Labelled) -> list[str]:
+def _write(folder: Path, jobs: Sequence[Job], data: Callable[[Job], Labeled], test: Labeled) -> list[str]:
     """Write test images and all sets, each once; the name of each job's file."""
     _save(test, folder / "test")
     names: list[str] = []
-    written: dict[tuple[int, int], tuple[str, Labelled]] = {}  # the tensors are kept, so that no other gets their id
+    written: dict[tuple[int, int], tuple[str, Labeled]] = {}  # the tensors are kept, so that no other gets their id
     for job in jobs:
         found = data(job)
         key = (id(found[0]), id(found[1]))
@@ -84,12 +63,12 @@ def _write(folder: Path, jobs: Sequence[Job], data: Callable[[Job], Labelled], t
     return names
 
 
-def _save(labelled: Labelled, path: Path) -> None:
+def _save(labelled: Labeled, path: Path) -> None:
     images, labels = (tensor.detach().cpu().contiguous() for tensor in labelled)
     save_file({"images": images, "labels": labels}, path)
 
 
-def _load(path: Path) -> Labelled:
+def _load(path: Path) -> Labeled:
     tensors = load_file(path)
     return tensors["images"], tensors["labels"]
 
@@ -182,7 +161,7 @@ def work(pipe: Connection, folder: str, classes: int, device: str, threads: int)
     """What a worker does: take jobs and answer with cells, or with the exception, until the other end is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes of a terminal; the first one decides
     torch.set_num_threads(threads)
-    test: Labelled | None = None
+    test: Labeled | None = None
     with contextlib.suppress(EOFError, BrokenPipeError):  # the other end has gone, and nobody waits for an answer
         while True:
             job, file = pipe.recv()
@@ -191,7 +170,7 @@ def work(pipe: Connection, folder: str, classes: int, device: str, threads: int)
                     images, labels = _load(Path(folder) / "test")
                     test = (images.to(device), labels.to(device))
                 data = _load(Path(folder) / file)
-                answer: Any = evaluate_cell(job.cell, data, test, classes, job.protocol, job.options)
+                answer: Any = evaluate_cell(job, data, test, classes)
             except Exception as error:  # to be raised on the other side
                 answer = error
             pipe.send(answer)

@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from glad.evaluation import rows_of
 from glad.formats.distilled import Card
 
 SIZES = (("n<1K", 10**3), ("1K<n<10K", 10**4), ("10K<n<100K", 10**5), ("100K<n<1M", 10**6))
@@ -206,28 +207,29 @@ def _not_evaluated(facts: Facts) -> str:
 
 
 def results(content: Mapping[str, Any], own: str) -> str:
-    """What ``glad evaluate`` found, the set called ``own`` first; same and unseen networks apart.
+    """What an evaluation found, the row with the id ``own`` first; the seen architecture and the others apart.
 
     ``KeyError``, ``TypeError``, ``ValueError`` or ``AttributeError`` where ``content`` is not of its form.
     """
-    same, summary, seeds = content["same"], content["summary"], content["seeds"]
-    others = [name for name in content["networks"] if name != same]
-    heads = ["trained on", f"{same} (distilled with)", *others, "unseen networks"]
+    seen, summary, seeds = content["seen"], content["summary"], content["seeds"]
+    rows, others = rows_of(content), [name for name in content["networks"] if name != seen]
+    heads = ["trained on", f"{seen} (seen)", *others, "cross-architecture"]
     lines = ["| " + " | ".join(map(plain, heads)) + " |", "| --- " * len(heads) + "|"]
-    for name in [own, *(name for name in summary if name != own)]:
-        entry = summary[name]
-        shown = [entry["same"], *(entry["networks"].get(other) for other in others), entry["cross"]]
-        title = "**this set**" if name == own else plain(name)
+    for row in [own, *(row for row in summary if row != own)]:
+        entry = summary[row]
+        shown = [entry["seen"], *(entry["networks"].get(other) for other in others), entry["cross"]]
+        title = "**this set**" if row == own else plain(rows[row].label)
         lines.append(" | ".join([f"| {title}", *map(_percent, shown)]) + " |")
     spread = f"mean ± standard deviation over {len(seeds)} seeds" if len(seeds) > 1 else "one seed, so without spread"
     caption = (
-        f"Accuracy in % on {content.get('split', 'test')} images after the last epoch, {spread} ({_shown(seeds)}) of "
-        "networks trained from scratch; `unseen networks` is the mean over all but the one distilled with."
+        f"Accuracy in % on {content['split']} images after the last epoch, {spread} ({_shown(seeds)}) of networks "
+        f"trained from scratch. {plain(seen)} is the seen architecture, which the set was distilled with; "
+        "`cross-architecture` is the mean over the others."
     )
     settings = {"protocol": content["protocol"], "networks": content.get("network_options") or "as published"}
-    settings |= {key: content[key] for key in ("recipe", "teacher") if key in content}
+    settings |= {"labels": content["label_mode"], **({"teacher": content["teacher"]} if "teacher" in content else {})}
     notes = [
-        f"- {plain(cell['set'])}, {plain(cell['network'])}, seed {cell['seed']}: {plain(cell['note'])}"
+        f"- {plain(rows[cell['row']].label)}, {plain(cell['network'])}, seed {cell['seed']}: {plain(cell['note'])}"
         for cell in content["cells"]
         if cell.get("note")
     ]

@@ -18,6 +18,7 @@ from generators import catalog, hub
 from generators.license import License, read_license
 from generators.provenance import Weights
 from glad.data.dataset import Splits
+from glad.evaluation.results_store import read_results, row_of_set
 from glad.formats import FORMATS
 from glad.formats.export import export
 from glad.formats.load import load_distilled
@@ -269,15 +270,13 @@ def _results(run: Run, images: Tensor) -> str | None:
     path = run.path / "results.json"
     if not path.exists():
         return None
-    content, digest = read_json(path), hash_of(images)
     try:
-        own = next((name for name, hashes in content["settings"]["sets"].items() if hashes[0] == digest), None)
+        content = read_results(path, str(run.config.get("network")))[0]
+        own = row_of_set(content, hash_of(images))
         if own is not None and own in content.get("summary", {}):
             return dataset_card.results(content, own)
     except (LookupError, TypeError, ValueError, AttributeError) as error:
-        raise RunError(
-            f"{path} is not what `glad evaluate` writes ({error!r}): evaluate again, or remove it"
-        ) from error
+        raise RunError(f"{path} is not what `glad evaluate` writes ({error!r}): evaluate anew, or remove it") from error
     why = "of another state of the set" if own is None else "of an unfinished evaluation"
     warnings.warn(f"{path} is {why} and stays out of the card: `glad evaluate {run.path}` completes it", stacklevel=2)
     return None

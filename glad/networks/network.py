@@ -50,6 +50,9 @@ class Network(nn.Module):
         return self.classifier(self.embed(x))
 
 
+NORMS = ("instance", "batch", "none")
+
+
 def norm_layer(kind: str, channels: int) -> nn.Module:
     """Return the normalisation ``kind`` ("instance", "batch" or "none") of maps with ``channels`` channels."""
     if kind == "instance":
@@ -58,7 +61,7 @@ def norm_layer(kind: str, channels: int) -> nn.Module:
         return nn.BatchNorm2d(channels)
     if kind == "none":
         return nn.Identity()
-    raise ValueError(f"unknown norm {kind!r}; known: instance, batch, none")
+    raise ValueError(f"unknown norm {kind!r}; known: {', '.join(NORMS)}")
 
 
 def stem_padding(kernel: int, channels: int, resolution: int) -> int:

@@ -1,13 +1,18 @@
 """The commands that made a run and its results, read back from its files, as a shell takes them."""
 
-import re
 import shlex
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from glad.data.augment import ALL
-from glad.data.coresets import REAL
-from glad.reports.run_data import Facts, Results
+import yaml
+
+from glad.evaluation.protocol import FILES, PROTOCOLS
+from glad.reports.run_data import Facts
+from glad.reports.run_results import RunResults
+
+FILE = "protocol.yaml"
+"""Where a protocol is to be kept that was given as an object."""
 
 
 def report_command(facts: Facts) -> str:
@@ -38,45 +43,52 @@ def evaluate_command(facts: Facts, *extra: str) -> str:
     seeds = list(results.seeds)
     first = seeds == list(range(len(seeds)))
     words += ["--seeds", str(len(seeds)) if first else ",".join(map(str, seeds if len(seeds) > 1 else seeds * 2))]
-    return _joined("evaluate", facts, *words, *_settings(results.settings), *extra)
+    return _joined("evaluate", facts, *words, *_settings(results), *extra)
 
 
-def same_evaluation_command(facts: Facts, results: Results) -> str:
+def same_evaluation_command(facts: Facts, results: RunResults) -> str:
     """Makes all of ``results.json`` again."""
-    names, kinds = [row.name for row in results.rows], {row.kind for row in results.rows}
-    picked = [key for key, (shown, _) in REAL.items() if any(n.startswith(shown.partition(" in ")[0]) for n in names)]
-    words = []
-    for baseline in ["before"] * ("before" in kinds) + picked + ["full"] * ("full" in kinds):
-        words += ["--baselines", baseline]
-    shares = [match[1] for name in names if (match := re.fullmatch(r"([\d.]+) % of the real images alone", name))]
-    words += ["--hybrid", ",".join(shares)] if shares else []
-    words += ["--scores"] if results.content.get("scores") else []
-    words += _cost(results.content.get("cost") or {}, results.settings)
+    config = results.config
+    words = [word for baseline in config["baselines"] for word in ("--baselines", baseline)]
+    if config["hybrid"]:
+        words += ["--hybrid", ",".join(f"{percent:g}" for percent in config["hybrid"])]
+    words += ["--scores"] if config["scores"] else []
+    words += ["--cost", "--reach", str(config["reach"])] if config["cost"] else []
+    if (config["scores"] or config["cost"]) and not _has_teacher(config):
+        words += ["--full-epochs", str(config["full_epochs"])]
     return evaluate_command(facts, *words)
 
 
-def _cost(cost: Mapping[str, Any], settings: Mapping[str, Any]) -> list[str]:
-    """The options behind what was measured of costs; epochs on the full data are named where they are others."""
-    if not cost:
-        return []
-    named = [match[1] for name in cost if (match := re.search(r"training images, (\d+) epochs", name))]
-    epochs = named[0] if named else str(settings["epochs"])
-    return ["--cost", "--reach", str(next(iter(cost.values()))["reach"]), "--full-epochs", epochs]
+def protocol_file(results: RunResults) -> str | None:
+    """The text of the protocol's file, where the command line has no name for it: it was given as an object."""
+    if isinstance(results.config["protocol"], str) and _is_named(results.config["protocol"]):
+        return None
+    given = results.config["protocol"]
+    return yaml.safe_dump(given if isinstance(given, dict) else results.settings["protocol"], sort_keys=False)
 
 
-def _settings(settings: Mapping[str, Any]) -> list[str]:
-    """The options of ``glad evaluate`` behind the settings of ``results.json``, but for the defaults."""
-    usual = {"split": "test", "augmentation": ALL}
+def _is_named(protocol: str) -> bool:
+    """Whether the command line knows a protocol of that name, or file."""
+    return protocol in PROTOCOLS or Path(protocol).suffix in FILES
+
+
+def _has_teacher(config: Mapping[str, Any]) -> bool:
+    return config["label_mode"] == "soft" or config["teacher"] is not None
+
+
+def _settings(results: RunResults) -> list[str]:
+    """The options of ``glad evaluate`` that were given, but for the defaults."""
+    config = {**results.config, "protocol": results.config["protocol"] if protocol_file(results) is None else FILE}
+    usual = {"split": "test", "protocol": "default", "label_mode": "hard"}
     words = []
-    for key in ("epochs", "split", "augmentation", "protocol", "recipe"):
-        if settings.get(key) not in (None, usual.get(key)):
-            words += [f"--{key}", str(settings[key])]
-    if teacher := settings.get("teacher"):
-        words += ["--teacher", teacher["network"], "--full-epochs", str(teacher["epochs"])]
-    rates = settings.get("lr")
+    for key in ("epochs", "split", "augmentation", "protocol", "label_mode", "teacher"):
+        if config[key] not in (None, usual.get(key)):
+            words += [f"--{key.replace('_', '-')}", str(config[key])]
+    words += ["--full-epochs", str(config["full_epochs"])] if _has_teacher(config) else []
+    rates = config["learning_rate"]
     for rate in [f"{name}={value}" for name, value in rates.items()] if isinstance(rates, dict) else [rates]:
         words += [] if rate is None else ["--lr", str(rate)]
-    for network, options in settings.get("network_options", {}).items():
+    for network, options in (config["network_options"] or {}).items():
         for name, value in options.items():
             words += ["--network-option", f"{network}.{name}={value}"]
     return words

@@ -6,12 +6,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from glad.evaluation.cost import sentences
+from glad.evaluation.rows import BEFORE, FULL, SET
 from glad.reports.commands import audit_command, distill_command, evaluate_command
 from glad.reports.formatting import count, counted, duration, listed, percent, points, share, size, times
-from glad.reports.run_data import Facts, Results, Row
+from glad.reports.run_data import Facts
+from glad.reports.run_results import RowResult, RunResults
 
 QUESTIONS = ("What does it save?", "Does it hold on another network?", "What do we depend on?")
 SEEDS = 5  # from so many on the interval of paired differences decides; of fewer it is too narrow
+BESIDE = {
+    BEFORE: "the set before optimisation",
+    "random": "random real images",
+    "kmeans": "real images nearest to k-means centres",
+    "herding": "real images by herding",
+}
+"""What a set has to beat, by the kind of the row."""
 BETTER, LEVEL, WORSE, UNKNOWN = "better", "level", "worse", "unknown"
 
 
@@ -55,24 +65,18 @@ def _saved(facts: Facts) -> Answer:
             f"{counted(images, 'synthetic image')} in place of {count(full)} real ones; as plain 8-bit pixels "
             f"{size(images * one)} in place of {size(full * one)}."
         )
-    cost = _cost(facts)
-    lines += [str(sentence) for sentence in cost.get("sentences", [])]  # which say how long distilling took
+    own, whole = (facts.results.row(kind) if facts.results else None for kind in (SET, FULL))
+    cost: Mapping[str, Any] = {}
+    if facts.results and own:
+        cost = (facts.results.content.get("cost") or {}).get(own.id, {})
+        lines += sentences(facts.results.content, own.id, facts.label)  # which say how long distilling took
     if not cost and facts.seconds is not None:
         lines.append(f"Distilling took {duration(facts.seconds)} ({counted(facts.done, 'iteration')}).")
     if cost.get("pays_after"):
         headline += f", paid for after {counted(cost['pays_after'], 'training')}"
-    own, whole = (facts.results.row(kind) if facts.results else None for kind in ("run", "full"))
     if facts.results and own and whole:
         lines += _beside_full(facts.results, own, whole)
     return Answer(headline, tuple(lines), _not_measured(facts, full=bool(whole), cost=bool(cost)))
-
-
-def _cost(facts: Facts) -> Mapping[str, Any]:
-    """What ``glad evaluate --cost`` said of this set."""
-    cost = (facts.results.content.get("cost") if facts.results else None) or {}
-    own = facts.results.row("run") if facts.results else None
-    entry: Mapping[str, Any] = cost.get(own.name, {}) if own else {}
-    return entry
 
 
 def _not_measured(facts: Facts, full: bool, cost: bool) -> tuple[Missing, ...]:
@@ -88,53 +92,58 @@ def _not_measured(facts: Facts, full: bool, cost: bool) -> tuple[Missing, ...]:
     return (Missing(f"Not measured: {listed(what)}.", evaluate_command(facts, *options)),) if what else ()
 
 
-def _beside_full(results: Results, own: Row, whole: Row) -> list[str]:
+def _beside_full(results: RunResults, own: RowResult, whole: RowResult) -> list[str]:
     """Accuracy and time against training on all images."""
     lines = []
-    for label, ours, theirs in ((results.same, own.same, whole.same), ("unseen networks", own.cross, whole.cross)):
+    pairs = (
+        (f"{results.seen} (seen)", own.seen, whole.seen),
+        ("the other networks (cross-architecture)", own.cross, whole.cross),
+    )
+    for label, ours, theirs in pairs:
         if ours and theirs and theirs["mean"]:
             part = share(ours["mean"] / theirs["mean"])
-            lines.append(f"On {label} {percent(ours)} % against {percent(theirs)} % with all images: {part} of it.")
+            both = f"{percent(ours)} % against {percent(theirs)} % with all images"
+            lines.append(f"{results.split.capitalize()} accuracy of {label}: {both}, {part} of it.")
     set_seconds, full_seconds = (
-        [float(c["seconds"]) for c in results.cells if c["set"] == row.name and c["network"] == results.same]
+        [float(c["seconds"]) for c in results.cells if c["row"] == row.id and c["network"] == results.seen]
         for row in (own, whole)
     )
     if set_seconds and full_seconds:
-        epochs = results.settings.get("epochs")
+        epochs = results.epochs
         a, b = (duration(statistics.fmean(seconds)) for seconds in (set_seconds, full_seconds))
         during = f" for {count(epochs)} epochs" if isinstance(epochs, int) else ""
-        lines.append(f"Training {results.same}{during} and testing it took {a} against {b}.")
+        lines.append(f"Training {results.seen}{during} and testing it took {a} against {b}.")
     return lines
 
 
 def _held(facts: Facts) -> Answer:
-    """Unseen networks against the one distilled with, and both against the baselines."""
+    """The other architectures against the seen one, and both against the baselines."""
     results = facts.results
     if results is None and not facts.finished:
         return Answer("Not measured", ("The run is unfinished.",))
-    own = results.row("run") if results else None
+    own = results.row(SET) if results else None
     if results is None or own is None:
         return Answer("Not measured", (), (Missing("No network was trained on this set.", evaluate_command(facts)),))
     lines, missing = [], []
     if not results.complete:
         missing.append(Missing("The evaluation is unfinished: these are its first trainings.", evaluate_command(facts)))
     measured = f"{results.split} accuracy in %, {counted(len(results.seeds), 'seed')}"
-    if own.same is not None:
-        lines.append(f"On {results.same}, the network it was distilled with: {percent(own.same)} ({measured}).")
+    if own.seen is not None:
+        lines.append(f"On {results.seen}, the seen architecture: {percent(own.seen)} ({measured}).")
     if own.cross is None:
         if results.complete:
             missing.append(Missing("No other network was trained.", evaluate_command(facts, "--networks", "vit")))
         return Answer("Not measured", tuple(lines), tuple(missing))
-    others = [name for name in results.networks if name != results.same and own.networks.get(name)]
-    lines.append(f"On networks it has not seen ({listed(others)}): {percent(own.cross)}.")
+    others = [name for name in results.networks if name != results.seen and own.networks.get(name)]
+    lines.append(f"Cross-architecture ({listed(others)}): {percent(own.cross)}.")
     compared = _against(facts, results, own)
     lines += [f"Against {name} ({percent(row.cross)}): {said}." for name, row, _, said in compared]
-    if results.recipe != "hard":
-        lines.append(f"All sets were trained on with {results.recipe} labels.")
+    if results.settings["label_mode"] != "hard":
+        lines.append(f"All sets were trained on with {results.settings['label_mode']} labels.")
     return Answer(_verdict({name: kind for name, _, kind, _ in compared}, own), tuple(lines), tuple(missing))
 
 
-def _verdict(kinds: Mapping[str, str], own: Row) -> str:
+def _verdict(kinds: Mapping[str, str], own: RowResult) -> str:
     """Yes only where every baseline is beaten; the worst comparison decides."""
     if not kinds:
         return f"{percent(own.cross)} %, beside nothing"
@@ -146,20 +155,19 @@ def _verdict(kinds: Mapping[str, str], own: Row) -> str:
     return "Yes: better than every baseline"
 
 
-def _against(facts: Facts, results: Results, own: Row) -> list[tuple[str, Row, str, str]]:
-    """How unseen networks do beside each baseline of as many images: its name, its row, the verdict, and words."""
-    ipc = f", {facts.config.get('ipc')} per class"
-    rows = [row for row in results.rows if row.kind == "before" or (row.kind == "real" and row.name.endswith(ipc))]
+def _against(facts: Facts, results: RunResults, own: RowResult) -> list[tuple[str, RowResult, str, str]]:
+    """Cross-architecture accuracy beside each baseline of as many images: its name, row and verdict, and words."""
+    ipc = facts.config.get("ipc")
+    rows = [row for row in results.rows if row.row.kind in BESIDE and row.row.ipc in (None, ipc)]
     intervals = {
         entry["against"]: entry["cross"]
         for entry in results.content.get("differences") or []
-        if entry["set"] == own.name and entry["cross"] and entry["cross"]["n"] >= SEEDS
+        if entry["row"] == own.id and entry["cross"] and entry["cross"]["n"] >= SEEDS
     }
     found = []
     for row in rows:
         if own.cross and row.cross:
-            name = "its own start" if row.kind == "before" else row.name.removesuffix(ipc)
-            interval = intervals.get(row.name)
+            name, interval = BESIDE[row.row.kind], intervals.get(row.id)
             kind, said = _by_interval(interval) if interval else _by_deviation(own.cross, row.cross)
             found.append((name, row, kind, said))
     return found

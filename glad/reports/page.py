@@ -9,18 +9,21 @@ from typing import Any
 
 import jinja2
 
+from glad.evaluation.rows import SET
 from glad.reports.audits import Audit, audit_of, neighbours
 from glad.reports.charts import Curves, curves
 from glad.reports.commands import (
     audit_command,
     distill_command,
     evaluate_command,
+    protocol_file,
     report_command,
     same_evaluation_command,
 )
 from glad.reports.conclusions import QUESTIONS, Answer, answers
 from glad.reports.formatting import count, counted, duration, number, share
-from glad.reports.run_data import Facts, understood
+from glad.reports.run_data import Facts
+from glad.reports.run_results import understood
 from glad.reports.snapshots import Film, Frame, film, neighbours_of
 from glad.reports.tables import Table, comparisons, cost, scores
 
@@ -110,14 +113,14 @@ def _hashed(text: str) -> str:
 
 def _part(facts: Facts) -> Part:
     results = facts.results
-    own = results.row("run") if results else None
+    own = results.row(SET) if results else None
     extra: dict[str, Table | None] = {}
     with understood(facts.run.path / "audit.json"):
         audit, nearest = audit_of(facts), neighbours(facts)
     with understood(facts.run.path / "results.json"):
         answered = answers(facts)
         if results and own:
-            extra = {"Cost": cost(results.content), "Scores": scores(results.content, own.name)}
+            extra = {"Cost": cost(results), "Scores": scores(results, own.id)}
     frames = film(facts)
     return Part(
         facts=facts,
@@ -169,6 +172,8 @@ def _commands(facts: Facts) -> list[tuple[str, str]]:
         again = distill_command(facts, str(facts.run.path) + "-again")
         listed.append(("The same set, from the settings below", again))
     if facts.results is not None:
+        if fields := protocol_file(facts.results):
+            listed.append(("The protocol of the evaluation, to be kept as protocol.yaml", fields))
         listed.append(("The same evaluation", same_evaluation_command(facts, facts.results)))
     listed.append(("This page", report_command(facts)))
     return listed

@@ -1,22 +1,18 @@
 """What the folders of runs say, as plain values; nothing is computed that they do not hold, and nothing is invented."""
 
 import json
-import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
-from glad.data.coresets import REAL
-from glad.evaluation import summarize
+from glad.reports.run_results import RunResults, read_run_results
 from glad.runs.folder import Run
 from glad.runs.soft_labels import likeliest
 from glad.runs.storage import RunError, open_tensors, read_json, read_step_size
 
-BEFORE = " before optimisation"
 AUDIT_PICTURES = {
     "audit_nearest.png": "Synthetic images, and below each its nearest training images; the last rows the same for "
     "real images that no network was trained on",
@@ -25,58 +21,12 @@ AUDIT_PICTURES = {
 
 
 @dataclass(frozen=True)
-class Row:
-    """One set in a table of results.
-
-    ``kind`` is ``run``, ``before`` (the same set before optimisation), ``real`` (chosen real images), ``full`` (all
-    training images) or ``other``. ``same``, ``cross`` and the values of ``networks`` are those of
-    ``glad.evaluation.summarize``.
-    """
-
-    name: str
-    kind: str
-    same: Mapping[str, Any] | None
-    cross: Mapping[str, Any] | None
-    networks: Mapping[str, Mapping[str, Any] | None]
-
-
-@dataclass(frozen=True)
-class Results:
-    """``results.json``: the rows, how they were measured, and whether the evaluation came to its end.
-
-    ``networks`` begins with the one distilled with, if it was trained.
-    """
-
-    rows: tuple[Row, ...]
-    same: str
-    networks: tuple[str, ...]
-    seeds: tuple[int, ...]
-    split: str
-    recipe: str
-    complete: bool
-    settings: Mapping[str, Any]
-    cells: tuple[Mapping[str, Any], ...]
-    content: Mapping[str, Any]
-
-    def row(self, kind: str) -> Row | None:
-        """The first row of a kind."""
-        return next((row for row in self.rows if row.kind == kind), None)
-
-    @property
-    def comparable(self) -> str:
-        """Equal for results that belong in one table: of the same settings, networks and seeds."""
-        mine = ("sets", "learned_lr")
-        shared = {key: value for key, value in self.settings.items() if key not in mine}
-        return json.dumps([shared, self.same, self.networks, self.seeds], sort_keys=True)
-
-
-@dataclass(frozen=True)
 class Facts:
     """One run. ``label`` tells it from the other runs of the report; ``pixels`` is what its images hold: [N, C, H, W].
 
     ``done`` of ``iterations`` are finished, in ``seconds`` as far as a state was saved. ``metrics`` has a dict per
-    iteration. ``results`` and ``audit`` are None where nobody made them yet. ``pixels`` is None before the first set is
-    written.
+    iteration. ``evaluations`` are all of the run, the last one first. ``audit`` is None where nobody made one yet.
+    ``pixels`` is None before the first set is written.
     """
 
     run: Run
@@ -90,10 +40,15 @@ class Facts:
     seconds: float | None
     learned_lr: float | None
     metrics: tuple[Mapping[str, float], ...]
-    results: Results | None
+    evaluations: tuple[RunResults, ...]
     audit: Mapping[str, Any] | None
     pixels: tuple[int, int, int, int] | None
     labels: tuple[int, ...]
+
+    @property
+    def results(self) -> RunResults | None:
+        """The last evaluation; None where there is none."""
+        return self.evaluations[0] if self.evaluations else None
 
     @property
     def classes(self) -> list[str]:
@@ -132,21 +87,11 @@ def _read(run: Run, label: str) -> Facts:
         seconds=float(progress["seconds"]) if "seconds" in progress else None,
         learned_lr=learned,
         metrics=metrics,
-        results=_results(run, config),
+        evaluations=read_run_results(run, config.get("network"), label),
         audit=_audit(run.path / "audit.json"),
         pixels=pixels,
         labels=labels,
     )
-
-
-@contextmanager
-def understood(path: Path) -> Iterator[None]:
-    """Inside the block everything that JSON of another form can raise becomes a ``RunError``."""
-    try:
-        yield
-    except (LookupError, TypeError, AttributeError, ValueError) as error:
-        reason = f"it has no {error}" if isinstance(error, KeyError) else error
-        raise RunError(f"{path} is not of a form that this version reads ({reason}): make it anew") from error
 
 
 def tensors_of(path: Path, *names: str) -> tuple[Tensor, ...]:
@@ -186,53 +131,3 @@ def _audit(path: Path) -> dict[str, Any] | None:
     if content is not None and not isinstance(content, dict):
         raise RunError(f"{path} is not an audit: it holds a {type(content).__name__}")
     return content
-
-
-def _results(run: Run, config: Mapping[str, Any]) -> Results | None:
-    """``results.json``; of an evaluation that goes on, what its finished cells say."""
-    path = run.path / "results.json"
-    content = read_json(path) if path.exists() else {}
-    with understood(path):
-        return _results_of(content, run, config) if content.get("cells") else None
-
-
-def _results_of(content: Mapping[str, Any], run: Run, config: Mapping[str, Any]) -> Results:
-    cells = content["cells"]
-    same = str(content.get("same", config.get("network")))
-    summary = content.get("summary") or summarize(cells, same)
-    called = {run.name, *content.get("settings", {}).get("sets", {})}  # the folder may have been renamed since
-    trained = list(dict.fromkeys(cell["network"] for cell in cells))
-    return Results(
-        rows=tuple(_row(name, _kind(name, called), entry) for name, entry in summary.items()),
-        same=same,
-        networks=tuple(sorted(trained, key=lambda name: name != same)),
-        seeds=tuple(sorted({int(cell["seed"]) for cell in cells})),
-        split=str(content.get("split", content.get("settings", {}).get("split", "test"))),
-        recipe=str(content.get("settings", {}).get("recipe", "hard")),
-        complete="summary" in content,
-        settings=content.get("settings", {}),
-        cells=tuple(cells),
-        content=content,
-    )
-
-
-def _row(name: str, kind: str, entry: Mapping[str, Any]) -> Row:
-    networks = {network: _statistic(values) for network, values in entry["networks"].items()}
-    return Row(name, kind, _statistic(entry["same"]), _statistic(entry["cross"]), networks)
-
-
-def _statistic(entry: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-    if entry is None:
-        return None
-    std = entry["std"]
-    return {"mean": float(entry["mean"]), "std": None if std is None else float(std), "n": int(entry["n"])}
-
-
-def _kind(name: str, called: set[str]) -> str:
-    if name in called:
-        return "run"
-    if name.removesuffix(BEFORE) in called:
-        return "before"
-    if any(name.startswith(shown.partition(" in ")[0]) for shown, _ in REAL.values()):  # herding in other features
-        return "real"
-    return "full" if re.fullmatch(r"all \d+ training images", name) else "other"

@@ -4,9 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from glad.evaluation.rows import BEFORE, FULL, SET, Row
 from glad.reports.charts import Bars, bars
 from glad.reports.formatting import ABSENT, count, counted, duration, percent, points, share, size
-from glad.reports.run_data import BEFORE, Facts, Results, Row, understood
+from glad.reports.run_data import Facts
+from glad.reports.run_results import RowResult, RunResults, understood
 
 
 @dataclass(frozen=True)
@@ -30,27 +32,26 @@ class Comparison:
 
 
 def comparisons(runs: Sequence[Facts]) -> list[Comparison]:
-    """The results of all runs, those apart that were made under other settings."""
-    groups: dict[str, list[tuple[Facts, Results]]] = {}
-    for facts in runs:
-        if facts.results is not None:
-            groups.setdefault(facts.results.comparable, []).append((facts, facts.results))
+    """The results of all runs, the last evaluations first; those apart that were made under other settings."""
+    groups: dict[str, list[tuple[Facts, RunResults]]] = {}
+    for place in range(max((len(facts.evaluations) for facts in runs), default=0)):
+        for facts in runs:
+            for results in facts.evaluations[place : place + 1]:
+                groups.setdefault(results.comparable, []).append((facts, results))
     return [_comparison(group) for group in groups.values()]
 
 
-def _comparison(group: Sequence[tuple[Facts, Results]]) -> Comparison:
+def _comparison(group: Sequence[tuple[Facts, RunResults]]) -> Comparison:
     results = group[0][1]
     rows = _merged(group)
-    ranked = sorted(rows, key=lambda item: item[0].kind == "full")  # all training images come last
-    others = [name for name in results.networks if name != results.same]
-    columns = [("set", None), (f"{results.same} (same)", results.same), *((name, name) for name in others)]
+    ranked = sorted(rows, key=lambda item: item[0].row.kind == FULL)  # all training images come last
+    others = [name for name in results.networks if name != results.seen]
+    columns = [("set", None), (f"{results.seen} (seen)", results.seen), *((name, name) for name in others)]
     values = [[row.networks.get(name) for _, name in columns[1:] if name] + [row.cross] for row, _ in ranked]
-    epochs, seeds = results.settings.get("epochs"), counted(len(results.seeds), "seed")
-    told = f"{results.split.capitalize()} accuracy in %, mean ± sample deviation over {seeds}"
     table = Table(
-        caption=told + (f", {count(epochs)} epochs" if isinstance(epochs, int) else ""),
-        columns=(*(title for title, _ in columns), "unseen networks"),
-        rows=tuple((row.name, *map(percent, entries)) for (row, _), entries in zip(ranked, values, strict=True)),
+        caption=_caption(results),
+        columns=(*(title for title, _ in columns), "cross-architecture"),
+        rows=tuple((row.row.label, *map(percent, entries)) for (row, _), entries in zip(ranked, values, strict=True)),
         best=_best(ranked, values),
     )
     return Comparison(
@@ -58,59 +59,73 @@ def _comparison(group: Sequence[tuple[Facts, Results]]) -> Comparison:
     )
 
 
-def _merged(group: Sequence[tuple[Facts, Results]]) -> list[tuple[Row, int]]:
+def _caption(results: RunResults) -> str:
+    """How accuracies were measured."""
+    told = f"{results.settings['split'].capitalize()} accuracy in %, mean ± sample deviation over "
+    told += counted(len(results.seeds), "seed")
+    told += f", {count(results.epochs)} epochs" if isinstance(results.epochs, int) else ""
+    told += ", soft labels" if results.settings["label_mode"] == "soft" else ""
+    name = results.content.get("protocol_name", "default")
+    return told + (f", protocol {name}" if name != "default" else "")
+
+
+def _merged(group: Sequence[tuple[Facts, RunResults]]) -> list[tuple[RowResult, int]]:
     """All rows with the number of the run each is from; equal baselines of several runs once."""
-    rows: list[tuple[Row, int]] = []
-    for place, (facts, results) in enumerate(group):
+    rows: list[tuple[RowResult, int]] = []
+    for place, (_, results) in enumerate(group):
         for row in results.rows:
-            shared = row.kind in ("real", "full", "other") and any(row == there for there, _ in rows)
-            if not shared:
-                named = {"run": facts.label, "before": facts.label + BEFORE}.get(row.kind, row.name)
-                rows.append((Row(named, row.kind, row.same, row.cross, row.networks), place))
+            if row.row.owner is not None or all(row != there for there, _ in rows):
+                rows.append((row, place))
     return rows
 
 
 def _best(
-    rows: Sequence[tuple[Row, int]], values: Sequence[Sequence[Mapping[str, Any] | None]]
+    rows: Sequence[tuple[RowResult, int]], values: Sequence[Sequence[Mapping[str, Any] | None]]
 ) -> frozenset[tuple[int, int]]:
     best = set()
     for column in range(len(values[0])):
         means = [
             (entries[column]["mean"], place)  # type: ignore[index]
             for place, ((row, _), entries) in enumerate(zip(rows, values, strict=True))
-            if entries[column] is not None and row.kind != "full"
+            if entries[column] is not None and row.row.kind != FULL
         ]
         if len(means) > 1:
             best |= {(place, column + 1) for mean, place in means if mean == max(means)[0]}
     return frozenset(best)
 
 
-def _charts(results: Results, others: Sequence[str], rows: Sequence[tuple[Row, int]]) -> tuple[Bars, ...]:
-    """The network distilled with, the mean of the unseen ones, and each of these."""
-    picked = [(f"{results.same}, distilled with", [row.same for row, _ in rows])]
+def _charts(results: RunResults, others: Sequence[str], rows: Sequence[tuple[RowResult, int]]) -> tuple[Bars, ...]:
+    """The seen architecture, the mean cross-architecture, and each of the other networks."""
+    picked = [(f"{results.seen} (seen)", [row.seen for row, _ in rows])]
     if len(others) > 1:
-        picked.append(("mean of the unseen networks", [row.cross for row, _ in rows]))
-    picked += [(f"{name}, unseen", [row.networks.get(name) for row, _ in rows]) for name in others]
+        picked.append(("mean cross-architecture", [row.cross for row, _ in rows]))
+    picked += [(name, [row.networks.get(name) for row, _ in rows]) for name in others]
     known = [entry for _, entries in picked for entry in entries if entry]
     most = max(entry["mean"] + (entry["std"] or 0) for entry in known)
     charts = []
     for title, entries in picked:
-        shown = [(row.name, row.kind, place, e) for (row, place), e in zip(rows, entries, strict=True) if e]
+        shown = [(row.row.label, _style(row.row), place, e) for (row, place), e in zip(rows, entries, strict=True) if e]
         if shown:
             charts.append(bars(title, shown, min(1.0, most)))
     return tuple(charts)
 
 
-def _differences(group: Sequence[tuple[Facts, Results]]) -> Table | None:
+def _style(row: Row) -> str:
+    """How a bar looks: those of sets stand out."""
+    return {SET: "run", BEFORE: "before", FULL: "full"}.get(row.kind, "real")
+
+
+def _differences(group: Sequence[tuple[Facts, RunResults]]) -> Table | None:
     """Paired differences in percentage points, with the interval over seeds."""
     rows = []
     for facts, results in group:
         with understood(facts.run.path / "results.json"):
             for entry in results.content.get("differences") or []:
-                row = (f"{entry['set']} − {entry['against']}", _interval(entry["same"]), _interval(entry["cross"]))
+                one, other = (results.labels.get(entry[side], entry[side]) for side in ("row", "against"))
+                row = (f"{one} − {other}", _interval(entry["seen"]), _interval(entry["cross"]))
                 rows += [row] if row not in rows else []
     caption = "Paired differences on shared seeds in points, with the 95 % bootstrap interval over seeds"
-    return Table(caption, ("sets", "same network", "unseen networks"), tuple(rows)) if rows else None
+    return Table(caption, ("sets", "seen architecture", "cross-architecture"), tuple(rows)) if rows else None
 
 
 def _interval(entry: Mapping[str, Any] | None) -> str:
@@ -120,25 +135,25 @@ def _interval(entry: Mapping[str, Any] | None) -> str:
     return f"{points(entry['mean'])}{between}, n = {entry['n']}"
 
 
-def cost(content: Mapping[str, Any]) -> Table | None:
+def cost(results: RunResults) -> Table | None:
     """What training took to the same accuracy, on the set and on the full data."""
-    entries = content.get("cost") or {}
+    entries = results.content.get("cost") or {}
     if not entries:
         return None
     goal = next(iter(entries.values()))
     rows = tuple(
         (
-            name,
-            "yes" if entry["race"]["reached"] else f"no, {share(entry['race']['accuracy'])}",
-            duration(entry["race"]["seconds"]),
-            *(count(entry["race"][key]) for key in ("updates", "samples")),
-            size(entry["race"]["bytes"]),
+            results.labels[name],
+            "yes" if entry["training"]["reached"] else f"no, {share(entry['training']['accuracy'])}",
+            duration(entry["training"]["seconds"]),
+            *(count(entry["training"][key]) for key in ("updates", "samples")),
+            size(entry["training"]["bytes"]),
         )
         for name, entry in entries.items()
     )
-    told = f"{share(goal['target'])}, {share(goal['reach'])} of what the full data teach it (seed {goal['seed']})"
+    told = f"{share(goal['target'])}, {share(goal['reach'])} of that of the full data (seed {goal['seed']})"
     columns = ("trained on", "reached", "time", "updates", "images seen", "bytes of the set")
-    return Table(f"What it took {goal['network']} to know {told}", columns, rows)
+    return Table(f"What it took {goal['network']} to reach a test accuracy of {told}", columns, rows)
 
 
 SCORES = {
@@ -151,9 +166,9 @@ SCORES = {
 }
 
 
-def scores(content: Mapping[str, Any], name: str) -> Table | None:
-    """LRS and ARS of the set called ``name``, with their parts."""
-    entry = (content.get("scores") or {}).get(name)
+def scores(results: RunResults, row: str) -> Table | None:
+    """LRS and ARS of the set with the id ``row``, with their parts."""
+    entry = (results.content.get("scores") or {}).get(row)
     if entry is None:
         return None
     rows = [

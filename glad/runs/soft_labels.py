@@ -39,7 +39,7 @@ def read(folder: Path, images: Tensor) -> Tensor | None:
     tensors, metadata = read_tensors(folder / NAME)
     if metadata.get("images") != hash_of(images) or "soft_labels" not in tensors:
         raise RunError(
-            f"{folder / NAME} is of another set than the run's: make it anew with `glad evaluate --recipe soft "
+            f"{folder / NAME} is of another set than the run's: make it anew with `glad evaluate --label-mode soft "
             f"{folder}`, or remove it"
         )
     return tensors["soft_labels"]

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import glad.api
+from glad.evaluation import set_id
 from glad.networks import NETWORKS
 from glad.runs.folder import MAY_CHANGE
 from glad.runs.storage import RunError
@@ -49,14 +50,14 @@ class Judges:
             networks=self.networks,
             seeds=list(seeds),
             epochs=self.epochs,
-            lr={name: LR for name in self.networks if name != settings["network"]},
+            learning_rate={name: LR for name in self.networks if name != settings["network"]},
             network_options=self.network_options,
             baselines=[],
             augmentation=settings["augmentation"],
             device=settings["device"],
             split="validation",
         )
-        return statistics.fmean(entry["mean"] for entry in results["summary"][run.name]["networks"].values())
+        return statistics.fmean(entry["mean"] for entry in results["summary"][set_id(run.name)]["networks"].values())
 
 
 @dataclass(frozen=True)

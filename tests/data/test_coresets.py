@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from glad.data.coresets import REAL, herding_real, kmeans_real, pickers, random_real
+from glad.data.coresets import SELECTIONS, select, select_herding, select_kmeans, select_random
 from glad.data.dataset import DataError, ImageData
 
 
@@ -18,7 +18,7 @@ def blobs(per_class=12):
 
 def test_one_per_class_is_the_image_nearest_to_the_mean():
     data = blobs()
-    images, labels = kmeans_real(data, 1, seed=5)
+    images, labels = select_kmeans(data, 1, seed=5)
     for c in range(2):
         own = data.batch(data.of_class(c))
         expected = own[(own - own.mean(0)).flatten(1).norm(dim=1).argmin()]
@@ -27,26 +27,25 @@ def test_one_per_class_is_the_image_nearest_to_the_mean():
 
 def test_three_per_class_are_one_of_each_group():
     data = blobs()
-    images, labels = kmeans_real(data, 3, seed=0)
+    images, labels = select_kmeans(data, 3, seed=0)
     assert labels.tolist() == [0, 0, 0, 1, 1, 1]
     for c, (first, step) in enumerate([(20, 80), (10, 90)]):
         levels = data.pixels(images[labels == c])[:, 0, 0, 0] * 255
         assert sorted(((levels - first) // step).int().tolist()) == [0, 1, 2]
 
 
-@pytest.mark.parametrize("name", REAL)
+@pytest.mark.parametrize("name", SELECTIONS)
 def test_pictures_are_distinct_and_a_function_of_the_seed(name):
-    pick = REAL[name][1]
-    first, again = pick(blobs(), 4, 1)[0], pick(blobs(), 4, 1)[0]
+    first, again = (select(name, blobs(), 4, 1)[0] for _ in range(2))
     assert torch.equal(first, again)
     assert len(first[:4].unique(dim=0)) == 4
-    assert not torch.equal(random_real(blobs(), 4, 1)[0], random_real(blobs(), 4, 2)[0])
+    assert not torch.equal(select_random(blobs(), 4, 1)[0], select_random(blobs(), 4, 2)[0])
 
 
-@pytest.mark.parametrize("name", REAL)
+@pytest.mark.parametrize("name", SELECTIONS)
 def test_too_few_images_are_said(name):
     with pytest.raises(DataError, match="class 'a' of blobs has 2 images, 3 were asked for"):
-        REAL[name][1](blobs(2), 3, 0)
+        select(name, blobs(2), 3, 0)
 
 
 def scattered(per_class=14):
@@ -65,7 +64,7 @@ def squares(images):
 @pytest.mark.parametrize("embed", [None, squares])
 def test_herding_takes_what_brings_the_mean_nearest(embed):
     data = scattered()
-    images, labels = herding_real(data, 5, 0, embed)
+    images, labels = select_herding(data, 5, 0, embed)
     assert labels.tolist() == [0] * 5 + [1] * 5
     for c in range(2):
         own = data.batch(data.of_class(c))
@@ -84,7 +83,7 @@ def test_herding_of_features_of_one_length_is_welling_s_rule():
     def unit(images):
         return torch.nn.functional.normalize(images.flatten(1).double(), dim=1)
 
-    images, labels = herding_real(data, 6, 0, unit)
+    images, labels = select_herding(data, 6, 0, unit)
     own = data.batch(data.of_class(1))
     features = unit(own)
     weight, chosen = features.mean(0), []
@@ -96,8 +95,11 @@ def test_herding_of_features_of_one_length_is_welling_s_rule():
     assert torch.equal(images[labels == 1], own[chosen])
 
 
-def test_the_table_says_what_herding_works_in():
-    assert REAL["herding"][0] == "real images by herding in pixels"
-    name, pick = pickers(squares, "features of a vit")["herding"]
-    assert name == "real images by herding in features of a vit"
-    assert torch.equal(pick(scattered(), 3, 0)[0], herding_real(scattered(), 3, 0, squares)[0])
+def test_methods_by_name():
+    found = {name: select(name, scattered(), 3, 0, squares)[0] for name in SELECTIONS}
+    assert torch.equal(found["herding"], select_herding(scattered(), 3, 0, squares)[0])
+    assert not torch.equal(found["herding"], SELECTIONS["herding"](scattered(), 3, 0)[0])
+    for name, method in (("random", select_random), ("kmeans", select_kmeans)):
+        assert torch.equal(found[name], method(scattered(), 3, 0)[0])
+    with pytest.raises(ValueError, match="unknown coreset selection 'best'; choose from random, kmeans, herding"):
+        select("best", scattered(), 3, 0)

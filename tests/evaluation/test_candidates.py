@@ -47,9 +47,9 @@ def as_dict(images, labels):
 def test_a_run(run):
     found, (images, labels) = of_run(run), run.read_set()
     assert torch.equal(found.images, images) and torch.equal(found.labels, labels)
-    assert found.start is not None and torch.equal(found.start[0], run.read_set("initial")[0])
-    assert (found.name, found.ipc, found.network, found.learned_lr) == ("codes", 1, "convnet", None)
-    assert found.hashes == [hash_of(images), hash_of(found.start[0])]
+    assert found.initial is not None and torch.equal(found.initial[0], run.read_set("initial")[0])
+    assert (found.name, found.ipc, found.network, found.step_size) == ("codes", 1, "convnet", None)
+    assert found.hashes == [hash_of(images), hash_of(found.initial[0])]
     assert found.results == run.path / "results.json" and found.run == run.path and found.seconds > 0
 
 
@@ -59,7 +59,7 @@ def test_an_exported_set_is_that_of_its_run(run, train, tmp_path, kind):
     export(load_distilled(run.path), kind, path)
     found, loaded = of_path(path, train), load_distilled(path)
     assert torch.equal(found.images, loaded.images) and torch.equal(found.labels, loaded.labels)
-    assert (found.name, found.network, found.run, found.start, found.ipc) == ("set", "convnet", None, None, 1)
+    assert (found.name, found.network, found.run, found.initial, found.ipc) == ("set", "convnet", None, None, 1)
     assert found.results == tmp_path / f"{path.name}.results.json"
 
 

@@ -51,22 +51,22 @@ def test_only_shared_seeds_count():
     assert paired({0: 0.5}, {1: 0.25}) is None
 
 
-def test_same_and_cross_are_apart():
+def test_seen_and_cross_architecture_are_apart():
     table = {
         ("a", "convnet"): [0.5, 0.6],
         ("a", "vit"): [0.2, 0.4],
         ("a", "vgg11"): [0.4, 0.6],
         ("b", "convnet"): [0.4, 0.2],
         ("b", "vit"): [0.1, 0.1],
-        ("b", "vgg11"): [0.1],  # seed 1 is missing, and so is the mean over unseen networks
+        ("b", "vgg11"): [0.1],  # seed 1 is missing, and so is the mean over the others
     }
     cells = [
-        {"set": name, "network": network, "seed": seed, "accuracy": value}
+        {"row": name, "network": network, "seed": seed, "accuracy": value}
         for (name, network), values in table.items()
         for seed, value in enumerate(values)
     ]
     (entry,) = differences(cells, [("a", "b")], "convnet")
-    assert (entry["set"], entry["against"]) == ("a", "b")
-    assert entry["same"]["mean"] == pytest.approx(0.25) and entry["same"]["n"] == 2
-    assert entry["same"]["low"] == pytest.approx(0.1) and entry["same"]["high"] == pytest.approx(0.4)
+    assert (entry["row"], entry["against"]) == ("a", "b")
+    assert entry["seen"]["mean"] == pytest.approx(0.25) and entry["seen"]["n"] == 2
+    assert entry["seen"]["low"] == pytest.approx(0.1) and entry["seen"]["high"] == pytest.approx(0.4)
     assert entry["cross"] == {"mean": pytest.approx(0.2), "low": None, "high": None, "n": 1}

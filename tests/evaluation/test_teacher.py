@@ -37,8 +37,8 @@ def test_it_is_trained_on_the_training_images_and_no_others(data):
     found = open_teacher(data, "convnet", OPTIONS, 2, CPU)
     key = (0, "teacher", "convnet")
     own = make_network("convnet", channels=1, classes=10, resolution=28, rng=rng_for(*key, "initialise"), width=4)
-    protocol = Protocol(epochs=2, strategy=ALL)
-    train_network(own, data.train.tensor(), data.train.labels, key=key, lr=1e-2, protocol=protocol)
+    protocol = Protocol(epochs=2, augmentation=ALL)
+    train_network(own, data.train.tensor(), data.train.labels, key=key, learning_rate=1e-2, protocol=protocol)
     for ours, theirs in zip(own.parameters(), found.network.parameters(), strict=True):
         assert torch.equal(ours, theirs)
     assert found.accuracy == accuracy(own, data.validation.tensor(), data.validation.labels)

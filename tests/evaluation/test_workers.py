@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from glad.evaluation import Protocol, workers
-from glad.evaluation.workers import Job, compute
+from glad.evaluation.training import Job
+from glad.evaluation.workers import compute
 from glad.rng import rng_for
 from glad.runs.storage import RunError
 
@@ -25,12 +26,9 @@ SETS = {"a": blobs(9), "b": (blobs(6, 1)[0], torch.full([6, 3], 1 / 3))}  # hard
 TEST = blobs(30, 2)
 
 
-def jobs(options=None, **changes):
-    protocol = Protocol(epochs=2, batch=4, strategy="color_crop")
-    cells = [
-        {"set": name, "network": "convnet", "seed": seed, "lr": 0.01, **changes} for name in NAMES for seed in (0, 1)
-    ]
-    return [Job(cell, protocol, options or {"width": 4}) for cell in cells]
+def jobs(options=None):
+    protocol = Protocol(epochs=2, batch=4, augmentation="color_crop")
+    return [Job(name, "convnet", seed, 0.01, protocol, options or {"width": 4}) for name in NAMES for seed in (0, 1)]
 
 
 def data(job):
@@ -40,7 +38,7 @@ def data(job):
 def untimed(cells):
     return sorted(
         ({key: value for key, value in cell.items() if key != "seconds"} for cell in cells),
-        key=lambda cell: (cell["set"], cell["seed"]),
+        key=lambda cell: (cell["row"], cell["seed"]),
     )
 
 
@@ -54,7 +52,7 @@ def one_thread():
 
 def test_two_workers_give_the_bits_of_one_process(one_thread):
     alone = list(compute(jobs(), data, TEST, 3, CPU))
-    assert [cell["set"] for cell in alone] == ["a", "a", "b", "b"]
+    assert [cell["row"] for cell in alone] == ["a", "a", "b", "b"]
     assert untimed(compute(jobs(), data, TEST, 3, CPU, workers=2)) == untimed(alone)
 
 
@@ -90,7 +88,7 @@ def test_a_killed_worker_loses_its_cell_and_no_other(one_thread, monkeypatch):
             found.append(cell)
     message = "killed while training on a, convnet, seed 1 (signal 9): the same command computes what is missing"
     assert str(raised.value) == message
-    assert [(cell["set"], cell["seed"]) for cell in untimed(found)] == [("a", 0), ("b", 0), ("b", 1)]
+    assert [(cell["row"], cell["seed"]) for cell in untimed(found)] == [("a", 0), ("b", 0), ("b", 1)]
     assert len(killed) == 1
 
 

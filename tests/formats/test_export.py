@@ -158,13 +158,13 @@ def test_accuracy_after_export_is_that_before_within_the_spread_of_seeds(tmp_pat
             {"set": (loaded.images, loaded.targets)},  # of one name, and so with the same draws
             (test.tensor(), test.labels),
             networks=["convnet"],
-            same="convnet",
+            seen="convnet",
             seeds=range(3),
             classes=10,
             protocol=Protocol(epochs=40),
             network_options={"convnet": {"width": 16}},
         )
-        return results["summary"]["set"]["same"]
+        return results["summary"]["set"]["seen"]
 
     there = accuracy(before)
     assert there["mean"] > 0.3  # chance is 0.1

@@ -12,6 +12,8 @@ import yaml
 from PIL import Image
 
 import glad
+from glad.evaluation import Row
+from glad.evaluation.config import EvaluationConfig
 from glad.reports.run_data import read
 from glad.rng import rng_for
 from glad.runs.folder import Run
@@ -58,30 +60,41 @@ def statistic(mean, std=0.01, n=3):
 
 def results_of(name, ipc=2, own=0.5, random=0.3, seeds=(0, 1, 2), std=0.01, **more):
     """``results.json`` of a set: ConvNet ``own`` and ``random``, a ViT 0.1 below both."""
-    rows = {name: own, f"{name} before optimisation": own - 0.2, f"random real images, {ipc} per class": random}
-    rows["all 600 training images"] = 0.8
+    rows = [Row("set", name), Row("before", name), Row("random", ipc=ipc), Row("full", images=600)]
+    accuracies = {row.id: mean for row, mean in zip(rows, (own, own - 0.2, random, 0.8), strict=True)}
 
     def entry(mean):
         return statistic(mean, std, len(seeds))
 
     cells = [
-        {"set": row, "network": network, "seed": seed, "accuracy": mean, "seconds": 2.0 + 10 * (mean == 0.8)}
-        for row, mean in rows.items()
+        {"row": row, "network": network, "seed": seed, "accuracy": mean, "seconds": 2.0 + 10 * (mean == 0.8)}
+        for row, mean in accuracies.items()
         for network in ("convnet", "vit")
         for seed in seeds
     ]
     summary = {
         row: {
-            "same": entry(mean),
+            "seen": entry(mean),
             "networks": {"convnet": entry(mean), "vit": entry(mean - 0.1)},
             "cross": entry(mean - 0.1),
         }
-        for row, mean in rows.items()
+        for row, mean in accuracies.items()
     }
-    settings = {"epochs": 7, "split": "test", "lr": {"vit": 0.02}, "network_options": {"vit": {"depth": 1}}}
-    settings |= {"hashes": {"data": "da7a"}, "sets": {name: ["0", "1"]}}
-    made = {"settings": settings, "same": "convnet", "networks": ["vit", "convnet"], "seeds": list(seeds)}
-    return {**made, "split": "test", "cells": cells, "summary": summary, **more}
+    config = EvaluationConfig(
+        networks=["vit", "convnet"],
+        seeds=seeds,
+        epochs=7,
+        baselines=["before", "random", "full"],
+        learning_rate={"vit": 0.02},
+        network_options={"vit": {"depth": 1}},
+        cost="cost" in more,
+        scores="scores" in more,
+    )
+    settings = {"protocol": {"epochs": 7}, "split": "test", "label_mode": "hard", "seen": "convnet", "hashes": {}}
+    settings |= {"sets": {name: {"hashes": ["0", "1"], "step_size": None}}}
+    made = {"format": 2, "settings": settings, "config": config.to_dict(), "seen": "convnet", "seeds": list(seeds)}
+    made |= {"rows": [row.to_dict() for row in rows], "networks": ["vit", "convnet"], "cells": cells}
+    return {**made, "summary": summary, **more}
 
 
 def audit_of(count, **more):

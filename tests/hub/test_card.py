@@ -74,27 +74,36 @@ def evaluated(copy):
 def test_results_come_with_spread_and_protocol(evaluated):
     card = card_of(evaluated)
     results = read_json(evaluated.path / "results.json")
-    for name, title in (("codes", "**this set**"), ("codes before optimisation", "codes before optimisation")):
+    for name, title in (("set:codes", "**this set**"), ("before:codes", "codes before optimisation")):
         entry = results["summary"][name]
-        cells = [entry["same"], entry["networks"]["vit"], entry["cross"]]
+        cells = [entry["seen"], entry["networks"]["vit"], entry["cross"]]
         shown = " | ".join(f"{100 * cell['mean']:.1f} ± {100 * cell['std']:.1f}" for cell in cells)
         assert f"| {title} | {shown} |" in card
-    assert "| trained on | convnet (distilled with) | vit | unseen networks |" in card
+    assert "| trained on | convnet (seen) | vit | cross-architecture |" in card
     assert "Accuracy in % on validation images" in card and "over 2 seeds (0, 1)" in card
-    assert "epochs 2" in card and "lr\\_same 0.01" in card and "depth 1" in card and "not been evaluated" not in card
+    assert (
+        "epochs 2" in card
+        and "learning\\_rate\\_seen 0.01" in card
+        and "depth 1" in card
+        and "not been evaluated" not in card
+    )
 
 
 def test_results_of_another_set_or_unfinished_stay_out(evaluated):
     path = evaluated.path / "results.json"
     good = read_json(path)
+    unfinished = {key: good[key] for key in ("format", "settings", "config", "rows", "cells")}
     for content, why in (
-        ({**good, "settings": {**good["settings"], "sets": {"codes": ["0", "0"]}}}, "of another state of the set"),
-        ({key: good[key] for key in ("settings", "cells")}, "of an unfinished evaluation"),
+        (
+            {**good, "settings": {**good["settings"], "sets": {"codes": {"hashes": ["0", "0"]}}}},
+            "of another state of the set",
+        ),
+        (unfinished, "of an unfinished evaluation"),
     ):
         write_json(path, content)
         with pytest.warns(UserWarning, match=why):
             assert "has not been evaluated" in card_of(evaluated)
-    for content in ([], {**good, "seeds": None}, {**good, "summary": {"codes": {}}}):
+    for content in ([], {**good, "seeds": None}, {**good, "summary": {"set:codes": {}}}):
         write_json(path, content)
         assert "is not what `glad evaluate` writes" in fails("push", evaluated.path, "me/x", "--dry-run")
 

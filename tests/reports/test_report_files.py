@@ -72,9 +72,12 @@ def test_many_pictures_are_thinned_and_keep_first_best_and_last(tmp_path):
             lambda path: (path / "results.json").write_text("[]"),
             "results.json is not of a form that this version reads",
         ),
-        (lambda path: write_json(path / "results.json", {"cells": [{"set": "toy"}]}), "(it has no 'accuracy')"),
-        (lambda path: write_json(path / "results.json", results_of("toy", differences=[{}])), "(it has no 'set')"),
-        (lambda path: write_json(path / "results.json", results_of("toy", cost={"toy": {}})), "(it has no 'race')"),
+        (lambda path: write_json(path / "results.json", {"cells": [{"set": "toy"}]}), "(it has no 'network')"),
+        (lambda path: write_json(path / "results.json", results_of("toy", differences=[{}])), "(it has no 'row')"),
+        (
+            lambda path: write_json(path / "results.json", results_of("toy", cost={"set:toy": {}})),
+            "(it has no 'training')",
+        ),
         (lambda path: (path / "audit.json").write_text("[]"), "audit.json is not an audit"),
         (
             lambda path: write_json(path / "audit.json", {"schema": 1, "losses": {"classes": [{}]}}),

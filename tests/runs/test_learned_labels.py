@@ -221,9 +221,9 @@ def test_every_export_has_them(run, tmp_path):
 
 def test_they_are_evaluated_audited_and_reported(run, tmp_path):
     small = {"networks": ["convnet"], "network_options": {"convnet": {"width": 4}}, "seeds": 1, "device": "cpu"}
-    for recipe in ("hard", "soft"):
-        found = glad.evaluate(run, **small, epochs=2, baselines=[], split="validation", recipe=recipe)
-        assert 0 <= found["summary"]["labels"]["same"]["mean"] <= 1
+    for label_mode in ("hard", "soft"):
+        found = glad.evaluate(run, **small, epochs=2, baselines=[], split="validation", label_mode=label_mode)
+        assert 0 <= found["summary"]["set:labels"]["seen"]["mean"] <= 1
     audit = glad.audit(run, width=4, epochs=1, set_epochs=1, seeds=1, images=60, device="cpu")
     assert audit["coverage"]["images"] > 0
     assert "T-shirt/top, image 0, first" in glad.report(run, tmp_path / "page.html").read_text()

@@ -1,0 +1,23 @@
+"""A run of one iteration, which each test finds without results."""
+
+import pytest
+from distilled_sets import distil
+from evaluations import LIMIT
+
+
+@pytest.fixture(scope="session")
+def teachers(tmp_path_factory):
+    return tmp_path_factory.mktemp("teachers")
+
+
+@pytest.fixture(scope="session")
+def distilled(tmp_path_factory):
+    return distil(tmp_path_factory.mktemp("runs") / "codes", iterations=1, limit=LIMIT)
+
+
+@pytest.fixture
+def codes(distilled, teachers, monkeypatch):
+    monkeypatch.setenv("GLAD_TEACHER_CACHE", str(teachers))
+    yield distilled
+    for path in [*distilled.path.glob("results*.json"), *distilled.path.glob("soft_labels*")]:
+        path.unlink()

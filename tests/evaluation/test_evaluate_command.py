@@ -1,0 +1,106 @@
+"""``glad evaluate`` and ``glad protocols``: what they print, and that the documentation's commands are understood."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from click.testing import CliRunner
+from distilled_sets import fails, invoke
+from evaluations import evaluate
+from report_runs import Page
+
+import glad
+from glad.cli import main
+from glad.evaluation import PROTOCOLS, Protocol, read_protocol
+from glad.evaluation.results_store import read_results
+from glad.reports.commands import protocol_file, same_evaluation_command
+from glad.reports.run_data import read
+
+COMMAND = ["--networks", "convnet", "--network-option", "convnet.width=4", "--split", "validation", "--seeds", "1"]
+COMMAND += ["--epochs", "1", "--full-epochs", "1", "--device", "cpu"]
+
+
+def test_the_command_prints_tables_and_sentences(codes):
+    options = ["--scores", "--cost", "--hybrid", "1", "--label-mode", "soft", "--baselines", "herding"]
+    output = invoke("evaluate", codes.path, *COMMAND, *options)
+    for told in (
+        *("1 epochs, 1 seed, soft labels", "Paired differences", "LRS", "HLR", "ARS", "codes + 1 % of the real"),
+        *("features of a trained convnet", "To reach a test accuracy of", "Training on the full data"),
+        *("The distillation took", "Teacher: convnet, 1 epochs on the full data", "results.json"),
+    ):
+        assert told in output, told
+    message = fails("evaluate", codes.path, *COMMAND, "--hybrid", "1;2")
+    assert "hybrid is 1;2: name shares of the real images in per cent, such as 1,5,10" in message
+    (codes.path.parent / "empty").mkdir(exist_ok=True)
+    message = fails("evaluate", codes.path.parent / "empty", *COMMAND)
+    assert "is not the folder of a run: for a set of images name the data that it stands for (--data NAME)" in message
+
+
+def test_the_commands_and_options_of_the_docs_are_understood(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text = (Path(__file__).parents[2] / "docs" / "EVALUATION.md").read_text()
+    for name in ("runs/codes", "their-images", "their-set.npz"):
+        (tmp_path / name).mkdir(parents=True)
+    blocks = "\n".join(re.findall(r"```bash\n(.*?)```", text, re.DOTALL)).replace("\\\n", " ")
+    lines = [line.partition(">")[0].split() for line in blocks.splitlines() if line]
+    assert len(lines) == 10
+    for _, command, *arguments in lines:
+        main.commands[command].make_context(command, arguments)
+    told = CliRunner().invoke(main, ["evaluate", "--help"]).output
+    named = set(re.findall(r"`(--[a-z][a-z-]+)", text))
+    assert named and named <= set(re.findall(r"--[a-z][a-z-]+", told))
+
+
+def test_the_protocol_of_the_docs_is_one(tmp_path):
+    text = (Path(__file__).parents[2] / "docs" / "EVALUATION.md").read_text()
+    (tmp_path / "mine.yaml").write_text(re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)[0])
+    found = read_protocol(tmp_path / "mine.yaml")
+    assert (found.epochs, found.batch, found.average_decay, found.momentum) == (300, 64, 0.0, 0.9)
+
+
+def test_protocols_are_printed_and_evaluated_under(codes, tmp_path):
+    listed = invoke("protocols")
+    assert all(name in listed for name in PROTOCOLS) and "cross 0.001" in listed
+    for name, protocol in PROTOCOLS.items():
+        (tmp_path / f"{name}.yaml").write_text(CliRunner().invoke(main, ["protocols", name]).output)
+        assert read_protocol(tmp_path / f"{name}.yaml") == protocol
+    mine = tmp_path / "mine.json"
+    mine.write_text(json.dumps({**Protocol(epochs=2, batch=5).to_dict(), "schedule": "step"}))
+    output = invoke("evaluate", codes.path, *COMMAND[:-6], "--seeds", "1", "--device", "cpu", "--protocol", mine)
+    assert "2 epochs, 1 seed, protocol mine.json" in output
+    (found,) = read_results(codes.path / "results.json")
+    assert found["settings"]["protocol"] == {**Protocol(epochs=2, batch=5, schedule="step").to_dict()}
+    assert f"--protocol {mine}" in same_evaluation_command(*facts(codes))
+    mine.write_text("{batch: 1, bach: 2}")
+    assert "sets bach, which no protocol has; did you mean batch?" in fails("protocols", mine)
+    message = "protocol: 'mine' is unknown; choose from default, dc, glad, or name a file (my.yaml)"
+    assert message in fails("evaluate", codes.path, "--protocol", "mine")
+
+
+def facts(run):
+    (found,) = read([run])
+    return found, found.results
+
+
+def test_a_protocol_without_a_name_is_written_out_by_the_report(codes):
+    evaluate(codes, seeds=1, epochs=None, protocol=Protocol(epochs=1, batch=3))
+    data, results = facts(codes)
+    assert "--protocol protocol.yaml" in same_evaluation_command(data, results)
+    assert yaml.safe_load(protocol_file(results))["batch"] == 3
+    page = Page(glad.report(codes, codes.path / "page.html").read_text()).text
+    assert "The protocol of the evaluation, to be kept as protocol.yaml" in page and "batch: 3" in page
+
+
+@pytest.mark.parametrize("in_a_file", [False, True])
+def test_former_names_of_options_are_understood(codes, tmp_path, in_a_file):
+    old = ["--recipe", "soft", "--same", "alexnet"]
+    if in_a_file:
+        (tmp_path / "old.yaml").write_text("recipe: soft\nsame: alexnet\n")
+        old = ["--config", str(tmp_path / "old.yaml")]
+    result = CliRunner().invoke(main, ["evaluate", str(codes.path), *COMMAND, *old])
+    assert result.exit_code == 0, result.output
+    assert "soft labels" in result.stdout
+    if not in_a_file:
+        assert "--recipe is called --label-mode now\n--same is called --seen now\n" in result.stderr
