@@ -14,6 +14,7 @@ from generators.stylegan_xl import Generator
 from generators.training.gan import Z_DIM, Networks
 from generators.training.progress import Progress
 from glad.rng import rng_for
+from glad.runs.events import Events
 from glad.runs.image_grid import grid, save_png
 
 CURVE = 25  # steps between points of the curves
@@ -24,10 +25,8 @@ class Log:
     """Curves, pictures and lines of one run, from ``step`` on."""
 
     def __init__(self, out: Path, step: int, batch: int, progress: Progress) -> None:
-        from torch.utils.tensorboard import SummaryWriter  # a second to import, which measuring need not wait for
-
         self.out, self.batch, self.progress = out, batch, progress
-        self.writer = SummaryWriter(str(out / "tensorboard"), purge_step=step)
+        self.events = Events(out, step)
         self.curve: dict[str, list[float]] = defaultdict(list)
         self.lines: dict[str, list[float]] = defaultdict(list)
         self.began, self.since = time.monotonic(), step
@@ -39,12 +38,12 @@ class Log:
             self.lines[name].append(value)
         if step % CURVE == 0:
             for name, values in self.curve.items():
-                self.writer.add_scalar(name, statistics.fmean(values), step)
+                self.events.scalar(name, statistics.fmean(values), step)
             self.curve.clear()
 
     def snapshot(self, n: Networks, minutes: float, classes: tuple[str, ...]) -> None:
         """Draw samples, and say how far and how fast the run is."""
-        self.writer.add_images("samples", draw(n, classes, self.out / f"samples_{n.step:06d}.png"), n.step)
+        self.events.images("samples", draw(n, classes, self.out / f"samples_{n.step:06d}.png"), n.step)
         rate = (n.step - self.since) * self.batch / (time.monotonic() - self.began)
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
         losses = ", ".join(f"{name.removeprefix('loss/')} {statistics.fmean(v):.3f}" for name, v in self.lines.items())

@@ -220,5 +220,5 @@ def train(
             log.snapshot(n, budget.spent, classes)
     n.save(state, minutes=str(budget.spent), **told)
     draw(n, classes, out / "samples.png")
-    log.writer.close()
+    log.events.close()
     return told["recipes"]

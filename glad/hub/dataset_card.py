@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import yaml
+from huggingface_hub import DatasetCard, DatasetCardData
 
 from glad.evaluation import rows_of
 from glad.formats.distilled import Card
@@ -83,7 +83,7 @@ def table(rows: Mapping[str, str]) -> str:
 
 
 def write(facts: Facts) -> str:
-    """The text of README.md."""
+    """The text of README.md, with front matter that the Hub's own library writes and reads."""
     count, classes = facts.card.images, len(facts.card.classes)
     first = (
         f"{count:,} synthetic images of {classes} classes, distilled from {plain(facts.config['data'])} with `glad` to "
@@ -107,26 +107,38 @@ def write(facts: Facts) -> str:
         "| file | bytes | SHA-256 |\n| --- | --- | --- |\n"
         + "\n".join(f"| {plain(name)} | {size:,} | `{digest}` |" for name, size, digest in facts.files),
     ]
-    return f"---\n{_front_matter(facts)}---\n" + "\n\n".join(parts) + "\n"
+    front = front_matter(facts)
+    text = f"---\n{front.to_yaml(original_order=['license', 'license_name', 'pretty_name'])}\n---\n"
+    text += "\n\n".join(parts) + "\n"
+    _require_readable(text, front)
+    return text
 
 
-def _front_matter(facts: Facts) -> str:
-    """YAML that the Hub and ``datasets`` read; a set in no form that they load has no viewer."""
+def front_matter(facts: Facts) -> DatasetCardData:
+    """What the Hub, its viewer and Croissant, and ``datasets`` read; a set in no form that they load has no viewer."""
     count = facts.card.images
-    front: dict[str, Any] = {
-        **facts.front,
-        "pretty_name": facts.short,
-        "task_categories": ["image-classification"],
-        "tags": ["dataset-distillation", "synthetic", "glad"],
-        "size_categories": [next((name for name, limit in SIZES if count < limit), "1M<n<10M")],
-    }
     loaded = next((kind for kind in LOADED if kind in facts.names), None)
-    if loaded is None:
-        front["viewer"] = False
-    else:
+    more: dict[str, Any] = {**facts.front, "viewer": False}
+    if loaded is not None:
         path = LOADED[loaded].format(facts.names[loaded])
-        front["configs"] = [{"config_name": "default", "data_files": [{"split": "train", "path": path}]}]
-    return yaml.safe_dump(front, sort_keys=False, allow_unicode=True, width=1000)
+        more = {
+            **facts.front,
+            "configs": [{"config_name": "default", "data_files": [{"split": "train", "path": path}]}],
+        }
+    return DatasetCardData(
+        pretty_name=facts.short,
+        task_categories=["image-classification"],
+        size_categories=[next((name for name, limit in SIZES if count < limit), "1M<n<10M")],
+        tags=["dataset-distillation", "synthetic", "glad"],
+        **more,
+    )
+
+
+def _require_readable(text: str, front: DatasetCardData) -> None:
+    """Raise ``ValueError`` unless the Hub's own reader finds ``front`` in ``text``; its server looks at the values."""
+    found = DatasetCard(text).data.to_dict()
+    if found != front.to_dict():
+        raise ValueError(f"the card's front matter comes back as {found}, not as {front.to_dict()}")
 
 
 def _usage(facts: Facts) -> str:

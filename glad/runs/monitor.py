@@ -4,9 +4,9 @@ import warnings
 
 import torch
 from torch import Tensor
-from torch.utils.tensorboard import SummaryWriter
 
 from glad.data.dataset import ImageData
+from glad.runs.events import Events
 from glad.runs.folder import Run
 from glad.runs.image_grid import grid, save_png
 from glad.runs.snapshots import write_snapshot
@@ -42,7 +42,7 @@ class Monitor:
         self.run, self.data, self.synset, self.grid_every, self.end = run, data, synset, grid_every, end
         self.fading = Fading()
         run.keep_metrics_before(start)
-        self.writer = SummaryWriter(str(run.path / "tensorboard"), purge_step=start)
+        self.events = Events(run.path, start)
 
     def record(self, iteration: int, metrics: dict[str, float]) -> None:
         """Note the metrics of ``iteration``, and draw the set when it is time."""
@@ -50,7 +50,7 @@ class Monitor:
         self.fading.look(iteration, metrics["image_grad"])
         if iteration % CURVE_EVERY == 0:
             for name, value in metrics.items():
-                self.writer.add_scalar(name, value, iteration)
+                self.events.scalar(name, value, iteration)
         if (iteration + 1) % self.grid_every == 0 and iteration + 1 < self.end:
             with torch.no_grad():
                 self.picture(iteration + 1, self.synset.images())
@@ -68,8 +68,8 @@ class Monitor:
         labels = self.synset.labels.detach().cpu()
         save_png(grid(pixels, labels, self.data.classes), self.run.path / f"grid_{iteration:06d}.png")
         write_snapshot(self.run.path, iteration, pixels, labels)
-        self.writer.add_images("set", pixels[:100].clamp(0, 1), iteration)
+        self.events.images("set", pixels[:100].clamp(0, 1), iteration)
 
     def close(self) -> None:
         """Flush the curves."""
-        self.writer.close()
+        self.events.close()

@@ -9,7 +9,7 @@ import pytest
 import torch
 import yaml
 from distilled_sets import distil, fails
-from huggingface_hub import DatasetCard
+from huggingface_hub import DatasetCard, DatasetCardData
 from PIL import Image
 from pushed_sets import HOSTILE, SMALL, card_of, front_of, laid, push, pushed
 
@@ -27,6 +27,7 @@ def test_the_client_finds_the_card_valid(server, run):
     text = card_of(run)
     card = DatasetCard(text)
     card.validate(repo_type="dataset")
+    assert isinstance(card.data, DatasetCardData) and card.data.to_dict() == front_of(text)
     assert card.data.license == "mit" and card.data.task_categories == ["image-classification"]
     assert card.data.size_categories == ["n<1K"] and "dataset-distillation" in card.data.tags
     assert front_of(text)["configs"] == [
@@ -47,6 +48,12 @@ def test_the_card_tells_how_the_set_was_made_and_its_limits(run):
     lost = glad.push(run, "me/x", formats=["parquet"], dry_run=True).card
     cost = FORMATS["parquet"].card(glad.load_distilled(run.path)).cost
     assert f"{cost.mean:.3g}/255 on average" in lost and f"{100 * cost.clipped:.3g} % of the values" in lost
+
+
+def test_front_matter_that_the_hub_would_read_otherwise_is_refused(run, monkeypatch):
+    monkeypatch.setattr(DatasetCardData, "to_yaml", lambda *_, **__: "license: other")
+    with pytest.raises(ValueError, match=r"the card's front matter comes back as \{'license': 'other'\}, not as"):
+        card_of(run, formats=["npz"])
 
 
 def test_without_an_evaluation_it_claims_nothing(run):

@@ -97,10 +97,15 @@ def test_another_push_leaves_nothing_of_the_earlier_set(server, run):
 
 
 def test_folders_load_and_other_forms_have_no_viewer(server, run, tmp_path):
-    push(run, "--format", "folder")
-    folder = laid(pushed(server), tmp_path / "tiny")
-    train = datasets.load_dataset(str(folder), split="train", cache_dir=str(tmp_path / "cache"))
     there = glad.load_distilled(run.path)
+    for kind in ("parquet", "folder"):
+        push(run, "--format", kind)
+        folder = laid(pushed(server), tmp_path / kind / "tiny")
+        assert datasets.get_dataset_config_names(str(folder)) == ["default"]
+        assert datasets.get_dataset_split_names(str(folder), "default") == ["train"]
+        cache = str(tmp_path / kind / "cache")
+        train = datasets.load_dataset(str(folder), "default", split="train", cache_dir=cache)
+        assert len(train) == 20 and train[0]["image"].size == (28, 28)
     assert sorted(train["label"]) == sorted(there.labels.tolist()) and len(train.features["label"].names) == 10
     card = card_of(run, formats=["npz", "codes"])
     assert front_of(card)["viewer"] is False and "configs" not in front_of(card) and "load_dataset" not in card
