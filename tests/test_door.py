@@ -10,6 +10,10 @@ from pathlib import Path
 import pytest
 
 import glad
+import glad.formats
+import glad.networks
+import glad.objectives
+import glad.priors
 
 TYPED = [
     alias.name
@@ -37,3 +41,9 @@ def test_a_name_is_a_function_or_a_class_with_a_docstring_and_no_module(name: st
 def test_the_package_alone_is_light() -> None:
     code = "import sys, glad, glad.version; dir(glad); sys.exit(bool({'torch', 'generators'} & {*sys.modules}))"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_what_registers_and_lists_is_at_the_door() -> None:
+    packages = [glad.formats, glad.networks, glad.objectives, glad.priors]
+    names = {name for package in packages for name in package.__all__ if name.startswith(("register_", "list_"))}
+    assert names <= {*glad.__all__} and len(names) == 2 * len(packages)

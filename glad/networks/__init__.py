@@ -83,13 +83,26 @@ def make_network(
     norm: str = "instance",
     **options: int,
 ) -> Network:
-    """Return a freshly initialised float32 network on the CPU for images [N, channels, resolution, resolution].
+    """Build a network with fresh weights, float32 on the CPU, for images [N, channels, resolution, resolution].
 
-    Every weight is drawn from ``rng`` (a CPU generator): equal seeds give equal bits, and the global generator is
-    neither read nor moved. ``norm`` is ``"instance"``, ``"batch"`` or ``"none"`` and concerns the networks that
-    normalize channels: AlexNet has no normalisation and ViT its own. ``options`` are the builder's, above all
-    ``width``, the number of channels of the first stage. ``name`` may be ``module:function`` too. Raises ValueError for
-    an unknown name, norm or option and for a resolution outside 16 to 512.
+    Every weight is drawn from ``rng``: equal seeds give equal bits, and torch's global generator is neither read nor
+    moved.
+
+    Args:
+        name: A registered name, or ``module:function``.
+        channels: Of the images.
+        classes: Number of logits.
+        resolution: Side of the images in pixels, 16 to 512.
+        rng: A CPU generator.
+        norm: ``instance``, ``batch`` or ``none``, for the networks that normalize channels. AlexNet has no
+            normalization and ViT its own.
+        options: Those of the builder, above all ``width``, the channels of the first stage.
+
+    Returns:
+        The network.
+
+    Raises:
+        ValueError: The name, norm or option is unknown, or the resolution is outside the range.
     """
     build = NETWORKS.find(name)
     known = inspect.signature(build).parameters.keys() - {"channels", "classes", "resolution", "norm"}

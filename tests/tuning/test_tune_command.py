@@ -64,7 +64,7 @@ def test_the_winning_settings_are_written_and_run(tmp_path: Path, monkeypatch: p
     tuned = glad.tune({**SMALL, "iterations": 2}, out=tmp_path, trials=8, knobs=["layer", "lr.w"])
     assert tuned.beats_default and tuned.best.fresh == tuned.best.accuracy
     text = (tmp_path / "best.yaml").read_text()
-    assert text.startswith("# glad tune: Validation accuracy ")
+    assert text.startswith("# glad tune: Validation accuracy ") and f"settings of trial {tuned.best.number}," in text
     table = best_table(tuned.space, tuned.rows, tuned.best)
     assert table.row_count <= 6 and list(table.columns[0].cells)[0] == "default"
     run = CliRunner().invoke(main, ["distill", "--config", str(tmp_path / "best.yaml"), "--out", str(tmp_path / "run")])
