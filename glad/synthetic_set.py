@@ -9,6 +9,7 @@ from torch.utils.checkpoint import checkpoint
 
 from glad.priors.base import Prior
 from glad.priors.description import PriorDescription
+from glad.runs import html
 
 
 class SyntheticSet:
@@ -42,6 +43,24 @@ class SyntheticSet:
     def __len__(self) -> int:
         """The number of images."""
         return len(self.labels)
+
+    @torch.no_grad()
+    def _repr_html_(self) -> str:
+        """What a notebook shows: images of rows evenly apart, a column per class; black and white are the extremes."""
+        rows = len(next(iter(self.latents.values())))
+        each = len(self) // rows
+        kept = torch.tensor(html.evenly(rows, max(1, html.SHOWN // each)))
+        labels = self.labels.unflatten(0, (rows, each))[kept].flatten(0, 1)
+        few = SyntheticSet(
+            self.prior, {name: tensor[kept] for name, tensor in self.latents.items()}, labels, self.chunk
+        )
+        shown = few.images()
+        low, high = shown.min(), shown.max()
+        pixels = (shown - low) / (high - low).clamp(min=1e-12)
+        count = labels.shape[1] if labels.is_floating_point() else int(labels.max()) + 1
+        facts = {"images": len(self), **{f"latents {name}": list(t.shape) for name, t in self.latents.items()}}
+        grid = html.images(pixels, labels, [f"class {c}" for c in range(count)], len(self))
+        return html.section("synthetic set", facts, grid)
 
     def tensors(self) -> dict[str, Tensor]:
         """What is learned of the set, by name: the latents, and ``labels`` where they require grad."""

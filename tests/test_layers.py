@@ -25,6 +25,10 @@ FLOORS = (
     "glad.data",
     "glad.networks",
     "glad.priors",
+    "glad.runs.storage",
+    "glad.runs.soft_labels",
+    "glad.runs.image_grid",
+    "glad.runs.html",
     "glad.synthetic_set",
     "glad.runs",
     "glad.objectives",
@@ -62,9 +66,10 @@ NARROW = {
     "glad.objectives.checks": ("glad.objectives", "glad.networks", *KERNEL),
     "glad.objectives.resolve": ("glad.objectives", "glad.data", "glad.networks", "glad.priors", *KERNEL),
     "glad.optimizers": (),
-    "glad.synthetic_set": ("glad.priors.base", "glad.priors.description"),
+    "glad.synthetic_set": ("glad.priors.base", "glad.priors.description", "glad.runs.html"),
     "glad.distillation": ("glad.synthetic_set", "glad.objectives.base", "glad.runs.storage", *KERNEL),
     "glad.runs.storage": (),
+    "glad.runs.html": ("glad.runs.image_grid",),
 }
 PACKAGES = {"cuda_ops": {"torch"}, "generators": {"torch", "numpy", "safetensors"}}
 PACKAGES["generators.hub"] = {*PACKAGES["generators"], "huggingface_hub"}

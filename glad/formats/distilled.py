@@ -12,6 +12,7 @@ from torch.utils.data import Dataset
 
 from glad.data.dataset import ImageData
 from glad.formats.storage import Cost, Levels
+from glad.runs import html
 
 
 @dataclass(frozen=True)
@@ -117,6 +118,15 @@ class Distilled(Dataset[tuple[Tensor, Tensor]]):
 
     def __getitem__(self, index: Any) -> tuple[Tensor, Tensor]:
         return self.images[index], self.targets[index]
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: images, a column per class, and what the set is."""
+        card = self.card
+        size = f"{card.channels} x {card.resolution} x {card.resolution}"
+        facts = {"images": len(self), "of": size, "classes": len(self.classes), "format": card.format}
+        facts |= {} if card.step_size is None else {"step size": f"{card.step_size:.4g}"}
+        facts |= {key: value for key, value in card.made.items() if isinstance(value, str | int)}
+        return html.section("distilled set", facts, html.images(self.pixels, self.targets, self.classes))
 
     @property
     def targets(self) -> Tensor:

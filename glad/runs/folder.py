@@ -149,6 +149,12 @@ class Run:
         """The student's step size that the objective learned along with the set (MTT, AST), if it did."""
         return read_step_size(self.state)
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows: how far the run is, its newest pictures, and its loss."""
+        from glad.runs.run_html import run_html  # which imports this module
+
+        return run_html(self)
+
     def keep_metrics_before(self, iteration: int) -> None:
         """Drop the metrics of iterations that will be computed again, and a line that a kill cut off."""
         path = self.path / "metrics.jsonl"

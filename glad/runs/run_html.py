@@ -1,0 +1,41 @@
+"""What a notebook shows of a run: how far it is, its newest pictures, and its loss."""
+
+import json
+import math
+from pathlib import Path
+
+from PIL import Image
+
+from glad.runs.folder import Run
+from glad.runs.html import curve, note, picture, section
+from glad.runs.storage import RunError
+
+FACTS = ("data", "objective", "prior", "ipc", "iterations", "seed", "network")
+
+
+def run_html(run: Run) -> str:
+    """A self-contained piece of HTML; a folder that is no run, or is damaged, is a line that says so."""
+    try:
+        config = run.config
+        losses = _losses(run.path / "metrics.jsonl")
+        grids = sorted(run.path.glob("grid_[0-9]*.png"))
+        parts = [_grid(grids[-1])] if grids else []
+    except (RunError, OSError, ValueError, Image.DecompressionBombError) as error:
+        return section(run.name, {}, note(f"cannot be shown: {' '.join(str(error).split())}"))
+    finished = (run.path / "synset.safetensors").exists()
+    facts = {"state": "finished" if finished else f"{len(losses)} iterations are done"}
+    facts |= {name: str(config[name]) for name in FACTS if name in config}
+    return section(run.name, facts, *parts, curve("loss", losses))
+
+
+def _losses(path: Path) -> list[tuple[float, float]]:
+    """The finite losses by iteration; the last line may be incomplete."""
+    lines = path.read_text().split("\n")[:-1] if path.exists() else []
+    entries = [json.loads(line) for line in lines]
+    found = [(float(entry["iteration"]), float(entry["loss"])) for entry in entries if "loss" in entry]
+    return [(iteration, loss) for iteration, loss in found if math.isfinite(loss)]
+
+
+def _grid(path: Path) -> str:
+    with Image.open(path) as image:
+        return picture(image.convert("RGB"), f"the set after {int(path.stem.removeprefix('grid_'))} iterations")
