@@ -12,6 +12,7 @@ import torch
 import torchvision
 from torch import Tensor
 
+from generators.classes import read_class_map
 from glad.data.augment import ALL
 from glad.data.dataset import ImageData, Splits
 from glad.data.splits import open_data
@@ -52,7 +53,7 @@ def distill(
     resolution: int | None = None,
     zca: bool = False,
     prior_options: Mapping[str, Any] | None = None,
-    class_map: Mapping[str, str | int] | None = None,
+    class_map: Mapping[str, str | int] | str | None = None,
     objective_options: Mapping[str, Any] | None = None,
     network: str = "convnet",
     network_options: Mapping[str, Any] | None = None,
@@ -110,8 +111,9 @@ def _resolve(given: dict[str, Any]) -> dict[str, Any]:
         value = config[name]
         if not isinstance(value, str):
             config[name] = f"object:{type(value).__module__}.{type(value).__qualname__}"
-    for name in ("prior_options", "class_map", "objective_options", "network_options"):
+    for name in ("prior_options", "objective_options", "network_options"):
         config[name] = dict(config[name] or {})
+    config["class_map"] = read_class_map(config["class_map"])
     config["classes"] = None if config["classes"] is None else list(config["classes"])
     config["lr"] = dict(config["lr"]) if isinstance(config["lr"], Mapping) else config["lr"]
     parts = [Path(config[name]).stem.replace(":", "-") for name in ("data", "objective", "prior")]
@@ -208,6 +210,7 @@ def _inputs(data: ImageData, opened: ResolvedPrior, guides: Experts | None) -> d
         },
         "weights": None if opened.weights is None else opened.weights.fields(),
         "classes": list(data.classes),
+        **({"prior_classes": dict(opened.classes)} if opened.classes else {}),
         "mean": list(data.mean),
         "std": list(data.std),
         "training_images": len(data),

@@ -38,7 +38,7 @@ ROWS: dict[str, dict[str, Any]] = {
     "pixels from real": {"prior": "pixels", "prior_options": {"init": "real"}},
     "generator W+": {"prior": "fashion-mini"},
     "generator F_2": {"prior": "fashion-mini", "prior_options": {"layer": 2}},
-    "digits W+": {"prior": "digits-mini"},
+    "digits W+": {"prior": "digits-mini", "class_map": "guess"},
 }
 ROWS_AT = {1: list(ROWS), 10: ["pixels from real", "generator W+"]}
 

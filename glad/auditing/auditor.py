@@ -37,7 +37,7 @@ SETTINGS: tuple[str, ...] = (
     "seed",
     "network",
 )
-SETTINGS += ("network_options", "augmentation", "start", "classes", "limit", "resolution", "zca")
+SETTINGS += ("network_options", "augmentation", "start", "classes", "limit", "resolution", "zca", "class_map")
 
 
 def audit(
@@ -247,6 +247,7 @@ def _save_before_after(audited: AuditedRun, pixels: Mapping[str, Tensor], labels
 def _provenance(audited: AuditedRun) -> dict[str, Any]:
     """Where the set comes from, as its run recorded it, and the hashes of its files."""
     inputs, config, weights = audited.run.inputs, audited.config, audited.run.weights
+    parts = [(name, getattr(audited.splits, name)) for name in ("train", "validation", "test")]
     settings = {name: config[name] for name in SETTINGS if name in config}
     settings |= {name: Path(settings[name]).name for name in ("data", "prior") if name in settings}  # not where it lay
     return {
@@ -255,6 +256,9 @@ def _provenance(audited: AuditedRun) -> dict[str, Any]:
         "hashes": inputs["hashes"],
         "weights": None if weights is None else replace(weights, file="").fields(),
         "versions": inputs.get("versions", {}),
+        "prior_classes": inputs.get("prior_classes", {}),
+        "splits": {name: {"from": audited.splits.origins.get(name, ""), "images": len(part)} for name, part in parts},
+        "notices": list(audited.splits.notices),
         "synset_sha256": sha256_of(audited.run.path / "synset.safetensors"),
         "initial_sha256": sha256_of(audited.run.path / "initial.safetensors"),
     }

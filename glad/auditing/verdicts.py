@@ -7,6 +7,7 @@ from typing import Any
 
 from generators.provenance import Weights
 
+MAPPED = 10  # classes that are listed
 SHORT = 12  # characters of a hash that people read
 
 
@@ -161,7 +162,27 @@ def _provenance(provenance: Mapping[str, Any]) -> str:
         f"{settings['objective']}, {settings['iterations']} iterations, seed {settings['seed']}, glad "
         f"{provenance['versions'].get('glad', 'of an unknown version')}; data {settings['data']} "
         f"({hashes['data'][:SHORT]}); {made}; the set {provenance['synset_sha256'][:SHORT]}."
+        + _data(provenance)
+        + _prior_classes(provenance["prior_classes"])
     )
+
+
+def _data(provenance: Mapping[str, Any]) -> str:
+    """Where the splits are from, and what was said when they were loaded."""
+    splits = [
+        f"{name} {split['images']:,} images" + (f" ({split['from']})" if split["from"] else "")
+        for name, split in provenance["splits"].items()
+    ]
+    return f" Data: {', '.join(splits)}." + "".join(f" {notice}." for notice in provenance["notices"])
+
+
+def _prior_classes(classes: Mapping[str, str]) -> str:
+    """The generator's class for each class of the data, where they do not have the same names."""
+    others = [f"{name} = {prior}" for name, prior in classes.items() if not prior.endswith(f"({name})")]
+    if not others:
+        return ""
+    more = f" and {len(others) - MAPPED} more" if len(others) > MAPPED else ""
+    return f" Classes of the prior: {', '.join(others[:MAPPED])}{more}."
 
 
 def _percent(share: float) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from glad.cli.options import CONFIG, RECIPE, Pairs, above_defaults, progress_bar, read_rates
+from glad.cli.options import CONFIG, RECIPE, ClassPairs, Pairs, above_defaults, progress_bar, read_rates
 from glad.data.augment import ALL
 from glad.initialization import LABELS, STARTS
 from glad.networks import NETWORKS
@@ -85,12 +85,12 @@ Options of the priors (-p) and their defaults:
 @click.option(
     "--class-map",
     "class_map",
-    type=Pairs(),
+    type=ClassPairs(),
     multiple=True,
     callback=_dict_or_none,
     metavar="CLASS=CLASS",
-    help="A class of the data and the generator's class that stands for it, by name or number; give it several times.  "
-    "[default: by name, then by number]",
+    help="A class of the data and the generator's class that stands for it, by name or number; give it several times. "
+    "`guess` takes classes that no name decides by their number.  [default: by name]",
 )
 @click.option(
     "-o",

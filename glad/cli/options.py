@@ -12,6 +12,7 @@ import yaml
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from generators.classes import GUESS, REST
 from glad import presets as recipes
 
 PLAIN_LINES = 10  # lines of progress in a log file
@@ -30,6 +31,16 @@ class Pairs(click.ParamType):
         if not equals or not key:
             self.fail(f"{value!r} is not KEY=VALUE", param, ctx)
         return key.strip(), text.strip()
+
+
+class ClassPairs(Pairs):
+    """CLASS=CLASS, given as often as needed, or ``guess`` for what is left."""
+
+    name = "CLASS=CLASS"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
+        """Split one pair."""
+        return (REST, GUESS) if value == GUESS else super().convert(value, param, ctx)
 
 
 def whole_numbers(

@@ -3,14 +3,14 @@
 import json
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from generators import catalog, official
-from generators.classes import class_ids
+from generators.classes import GUESS, REST, ClassMap, map_classes, published_names
 from generators.prior import StyleGANPrior
 from generators.provenance import Weights
 from glad.data.dataset import ImageData
@@ -28,12 +28,14 @@ class ResolvedPrior:
     Attributes:
         prior: The prior.
         description: What it says of itself.
-        guessed: Which classes of the data the generator has by number only, in words; empty where none.
+        guessed: Which classes of the data were given a class of the generator by a guess, in words; empty where none.
+        classes: Number and name of the generator's class for each class of the data; empty where it is unconditional.
     """
 
     prior: Prior
     description: PriorDescription
     guessed: str = ""
+    classes: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def weights(self) -> Weights | None:
@@ -67,13 +69,14 @@ def resolve_prior(
         options: The other parameters. Files that they name are hashed.
         device: Where the prior is to run; handed in as ``device``.
         class_map: For generators, which class stands for one of the data; otherwise as
-            ``generators.classes.class_ids`` says.
+            ``generators.classes.map_classes`` says. ``{"*": "guess"}`` lets it guess.
 
     Returns:
         The prior with its description. A license that forbids commercial use or does not state it is a warning.
 
     Raises:
-        ValueError: There is no such prior, or an option is wrong; ``WeightsError`` for weights that cannot be used.
+        ValueError: There is no such prior, an option is wrong, or nothing says which class of a generator stands for
+            one of the data; ``WeightsError`` for weights that cannot be used.
     """
     if not isinstance(name, str):
         return ResolvedPrior(name, PriorDescription(name))
@@ -111,14 +114,17 @@ def _resolve_generator(
         network, weights, metadata = load_generator(name)
     network.to(device)
     count, names = network.mapping.c_dim, metadata.get("classes", "").splitlines()
-    named = names if len(names) == count else []
-    ids, guessed = class_ids(data.classes, data.class_ids, count, named, class_map)
-    if guessed:
-        warnings.warn(f"{name}: {guessed}", stacklevel=3)
-    own = {"generator": network, "frame": int(metadata.get("frame", 0)), "class_ids": ids, "weights": weights}
+    named = names if len(names) == count else published_names(name, count)
+    wanted = {**(class_map or {}), **({REST: GUESS} if name == "random" else {})}  # whose classes are of nothing
+    found = map_classes(data.classes, data.class_ids, count, named, wanted, data.numbering)
+    if name == "random":
+        found = ClassMap(found.ids, {})
+    if found.notice:
+        warnings.warn(f"{name}: {found.notice}", stacklevel=3)
+    own = {"generator": network, "frame": int(metadata.get("frame", 0)), "class_ids": found.ids, "weights": weights}
     own["learning_rates"] = None
     arguments = read_arguments(StyleGANPrior, {**provided, **own}, options)
     recommended = json.loads(metadata.get("learning_rates", "{}"))
     arguments["learning_rates"] = published_rates(arguments.get("layer") is not None, recommended)
     prior = StyleGANPrior(**arguments)
-    return ResolvedPrior(prior, PriorDescription(prior, name), guessed)
+    return ResolvedPrior(prior, PriorDescription(prior, name), found.guessed, found.shown)

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 import glad.api
+from generators.classes import read_class_map
 from glad.data.dataset import ImageData
 from glad.data.splits import open_data
 from glad.device import pick_device
@@ -140,8 +141,9 @@ def complete(settings: Mapping[str, Any]) -> dict[str, Any]:
     for name in ("data", "objective", "prior"):
         if not isinstance(full[name], str):
             raise ValueError(f"tuning writes settings to use again: {name} must be a name, not {full[name]!r}")
-    for name in ("prior_options", "class_map", "objective_options", "network_options"):
+    for name in ("prior_options", "objective_options", "network_options"):
         full[name] = dict(full[name] or {})
+    full["class_map"] = read_class_map(full["class_map"])
     full["lr"] = dict(full["lr"]) if isinstance(full["lr"], Mapping) else full["lr"]
     full["classes"] = None if full["classes"] is None else list(full["classes"])
     return {**full, "root": str(full["root"]), "experts": full["experts"] and str(full["experts"])}

@@ -247,6 +247,9 @@ def test_a_generator_is_compared_with_its_start(generated):
     assert provenance["weights"]["name"] == "fashion-mini" and len(provenance["weights"]["sha256"]) == 64
     assert provenance["hashes"]["data"] == train.digest and provenance["settings"]["iterations"] == 3
     assert "license Apache-2.0" in found["verdicts"]["provenance"]
+    assert provenance["splits"]["train"]["images"] == len(train)
+    assert set(provenance["prior_classes"]) == set(train.classes)
+    assert "Classes of the prior" not in found["verdicts"]["provenance"]  # they have the same names
     with Image.open(generated.path / "audit_before_after.png") as picture:
         assert picture.width > 300
 

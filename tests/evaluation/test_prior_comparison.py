@@ -61,7 +61,7 @@ def test_the_command_compares_and_orders(tmp_path):
     assert 0 <= found["fashion-mini"]["accuracy"] <= 1
     assert found["fashion-mini"]["bytes"] == 9 * 128 * 4
     assert result.output.index("fashion-mini  ") < result.output.rindex("other real images")
-    assert "Note: digits-mini: the generator's 10 classes do not include these by name" in result.output
+    assert "Note: digits-mini: classes are taken by number, which is a guess: T-shirt/top = 0 (0)" in result.output
     assert "Apache-2.0" in result.output
     assert (out / "compare.png").stat().st_size > 1000
 

@@ -11,8 +11,9 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
+from generators.classes import GUESS, REST
 from generators.license import License
-from glad.cli.options import Pairs, data_options
+from glad.cli.options import ClassPairs, data_options
 from glad.data.splits import open_data
 from glad.device import pick_device
 from glad.evaluation.prior_comparison import Judge, Sizes, judge, measure
@@ -28,7 +29,13 @@ PICTURED = 20  # images a row
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
 @data_options
 @click.option("--layer", type=int, help="Compare in F_n, from this layer on.  [default: W+]")
-@click.option("--class-map", type=Pairs(), multiple=True, help="As `glad distill --class-map`.")
+@click.option(
+    "--class-map",
+    type=ClassPairs(),
+    multiple=True,
+    metavar="CLASS=CLASS",
+    help="As `glad distill --class-map`; what no name decides is guessed here.",
+)
 @click.option("--images", default=DEFAULTS.images, help="Samples of each, and as many real images.")
 @click.option("--inverted", default=DEFAULTS.inverted, help="Validation images to invert.")
 @click.option("--steps", default=DEFAULTS.steps, help="Of inversion.")
@@ -59,7 +66,9 @@ def compare(
     sizes = Sizes(**{name: settings.pop(name) for name in vars(DEFAULTS)})
     where, splits = pick_device(device), open_data(settings | {"classes": list(settings["classes"]) or None})
     options = {} if layer is None else {"layer": layer}
-    opened = {name: resolve_prior(name, splits.train, options, where, dict(class_map)) for name in names}
+    opened = {
+        name: resolve_prior(name, splits.train, options, where, {REST: GUESS, **dict(class_map)}) for name in names
+    }
     click.echo(f"training a network on {sizes.images} real images of {splits.train.name}")
     measured_with = judge(splits, sizes, where, seed)
     found = {}

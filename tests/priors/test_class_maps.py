@@ -1,0 +1,90 @@
+"""Classes of the data and of a generator, from the command line to the audit."""
+
+import json
+import shutil
+import warnings
+
+import pytest
+import torch
+from distilled_sets import fails, invoke
+from image_files import write_images
+
+import glad
+from glad.data.splits import load_data
+from glad.priors.resolve import resolve_prior
+from glad.runs.storage import RunError
+
+CPU = torch.device("cpu")
+QUICK = {"network_options": {"width": 8}, "objective_options": {"batch": 4}, "device": "cpu"}
+OPTIONS = ("--iterations", "1", "--device", "cpu", "--set", "batch=4")
+
+
+def folder(root, *names):
+    for c, name in enumerate(names):
+        write_images(root / name, 10, size=(28, 28), grey=True, seed=c)
+    return root
+
+
+def test_folders_of_exported_names_are_the_classes_of_those_names(tmp_path):
+    data = load_data(str(folder(tmp_path, "Trouser", "T-shirt_top", "Ankle_boot"))).train
+    prior = resolve_prior("fashion-mini", data, {}, CPU)
+    assert data.classes == ("Ankle_boot", "T-shirt_top", "Trouser") and prior.prior.class_ids.tolist() == [9, 0, 1]
+    assert prior.classes == {"Ankle_boot": "9 (Ankle boot)", "T-shirt_top": "0 (T-shirt/top)", "Trouser": "1 (Trouser)"}
+
+
+def test_folders_of_numbers_are_the_classes_of_those_numbers(tmp_path):
+    data = load_data(str(folder(tmp_path, *map(str, range(10))))).train
+    assert resolve_prior("digits-mini", data, {}, CPU).prior.class_ids.tolist() == list(range(10))
+
+
+@pytest.mark.parametrize("name", ["random", "pixels"])
+def test_priors_of_no_classes_are_not_asked(tmp_path, name):
+    data = load_data(str(folder(tmp_path, "cat", "dog"))).train
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message="classes are taken")
+        assert not resolve_prior(name, data, {}, CPU).guessed
+
+
+def test_a_class_that_the_generator_lacks_is_asked_for_and_the_guess_is_in_the_audit(tmp_path):
+    data, out = folder(tmp_path / "pets", "cat", "dog"), tmp_path / "run"
+    said = fails("distill", "--data", data, "--out", out, *OPTIONS)
+    assert "none is known to stand for cat, dog of the data; name one (--class-map 'cat=CLASS'" in said
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        said = invoke("distill", "--data", data, "--out", out, *OPTIONS, "--class-map", "guess")
+    assert "Note: fashion-mini: classes are taken by number, which is a guess: cat = 0 (T-shirt/top)" in said
+    assert json.loads((out / "inputs.json").read_text())["prior_classes"]["dog"] == "1 (Trouser)"
+    small = ("--width", "4", "--epochs", "1", "--set-epochs", "1", "--seeds", "1", "--device", "cpu")
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        said = invoke("audit", out, *small)
+    assert "Classes of the prior: cat = 0 (T-shirt/top), dog = 1 (Trouser)." in said
+    assert "Data: train 14 images (class folders), validation 2 images" in said
+    assert "test 4 images (20% of each class of class folders, held out)" in said
+
+
+def test_what_is_asked_for_needs_no_guess(tmp_path):
+    data = folder(tmp_path / "pets", "cat", "Bag")
+    run = glad.distill(str(data), out=tmp_path / "run", iterations=1, **QUICK, class_map={"cat": "Sandal"})
+    assert run.inputs["prior_classes"] == {"Bag": "8 (Bag)", "cat": "5 (Sandal)"}
+
+
+def test_a_run_of_a_version_that_guessed_goes_on_with_the_guess(tmp_path):
+    data, out = folder(tmp_path / "pets", "cat", "dog"), tmp_path / "run"
+    options = {**QUICK, "out": out, "class_map": "guess"}
+    with pytest.warns(UserWarning, match="which is a guess"):
+        glad.distill(str(data), iterations=1, **options)
+    shutil.copytree(out, tmp_path / "old")
+    inputs = json.loads((out / "inputs.json").read_text())
+    del inputs["prior_classes"]
+    (tmp_path / "old" / "inputs.json").write_text(json.dumps(inputs))
+    config = (out / "config.yaml").read_text()
+    assert "'*': guess" in config
+    (tmp_path / "old" / "config.yaml").write_text(config.replace("class_map:\n  '*': guess", "class_map: {}"))
+    with pytest.warns(UserWarning, match="which is a guess"):
+        longer = glad.distill(str(data), iterations=2, **{**options, "out": tmp_path / "old"})
+    with pytest.warns(UserWarning, match="which is a guess"):
+        glad.distill(str(data), iterations=2, **options)
+    assert torch.equal(longer.read_set()[0], glad.Run(out).read_set()[0])
+    with pytest.raises(RunError, match="class_map"):
+        glad.distill(str(data), iterations=2, **{**options, "class_map": {"cat": 3, "dog": 4}})
