@@ -22,6 +22,7 @@ _MODULES = {
     "list_networks": "glad.networks",
     "list_objectives": "glad.objectives",
     "list_priors": "glad.priors",
+    "list_protocols": "glad.evaluation.protocol",
     "load_data": "glad.data",
     "load_distilled": "glad.formats.load",
     "objective": "glad.objectives",
@@ -33,6 +34,7 @@ _MODULES = {
     "register_network": "glad.networks",
     "register_objective": "glad.objectives",
     "register_prior": "glad.priors",
+    "register_protocol": "glad.evaluation.protocol",
     "render": "glad.formats.export",
     "report": "glad.reports",
     "Run": "glad.runs.folder",
@@ -57,6 +59,7 @@ __all__ = [
     "list_networks",
     "list_objectives",
     "list_priors",
+    "list_protocols",
     "load_data",
     "load_distilled",
     "objective",
@@ -65,6 +68,7 @@ __all__ = [
     "register_network",
     "register_objective",
     "register_prior",
+    "register_protocol",
     "render",
     "report",
     "train_experts",
@@ -79,7 +83,7 @@ if TYPE_CHECKING:
     from glad.api import distill, evaluate
     from glad.auditing import audit
     from glad.data import Splits, load_data
-    from glad.evaluation.protocol import Protocol
+    from glad.evaluation.protocol import Protocol, list_protocols, register_protocol
     from glad.experts.folder import train_experts
     from glad.formats import list_formats, register_format
     from glad.formats.export import export, render

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import glad
+import glad.evaluation
 import glad.formats
 import glad.networks
 import glad.objectives
@@ -44,6 +45,6 @@ def test_the_package_alone_is_light() -> None:
 
 
 def test_what_registers_and_lists_is_at_the_door() -> None:
-    packages = [glad.formats, glad.networks, glad.objectives, glad.priors]
+    packages = [glad.evaluation, glad.formats, glad.networks, glad.objectives, glad.priors]
     names = {name for package in packages for name in package.__all__ if name.startswith(("register_", "list_"))}
     assert names <= {*glad.__all__} and len(names) == 2 * len(packages)

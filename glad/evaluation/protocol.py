@@ -138,12 +138,24 @@ the first: 1,000 epochs, linear warm-up and cosine, averaged weights, DSA."""
 
 
 def register_protocol(name: str, protocol: Protocol) -> Protocol:
-    """Give ``protocol`` a name, for ``glad.evaluate(protocol=name)``, and return it.
+    """Give a protocol a name.
 
     Results are kept by what the protocol says and not by its name: two protocols never share an accuracy.
 
+    Args:
+        name: What ``glad.evaluate(protocol=...)`` is to take.
+        protocol: The protocol.
+
+    Returns:
+        The protocol.
+
     Raises:
         ValueError: Another protocol has that name, or it is the name of a file.
+
+    Examples:
+        >>> short = glad.register_protocol("short", glad.Protocol(epochs=30, learning_rate_cross=0.01))
+        >>> "short" in glad.list_protocols()
+        True
     """
     if Path(name).suffix in FILES:
         raise ValueError(f"{name!r} is the name of a file: choose a name without {Path(name).suffix}")
@@ -151,7 +163,18 @@ def register_protocol(name: str, protocol: Protocol) -> Protocol:
 
 
 def list_protocols(pattern: str = "*") -> list[str]:
-    """List the names of the protocols that match ``pattern``, such as ``d*``."""
+    """List the protocols known by name.
+
+    Args:
+        pattern: Names to keep, such as ``d*``.
+
+    Returns:
+        The names in alphabetical order.
+
+    Examples:
+        >>> glad.list_protocols("d*")
+        ['dc', 'default']
+    """
     return PROTOCOLS.names(pattern)
 
 

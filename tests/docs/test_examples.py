@@ -11,6 +11,7 @@ import pytest
 import torch
 
 import glad
+from glad.evaluation import PROTOCOLS
 from glad.formats import FORMATS
 from glad.networks import NETWORKS
 from glad.objectives import OBJECTIVES
@@ -47,7 +48,7 @@ def run(name: str) -> None:
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The folder where the example of ``glad.distill`` has been run."""
     before, folder = Path.cwd(), tmp_path_factory.mktemp("examples")
-    registered = [(registry, dict(registry)) for registry in (PRIORS, OBJECTIVES, NETWORKS, FORMATS)]
+    registered = [(registry, dict(registry)) for registry in (PRIORS, OBJECTIVES, NETWORKS, FORMATS, PROTOCOLS)]
     os.chdir(folder)
     glad.distill(ipc=1, iterations=2, out="runs/tiny", objective_options={"batch": 8}, network_options={"width": 8})
     yield folder
