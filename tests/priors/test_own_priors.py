@@ -101,7 +101,7 @@ def test_what_it_says_of_its_weights_is_recorded(here):
 def test_weights_that_there_are_not(here):
     distill("--prior", "own_priors:Plain", "--lr", "code=1")
     assert inputs(here)["weights"] is None and inputs(here)["hashes"]["weights"] == ""
-    assert Run(here / "run").weights is None and of_run(Run(here / "run")).start is None
+    assert Run(here / "run").weights is None and of_run(Run(here / "run")).initial is None
 
 
 def test_a_set_of_an_object_with_weights_is_pushed_without_codes(here):
@@ -109,7 +109,7 @@ def test_a_set_of_an_object_with_weights_is_pushed_without_codes(here):
     prior.weights = torch.ones(3)
     small = {"limit": 60, "network_options": {"width": 4}, "objective_options": {"batch": 2}, "device": "cpu"}
     run = glad.distill(prior=prior, iterations=1, out=here / "run", **small)
-    assert len(run.weights.sha256) == 64 and of_run(run).start is not None
+    assert len(run.weights.sha256) == 64 and of_run(run).initial is not None
     parcel = glad.push(run, "me/set", permission="my own", dry_run=True)
     names = {Path(file.name).suffix for file in parcel.files}
     assert ".parquet" in names and not any("codes" in file.name for file in parcel.files)
