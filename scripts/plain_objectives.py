@@ -247,8 +247,8 @@ def fastest(call: Callable[[], object]) -> float:
     return min(timed(call) for _ in range(7))
 
 
-def matmul_rate() -> float:
+def matmul_rate(side: int = 2048) -> float:
     """Operations per second of a large matrix product in float32."""
-    a = torch.randn(2048, 2048, generator=rng_for("bench", "matmul"))
+    a = torch.randn(side, side, generator=rng_for("bench", "matmul"))
     out = torch.empty_like(a)
-    return 2 * 2048**3 / fastest(lambda: torch.mm(a, a, out=out))
+    return 2 * side**3 / fastest(lambda: torch.mm(a, a, out=out))

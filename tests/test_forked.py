@@ -1,6 +1,7 @@
 """What ``forked`` starts ends and speaks as a fresh interpreter would: other tests believe it."""
 
 import signal
+from pathlib import Path
 
 import forked
 import pytest
@@ -36,3 +37,16 @@ def test_several_run_at_once_and_one_is_killed():
     assert quick.returncode == 0 and slow.runs()
     slow.kill()
     assert slow.returncode == -signal.SIGKILL
+
+
+def test_the_project_is_that_of_the_python_path(tmp_path):
+    other, here = tmp_path / "other" / "glad" / "__init__.py", tmp_path / "here"
+    other.parent.mkdir(parents=True)
+    other.touch()
+    here.mkdir()
+
+    def where(**environ):
+        return Path(forked.run("import glad; print(glad.__file__, end='')", cwd=here, **environ).stdout)
+
+    assert where() == Path(__file__).parents[1] / "glad" / "__init__.py"
+    assert where(PYTHONPATH=str(tmp_path / "other")) == other

@@ -163,13 +163,10 @@ def test_options_and_arguments_are_one_list_with_one_set_of_defaults() -> None:
                 assert default == arguments[name].default, name
 
 
-DISTILL = "import sys; from glad.cli import main; main(sys.argv[1:])"
-
-
 def test_a_killed_run_ends_with_the_same_bytes(tmp_path: Path) -> None:
     def start(out: Path) -> forked.Forked:
         words = ["distill", *NARROW, "--out", str(out), "--device", "cpu"]
-        return forked.start(DISTILL, *words, PYTHONWARNINGS="default")
+        return forked.start(forked.GLAD, *words, PYTHONWARNINGS="default")
 
     whole, cut = start(tmp_path / "whole"), tmp_path / "cut"
     for lines in (1, 5, 10):  # kill before the first state, after it, and near the end

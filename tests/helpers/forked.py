@@ -5,6 +5,7 @@ belongs to this project is imported by each process itself, and no thread runs w
 """
 
 import atexit
+import contextlib
 import gc
 import importlib
 import json
@@ -24,7 +25,9 @@ from typing import Any
 
 IMPORTED = ("torch", "torch._dynamo", "torch.utils.tensorboard", "PIL.Image", "click", "rich.progress", "hypothesis")
 PATIENCE = 120  # seconds
-ROOT = Path(__file__).resolve().parents[2]
+HELPERS = Path(__file__).resolve().parent
+OURS = os.pathsep.join([str(HELPERS.parents[1]), str(HELPERS)])
+GLAD = "import runpy; runpy.run_module('glad', run_name='__main__', alter_sys=True)"  # code for ``python -m glad``
 
 
 @dataclass
@@ -67,11 +70,14 @@ class Forked:
 
 
 def start(code: str, *arguments: object, cwd: Path | None = None, **environ: str) -> Forked:
-    """Start ``python -c code arguments`` without waiting for it; warnings are errors unless PYTHONWARNINGS differs."""
+    """Start ``python -c code arguments`` without waiting for it.
+
+    Warnings are errors unless PYTHONWARNINGS differs; this project is that of the checkout unless PYTHONPATH differs.
+    """
     folder = Path(tempfile.mkdtemp(dir=_server()[1]))
     for name in ("stdout", "stderr"):
         (folder / name).touch()
-    environ = {**os.environ, "PYTHONWARNINGS": "error", **environ}
+    environ = {**os.environ, "PYTHONWARNINGS": "error", "PYTHONPATH": OURS, **environ}
     request = {
         "code": code,
         "arguments": [str(a) for a in arguments],
@@ -91,8 +97,7 @@ def run(code: str, *arguments: object, cwd: Path | None = None, **environ: str) 
 @cache
 def _server() -> tuple[subprocess.Popen[str], str]:
     folder = tempfile.TemporaryDirectory(prefix="glad-tests-")
-    path = os.pathsep.join([str(ROOT), str(ROOT / "tests" / "helpers")])
-    environ = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
+    environ = {**os.environ, "PYTHONPATH": "", "OMP_NUM_THREADS": "1"}
     server = subprocess.Popen(
         [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environ
     )
@@ -142,6 +147,8 @@ def _become(request: dict[str, Any]) -> CodeType:
     os.environ.update(asked["environ"])
     os.chdir(asked["cwd"])
     sys.argv = ["-c", *asked["arguments"]]
+    sys.path[0] = ""  # in place of the folder of this file
+    sys.path[1:1] = asked["environ"]["PYTHONPATH"].split(os.pathsep)
     warnings.simplefilter(asked["environ"]["PYTHONWARNINGS"])
     return compile(asked["code"], "<code>", "exec")
 
@@ -163,7 +170,8 @@ def _execute(code: CodeType) -> int:
 
 if __name__ == "__main__":
     for name in IMPORTED:
-        importlib.import_module(name)
+        with contextlib.suppress(ImportError):  # not all are needed, nor always there
+            importlib.import_module(name)
     gc.freeze()  # a collection in a fork would touch, and so copy, all that was imported
     status = _execute(_become(_serve()))
     sys.stdout.flush()

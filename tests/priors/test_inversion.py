@@ -30,7 +30,7 @@ def errors(prior, latents, targets):
 def test_the_image_comes_near(layer):
     prior = make(layer)
     targets, start = problem(prior)
-    found = invert(prior, start, targets, 150)
+    found = invert(prior, start, targets, 60)
     assert found.keys() == start.keys()
     assert bool((errors(prior, found, targets) < 0.1 * errors(prior, start, targets)).all())
 
@@ -41,7 +41,7 @@ def test_features_of_a_layer_reach_images_that_codes_cannot():
     for layer in (None, 6):
         prior = make(layer)
         start = prior.init(torch.tensor([0]), rng("start"))
-        found[layer] = errors(prior, invert(prior, start, targets, 60), targets).item()
+        found[layer] = errors(prior, invert(prior, start, targets, 40), targets).item()
     assert found[6] < 0.7 * found[None]
 
 

@@ -90,11 +90,11 @@ def test_a_bad_port_is_one_line(run, tmp_path):
     assert "is not the folder of a run" in fails("report", tmp_path / "empty", "--watch")
 
 
-COMMAND = """
-import runpy, signal, sys
+COMMAND = f"""
+import signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore Ctrl-C
 sys.stdout.reconfigure(line_buffering=True)
-runpy.run_module("glad", run_name="__main__", alter_sys=True)
+{forked.GLAD}
 """
 
 

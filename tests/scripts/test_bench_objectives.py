@@ -1,12 +1,13 @@
 """The benchmark of the objectives: its plain transcriptions compute what ours do, and its command runs."""
 
 import json
+from functools import partial
 
 import bench_objectives
 import pytest
 import torch
 from click.testing import CliRunner
-from plain_objectives import Flops, PlainDC, PlainDM, PlainMTT, RealImages, train_epoch
+from plain_objectives import Flops, PlainDC, PlainDM, PlainMTT, RealImages, matmul_rate, train_epoch
 
 from glad.data.augment import ALL, augment
 from glad.data.dataset import ImageData
@@ -90,7 +91,9 @@ def test_flops_of_a_convnet():
 
 def run(folder, *options):
     tiny = ["--width", "8", "--rounds", "1", "--threads", str(torch.get_num_threads()), "--out", str(folder)]
-    return CliRunner().invoke(bench_objectives.main, [*tiny, *options])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bench_objectives, "matmul_rate", partial(matmul_rate, 64))
+        return CliRunner().invoke(bench_objectives.main, [*tiny, *options])
 
 
 def test_the_command_measures_a_row_and_leaves_nothing_but_numbers(tmp_path):

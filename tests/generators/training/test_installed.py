@@ -1,11 +1,11 @@
 """Training a prior works from an installed package, with no checkout around it."""
 
-import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import forked
 import pytest
 from image_files import write_images
 
@@ -28,25 +28,19 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return target
 
 
-def glad(installed: Path, folder: Path, *arguments: str) -> str:
-    """The output of the installed ``glad``, run in ``folder``."""
-    environment = {**os.environ, "PYTHONPATH": str(installed)}
-    done = subprocess.run(
-        [sys.executable, "-m", "glad", *arguments], cwd=folder, env=environment, capture_output=True, text=True
-    )
+def output(installed: Path, folder: Path, code: str, *arguments: str) -> str:
+    """What ``python -c code arguments`` prints in ``folder`` where this project is the installed one."""
+    done = forked.run(code, *arguments, cwd=folder, PYTHONPATH=str(installed), PYTHONWARNINGS="default")
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
 
+def glad(installed: Path, folder: Path, *arguments: str) -> str:
+    return output(installed, folder, forked.GLAD, *arguments)
+
+
 def test_a_prior_is_trained_from_an_empty_folder(installed: Path, tmp_path: Path) -> None:
-    where = subprocess.run(
-        [sys.executable, "-c", "import generators.training.train as t; print(t.__file__)"],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(installed)},
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
+    where = output(installed, tmp_path, "import generators.training.train as t; print(t.__file__)")
     assert Path(where).is_relative_to(installed)
     help_text = glad(installed, tmp_path, "weights", "train", "--help")
     assert "--minutes" in help_text and "training images of a data set" in help_text
