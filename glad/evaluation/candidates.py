@@ -85,7 +85,7 @@ def of_path(path: Path, data: ImageData) -> Candidate:
     their names, which is told by a warning. Images of another size are resized, also with a warning. Raises
     ``RunError`` or ``DataError`` when the set is damaged or does not fit.
     """
-    loaded = load_distilled(path) if _exported(path) else None
+    loaded = load_distilled(path) if _is_exported(path) else None
     soft, network, rate = None, None, None
     if loaded is not None:
         images, labels, soft = _from_export(loaded, data, path)
@@ -107,7 +107,7 @@ def of_path(path: Path, data: ImageData) -> Candidate:
     )
 
 
-def _exported(path: Path) -> bool:
+def _is_exported(path: Path) -> bool:
     """Whether ``path`` says that ``glad export`` wrote it; an npz of images alone has no card."""
     if path.is_dir():
         return (path / SIDECAR).is_file()
@@ -143,7 +143,7 @@ def _from_images(path: Path, data: ImageData) -> Labeled:
     """Normalised images and labels of a folder or an npz of uint8 images."""
     raw = read(str(path.resolve()), path, download=False)
     part = raw.parts["train"]
-    labels = _matched(raw, data)[part.labels]
+    labels = _match_classes(raw, data)[part.labels]
     if isinstance(part.images, Tensor):
         if part.images.shape[1] != data.channels:
             raise DataError(f"{path} has images of {part.images.shape[1]} channels, {data.name} has {data.channels}")
@@ -165,7 +165,7 @@ def _note_size(path: Path, size: tuple[int, ...], data: ImageData) -> None:
         )
 
 
-def _matched(raw: Raw, data: ImageData) -> Tensor:
+def _match_classes(raw: Raw, data: ImageData) -> Tensor:
     """The label in ``data`` of each class of ``raw``, int64 [K]."""
     given, names = ([_plain(name) for name in classes] for classes in (raw.classes, data.classes))
     if sorted(given) == sorted(names):

@@ -11,7 +11,7 @@ from glad.data.augment import ALL, strategy_for
 from glad.data.coresets import SELECTIONS, Labeled, select
 from glad.data.dataset import ImageData
 from glad.evaluation.candidates import Candidate
-from glad.evaluation.hybrid import joined, share_of
+from glad.evaluation.hybrid import join_sets, share_of
 from glad.evaluation.protocol import Protocol
 from glad.evaluation.rows import BEFORE, FULL, HYBRID, PIXELS, SET, SHARE, Row
 from glad.evaluation.teacher import Teacher
@@ -144,7 +144,7 @@ class Conditions:
             alone = Row(SHARE, percent=percent)
             for candidate in self.candidates:
                 row = Row(HYBRID, candidate.name, percent=percent, against=(alone.id,))
-                found.append(self._condition(row, joined(self._own[candidate.name], share)))
+                found.append(self._condition(row, join_sets(self._own[candidate.name], share)))
             found.append(self._condition(alone, share))
         return found
 

@@ -13,7 +13,7 @@ WEIGHT = 0.5
 """w of LRS and gamma of ARS."""
 
 
-def normalized(value: float) -> float:
+def normalize_score(value: float) -> float:
     """100 % x (e^value - e^-1) / (e - e^-1): 0 for -1, 100 for 1."""
     return 100 * (math.exp(value) - math.exp(-1)) / (math.e - math.exp(-1))
 
@@ -59,12 +59,12 @@ class Parts:
     @property
     def lrs(self) -> float:
         """The label-robust score of alpha = w IOR - (1 - w) HLR."""
-        return normalized(WEIGHT * self.ior - (1 - WEIGHT) * self.hlr)
+        return normalize_score(WEIGHT * self.ior - (1 - WEIGHT) * self.hlr)
 
     @property
     def ars(self) -> float:
         """The augmentation-robust score of beta = gamma IOR with + (1 - gamma) IOR without augmentation."""
-        return normalized(WEIGHT * self.ior_augmented + (1 - WEIGHT) * self.ior_plain)
+        return normalize_score(WEIGHT * self.ior_augmented + (1 - WEIGHT) * self.ior_plain)
 
     def to_dict(self) -> dict[str, Any]:
         """Scores, what they are made of, and the accuracies behind that."""

@@ -21,7 +21,7 @@ def share_of(data: ImageData, percent: float, seed: int) -> Labeled:
     return data.batch(indices), data.labels[indices]
 
 
-def joined(one: Labeled, other: Labeled) -> Labeled:
+def join_sets(one: Labeled, other: Labeled) -> Labeled:
     """The images and labels of both."""
     return torch.cat([one[0], other[0]]), torch.cat([one[1], other[1]])
 

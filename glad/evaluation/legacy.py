@@ -90,10 +90,12 @@ def convert(
         "rows": [row.to_dict() for row in rows.values()],
     }
     found |= {part: [_cell(cell, ids) for cell in content[part]] for part in ("cells", "kept") if part in content}
-    return found | _said(content, ids, seen, found["settings"]) if "summary" in content else found
+    return found | _conclusions(content, ids, seen, found["settings"]) if "summary" in content else found
 
 
-def _said(content: Mapping[str, Any], ids: Mapping[str, str], seen: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+def _conclusions(
+    content: Mapping[str, Any], ids: Mapping[str, str], seen: str, settings: Mapping[str, Any]
+) -> dict[str, Any]:
     """What a finished evaluation says of its cells."""
     found = {
         "protocol": settings["protocol"],
@@ -103,25 +105,25 @@ def _said(content: Mapping[str, Any], ids: Mapping[str, str], seen: str, setting
         "seeds": content["seeds"],
         "split": content.get("split", settings["split"]),
         "label_mode": content.get("recipe", settings["label_mode"]),
-        "summary": {ids[name]: _renamed(entry, same="seen") for name, entry in content["summary"].items()},
+        "summary": {ids[name]: _rename(entry, same="seen") for name, entry in content["summary"].items()},
         "differences": [
-            {**_renamed(entry, set="row", same="seen"), "row": ids[entry["set"]], "against": ids[entry["against"]]}
+            {**_rename(entry, set="row", same="seen"), "row": ids[entry["set"]], "against": ids[entry["against"]]}
             for entry in content.get("differences", [])
         ],
     }
     found |= {name: content[name] for name in ("teacher", "own_labels") if name in content}
     for part in (part for part in ("scores", "cost") if part in content):
-        found[part] = {ids[name]: _renamed(entry, race="training") for name, entry in content[part].items()}
+        found[part] = {ids[name]: _rename(entry, race="training") for name, entry in content[part].items()}
     return found
 
 
-def _renamed(entry: Mapping[str, Any], **names: str) -> dict[str, Any]:
+def _rename(entry: Mapping[str, Any], **names: str) -> dict[str, Any]:
     """``entry`` under the names of today; sentences are made anew where they are shown."""
     return {names.get(name, name): value for name, value in entry.items() if name != "sentences"}
 
 
 def _cell(cell: Mapping[str, Any], ids: Mapping[str, str]) -> dict[str, Any]:
-    return {**_renamed(cell, set="row", lr="learning_rate"), "row": ids[cell["set"]]}
+    return {**_rename(cell, set="row", lr="learning_rate"), "row": ids[cell["set"]]}
 
 
 def _rows(content: Mapping[str, Any], sets: Collection[str]) -> dict[str, Row]:
@@ -195,7 +197,7 @@ def _settings(
     steps = settings.get("learned_lr", {})
     return {
         "training_version": 1,
-        "protocol": _renamed(made, **FIELDS),
+        "protocol": _rename(made, **FIELDS),
         "seen": seen,
         "split": settings.get("split", "test"),
         "label_mode": settings.get("recipe", "hard"),

@@ -46,7 +46,7 @@ def run_evaluation(evaluation: ResolvedEvaluation, on_cell: OnCell | None = None
     def cells(keys: Sequence[Key]) -> list[Cell]:
         return [finished[key] for key in keys if key in finished]
 
-    for done, cell in enumerate(_computed(evaluation, conditions, missing), 1):
+    for done, cell in enumerate(_compute_cells(evaluation, conditions, missing), 1):
         finished[key_of(cell)] = cell
         store.write({**asked, "cells": cells(share)}, rows)
         if on_cell is not None:
@@ -76,7 +76,7 @@ def _job(evaluation: ResolvedEvaluation, conditions: Mapping[str, Condition], ke
     return Job(name, network, seed, rate, condition.protocol, options)
 
 
-def _computed(
+def _compute_cells(
     evaluation: ResolvedEvaluation, conditions: Mapping[str, Condition], missing: Sequence[Key]
 ) -> Iterator[Cell]:
     """The cells of ``missing``, seed by seed, since baselines are drawn for each."""

@@ -84,7 +84,7 @@ def interval(differences: Sequence[float], level: float = LEVEL, resamples: int 
     return low, high
 
 
-def paired(ours: Mapping[int, float], theirs: Mapping[int, float]) -> dict[str, float | int | None] | None:
+def paired_difference(ours: Mapping[int, float], theirs: Mapping[int, float]) -> dict[str, float | int | None] | None:
     """Mean of ``ours - theirs`` over the seeds of both, with ``low`` and ``high``, None for one seed; None for none."""
     shared = sorted(ours.keys() & theirs.keys())
     if not shared:
@@ -97,16 +97,16 @@ def paired(ours: Mapping[int, float], theirs: Mapping[int, float]) -> dict[str, 
 def differences(cells: Sequence[Cell], pairs: Sequence[tuple[str, str]], seen: str) -> list[dict[str, Any]]:
     """For each pair of row ids ``(row, against)`` the accuracy of the first less that of the second.
 
-    ``seen`` is that of the seen architecture, ``cross`` the mean over the others: see ``paired``. Accuracies and their
-    differences are shares of 1.
+    ``seen`` is that of the seen architecture, ``cross`` the mean over the others: see ``paired_difference``. Accuracies
+    and their differences are shares of 1.
     """
     found = {row: per_seed(cells, row, seen) for pair in pairs for row in pair}
     return [
         {
             "row": one,
             "against": other,
-            "seen": paired(found[one].seen, found[other].seen),
-            "cross": paired(found[one].cross, found[other].cross),
+            "seen": paired_difference(found[one].seen, found[other].seen),
+            "cross": paired_difference(found[one].cross, found[other].cross),
         }
         for one, other in pairs
     ]

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from glad.reports.formatting import count, number, points, share
-from glad.reports.run_data import AUDIT_PICTURES, Facts
+from glad.reports.run_data import AUDIT_PICTURES, RunData
 from glad.reports.snapshots import data_uri
-from glad.reports.tables import Table
+from glad.reports.tables import TextTable
 
 SCHEMA = 1
 TITLES = {
@@ -25,33 +25,33 @@ class Audit:
 
     verdicts: tuple[tuple[str, str], ...]
     warnings: tuple[str, ...]
-    classes: Table | None
+    classes: TextTable | None
     pictures: tuple[tuple[str, str], ...]
 
 
-def audit_of(facts: Facts) -> Audit | None:
+def audit_of(run_data: RunData) -> Audit | None:
     """The audit of a run, or None."""
-    if facts.audit is None:
+    if run_data.audit is None:
         return None
-    verdicts, known = facts.audit.get("verdicts", {}), _known(facts.audit)
-    warnings = [f"Threshold not kept: {line}." for line in facts.audit.get("broken", [])]
+    verdicts, known = run_data.audit.get("verdicts", {}), _known(run_data.audit)
+    warnings = [f"Threshold not kept: {line}." for line in run_data.audit.get("broken", [])]
     if not known:
-        what = f"schema {facts.audit.get('schema')}, and this version of glad knows {SCHEMA}"
+        what = f"schema {run_data.audit.get('schema')}, and this version of glad knows {SCHEMA}"
         warnings.append(f"audit.json is of {what}: its lines are shown, its numbers are not.")
     pictures = []
     for name, alternative in AUDIT_PICTURES.items():
-        path = facts.run.path / name
+        path = run_data.run.path / name
         if path.exists():
             pictures.append((data_uri(path.read_bytes(), "png"), alternative))
     return Audit(
         verdicts=tuple((TITLES.get(name, str(name)), str(line)) for name, line in verdicts.items()),
         warnings=tuple(warnings),
-        classes=_classes(facts.audit) if known else None,
+        classes=_classes(run_data.audit) if known else None,
         pictures=tuple(pictures),
     )
 
 
-def _classes(audit: Mapping[str, Any]) -> Table | None:
+def _classes(audit: Mapping[str, Any]) -> TextTable | None:
     """A row per class, the greatest loss first."""
     losses = audit.get("losses", {})
     listed = losses.get("classes") or []
@@ -71,14 +71,14 @@ def _classes(audit: Mapping[str, Any]) -> Table | None:
     caption = (
         f"Accuracy by class on {split} images, after training on real images and on the set; the greatest loss first"
     )
-    return Table(caption, ("class", "real images", "the set", "difference", "images"), rows)
+    return TextTable(caption, ("class", "real images", "the set", "difference", "images"), rows)
 
 
-def neighbours(facts: Facts) -> dict[int, str]:
+def neighbours(run_data: RunData) -> dict[int, str]:
     """The nearest training image of each image, in words, by the image's number; empty where nobody looked."""
-    if facts.audit is None or not _known(facts.audit):
+    if run_data.audit is None or not _known(run_data.audit):
         return {}
-    listed = facts.audit.get("memorisation", {}).get("nearest", [])
+    listed = run_data.audit.get("memorisation", {}).get("nearest", [])
     return {int(entry["image"]): _neighbour(entry["pixels"]) for entry in listed}
 
 

@@ -39,7 +39,7 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Curves:
+class LineChart:
     """Lines over the iterations; ``alternative`` says in words what they show."""
 
     title: str
@@ -50,7 +50,7 @@ class Curves:
 
 
 @dataclass(frozen=True)
-class Bar:
+class AccuracyBar:
     """A bar from the left to ``end``, its deviation from ``low`` to ``high`` (None for a single seed), and its row."""
 
     name: str
@@ -64,17 +64,17 @@ class Bar:
 
 
 @dataclass(frozen=True)
-class Bars:
+class BarChart:
     """The bars of one network."""
 
     title: str
     alternative: str
-    bars: tuple[Bar, ...]
+    bars: tuple[AccuracyBar, ...]
     x: tuple[Tick, ...]
     height: float
 
 
-def curves(title: str, series: Mapping[str, Sequence[Point]], logarithmic: bool = False) -> Curves | None:
+def curves(title: str, series: Mapping[str, Sequence[Point]], logarithmic: bool = False) -> LineChart | None:
     """Lines by name of ``(iteration, value)``; None where there is nothing to draw.
 
     ``logarithmic`` holds where every value is above zero.
@@ -83,7 +83,7 @@ def curves(title: str, series: Mapping[str, Sequence[Point]], logarithmic: bool 
     if not series:
         return None
     logarithmic = logarithmic and min(value for points in series.values() for _, value in points) > 0
-    thin = {name: thinned(points) for name, points in series.items()}
+    thin = {name: thin_out(points) for name, points in series.items()}
     low = min(bottom for rows in thin.values() for _, bottom, _, _ in rows)
     high = max(top for rows in thin.values() for *_, top in rows)
     first, last = (f(x for points in series.values() for x, _ in points) for f in (min, max))
@@ -104,7 +104,7 @@ def curves(title: str, series: Mapping[str, Sequence[Point]], logarithmic: bool 
         edges += [f"{x(at):.1f},{y(bottom):.1f}" for at, bottom, _, _ in reversed(rows)]
         lines.append(Line(name, i % COLOURS, middle, " ".join(edges) if len(rows) < len(series[name]) else ""))
     below = [value for value in nice(first, last, 4) if value == int(value)]
-    return Curves(
+    return LineChart(
         title=title,
         alternative=" ".join(_in_words(name, points) for name, points in series.items()),
         lines=tuple(lines),
@@ -122,7 +122,7 @@ def _in_words(name: str, points: Sequence[Point]) -> str:
     )
 
 
-def thinned(points: Sequence[Point]) -> list[tuple[float, float, float, float]]:
+def thin_out(points: Sequence[Point]) -> list[tuple[float, float, float, float]]:
     """At most ``POINTS`` of ``(place, least, mean, greatest)``, each over neighbouring points."""
     step = -(-len(points) // POINTS)
     rows = []
@@ -153,7 +153,7 @@ def decades(low: float, high: float) -> list[float]:
     return [10.0**k for k in range(first, last + step, step)]
 
 
-def bars(title: str, entries: Sequence[tuple[str, str, int, Mapping[str, Any]]], most: float) -> Bars:
+def bars(title: str, entries: Sequence[tuple[str, str, int, Mapping[str, Any]]], most: float) -> BarChart:
     """Accuracies of one network: name, kind, colour and statistics of each set, on an axis from 0 to ``most``."""
     marks = nice(0, most, 4)
     scale = (WIDTH - VALUE) / marks[-1]
@@ -161,7 +161,7 @@ def bars(title: str, entries: Sequence[tuple[str, str, int, Mapping[str, Any]]],
     for i, (name, kind, colour, entry) in enumerate(entries):
         mean, std = entry["mean"], entry["std"]
         low, high = (None, None) if std is None else (max(0, mean - std) * scale, min(marks[-1], mean + std) * scale)
-        drawn.append(Bar(name, kind, colour, i * ROW, mean * scale, low, high, percent(entry)))
+        drawn.append(AccuracyBar(name, kind, colour, i * ROW, mean * scale, low, high, percent(entry)))
     said = "; ".join(f"{bar.name} {bar.value} %" for bar in drawn)
     ticks = tuple(Tick(value * scale, f"{100 * value:g}") for value in marks)
-    return Bars(title, f"Accuracy of {title}: {said}.", tuple(drawn), ticks, len(drawn) * ROW + 22)
+    return BarChart(title, f"Accuracy of {title}: {said}.", tuple(drawn), ticks, len(drawn) * ROW + 22)

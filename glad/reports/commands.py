@@ -8,45 +8,45 @@ from typing import Any
 import yaml
 
 from glad.evaluation.protocol import FILES, PROTOCOLS
-from glad.reports.run_data import Facts
+from glad.reports.run_data import RunData
 from glad.reports.run_results import RunResults
 
 FILE = "protocol.yaml"
 """Where a protocol is to be kept that was given as an object."""
 
 
-def report_command(facts: Facts) -> str:
+def report_command(run_data: RunData) -> str:
     """Draws the page."""
-    return _joined("report", facts)
+    return _join("report", run_data)
 
 
-def audit_command(facts: Facts) -> str:
+def audit_command(run_data: RunData) -> str:
     """Checks the set."""
-    return _joined("audit", facts)
+    return _join("audit", run_data)
 
 
-def distill_command(facts: Facts, out: str | None = None) -> str:
+def distill_command(run_data: RunData, out: str | None = None) -> str:
     """Makes the run again in the folder ``out``, or continues it."""
-    path = facts.run.path
+    path = run_data.run.path
     return shlex.join(["glad", "distill", "--config", str(path / "config.yaml"), "--out", out or str(path)])
 
 
-def evaluate_command(facts: Facts, *extra: str) -> str:
+def evaluate_command(run_data: RunData, *extra: str) -> str:
     """Evaluates a run, under the settings that it was evaluated under so far, with more options.
 
     What is finished under these settings is not done again.
     """
-    results = facts.results
+    results = run_data.results
     if results is None:
-        return _joined("evaluate", facts, *extra)
+        return _join("evaluate", run_data, *extra)
     words = [word for network in results.networks for word in ("--networks", network)]
     seeds = list(results.seeds)
     first = seeds == list(range(len(seeds)))
     words += ["--seeds", str(len(seeds)) if first else ",".join(map(str, seeds if len(seeds) > 1 else seeds * 2))]
-    return _joined("evaluate", facts, *words, *_settings(results), *extra)
+    return _join("evaluate", run_data, *words, *_settings(results), *extra)
 
 
-def same_evaluation_command(facts: Facts, results: RunResults) -> str:
+def same_evaluation_command(run_data: RunData, results: RunResults) -> str:
     """Makes all of ``results.json`` again."""
     config = results.config
     words = [word for baseline in config["baselines"] for word in ("--baselines", baseline)]
@@ -56,7 +56,7 @@ def same_evaluation_command(facts: Facts, results: RunResults) -> str:
     words += ["--cost", "--reach", str(config["reach"])] if config["cost"] else []
     if (config["scores"] or config["cost"]) and not _has_teacher(config):
         words += ["--full-epochs", str(config["full_epochs"])]
-    return evaluate_command(facts, *words)
+    return evaluate_command(run_data, *words)
 
 
 def protocol_file(results: RunResults) -> str | None:
@@ -94,5 +94,5 @@ def _settings(results: RunResults) -> list[str]:
     return words
 
 
-def _joined(command: str, facts: Facts, *words: str) -> str:
-    return shlex.join(["glad", command, str(facts.run.path), *words])
+def _join(command: str, run_data: RunData, *words: str) -> str:
+    return shlex.join(["glad", command, str(run_data.run.path), *words])

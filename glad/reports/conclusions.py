@@ -9,8 +9,8 @@ from typing import Any
 from glad.evaluation.cost import sentences
 from glad.evaluation.rows import BEFORE, FULL, SET
 from glad.reports.commands import audit_command, distill_command, evaluate_command
-from glad.reports.formatting import count, counted, duration, listed, percent, points, share, size, times
-from glad.reports.run_data import Facts
+from glad.reports.formatting import count, duration, join_words, percent, plural, points, share, size, times
+from glad.reports.run_data import RunData
 from glad.reports.run_results import RowResult, RunResults
 
 QUESTIONS = ("What does it save?", "Does it hold on another network?", "What do we depend on?")
@@ -34,62 +34,62 @@ class Missing:
 
 
 @dataclass(frozen=True)
-class Answer:
-    """One question about one run: the answer in a few words, the numbers behind it, and what is missing."""
+class Conclusion:
+    """One question about one run: the conclusion in a few words, the numbers behind it, and what is missing."""
 
     headline: str
     lines: tuple[str, ...]
     missing: tuple[Missing, ...] = ()
 
 
-def answers(facts: Facts) -> tuple[Answer, ...]:
-    """An answer to each of ``QUESTIONS``."""
-    return _saved(facts), _held(facts), _depended(facts)
+def draw_conclusions(run_data: RunData) -> tuple[Conclusion, ...]:
+    """A conclusion for each of ``QUESTIONS``."""
+    return _savings(run_data), _transfer(run_data), _dependencies(run_data)
 
 
-def _unfinished(facts: Facts) -> Missing:
-    left = f"{count(facts.done)} of {counted(facts.iterations, 'iteration')} are done"
-    return Missing(f"The run is unfinished, {left}. This continues it:", distill_command(facts))
+def _unfinished(run_data: RunData) -> Missing:
+    left = f"{count(run_data.done)} of {plural(run_data.iterations, 'iteration')} are done"
+    return Missing(f"The run is unfinished, {left}. This continues it:", distill_command(run_data))
 
 
-def _saved(facts: Facts) -> Answer:
+def _savings(run_data: RunData) -> Conclusion:
     """Images, bytes, accuracy and time beside the full data."""
-    if facts.pixels is None:
-        return Answer("Nothing yet", ("The run has not begun: no set is written.",), (_unfinished(facts),))
-    images, full = facts.pixels[0], facts.inputs.get("training_images")
-    one = math.prod(facts.pixels[1:])
-    lines, headline = [], counted(images, "image")
+    if run_data.pixels is None:
+        return Conclusion("Nothing yet", ("The run has not begun: no set is written.",), (_unfinished(run_data),))
+    images, full = run_data.pixels[0], run_data.inputs.get("training_images")
+    one = math.prod(run_data.pixels[1:])
+    lines, headline = [], plural(images, "image")
     if full:
         headline = f"{times(full / images)} times fewer images"
         lines.append(
-            f"{counted(images, 'synthetic image')} in place of {count(full)} real ones; as plain 8-bit pixels "
+            f"{plural(images, 'synthetic image')} in place of {count(full)} real ones; as plain 8-bit pixels "
             f"{size(images * one)} in place of {size(full * one)}."
         )
-    own, whole = (facts.results.row(kind) if facts.results else None for kind in (SET, FULL))
+    own, whole = (run_data.results.row(kind) if run_data.results else None for kind in (SET, FULL))
     cost: Mapping[str, Any] = {}
-    if facts.results and own:
-        cost = (facts.results.content.get("cost") or {}).get(own.id, {})
-        lines += sentences(facts.results.content, own.id, facts.label)  # which say how long distilling took
-    if not cost and facts.seconds is not None:
-        lines.append(f"Distilling took {duration(facts.seconds)} ({counted(facts.done, 'iteration')}).")
+    if run_data.results and own:
+        cost = (run_data.results.content.get("cost") or {}).get(own.id, {})
+        lines += sentences(run_data.results.content, own.id, run_data.label)  # which say how long distilling took
+    if not cost and run_data.seconds is not None:
+        lines.append(f"Distilling took {duration(run_data.seconds)} ({plural(run_data.done, 'iteration')}).")
     if cost.get("pays_after"):
-        headline += f", paid for after {counted(cost['pays_after'], 'training')}"
-    if facts.results and own and whole:
-        lines += _beside_full(facts.results, own, whole)
-    return Answer(headline, tuple(lines), _not_measured(facts, full=bool(whole), cost=bool(cost)))
+        headline += f", paid for after {plural(cost['pays_after'], 'training')}"
+    if run_data.results and own and whole:
+        lines += _beside_full(run_data.results, own, whole)
+    return Conclusion(headline, tuple(lines), _not_measured(run_data, full=bool(whole), cost=bool(cost)))
 
 
-def _not_measured(facts: Facts, full: bool, cost: bool) -> tuple[Missing, ...]:
-    """What the first answer lacks, in one command."""
-    if not facts.finished:
-        return (_unfinished(facts),)
+def _not_measured(run_data: RunData, full: bool, cost: bool) -> tuple[Missing, ...]:
+    """What the first conclusion lacks, in one command."""
+    if not run_data.finished:
+        return (_unfinished(run_data),)
     what = [] if full else ["what the full data would reach"]
     options = [] if full else ["--baselines", "full"]
     if not cost:
         what.append("the time, samples and bytes of training to a given accuracy")
         what.append("after how many trainings the distillation has paid for itself")
         options.append("--cost")
-    return (Missing(f"Not measured: {listed(what)}.", evaluate_command(facts, *options)),) if what else ()
+    return (Missing(f"Not measured: {join_words(what)}.", evaluate_command(run_data, *options)),) if what else ()
 
 
 def _beside_full(results: RunResults, own: RowResult, whole: RowResult) -> list[str]:
@@ -116,31 +116,35 @@ def _beside_full(results: RunResults, own: RowResult, whole: RowResult) -> list[
     return lines
 
 
-def _held(facts: Facts) -> Answer:
+def _transfer(run_data: RunData) -> Conclusion:
     """The other architectures against the seen one, and both against the baselines."""
-    results = facts.results
-    if results is None and not facts.finished:
-        return Answer("Not measured", ("The run is unfinished.",))
+    results = run_data.results
+    if results is None and not run_data.finished:
+        return Conclusion("Not measured", ("The run is unfinished.",))
     own = results.row(SET) if results else None
     if results is None or own is None:
-        return Answer("Not measured", (), (Missing("No network was trained on this set.", evaluate_command(facts)),))
+        return Conclusion(
+            "Not measured", (), (Missing("No network was trained on this set.", evaluate_command(run_data)),)
+        )
     lines, missing = [], []
     if not results.complete:
-        missing.append(Missing("The evaluation is unfinished: these are its first trainings.", evaluate_command(facts)))
-    measured = f"{results.split} accuracy in %, {counted(len(results.seeds), 'seed')}"
+        missing.append(
+            Missing("The evaluation is unfinished: these are its first trainings.", evaluate_command(run_data))
+        )
+    measured = f"{results.split} accuracy in %, {plural(len(results.seeds), 'seed')}"
     if own.seen is not None:
         lines.append(f"On {results.seen}, the seen architecture: {percent(own.seen)} ({measured}).")
     if own.cross is None:
         if results.complete:
-            missing.append(Missing("No other network was trained.", evaluate_command(facts, "--networks", "vit")))
-        return Answer("Not measured", tuple(lines), tuple(missing))
+            missing.append(Missing("No other network was trained.", evaluate_command(run_data, "--networks", "vit")))
+        return Conclusion("Not measured", tuple(lines), tuple(missing))
     others = [name for name in results.networks if name != results.seen and own.networks.get(name)]
-    lines.append(f"Cross-architecture ({listed(others)}): {percent(own.cross)}.")
-    compared = _against(facts, results, own)
+    lines.append(f"Cross-architecture ({join_words(others)}): {percent(own.cross)}.")
+    compared = _against(run_data, results, own)
     lines += [f"Against {name} ({percent(row.cross)}): {said}." for name, row, _, said in compared]
     if results.settings["label_mode"] != "hard":
         lines.append(f"All sets were trained on with {results.settings['label_mode']} labels.")
-    return Answer(_verdict({name: kind for name, _, kind, _ in compared}, own), tuple(lines), tuple(missing))
+    return Conclusion(_verdict({name: kind for name, _, kind, _ in compared}, own), tuple(lines), tuple(missing))
 
 
 def _verdict(kinds: Mapping[str, str], own: RowResult) -> str:
@@ -151,13 +155,13 @@ def _verdict(kinds: Mapping[str, str], own: RowResult) -> str:
         return "Not known from one seed"
     for kind, words in ((WORSE, "No: worse than"), (LEVEL, "Level with")):
         if named := [name for name, found in kinds.items() if found == kind]:
-            return f"{words} {listed(named)}"
+            return f"{words} {join_words(named)}"
     return "Yes: better than every baseline"
 
 
-def _against(facts: Facts, results: RunResults, own: RowResult) -> list[tuple[str, RowResult, str, str]]:
+def _against(run_data: RunData, results: RunResults, own: RowResult) -> list[tuple[str, RowResult, str, str]]:
     """Cross-architecture accuracy beside each baseline of as many images: its name, row and verdict, and words."""
-    ipc = facts.config.get("ipc")
+    ipc = run_data.config.get("ipc")
     rows = [row for row in results.rows if row.row.kind in BESIDE and row.row.ipc in (None, ipc)]
     intervals = {
         entry["against"]: entry["cross"]
@@ -191,10 +195,10 @@ def _by_deviation(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> tuple[s
     return kind, f"{kind}, {points(difference)} points, beyond the deviations"
 
 
-def _depended(facts: Facts) -> Answer:
+def _dependencies(run_data: RunData) -> Conclusion:
     """Weights, data, and what the audit says of the prior."""
-    weights, hashes = facts.run.weights, facts.inputs["hashes"]
-    prior, data = (str(facts.config.get(key)) for key in ("prior", "data"))
+    weights, hashes = run_data.run.weights, run_data.inputs["hashes"]
+    prior, data = (str(run_data.config.get(key)) for key in ("prior", "data"))
     lines = []
     if weights is not None:
         headline = f"Weights {weights.name}"
@@ -203,13 +207,13 @@ def _depended(facts: Facts) -> Answer:
     else:
         headline = "No pretrained weights"
         lines.append(f"The prior is {prior}, which has none.")
-    trained = facts.inputs.get("training_images")
-    of = f", {counted(trained, 'training image')}" if trained else ""
+    trained = run_data.inputs.get("training_images")
+    of = f", {plural(trained, 'training image')}" if trained else ""
     lines.append(f"Data: {data}{of}. Hash: {hashes['data']}")
     if hashes.get("experts"):
-        lines.append(f"Experts: {facts.config.get('experts')}. Hash: {hashes['experts']}")
-    said = (facts.audit or {}).get("verdicts", {}).get("prior")
+        lines.append(f"Experts: {run_data.config.get('experts')}. Hash: {hashes['experts']}")
+    said = (run_data.audit or {}).get("verdicts", {}).get("prior")
     if said:
         lines.append(f"Bias of the prior: {said}")
-    absent = Missing("Not checked: what the prior prefers, and what the set copied.", audit_command(facts))
-    return Answer(headline, tuple(lines), (absent,) if facts.audit is None and facts.finished else ())
+    absent = Missing("Not checked: what the prior prefers, and what the set copied.", audit_command(run_data))
+    return Conclusion(headline, tuple(lines), (absent,) if run_data.audit is None and run_data.finished else ())

@@ -67,11 +67,11 @@ def duration(seconds: float) -> str:
     return f"{minutes // 60:,} h {minutes % 60} min"
 
 
-def counted(value: int, noun: str) -> str:
+def plural(value: int, noun: str) -> str:
     """``1 seed``, ``3 seeds``."""
     return f"{count(value)} {noun}{'s' * (value != 1)}"
 
 
-def listed(words: list[str]) -> str:
+def join_words(words: list[str]) -> str:
     """``a``, ``a and b``, ``a, b and c``."""
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"

@@ -1,4 +1,4 @@
-"""The page: facts into one HTML file that needs nothing else."""
+"""The page: run_data into one HTML file that needs nothing else."""
 
 import base64
 import hashlib
@@ -11,7 +11,7 @@ import jinja2
 
 from glad.evaluation.rows import SET
 from glad.reports.audits import Audit, audit_of, neighbours
-from glad.reports.charts import Curves, curves
+from glad.reports.charts import LineChart, curves
 from glad.reports.commands import (
     audit_command,
     distill_command,
@@ -20,36 +20,36 @@ from glad.reports.commands import (
     report_command,
     same_evaluation_command,
 )
-from glad.reports.conclusions import QUESTIONS, Answer, answers
-from glad.reports.formatting import count, counted, duration, number, share
-from glad.reports.run_data import Facts
-from glad.reports.run_results import understood
+from glad.reports.conclusions import QUESTIONS, Conclusion, draw_conclusions
+from glad.reports.formatting import count, duration, number, plural, share
+from glad.reports.run_data import RunData
+from glad.reports.run_results import explain_damage
 from glad.reports.snapshots import Film, Frame, film, neighbours_of
-from glad.reports.tables import Table, comparisons, cost, scores
+from glad.reports.tables import TextTable, comparisons, cost, scores
 
 ASSETS = Path(__file__).parent / "assets"
 CURVE_NAMES = {"loss": "Loss", "image_grad": "images"}
 
 
 @dataclass(frozen=True)
-class Part:
+class RunSection:
     """What the page says of one run; ``commands`` make it again, with a word of what each does."""
 
-    facts: Facts
-    answers: tuple[Answer, ...]
+    run_data: RunData
+    conclusions: tuple[Conclusion, ...]
     film: Film | None
     nearest: dict[int, str]
     nearest_pictures: dict[int, str]
-    curves: tuple[Curves, ...]
+    curves: tuple[LineChart, ...]
     audit: Audit | None
-    extra: Mapping[str, Table]
-    depends: Table
+    extra: Mapping[str, TextTable]
+    depends: TextTable
     commands: tuple[tuple[str, str], ...]
     audit_command: str
     evaluate_command: str
 
 
-def render(runs: Sequence[Facts], version: str = "") -> str:
+def render(runs: Sequence[RunData], version: str = "") -> str:
     """The whole page; with a ``version`` it asks the server that it came from for another one."""
     style, script = ((ASSETS / name).read_text() for name in ("style.css", "script.js"))
     return (
@@ -57,9 +57,9 @@ def render(runs: Sequence[Facts], version: str = "") -> str:
         .get_template("page.html")
         .render(
             questions=QUESTIONS,
-            parts=[_part(facts) for facts in runs],
+            parts=[_part(run_data) for run_data in runs],
             comparisons=comparisons(runs),
-            title=", ".join(facts.label for facts in runs),
+            title=", ".join(run_data.label for run_data in runs),
             version=version,
             style=style,
             script=script,
@@ -79,7 +79,7 @@ def _environment() -> jinja2.Environment:
     environment.filters |= {
         "asframe": _as_frame,
         "count": count,
-        "counted": counted,
+        "plural": plural,
         "duration": duration,
         "number": number,
         "share": share,
@@ -98,8 +98,8 @@ def policy(style: str, script: str, live: bool) -> str:
     allowed = {
         "default-src": "'none'",
         "img-src": "data:",
-        "style-src": _hashed(style),
-        "script-src": _hashed(script),
+        "style-src": _hash_of_source(style),
+        "script-src": _hash_of_source(script),
         "connect-src": "'self'" if live else "'none'",
         "base-uri": "'none'",
         "form-action": "'none'",
@@ -107,41 +107,41 @@ def policy(style: str, script: str, live: bool) -> str:
     return "; ".join(f"{key} {value}" for key, value in allowed.items())
 
 
-def _hashed(text: str) -> str:
+def _hash_of_source(text: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
-def _part(facts: Facts) -> Part:
-    results = facts.results
+def _part(run_data: RunData) -> RunSection:
+    results = run_data.results
     own = results.row(SET) if results else None
-    extra: dict[str, Table | None] = {}
-    with understood(facts.run.path / "audit.json"):
-        audit, nearest = audit_of(facts), neighbours(facts)
-    with understood(facts.run.path / "results.json"):
-        answered = answers(facts)
+    extra: dict[str, TextTable | None] = {}
+    with explain_damage(run_data.run.path / "audit.json"):
+        audit, nearest = audit_of(run_data), neighbours(run_data)
+    with explain_damage(run_data.run.path / "results.json"):
+        conclusions = draw_conclusions(run_data)
         if results and own:
             extra = {"Cost": cost(results), "Scores": scores(results, own.id)}
-    frames = film(facts)
-    return Part(
-        facts=facts,
-        answers=answered,
+    frames = film(run_data)
+    return RunSection(
+        run_data=run_data,
+        conclusions=conclusions,
         film=frames,
         nearest=nearest,
-        nearest_pictures=neighbours_of(facts, frames.shown) if frames else {},
-        curves=_curves(facts),
+        nearest_pictures=neighbours_of(run_data, frames.shown) if frames else {},
+        curves=_curves(run_data),
         audit=audit,
         extra={title: table for title, table in extra.items() if table is not None},
-        depends=_depends(facts),
-        commands=tuple(_commands(facts)),
-        audit_command=audit_command(facts),
-        evaluate_command=evaluate_command(facts),
+        depends=_depends(run_data),
+        commands=tuple(_commands(run_data)),
+        audit_command=audit_command(run_data),
+        evaluate_command=evaluate_command(run_data),
     )
 
 
-def _curves(facts: Facts) -> tuple[Curves, ...]:
+def _curves(run_data: RunData) -> tuple[LineChart, ...]:
     """The loss, and the norms of the gradients."""
     series: dict[str, list[tuple[float, float]]] = {}
-    for entry in facts.metrics:
+    for entry in run_data.metrics:
         for key, value in entry.items():
             if key != "iteration":
                 series.setdefault(key, []).append((entry["iteration"], value))
@@ -151,29 +151,29 @@ def _curves(facts: Facts) -> tuple[Curves, ...]:
     return tuple(chart for chart in drawn if chart is not None)
 
 
-def _depends(facts: Facts) -> Table:
+def _depends(run_data: RunData) -> TextTable:
     """Seeds, hashes and versions."""
-    inputs, config = facts.inputs, facts.config
+    inputs, config = run_data.inputs, run_data.config
     rows: list[tuple[str, Any]] = [("seed of the distillation", config.get("seed"))]
-    if facts.results is not None:
-        rows.append(("seeds of the evaluation", ", ".join(map(str, facts.results.seeds))))
+    if run_data.results is not None:
+        rows.append(("seeds of the evaluation", ", ".join(map(str, run_data.results.seeds))))
     rows += [(f"hash of {name}", digest) for name, digest in inputs["hashes"].items() if digest]
     rows += [(f"version of {name}", version) for name, version in inputs.get("versions", {}).items()]
-    return Table("What the result depends on", ("what", "value"), tuple((key, str(value)) for key, value in rows))
+    return TextTable("What the result depends on", ("what", "value"), tuple((key, str(value)) for key, value in rows))
 
 
-def _commands(facts: Facts) -> list[tuple[str, str]]:
-    objects = [key for key in ("data", "objective", "prior") if str(facts.config.get(key, "")).startswith("object:")]
+def _commands(run_data: RunData) -> list[tuple[str, str]]:
+    objects = [key for key in ("data", "objective", "prior") if str(run_data.config.get(key, "")).startswith("object:")]
     listed = []
     if objects:
-        what = ", ".join(f"{key}={facts.config[key].removeprefix('object:')}" for key in objects)
+        what = ", ".join(f"{key}={run_data.config[key].removeprefix('object:')}" for key in objects)
         listed.append(("The run was made from Python with objects of its own", f"glad.distill({what}, ...)"))
     else:
-        again = distill_command(facts, str(facts.run.path) + "-again")
+        again = distill_command(run_data, str(run_data.run.path) + "-again")
         listed.append(("The same set, from the settings below", again))
-    if facts.results is not None:
-        if fields := protocol_file(facts.results):
+    if run_data.results is not None:
+        if fields := protocol_file(run_data.results):
             listed.append(("The protocol of the evaluation, to be kept as protocol.yaml", fields))
-        listed.append(("The same evaluation", same_evaluation_command(facts, facts.results)))
-    listed.append(("This page", report_command(facts)))
+        listed.append(("The same evaluation", same_evaluation_command(run_data, run_data.results)))
+    listed.append(("This page", report_command(run_data)))
     return listed

@@ -21,7 +21,7 @@ AUDIT_PICTURES = {
 
 
 @dataclass(frozen=True)
-class Facts:
+class RunData:
     """One run. ``label`` tells it from the other runs of the report; ``pixels`` is what its images hold: [N, C, H, W].
 
     ``done`` of ``iterations`` are finished, in ``seconds`` as far as a state was saved. ``metrics`` has a dict per
@@ -56,8 +56,8 @@ class Facts:
         return list(self.inputs["classes"])
 
 
-def read(runs: Sequence[Run]) -> list[Facts]:
-    """The facts of every run; ``RunError`` for a folder that is no run, or is damaged, or comes twice."""
+def read(runs: Sequence[Run]) -> list[RunData]:
+    """The run_data of every run; ``RunError`` for a folder that is no run, or is damaged, or comes twice."""
     paths = [run.path.resolve() for run in runs]
     if twice := [run for run, path in zip(runs, paths, strict=True) if paths.count(path) > 1]:
         raise RunError(f"{twice[0].path} is named twice: give every run once")
@@ -66,7 +66,7 @@ def read(runs: Sequence[Run]) -> list[Facts]:
     return [_read(run, label) for run, label in zip(runs, labels, strict=True)]
 
 
-def _read(run: Run, label: str) -> Facts:
+def _read(run: Run, label: str) -> RunData:
     config, inputs = run.config, run.inputs
     if missing := [key for key in ("classes", "hashes", "mean", "std") if key not in inputs]:
         raise RunError(f"{run.path}/inputs.json has no {missing[0]}: it is not of a run")
@@ -75,7 +75,7 @@ def _read(run: Run, label: str) -> Facts:
     pixels, labels = _set(run.path / "initial.safetensors")
     done = max(int(progress.get("iteration", 0)), 1 + int(metrics[-1]["iteration"]) if metrics else 0)
     iterations = int(config.get("iterations", done))
-    return Facts(
+    return RunData(
         run=run,
         label=label,
         config=config,

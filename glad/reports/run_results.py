@@ -14,7 +14,7 @@ from glad.runs.storage import RunError
 
 
 @contextmanager
-def understood(path: Path) -> Iterator[None]:
+def explain_damage(path: Path) -> Iterator[None]:
     """Inside the block everything that JSON of another form can raise becomes a ``RunError``."""
     try:
         yield
@@ -88,7 +88,7 @@ def read_run_results(run: Run, network: str | None, label: str) -> tuple[RunResu
     path = run.path / "results.json"
     if not path.exists():
         return ()
-    with understood(path):
+    with explain_damage(path):
         return tuple(_results(content, run, label) for content in read_results(path, network) if content["cells"])
 
 

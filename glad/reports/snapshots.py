@@ -17,7 +17,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from glad.reports.run_data import Facts, tensors_of
+from glad.reports.run_data import RunData, tensors_of
 from glad.runs.image_grid import eight_bit
 from glad.runs.snapshots import COUNT, find_snapshots, read_snapshot
 
@@ -55,40 +55,40 @@ class Film:
     complete: bool
 
 
-def film(facts: Facts) -> Film | None:
+def film(run_data: RunData) -> Film | None:
     """The frames of a run, some of them left out where they are many; None where it holds no images to show."""
-    if facts.pixels is None:
+    if run_data.pixels is None:
         return None
-    paths = {i: path for i, path in find_snapshots(facts.run.path).items() if i <= facts.done}
-    return _of_snapshots(facts, paths) if paths else _of_tensors(facts)
+    paths = {i: path for i, path in find_snapshots(run_data.run.path).items() if i <= run_data.done}
+    return _of_snapshots(run_data, paths) if paths else _of_tensors(run_data)
 
 
-def _of_snapshots(facts: Facts, paths: Mapping[int, Path]) -> Film:
+def _of_snapshots(run_data: RunData, paths: Mapping[int, Path]) -> Film:
     first = read_snapshot(next(iter(paths.values())))
     shown = tuple(first.numbers.tolist())
-    kept = _thinned(list(paths), len(shown), facts.metrics)
+    kept = _thinned(list(paths), len(shown), run_data.metrics)
     pictures = {i: _pictures(paths[i], paths[i].stat().st_mtime_ns) for i in kept}
-    return _film(facts, pictures, shown, first.images.shape[-1], True)
+    return _film(run_data, pictures, shown, first.images.shape[-1], True)
 
 
-def _of_tensors(facts: Facts) -> Film | None:
+def _of_tensors(run_data: RunData) -> Film | None:
     """The first and the last set of a run without snapshots."""
-    if facts.config.get("zca") or facts.pixels is None:
+    if run_data.config.get("zca") or run_data.pixels is None:
         return None
-    shown = tuple(range(min(facts.pixels[0], COUNT)))
-    sets = {0: "initial"} | ({facts.iterations: "synset"} if facts.finished else {})
-    mean, std = (torch.tensor(facts.inputs[key]).view(-1, 1, 1) for key in ("mean", "std"))
+    shown = tuple(range(min(run_data.pixels[0], COUNT)))
+    sets = {0: "initial"} | ({run_data.iterations: "synset"} if run_data.finished else {})
+    mean, std = (torch.tensor(run_data.inputs[key]).view(-1, 1, 1) for key in ("mean", "std"))
     pictures = {}
     for i, kind in sorted(sets.items()):
-        (images,) = tensors_of(facts.run.path / f"{kind}.safetensors", "images")
+        (images,) = tensors_of(run_data.run.path / f"{kind}.safetensors", "images")
         pictures[i] = tuple(encoded(_picture(image)) for image in eight_bit(images[: len(shown)] * std + mean))
-    return _film(facts, pictures, shown, facts.pixels[-1], False)
+    return _film(run_data, pictures, shown, run_data.pixels[-1], False)
 
 
 def _film(
-    facts: Facts, pictures: Mapping[int, tuple[str, ...]], shown: tuple[int, ...], side: int, complete: bool
+    run_data: RunData, pictures: Mapping[int, tuple[str, ...]], shown: tuple[int, ...], side: int, complete: bool
 ) -> Film:
-    losses = smoothed(facts.metrics, list(pictures))
+    losses = smoothed(run_data.metrics, list(pictures))
     frames = tuple(Frame(i, images, losses.get(i)) for i, images in pictures.items())
     return Film(frames, shown, _lowest(frames), side, complete)
 
@@ -99,13 +99,13 @@ def _pictures(path: Path, changed: int) -> tuple[str, ...]:
     return tuple(encoded(_picture(image)) for image in read_snapshot(path).images)
 
 
-def neighbours_of(facts: Facts, shown: Sequence[int]) -> dict[int, str]:
+def neighbours_of(run_data: RunData, shown: Sequence[int]) -> dict[int, str]:
     """The training images nearest to those that are ``shown``, as the audit found them; empty where it did not look."""
-    path = facts.run.path / "audit_nearest.safetensors"
-    if facts.audit is None or facts.pixels is None or not path.exists():
+    path = run_data.run.path / "audit_nearest.safetensors"
+    if run_data.audit is None or run_data.pixels is None or not path.exists():
         return {}
     (images,) = tensors_of(path, "pixels")
-    return {i: encoded(_picture(images[i])) for i in shown} if len(images) == facts.pixels[0] else {}
+    return {i: encoded(_picture(images[i])) for i in shown} if len(images) == run_data.pixels[0] else {}
 
 
 def smoothed(metrics: Sequence[Mapping[str, float]], iterations: Sequence[int]) -> dict[int, float]:

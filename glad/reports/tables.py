@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from glad.evaluation.rows import BEFORE, FULL, SET, Row
-from glad.reports.charts import Bars, bars
-from glad.reports.formatting import ABSENT, count, counted, duration, percent, points, share, size
-from glad.reports.run_data import Facts
-from glad.reports.run_results import RowResult, RunResults, understood
+from glad.reports.charts import BarChart, bars
+from glad.reports.formatting import ABSENT, count, duration, percent, plural, points, share, size
+from glad.reports.run_data import RunData
+from glad.reports.run_results import RowResult, RunResults, explain_damage
 
 
 @dataclass(frozen=True)
-class Table:
+class TextTable:
     """Cells as text; ``best`` are rows and columns of the highest numbers."""
 
     caption: str
@@ -25,30 +25,30 @@ class Table:
 class Comparison:
     """Runs that were evaluated alike: their table, a chart per network, and paired differences if there are some."""
 
-    table: Table
-    charts: tuple[Bars, ...]
-    differences: Table | None
+    table: TextTable
+    charts: tuple[BarChart, ...]
+    differences: TextTable | None
     complete: bool
 
 
-def comparisons(runs: Sequence[Facts]) -> list[Comparison]:
+def comparisons(runs: Sequence[RunData]) -> list[Comparison]:
     """The results of all runs, the last evaluations first; those apart that were made under other settings."""
-    groups: dict[str, list[tuple[Facts, RunResults]]] = {}
-    for place in range(max((len(facts.evaluations) for facts in runs), default=0)):
-        for facts in runs:
-            for results in facts.evaluations[place : place + 1]:
-                groups.setdefault(results.comparable, []).append((facts, results))
+    groups: dict[str, list[tuple[RunData, RunResults]]] = {}
+    for place in range(max((len(run_data.evaluations) for run_data in runs), default=0)):
+        for run_data in runs:
+            for results in run_data.evaluations[place : place + 1]:
+                groups.setdefault(results.comparable, []).append((run_data, results))
     return [_comparison(group) for group in groups.values()]
 
 
-def _comparison(group: Sequence[tuple[Facts, RunResults]]) -> Comparison:
+def _comparison(group: Sequence[tuple[RunData, RunResults]]) -> Comparison:
     results = group[0][1]
-    rows = _merged(group)
+    rows = _merge_rows(group)
     ranked = sorted(rows, key=lambda item: item[0].row.kind == FULL)  # all training images come last
     others = [name for name in results.networks if name != results.seen]
     columns = [("set", None), (f"{results.seen} (seen)", results.seen), *((name, name) for name in others)]
     values = [[row.networks.get(name) for _, name in columns[1:] if name] + [row.cross] for row, _ in ranked]
-    table = Table(
+    table = TextTable(
         caption=_caption(results),
         columns=(*(title for title, _ in columns), "cross-architecture"),
         rows=tuple((row.row.label, *map(percent, entries)) for (row, _), entries in zip(ranked, values, strict=True)),
@@ -62,14 +62,14 @@ def _comparison(group: Sequence[tuple[Facts, RunResults]]) -> Comparison:
 def _caption(results: RunResults) -> str:
     """How accuracies were measured."""
     told = f"{results.settings['split'].capitalize()} accuracy in %, mean ± sample deviation over "
-    told += counted(len(results.seeds), "seed")
+    told += plural(len(results.seeds), "seed")
     told += f", {count(results.epochs)} epochs" if isinstance(results.epochs, int) else ""
     told += ", soft labels" if results.settings["label_mode"] == "soft" else ""
     name = results.content.get("protocol_name", "default")
     return told + (f", protocol {name}" if name != "default" else "")
 
 
-def _merged(group: Sequence[tuple[Facts, RunResults]]) -> list[tuple[RowResult, int]]:
+def _merge_rows(group: Sequence[tuple[RunData, RunResults]]) -> list[tuple[RowResult, int]]:
     """All rows with the number of the run each is from; equal baselines of several runs once."""
     rows: list[tuple[RowResult, int]] = []
     for place, (_, results) in enumerate(group):
@@ -94,7 +94,7 @@ def _best(
     return frozenset(best)
 
 
-def _charts(results: RunResults, others: Sequence[str], rows: Sequence[tuple[RowResult, int]]) -> tuple[Bars, ...]:
+def _charts(results: RunResults, others: Sequence[str], rows: Sequence[tuple[RowResult, int]]) -> tuple[BarChart, ...]:
     """The seen architecture, the mean cross-architecture, and each of the other networks."""
     picked = [(f"{results.seen} (seen)", [row.seen for row, _ in rows])]
     if len(others) > 1:
@@ -115,17 +115,17 @@ def _style(row: Row) -> str:
     return {SET: "run", BEFORE: "before", FULL: "full"}.get(row.kind, "real")
 
 
-def _differences(group: Sequence[tuple[Facts, RunResults]]) -> Table | None:
+def _differences(group: Sequence[tuple[RunData, RunResults]]) -> TextTable | None:
     """Paired differences in percentage points, with the interval over seeds."""
     rows = []
-    for facts, results in group:
-        with understood(facts.run.path / "results.json"):
+    for run_data, results in group:
+        with explain_damage(run_data.run.path / "results.json"):
             for entry in results.content.get("differences") or []:
                 one, other = (results.labels.get(entry[side], entry[side]) for side in ("row", "against"))
                 row = (f"{one} − {other}", _interval(entry["seen"]), _interval(entry["cross"]))
                 rows += [row] if row not in rows else []
     caption = "Paired differences on shared seeds in points, with the 95 % bootstrap interval over seeds"
-    return Table(caption, ("sets", "seen architecture", "cross-architecture"), tuple(rows)) if rows else None
+    return TextTable(caption, ("sets", "seen architecture", "cross-architecture"), tuple(rows)) if rows else None
 
 
 def _interval(entry: Mapping[str, Any] | None) -> str:
@@ -135,7 +135,7 @@ def _interval(entry: Mapping[str, Any] | None) -> str:
     return f"{points(entry['mean'])}{between}, n = {entry['n']}"
 
 
-def cost(results: RunResults) -> Table | None:
+def cost(results: RunResults) -> TextTable | None:
     """What training took to the same accuracy, on the set and on the full data."""
     entries = results.content.get("cost") or {}
     if not entries:
@@ -153,7 +153,7 @@ def cost(results: RunResults) -> Table | None:
     )
     told = f"{share(goal['target'])}, {share(goal['reach'])} of that of the full data (seed {goal['seed']})"
     columns = ("trained on", "reached", "time", "updates", "images seen", "bytes of the set")
-    return Table(f"What it took {goal['network']} to reach a test accuracy of {told}", columns, rows)
+    return TextTable(f"What it took {goal['network']} to reach a test accuracy of {told}", columns, rows)
 
 
 SCORES = {
@@ -166,7 +166,7 @@ SCORES = {
 }
 
 
-def scores(results: RunResults, row: str) -> Table | None:
+def scores(results: RunResults, row: str) -> TextTable | None:
     """LRS and ARS of the set with the id ``row``, with their parts."""
     entry = (results.content.get("scores") or {}).get(row)
     if entry is None:
@@ -177,4 +177,4 @@ def scores(results: RunResults, row: str) -> Table | None:
     ]
     rows += [(f"accuracy: {key.replace('_', ' ')}", share(value)) for key, value in entry["accuracies"].items()]
     caption = "Formulas of DD-Ranking; not comparable with its leaderboard, whose networks and epochs are others"
-    return Table(caption, ("score", "value"), tuple(rows))
+    return TextTable(caption, ("score", "value"), tuple(rows))

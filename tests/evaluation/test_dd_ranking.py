@@ -5,7 +5,7 @@ from math import e, exp
 
 import pytest
 
-from glad.evaluation.dd_ranking import Parts, normalized
+from glad.evaluation.dd_ranking import Parts, normalize_score
 
 PARTS = Parts(
     full_hard=0.9, hard=0.6, set=0.7, random=0.45,
@@ -14,8 +14,8 @@ PARTS = Parts(
 
 
 def test_the_ends_of_the_scale():
-    assert normalized(1) == pytest.approx(100) and normalized(-1) == pytest.approx(0)
-    assert normalized(0) == pytest.approx(100 / (e + 1))
+    assert normalize_score(1) == pytest.approx(100) and normalize_score(-1) == pytest.approx(0)
+    assert normalize_score(0) == pytest.approx(100 / (e + 1))
 
 
 def test_both_scores_by_hand():
@@ -32,7 +32,7 @@ def test_each_part_moves_its_score_alone():
     assert plainer.ars > PARTS.ars and plainer.lrs == PARTS.lrs
     perfect = Parts(**dict.fromkeys(("full_hard", "hard", "set", "set_augmented", "set_plain"), 1.0),
                     **dict.fromkeys(("random", "random_augmented", "random_plain"), 0.0))  # fmt: skip
-    assert perfect.lrs == pytest.approx(normalized(0.5)) and perfect.ars == pytest.approx(100)
+    assert perfect.lrs == pytest.approx(normalize_score(0.5)) and perfect.ars == pytest.approx(100)
 
 
 def test_the_parts_are_told():

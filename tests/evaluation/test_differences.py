@@ -5,7 +5,7 @@ from itertools import product
 import pytest
 import torch
 
-from glad.evaluation.summary import differences, interval, paired
+from glad.evaluation.summary import differences, interval, paired_difference
 
 
 def quantile(values, share):
@@ -44,11 +44,11 @@ def test_it_is_a_function_of_its_arguments():
 
 
 def test_only_shared_seeds_count():
-    found = paired({0: 0.5, 1: 0.7, 5: 0.1}, {1: 0.4, 0: 0.1, 7: 0.9})
+    found = paired_difference({0: 0.5, 1: 0.7, 5: 0.1}, {1: 0.4, 0: 0.1, 7: 0.9})
     assert found["mean"] == pytest.approx(0.35) and found["n"] == 2
     assert found["low"] == pytest.approx(0.3) and found["high"] == pytest.approx(0.4)
-    assert paired({0: 0.5}, {0: 0.25}) == {"mean": 0.25, "low": None, "high": None, "n": 1}
-    assert paired({0: 0.5}, {1: 0.25}) is None
+    assert paired_difference({0: 0.5}, {0: 0.25}) == {"mean": 0.25, "low": None, "high": None, "n": 1}
+    assert paired_difference({0: 0.5}, {1: 0.25}) is None
 
 
 def test_seen_and_cross_architecture_are_apart():

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from glad.data.dataset import ImageData
-from glad.evaluation.hybrid import check, joined, percents, share_of
+from glad.evaluation.hybrid import check, join_sets, percents, share_of
 
 COUNTS = (40, 10, 3)
 
@@ -39,7 +39,7 @@ def test_shares_are_nested_and_a_function_of_the_seed():
 
 def test_both_sets_are_there():
     share = share_of(numbered(), 10, 0)
-    images, labels = joined((torch.full([2, 1, 2, 2], 7.5), torch.tensor([2, 0])), share)
+    images, labels = join_sets((torch.full([2, 1, 2, 2], 7.5), torch.tensor([2, 0])), share)
     assert labels.tolist() == [2, 0, *share[1].tolist()]
     assert torch.equal(images[2:], share[0]) and float(images[0, 0, 0, 0]) == 7.5
 

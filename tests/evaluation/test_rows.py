@@ -18,7 +18,7 @@ from glad.evaluation.results_store import read_results
 from glad.evaluation.rows import LABELS, Wording
 from glad.hub import dataset_card
 from glad.reports.commands import same_evaluation_command
-from glad.reports.conclusions import answers
+from glad.reports.conclusions import draw_conclusions
 from glad.reports.run_data import read
 
 ALL = {
@@ -82,7 +82,7 @@ def shown(codes):
     page = Page(glad.report(codes, codes.path / "page.html").read_text()).text
     return {
         "command": same_evaluation_command(run, results),
-        "answers": answers(run),
+        "conclusions": draw_conclusions(run),
         "tables": console.export_text(),
         "page": page,
         "card": dataset_card.results(told, "set:codes"),
@@ -101,7 +101,7 @@ def test_rewording_every_label_changes_no_number_and_no_command(codes, monkeypat
     labels = [row.label for row in rows_of(again).values()]
     assert len(set(labels)) == len(labels) and not {row["label"] for row in before["rows"]} & set(labels)
     other = shown(codes)
-    assert other["command"] == told["command"] and other["answers"] == told["answers"]
+    assert other["command"] == told["command"] and other["conclusions"] == told["conclusions"]
     assert all("Zeile" in other[part] and "Zeile" not in told[part] for part in ("tables", "page", "card"))
     for path in codes.path.glob("results*.json"):
         path.unlink()

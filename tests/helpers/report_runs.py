@@ -162,7 +162,7 @@ def page_of(*runs, out=None):
     return Page(glad.report(list(runs), out or runs[0].path / "page.html").read_text())
 
 
-def facts_of(run):
+def data_of(run):
     return read([run])[0]
 
 

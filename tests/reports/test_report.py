@@ -11,12 +11,12 @@ import pytest
 import torch
 from distilled_sets import distil, invoke
 from PIL import Image
-from report_runs import Page, audit_of, facts_of, make_run, page_of, put, results_of
+from report_runs import Page, audit_of, data_of, make_run, page_of, put, results_of
 from safetensors.torch import save_file
 
 import glad
 from glad.evaluation import Row, set_id
-from glad.reports.conclusions import answers
+from glad.reports.conclusions import draw_conclusions
 
 HOSTILE = '<script>alert("x")</script><img src=x onerror=alert(1)>'
 
@@ -106,7 +106,7 @@ def test_costs_differences_and_scores(run):
 )
 def test_the_worst_comparison_decides_whether_it_holds(run, own, std, seeds, verdict):
     put(run, "results.json", results_of("toy", own=own, std=std, seeds=seeds))
-    assert answers(facts_of(run))[1].headline == verdict
+    assert draw_conclusions(data_of(run))[1].headline == verdict
 
 
 def test_a_renamed_run_finds_its_results(run):

@@ -29,7 +29,7 @@ def test_curves_are_at_their_places():
 
 def test_thinned_lines_keep_means_and_extremes():
     values = torch.randn(1234, generator=torch.Generator().manual_seed(0)).tolist()
-    rows = charts.thinned(list(enumerate(values)))
+    rows = charts.thin_out(list(enumerate(values)))
     assert len(rows) <= charts.POINTS
     assert min(row[1] for row in rows) == min(values) and max(row[3] for row in rows) == max(values)
     assert rows[0][2] == pytest.approx(sum(values[:5]) / 5) and rows[0][0] == 2
@@ -61,7 +61,7 @@ def test_bars_are_as_long_as_accuracies():
         (numbers.points(-0.025), "−2.5"),
         (numbers.times(2.5), "2.5"),
         (numbers.times(450.2), "450"),
-        (numbers.listed(["a", "b", "c"]), "a, b and c"),
+        (numbers.join_words(["a", "b", "c"]), "a, b and c"),
         (numbers.percent(None), "–"),
     ],
 )

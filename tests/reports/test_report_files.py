@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from distilled_sets import fails
-from report_runs import NAMES, facts_of, image_in, make_run, page_of, pixels_of, results_of
+from report_runs import NAMES, data_of, image_in, make_run, page_of, pixels_of, results_of
 
 import glad
 from glad.reports.run_data import read
@@ -36,7 +36,7 @@ def test_pictures_are_the_images_of_the_run(tmp_path, channels):
 
 def test_a_run_without_snapshots_shows_its_first_and_last_set_and_says_so(tmp_path):
     run = make_run(tmp_path / "toy", classes=NAMES[:30], ipc=1, snapshots=())
-    frames = film(facts_of(run)).frames
+    frames = film(data_of(run)).frames
     assert [frame.iteration for frame in frames] == [0, 40]
     last = eight_bit(pixels_of(40, 30)).squeeze(1).numpy()
     assert all(np.array_equal(image_in(uri), image) for uri, image in zip(frames[1].pictures, last, strict=True))
@@ -44,9 +44,9 @@ def test_a_run_without_snapshots_shows_its_first_and_last_set_and_says_so(tmp_pa
     assert f"{said}: its first and last set are shown." in page_of(run).text
     assert said not in page_of(make_run(tmp_path / "new")).text
     whitened = make_run(tmp_path / "zca", zca=True, snapshots=())  # whose tensors show nothing
-    assert film(facts_of(whitened)) is None
+    assert film(data_of(whitened)) is None
     assert f"{said}, and its set is whitened: there is nothing to show." in page_of(whitened).text
-    assert film(facts_of(make_run(tmp_path / "new-zca", zca=True))).complete
+    assert film(data_of(make_run(tmp_path / "new-zca", zca=True))).complete
 
 
 def test_of_a_large_set_some_images_are_shown(tmp_path):
@@ -56,7 +56,7 @@ def test_of_a_large_set_some_images_are_shown(tmp_path):
 
 def test_many_pictures_are_thinned_and_keep_first_best_and_last(tmp_path):
     run = make_run(tmp_path / "toy", iterations=300, snapshots=range(0, 301, 2))
-    shown = film(facts_of(run))
+    shown = film(data_of(run))
     iterations = [frame.iteration for frame in shown.frames]
     assert len(iterations) <= FRAMES and {0, 20, 300} <= set(iterations)
     assert iterations[shown.best] == 20 and iterations == sorted(iterations)
