@@ -58,6 +58,7 @@ def initial_latents(
         if network is None:
             raise ValueError("the representative start needs an expert's network")
         return representative(data, prior, network, ipc, candidates, rng, chunk)
+    require_images(data, ipc)
     if network is None:
         targets, _ = select_kmeans(data, ipc, int(torch.randint(2**31, (), generator=rng)))
     else:
@@ -101,6 +102,13 @@ def expert_network(
     return network.eval()
 
 
+def require_images(data: ImageData, ipc: int) -> None:
+    """``DataError`` naming the first class that has fewer than ``ipc`` images."""
+    for c, name in enumerate(data.classes):
+        if (count := len(data.of_class(c))) < ipc:
+            raise DataError(f"class {name!r} of {data.name} has {count} images, {ipc} were asked for: ask for fewer")
+
+
 def representative(
     data: ImageData,
     prior: Prior,
@@ -140,12 +148,9 @@ def _each_class(
 ) -> Iterator[tuple[int, Tensor, Tensor]]:
     """For every class its number, the logits [n, K] of its real images, and their ``ipc`` centres [ipc, K]."""
     device = next(network.parameters()).device
-    for c, name in enumerate(data.classes):
+    require_images(data, ipc)
+    for c in range(len(data.classes)):
         indices = data.of_class(c)
-        if len(indices) < ipc:
-            raise DataError(
-                f"class {name!r} of {data.name} has {len(indices)} images, {ipc} were asked for: ask for fewer"
-            )
         with torch.no_grad():
             logits = _embedded(network, (data.batch(part) for part in indices.split(CHUNK)), device)
         yield c, logits, class_centres(logits, ipc, rng)

@@ -190,6 +190,15 @@ def test_noise_starts_are_standard_normal_in_the_shape_of_images():
     assert abs(noise.std() - 1) < 0.05
 
 
+def test_noise_needs_no_more_than_one_real_image_of_a_class():
+    def one(c, n, rng):
+        assert n == 1
+        return real(c, n, rng)
+
+    noise = Pixels(one).init(CLASSES, rng_for(0))["pixels"]
+    assert noise.shape == (len(CLASSES), 1, 2, 2) and torch.equal(noise, start("noise", 0))
+
+
 @pytest.mark.parametrize("init", ["noise", "real"])
 def test_starts_are_a_function_of_the_seed(init):
     assert torch.equal(start(init, 0), start(init, 0))

@@ -8,7 +8,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from glad.data.dataset import CHUNK, DataError, ImageData
+from glad.data.dataset import CHUNK, ImageData
+from glad.data.notices import shorten, warn_of
 from glad.rng import rng_for
 
 Labeled = tuple[Tensor, Tensor]
@@ -17,8 +18,12 @@ Embed = Callable[[Tensor], Tensor]
 
 
 def select_random(data: ImageData, ipc: int, seed: int) -> Labeled:
-    """``ipc`` real images of each class, normalized [K * ipc, C, H, W], and their labels; a function of ``seed``."""
-    return _by_class(data, ipc, lambda c: data.real(c, ipc, rng_for(seed, "random baseline", c)))
+    """``ipc`` real images of each class, normalized [N, C, H, W], and their labels; a function of ``seed``.
+
+    N is K * ``ipc``, or less where a class has fewer images: then all of its images are taken, and a ``DataNotice``
+    says it.
+    """
+    return _by_class(data, ipc, lambda c, n: data.real(c, n, rng_for(seed, "random baseline", c)))
 
 
 def select_kmeans(data: ImageData, ipc: int, seed: int) -> Labeled:
@@ -27,27 +32,31 @@ def select_kmeans(data: ImageData, ipc: int, seed: int) -> Labeled:
     Shapes are those of ``select_random``. At 1 image per class it is the one nearest to the class's mean, whatever
     the seed.
     """
-    return _by_class(data, ipc, lambda c: _nearest_to_centres(data, c, ipc, seed))
+    return _by_class(data, ipc, lambda c, n: _nearest_to_centres(data, c, n, seed))
 
 
-def _by_class(data: ImageData, ipc: int, chosen: Callable[[int], Tensor]) -> Labeled:
-    """The images chosen for each class, one class after the other."""
-    classes = range(len(data.classes))
-    return torch.cat([chosen(c) for c in classes]), torch.arange(len(classes)).repeat_interleave(ipc)
+def _by_class(data: ImageData, ipc: int, chosen: Callable[[int, int], Tensor]) -> Labeled:
+    """What ``chosen`` gives for each class and a number of its images, one class after the other."""
+    sizes = data.labels.bincount(minlength=len(data.classes)).tolist()
+    if short := [f"{name} ({size})" for name, size in zip(data.classes, sizes, strict=True) if size < ipc]:
+        warn_of([f"{data.name}: fewer than {ipc} images in {shorten(short)}: all of them are taken"])
+    counts = [min(ipc, size) for size in sizes]
+    images = torch.cat([chosen(c, n) for c, n in enumerate(counts)])
+    return images, torch.arange(len(counts)).repeat_interleave(torch.tensor(counts))
 
 
-def _nearest_to_centres(data: ImageData, c: int, ipc: int, seed: int) -> Tensor:
-    """One image of each cluster of class ``c``; ``DataError`` where it has too few."""
+def _nearest_to_centres(data: ImageData, c: int, n: int, seed: int) -> Tensor:
+    """One image of each of ``n`` clusters of class ``c``."""
     from sklearn.cluster import KMeans  # half a second to import, which other commands need not wait for
 
     images = data.batch(data.of_class(c))
+    if n == len(images):
+        return images
     points = images.flatten(1).numpy()
-    if len(points) < ipc:
-        raise DataError(f"class {data.classes[c]!r} of {data.name} has {len(points)} images, {ipc} were asked for")
     start = int(torch.randint(2**31, [1], generator=rng_for(seed, "k-means baseline", c)))
-    clusters = KMeans(ipc, n_init=1, random_state=start).fit(points)
+    clusters = KMeans(n, n_init=1, random_state=start).fit(points)
     distances = torch.from_numpy(clusters.transform(points))
-    outside = torch.from_numpy(clusters.labels_)[:, None] != torch.arange(ipc)
+    outside = torch.from_numpy(clusters.labels_)[:, None] != torch.arange(n)
     return images[distances.masked_fill(outside, torch.inf).argmin(0)]  # of its own cluster, so none is taken twice
 
 
@@ -59,19 +68,17 @@ def select_herding(data: ImageData, ipc: int, seed: int, embed: Embed | None = N
     their length alone. ``embed`` gives features [n, D] of normalized images [n, C, H, W]; without it they are the
     pixels. Nothing is drawn, so that every ``seed`` gives the same images. Shapes are those of ``select_random``.
     """
-    return _by_class(data, ipc, lambda c: _herded(data, c, ipc, embed))
+    return _by_class(data, ipc, lambda c, n: _herded(data, c, n, embed))
 
 
-def _herded(data: ImageData, c: int, ipc: int, embed: Embed | None) -> Tensor:
-    """The images of class ``c`` in the order of herding; ``DataError`` where it has too few."""
+def _herded(data: ImageData, c: int, n: int, embed: Embed | None) -> Tensor:
+    """The first ``n`` images of class ``c`` in the order of herding."""
     indices = data.of_class(c)
-    if len(indices) < ipc:
-        raise DataError(f"class {data.classes[c]!r} of {data.name} has {len(indices)} images, {ipc} were asked for")
     batches = (data.batch(part) for part in indices.split(CHUNK))
     features = torch.cat([(images if embed is None else embed(images)).flatten(1).double() for images in batches])
     lacking, taken = features.mean(0), torch.zeros(len(features), dtype=torch.bool)
     chosen: list[int] = []
-    for _ in range(ipc):  # of squared distances |lacking - x|^2 the first term is the same for all
+    for _ in range(n):  # of squared distances |lacking - x|^2 the first term is the same for all
         distances = features.square().sum(1) - 2 * features @ lacking
         chosen.append(int(distances.masked_fill(taken, torch.inf).argmin()))
         taken[chosen[-1]] = True
@@ -95,10 +102,10 @@ def select(method: str, data: ImageData, ipc: int, seed: int, embed: Embed | Non
         embed: The features that herding works in (see :func:`select_herding`); the other methods have no use for them.
 
     Returns:
-        Normalized images [K * ipc, C, H, W], one class after the other, and their labels, int64 [K * ipc].
+        Normalized images [N, C, H, W], one class after the other, and their labels, int64 [N]. N is K * ipc, or less
+        where a class has fewer images: then all of its images are taken, and a ``DataNotice`` says it.
 
     Raises:
-        DataError: A class has too few images.
         ValueError: There is no such method.
     """
     if method not in SELECTIONS:

@@ -22,12 +22,13 @@ class Pixels:
 
     def init(self, classes: Tensor, rng: torch.Generator) -> dict[str, Tensor]:
         """``{"pixels": [N, C, H, W]}``; real images of one class are distinct."""
-        drawn = {c: self._real(c, int((classes == c).sum()), rng) for c in classes.unique().tolist()}
-        pixels = torch.cat([drawn[c] for c in classes.unique().tolist()])
-        pixels = pixels[classes.argsort(stable=True).argsort()]  # from sorted by class to the order of classes
+        present = classes.unique().tolist()
         if self._start == "noise":
-            pixels = normal(pixels.shape, rng)
-        return {"pixels": pixels}
+            # One image of each class lends its shape; what is drawn for it is the same as for more.
+            shape = torch.stack([self._real(c, 1, rng)[0] for c in present]).shape[1:]
+            return {"pixels": normal([len(classes), *shape], rng)}
+        pixels = torch.cat([self._real(c, int((classes == c).sum()), rng) for c in present])
+        return {"pixels": pixels[classes.argsort(stable=True).argsort()]}  # from sorted by class to their own order
 
     def __call__(self, pixels: Tensor) -> Tensor:
         """The latents themselves."""

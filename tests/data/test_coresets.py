@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from glad.data.coresets import SELECTIONS, select, select_herding, select_kmeans, select_random
-from glad.data.dataset import DataError, ImageData
+from glad.data.dataset import ImageData
+from glad.data.notices import DataNotice
 
 
 def blobs(per_class=12):
@@ -43,9 +44,15 @@ def test_pictures_are_distinct_and_a_function_of_the_seed(name):
 
 
 @pytest.mark.parametrize("name", SELECTIONS)
-def test_too_few_images_are_said(name):
-    with pytest.raises(DataError, match="class 'a' of blobs has 2 images, 3 were asked for"):
-        select(name, blobs(2), 3, 0)
+def test_all_images_of_a_class_with_too_few_are_taken_and_it_is_said(name):
+    data = blobs()
+    data = data.select(torch.cat([data.of_class(0)[:2], data.of_class(1)]))
+    with pytest.warns(DataNotice, match=r"blobs: fewer than 5 images in a \(2\): all of them are taken"):
+        images, labels = select(name, data, 5, 0)
+    assert labels.tolist() == [0] * 2 + [1] * 5
+    assert {x.tobytes() for x in images[:2].numpy()} == {x.tobytes() for x in data.batch(data.of_class(0)).numpy()}
+    more, _ = select(name, blobs(), 5, 0)
+    assert torch.equal(images[2:], more[5:])  # the other class does not notice
 
 
 def scattered(per_class=14):

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from distilled_sets import PICTURES, files_in, make_set, without
+from image_files import load_with_notices
 from PIL import Image
 from safetensors.torch import load_file
 from torchvision.datasets import ImageFolder
@@ -19,6 +20,7 @@ from torchvision.datasets import ImageFolder
 from glad.data.notices import DataNotice
 from glad.data.splits import load_data
 from glad.formats import png
+from glad.formats.distilled import Distilled
 from glad.formats.export import export
 from glad.formats.load import load_distilled
 from glad.formats.storage import Cost, Levels, eight_bits, sixteen_bits
@@ -97,6 +99,39 @@ def test_names_that_a_folder_cannot_have_are_replaced(tmp_path):
 def rounded(source):
     """The pixels as 8 bits, [N, H, W, C], by the formula."""
     return (source.pixels.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).numpy()
+
+
+SPLIT_WORDS = (
+    "train",
+    "test_tube",
+    "bullet-train",
+    "Dev",
+    "eval 2",
+    "contest",
+    "validation",
+    "2test",
+    "trainer",
+    "val",
+)
+
+
+def test_class_folders_with_the_words_of_splits_are_no_splits_to_datasets(tmp_path):
+    datasets = pytest.importorskip("datasets")
+    count = len(SPLIT_WORDS)
+    card = replace(make_set().card, classes=SPLIT_WORDS, images=4 * count)
+    pixels, labels = torch.rand(4 * count, 3, 8, 8), torch.arange(count).repeat(4)
+    export(Distilled(card.data().normalize(pixels), pixels, labels, None, card), "folder", tmp_path / "set")
+    for options in ({"path": str(tmp_path / "set")}, {"path": "imagefolder", "data_dir": str(tmp_path / "set")}):
+        found = datasets.load_dataset(**options, cache_dir=str(tmp_path / "cache"))
+        assert {name: len(part) for name, part in found.items()} == {"train": 4 * count}
+        assert sorted(found["train"]["label"]) == sorted(labels.tolist())
+        assert [name.split("_", 1)[1] for name in found["train"].features["label"].names][:3] == [
+            "~train",
+            "~test_tube",
+            "bullet-~train",
+        ]
+    assert load_distilled(tmp_path / "set").card.classes == SPLIT_WORDS
+    assert load_with_notices(tmp_path / "set")[0].train.classes == tuple(sorted(SPLIT_WORDS))
 
 
 def test_torchvision_reads_the_folder(tmp_path):
