@@ -90,10 +90,10 @@ def convert(
         "rows": [row.to_dict() for row in rows.values()],
     }
     found |= {part: [_cell(cell, ids) for cell in content[part]] for part in ("cells", "kept") if part in content}
-    return found | _conclusions(content, ids, seen, found["settings"]) if "summary" in content else found
+    return found | _summaries(content, ids, seen, found["settings"]) if "summary" in content else found
 
 
-def _conclusions(
+def _summaries(
     content: Mapping[str, Any], ids: Mapping[str, str], seen: str, settings: Mapping[str, Any]
 ) -> dict[str, Any]:
     """What a finished evaluation says of its cells."""

@@ -191,14 +191,20 @@ def read_protocol(path: str | Path) -> Protocol:
     if not isinstance(content, dict):
         raise ValueError(f"the protocol {path} must hold FIELD: VALUE lines, such as epochs: 300")
     kinds = get_type_hints(Protocol)
-    values: dict[str, Any] = {}
-    for name, value in content.items():
+    for name in content:
         if name not in kinds:
             near = get_close_matches(str(name), kinds, 1)
             hint = f"did you mean {near[0]}?" if near else f"its fields are {', '.join(kinds)}"
             raise ValueError(f"the protocol {path} sets {name}, which no protocol has; {hint}")
-        values[name] = _by_network(name, value) if name == "learning_rates" else read_option(name, value, kinds[name])
-    return Protocol(**values)
+    try:
+        return Protocol(**{name: _read_field(name, value, kinds[name]) for name, value in content.items()})
+    except ValueError as error:
+        raise ValueError(f"the protocol {path}: {error}") from error
+
+
+def _read_field(name: str, value: Any, kind: Any) -> Any:
+    """A field out of a file."""
+    return _by_network(name, value) if name == "learning_rates" else read_option(name, value, kind)
 
 
 def _by_network(name: str, value: Any) -> dict[str, float]:

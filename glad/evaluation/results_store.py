@@ -52,6 +52,16 @@ def read_results(
     return [last, *content.get(EARLIER, [])]
 
 
+def shown_results(evaluations: Sequence[Results]) -> Results:
+    """Which of the evaluations of a set to show where one is shown: the last finished one on test images.
+
+    Without such a one it is the last finished one, else the last.
+    """
+    finished = [results for results in evaluations if "summary" in results]
+    tested = [results for results in finished if results["split"] == "test"]
+    return [*tested, *finished, *evaluations][0]
+
+
 def row_of_set(results: Mapping[str, Any], digest: str) -> str | None:
     """The id of the row of the set whose images have the hash ``digest``; None where the results are of another set."""
     sets = results["settings"]["sets"].items()

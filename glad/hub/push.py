@@ -18,7 +18,7 @@ from generators import catalog, hub
 from generators.license import License, read_license
 from generators.provenance import Weights
 from glad.data.dataset import Splits
-from glad.evaluation.results_store import read_results, row_of_set
+from glad.evaluation.results_store import read_results, row_of_set, shown_results
 from glad.formats import FORMATS
 from glad.formats.export import export
 from glad.formats.load import load_distilled
@@ -271,7 +271,7 @@ def _results(run: Run, images: Tensor) -> str | None:
     if not path.exists():
         return None
     try:
-        content = read_results(path, str(run.config.get("network")))[0]
+        content = shown_results(read_results(path, str(run.config.get("network"))))
         own = row_of_set(content, hash_of(images))
         if own is not None and own in content.get("summary", {}):
             return dataset_card.results(content, own)

@@ -96,6 +96,14 @@ def test_results_come_with_spread_and_protocol(evaluated):
     )
 
 
+def test_results_on_test_images_come_before_those_of_tuning(evaluated):
+    small = {"networks": ["convnet"], "network_options": {"convnet": {"width": 8}}, "seeds": 1, "epochs": 1}
+    for split in ("test", "validation"):
+        glad.evaluate(evaluated.path, **small, baselines=[], split=split, device="cpu")
+    card = card_of(evaluated)
+    assert "Accuracy in % on test images" in card and "one seed" in card and "epochs 1" in card
+
+
 def test_results_of_another_set_or_unfinished_stay_out(evaluated):
     path = evaluated.path / "results.json"
     good = read_json(path)

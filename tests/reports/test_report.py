@@ -248,8 +248,14 @@ def test_runs_side_by_side(tmp_path):
     results = results_of("two")
     results["settings"]["protocol"]["epochs"] = 9
     put(two, "results.json", results)
+    results["earlier"] = [{**results_of("two", own=0.55), "protocol_name": "mine.yaml"}]
+    results["earlier"][0]["settings"]["protocol"]["batch"] = 3
+    put(two, "results.json", results)
     apart = page_of(one, two, out=tmp_path / "page.html").text
     assert "There are evaluations under different settings" in apart and "3 seeds, 9 epochs" in apart
+    assert (
+        "over 3 seeds, 7 epochs, protocol mine.yaml set convnet (seen) vit cross-architecture two 55.0 ± 1.0" in apart
+    )
 
 
 def test_a_real_run_with_its_evaluation_and_audit(tmp_path, monkeypatch):
