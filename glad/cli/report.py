@@ -20,8 +20,8 @@ from glad.reports import report as write
 def report(runs: tuple[Path, ...], out: Path | None, watch: bool, port: int | None) -> None:
     """Write one HTML file for whoever decides.
 
-    What RUNS save, whether they hold on other networks, and what they depend on; with images, curves, tables, the audit
-    and how to reproduce them, side by side. The file needs no network. Runs may be unfinished.
+    What RUNS save, whether they transfer to other networks, and what they depend on; with images, curves, tables, the
+    audit and how to reproduce them, side by side. The file needs no network. Runs may be unfinished.
     """
     if watch and out is not None:
         raise click.UsageError("--watch serves the page and writes no file: leave out one of --watch and --out")

@@ -6,7 +6,7 @@ results are kept in ``results_store.py``.
 """
 
 from glad.evaluation.protocol import PROTOCOLS, Protocol, list_protocols, read_protocol, register_protocol
-from glad.evaluation.rows import Row, label_of, rows_of, set_id
+from glad.evaluation.rows import ResultRow, label_of, rows_of, set_id
 from glad.evaluation.summary import Cell, summarize
 from glad.evaluation.training import accuracy, evaluate_sets, predict, train_network
 
@@ -14,7 +14,7 @@ __all__ = [
     "PROTOCOLS",
     "Cell",
     "Protocol",
-    "Row",
+    "ResultRow",
     "accuracy",
     "evaluate_sets",
     "label_of",

@@ -13,7 +13,7 @@ from glad.data.dataset import ImageData
 from glad.evaluation.candidates import Candidate
 from glad.evaluation.hybrid import join_sets, share_of
 from glad.evaluation.protocol import Protocol
-from glad.evaluation.rows import BEFORE, FULL, HYBRID, PIXELS, SET, SHARE, Row
+from glad.evaluation.rows import BEFORE, FULL, HYBRID, PIXELS, SET, SHARE, ResultRow
 from glad.evaluation.teacher import Teacher
 
 
@@ -21,7 +21,7 @@ from glad.evaluation.teacher import Teacher
 class Condition:
     """What is trained on, how, and by which networks: a row of the table with its images."""
 
-    row: Row
+    row: ResultRow
     data: Labeled
     protocol: Protocol
     networks: tuple[str, ...]
@@ -61,24 +61,24 @@ class Conditions:
             initial = candidate.initial
             if "before" in self.baselines and initial is not None and not self._is_there(initial[0], found):
                 labels = self._soft(initial[0]) if self.soft else initial[1]
-                found.append(self._condition(Row(BEFORE, candidate.name), (initial[0], labels)))
+                found.append(self._condition(ResultRow(BEFORE, candidate.name), (initial[0], labels)))
         for ipc in sorted({candidate.ipc for candidate in self.candidates}):
             for method in (method for method in SELECTIONS if method in self.baselines):
                 found.append(self._condition(self._coreset_row(method, ipc), self._coreset(method, ipc, seed)))
         if "full" in self.baselines:
-            found.append(self._condition(Row(FULL, images=len(self.train)), self._full))
+            found.append(self._condition(ResultRow(FULL, images=len(self.train)), self._full))
         found += self._hybrids(seed)
         named = _with_comparisons({condition.row.id: condition for condition in found})
         parts = self._parts(named, seed) if self.scores or self.cost else []
         return named | {part.row.id: part for part in parts if part.row.id not in named}
 
     @property
-    def full_row(self) -> Row:
+    def full_row(self) -> ResultRow:
         """The row of the full data with hard labels, for scores and costs."""
         epochs = None if self.full_epochs == self.protocol.epochs else self.full_epochs
-        return Row(FULL, images=len(self.train), epochs=epochs, label_mode="hard" if self.soft else None)
+        return ResultRow(FULL, images=len(self.train), epochs=epochs, label_mode="hard" if self.soft else None)
 
-    def score_rows(self, candidate: Candidate) -> dict[str, Row]:
+    def score_rows(self, candidate: Candidate) -> dict[str, ResultRow]:
         """For each field of ``glad.evaluation.dd_ranking.Parts`` the row that it is taken from."""
         sets = {"set": self._row_of(candidate), "random": self._coreset_row("random", candidate.ipc)}
         hard = replace(sets["set"], label_mode="hard") if self.soft else sets["set"]
@@ -93,19 +93,19 @@ class Conditions:
         """Whether the protocol trains without augmentation."""
         return self.protocol.augmentation in ("", "none")
 
-    def _condition(self, row: Row, data: Labeled, step_size: float | None = None) -> Condition:
+    def _condition(self, row: ResultRow, data: Labeled, step_size: float | None = None) -> Condition:
         return Condition(row, data, self.protocol, self.networks, step_size)
 
     def _is_there(self, images: Tensor, found: Sequence[Condition]) -> bool:
         """Whether a condition has the same images, as runs that started alike have."""
         return any(torch.equal(images, condition.data[0]) for condition in found)
 
-    def _row_of(self, candidate: Candidate) -> Row:
-        return Row(SET, candidate.name)
+    def _row_of(self, candidate: Candidate) -> ResultRow:
+        return ResultRow(SET, candidate.name)
 
-    def _coreset_row(self, method: str, ipc: int) -> Row:
+    def _coreset_row(self, method: str, ipc: int) -> ResultRow:
         network = PIXELS if self.teacher is None else self.teacher.settings["network"]
-        return Row(method, ipc=ipc, features=network if method == "herding" else None)
+        return ResultRow(method, ipc=ipc, features=network if method == "herding" else None)
 
     def _coreset(self, method: str, ipc: int, seed: int) -> Labeled:
         """Real images, as many as sets of that size have."""
@@ -141,9 +141,9 @@ class Conditions:
         for percent in self.hybrid:
             images, labels = share_of(self.train, percent, seed)
             share = images, self._soft(images) if self.soft else labels
-            alone = Row(SHARE, percent=percent)
+            alone = ResultRow(SHARE, percent=percent)
             for candidate in self.candidates:
-                row = Row(HYBRID, candidate.name, percent=percent, against=(alone.id,))
+                row = ResultRow(HYBRID, candidate.name, percent=percent, against=(alone.id,))
                 found.append(self._condition(row, join_sets(self._own[candidate.name], share)))
             found.append(self._condition(alone, share))
         return found

@@ -10,7 +10,7 @@ from dataclasses import replace
 from string import Formatter
 from typing import Any
 
-from glad.evaluation.rows import BEFORE, FULL, HYBRID, SET, SHARE, Row
+from glad.evaluation.rows import BEFORE, FULL, HYBRID, SET, SHARE, ResultRow
 
 KINDS = {
     BEFORE: "{owner} before optimisation",
@@ -126,7 +126,7 @@ def _cell(cell: Mapping[str, Any], ids: Mapping[str, str]) -> dict[str, Any]:
     return {**_rename(cell, set="row", lr="learning_rate"), "row": ids[cell["set"]]}
 
 
-def _rows(content: Mapping[str, Any], sets: Collection[str]) -> dict[str, Row]:
+def _rows(content: Mapping[str, Any], sets: Collection[str]) -> dict[str, ResultRow]:
     """The rows by their labels of then, in the order of the table; ``sets`` are the names of the sets themselves."""
     differences = content.get("differences", [])
     names = [*content.get("summary", {}), *(cell["set"] for cell in (*content["cells"], *content.get("kept", [])))]
@@ -144,7 +144,7 @@ def _rows(content: Mapping[str, Any], sets: Collection[str]) -> dict[str, Row]:
     }
 
 
-def _row(name: str, sets: Collection[str]) -> Row:
+def _row(name: str, sets: Collection[str]) -> ResultRow:
     """The row that was called ``name``; what is no other row is a set, which differences of another set may name."""
     base: str = name
     changes: dict[str, Any] = {}
@@ -156,12 +156,12 @@ def _row(name: str, sets: Collection[str]) -> Row:
             changes |= {"augmented": variant == "augmented"} if variant in ("augmented", "plain") else {}
     for text, given in ((name, {}), (base, changes)):  # a set may be called like a variant of another one
         if text in sets:
-            return Row(SET, text, **given)
+            return ResultRow(SET, text, **given)
     for kind, label in KINDS.items():
         if found := re.fullmatch(_pattern(label), base):
             parameters = {key: PARAMETERS.get(key, _features_or_owner)(text) for key, text in found.groupdict().items()}
-            return Row(kind, **parameters, **changes)
-    return Row(SET, name)
+            return ResultRow(kind, **parameters, **changes)
+    return ResultRow(SET, name)
 
 
 def _pattern(template: str) -> str:
@@ -210,7 +210,9 @@ def _settings(
     }
 
 
-def _config(content: Mapping[str, Any], settings: Mapping[str, Any], seen: str, rows: Sequence[Row]) -> dict[str, Any]:
+def _config(
+    content: Mapping[str, Any], settings: Mapping[str, Any], seen: str, rows: Sequence[ResultRow]
+) -> dict[str, Any]:
     """What was asked for, as ``EvaluationConfig.to_dict`` says it."""
     shown = [row for row in rows if row.shown]
     teacher, cost = settings.get("teacher") or {}, content.get("cost") or {}

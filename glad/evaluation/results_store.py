@@ -12,7 +12,7 @@ from typing import Any
 
 from glad.evaluation import legacy
 from glad.evaluation.candidates import Candidate
-from glad.evaluation.rows import Row, set_id
+from glad.evaluation.rows import ResultRow, set_id
 from glad.evaluation.summary import Cell
 from glad.runs.storage import RunError, read_json, write_json
 
@@ -130,7 +130,7 @@ class ResultsStore:
             return candidate.results
         return candidate.results.with_name(f"{candidate.results.stem}.part-{self.part[0]}-of-{self.part[1]}.json")
 
-    def write(self, results: Mapping[str, Any], rows: Mapping[str, Row]) -> None:
+    def write(self, results: Mapping[str, Any], rows: Mapping[str, ResultRow]) -> None:
         """Give every candidate the cells of its own rows and of those without owner, and what is said of them.
 
         Cells of earlier calls under these settings that this one did not ask for are kept apart, as ``kept``.
@@ -155,7 +155,7 @@ class ResultsStore:
             write_json(path, content)
 
 
-def _own_part(results: Mapping[str, Any], rows: Mapping[str, Row], name: str) -> Results:
+def _own_part(results: Mapping[str, Any], rows: Mapping[str, ResultRow], name: str) -> Results:
     """What is said of the candidate ``name`` and of rows that all share."""
     own = {row.id for row in rows.values() if row.owner in (None, name)}
     content = {**results, "cells": [cell for cell in results["cells"] if cell["row"] in own]}

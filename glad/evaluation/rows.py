@@ -26,7 +26,7 @@ class Wording:
     features: Mapping[str, str]
     """What herding works in: pixels, or the features of a network."""
 
-    def of(self, row: "Row") -> str:
+    def of(self, row: "ResultRow") -> str:
         """The text of ``row``."""
         network = row.features not in (None, PIXELS)
         features = self.features["network" if network else PIXELS].format(network=row.features)
@@ -57,7 +57,7 @@ LABELS = Wording(
 
 
 @dataclass(frozen=True)
-class Row:
+class ResultRow:
     """One row by its parameters; None where a parameter does not belong to its kind."""
 
     kind: str
@@ -120,7 +120,7 @@ class Row:
         }
 
     @classmethod
-    def from_dict(cls, entry: Mapping[str, Any]) -> "Row":
+    def from_dict(cls, entry: Mapping[str, Any]) -> "ResultRow":
         """Read what ``to_dict`` wrote, but for the label; ``ValueError`` for a row that this version cannot name."""
         known = {field.name for field in fields(cls)}
         parameters = {name: value for name, value in entry.items() if name in known}
@@ -132,15 +132,15 @@ class Row:
 
 def set_id(name: str) -> str:
     """The id of the row of the set called ``name``."""
-    return Row(SET, owner=name).id
+    return ResultRow(SET, owner=name).id
 
 
-def rows_of(results: Mapping[str, Any]) -> dict[str, Row]:
+def rows_of(results: Mapping[str, Any]) -> dict[str, ResultRow]:
     """The rows of what ``glad.evaluate`` returned, or of what ``read_results`` read, by id and in the order of tables.
 
     ``KeyError``, ``TypeError`` or ``ValueError`` where ``results`` are not of that form.
     """
-    rows = [Row.from_dict(entry) for entry in results["rows"]]
+    rows = [ResultRow.from_dict(entry) for entry in results["rows"]]
     return {row.id: row for row in rows}
 
 

@@ -15,7 +15,7 @@ from glad.evaluation.dd_ranking import Parts
 from glad.evaluation.protocol import resolve_protocol
 from glad.evaluation.resolve import ResolvedEvaluation
 from glad.evaluation.results_store import Key, ResultsStore, key_of
-from glad.evaluation.rows import Row, set_id
+from glad.evaluation.rows import ResultRow, set_id
 from glad.evaluation.summary import Cell, differences, per_seed, summarize
 from glad.evaluation.training import Job
 from glad.evaluation.workers import compute
@@ -95,7 +95,7 @@ def _compute_cells(
     return compute(jobs, data, test, len(tested.classes), evaluation.device, evaluation.config.workers)
 
 
-def _results(evaluation: ResolvedEvaluation, rows: Mapping[str, Row], cells: list[Cell]) -> dict[str, Any]:
+def _results(evaluation: ResolvedEvaluation, rows: Mapping[str, ResultRow], cells: list[Cell]) -> dict[str, Any]:
     """What ``json.dumps`` takes of the cells: means, deviations, and differences of the rows that tables show."""
     shown = [cell for cell in cells if rows[cell["row"]].shown]
     pairs = [(row.id, other) for row in rows.values() for other in row.against]

@@ -11,9 +11,9 @@ from glad.evaluation.rows import BEFORE, FULL, SET
 from glad.reports.commands import audit_command, distill_command, evaluate_command
 from glad.reports.formatting import count, duration, join_words, percent, plural, points, share, size, times
 from glad.reports.run_data import RunData
-from glad.reports.run_results import RowResult, RunResults
+from glad.reports.run_results import RowAccuracies, RunResults
 
-QUESTIONS = ("What does it save?", "Does it hold on another network?", "What do we depend on?")
+QUESTIONS = ("What does it save?", "Does it transfer to other networks?", "What do we depend on?")
 SEEDS = 5  # from so many on the interval of paired differences decides; of fewer it is too narrow
 BESIDE = {
     BEFORE: "the set before optimisation",
@@ -92,7 +92,7 @@ def _not_measured(run_data: RunData, full: bool, cost: bool) -> tuple[Missing, .
     return (Missing(f"Not measured: {join_words(what)}.", evaluate_command(run_data, *options)),) if what else ()
 
 
-def _beside_full(results: RunResults, own: RowResult, whole: RowResult) -> list[str]:
+def _beside_full(results: RunResults, own: RowAccuracies, whole: RowAccuracies) -> list[str]:
     """Accuracy and time against training on all images."""
     lines = []
     pairs = (
@@ -147,7 +147,7 @@ def _transfer(run_data: RunData) -> Conclusion:
     return Conclusion(_verdict({name: kind for name, _, kind, _ in compared}, own), tuple(lines), tuple(missing))
 
 
-def _verdict(kinds: Mapping[str, str], own: RowResult) -> str:
+def _verdict(kinds: Mapping[str, str], own: RowAccuracies) -> str:
     """Yes only where every baseline is beaten; the worst comparison decides."""
     if not kinds:
         return f"{percent(own.cross)} %, beside nothing"
@@ -159,7 +159,7 @@ def _verdict(kinds: Mapping[str, str], own: RowResult) -> str:
     return "Yes: better than every baseline"
 
 
-def _against(run_data: RunData, results: RunResults, own: RowResult) -> list[tuple[str, RowResult, str, str]]:
+def _against(run_data: RunData, results: RunResults, own: RowAccuracies) -> list[tuple[str, RowAccuracies, str, str]]:
     """Cross-architecture accuracy beside each baseline of as many images: its name, row and verdict, and words."""
     ipc = run_data.config.get("ipc")
     rows = [row for row in results.rows if row.row.kind in BESIDE and row.row.ipc in (None, ipc)]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from glad.evaluation import Row, rows_of, summarize
+from glad.evaluation import ResultRow, rows_of, summarize
 from glad.evaluation.results_store import read_results
 from glad.runs.folder import Run
 from glad.runs.storage import RunError
@@ -24,7 +24,7 @@ def explain_damage(path: Path) -> Iterator[None]:
 
 
 @dataclass(frozen=True)
-class RowResult:
+class RowAccuracies:
     """One row of a table: what was trained on, and the accuracies.
 
     ``id`` is the row's in the file; ``row`` has the name that the report gives the run for its owner. ``seen``,
@@ -32,7 +32,7 @@ class RowResult:
     """
 
     id: str
-    row: Row
+    row: ResultRow
     seen: Mapping[str, Any] | None
     cross: Mapping[str, Any] | None
     networks: Mapping[str, Mapping[str, Any] | None]
@@ -46,7 +46,7 @@ class RunResults:
     by id, those without accuracies too. ``config`` is what was asked for, ``settings`` what cells depend on.
     """
 
-    rows: tuple[RowResult, ...]
+    rows: tuple[RowAccuracies, ...]
     labels: Mapping[str, str]
     seen: str
     networks: tuple[str, ...]
@@ -57,7 +57,7 @@ class RunResults:
     cells: tuple[Mapping[str, Any], ...]
     content: Mapping[str, Any]
 
-    def row(self, kind: str) -> RowResult | None:
+    def row(self, kind: str) -> RowAccuracies | None:
         """The first row of a kind."""
         return next((found for found in self.rows if found.row.kind == kind), None)
 
@@ -113,9 +113,9 @@ def _results(content: Mapping[str, Any], run: Run, label: str) -> RunResults:
     )
 
 
-def _row(name: str, row: Row, entry: Mapping[str, Any]) -> RowResult:
+def _row(name: str, row: ResultRow, entry: Mapping[str, Any]) -> RowAccuracies:
     networks = {network: _statistic(values) for network, values in entry["networks"].items()}
-    return RowResult(name, row, _statistic(entry["seen"]), _statistic(entry["cross"]), networks)
+    return RowAccuracies(name, row, _statistic(entry["seen"]), _statistic(entry["cross"]), networks)
 
 
 def _statistic(entry: Mapping[str, Any] | None) -> Mapping[str, Any] | None:

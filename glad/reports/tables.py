@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from glad.evaluation.rows import BEFORE, FULL, SET, Row
+from glad.evaluation.rows import BEFORE, FULL, SET, ResultRow
 from glad.reports.charts import BarChart, bars
 from glad.reports.formatting import ABSENT, count, duration, percent, plural, points, share, size
 from glad.reports.run_data import RunData
-from glad.reports.run_results import RowResult, RunResults, explain_damage
+from glad.reports.run_results import RowAccuracies, RunResults, explain_damage
 
 
 @dataclass(frozen=True)
@@ -69,9 +69,9 @@ def _caption(results: RunResults) -> str:
     return told + (f", protocol {name}" if name != "default" else "")
 
 
-def _merge_rows(group: Sequence[tuple[RunData, RunResults]]) -> list[tuple[RowResult, int]]:
+def _merge_rows(group: Sequence[tuple[RunData, RunResults]]) -> list[tuple[RowAccuracies, int]]:
     """All rows with the number of the run each is from; equal baselines of several runs once."""
-    rows: list[tuple[RowResult, int]] = []
+    rows: list[tuple[RowAccuracies, int]] = []
     for place, (_, results) in enumerate(group):
         for row in results.rows:
             if row.row.owner is not None or all(row != there for there, _ in rows):
@@ -80,7 +80,7 @@ def _merge_rows(group: Sequence[tuple[RunData, RunResults]]) -> list[tuple[RowRe
 
 
 def _best(
-    rows: Sequence[tuple[RowResult, int]], values: Sequence[Sequence[Mapping[str, Any] | None]]
+    rows: Sequence[tuple[RowAccuracies, int]], values: Sequence[Sequence[Mapping[str, Any] | None]]
 ) -> frozenset[tuple[int, int]]:
     best = set()
     for column in range(len(values[0])):
@@ -94,7 +94,9 @@ def _best(
     return frozenset(best)
 
 
-def _charts(results: RunResults, others: Sequence[str], rows: Sequence[tuple[RowResult, int]]) -> tuple[BarChart, ...]:
+def _charts(
+    results: RunResults, others: Sequence[str], rows: Sequence[tuple[RowAccuracies, int]]
+) -> tuple[BarChart, ...]:
     """The seen architecture, the mean cross-architecture, and each of the other networks."""
     picked = [(f"{results.seen} (seen)", [row.seen for row, _ in rows])]
     if len(others) > 1:
@@ -110,7 +112,7 @@ def _charts(results: RunResults, others: Sequence[str], rows: Sequence[tuple[Row
     return tuple(charts)
 
 
-def _style(row: Row) -> str:
+def _style(row: ResultRow) -> str:
     """How a bar looks: those of sets stand out."""
     return {SET: "run", BEFORE: "before", FULL: "full"}.get(row.kind, "real")
 

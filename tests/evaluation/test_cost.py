@@ -5,7 +5,7 @@ import time
 import pytest
 import torch
 
-from glad.evaluation import Protocol, Row
+from glad.evaluation import Protocol, ResultRow
 from glad.evaluation.cost import GROWTH, TrainingCost, entry_of, pays_after, sentences, train_until
 from glad.evaluation.training import Job, accuracy, fresh_network, train_network
 from glad.rng import rng_for
@@ -92,7 +92,7 @@ def test_it_pays_when_what_is_saved_is_what_it_took():
 
 def told(ours, full, seconds, name=None):
     goal = {"seed": 0, "target": 0.68, "reach": 0.8, "network": "convnet"}
-    rows = [Row("set", owner="codes"), Row("full", images=60, epochs=20)]
+    rows = [ResultRow("set", owner="codes"), ResultRow("full", images=60, epochs=20)]
     cost = {"full:20": {**goal, "training": vars(full)}, "set:codes": {**goal, **entry_of(ours, full, seconds)}}
     results = {"rows": [row.to_dict() for row in rows], "cost": cost}
     assert sentences(results, "set:other") == [] and sentences({**results, "cost": {}}, "set:codes") == []

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from evaluations import evaluate, resolved, untimed
 
-from glad.evaluation import PROTOCOLS, Protocol, Row, legacy, resolve
+from glad.evaluation import PROTOCOLS, Protocol, ResultRow, legacy, resolve
 from glad.evaluation.results_store import key_of, read_results
 from glad.runs.storage import RunError, read_json, write_json
 
@@ -79,18 +79,22 @@ def test_the_protocols_of_d10c73f_are_rebuilt_from_their_names():
 def test_rows_of_d10c73f_are_found_by_their_labels():
     sets = ["codes", "codes, augmented"]
     rows = {
-        "codes": Row("set", "codes"),
-        "codes, augmented": Row("set", "codes, augmented"),
-        "codes, no augmentation": Row("set", "codes", augmented=False),
-        "codes, hard labels, augmented": Row("set", "codes", label_mode="hard", augmented=True),
-        "codes before optimisation": Row("before", "codes"),
-        "real images nearest to k-means centres, 1 per class": Row("kmeans", ipc=1),
-        "real images by herding in features of a trained vit, 10 per class": Row("herding", ipc=10, features="vit"),
-        "all 12000 training images, 20 epochs, hard labels": Row("full", images=12000, epochs=20, label_mode="hard"),
-        "codes + 0.5 % of the real images": Row("hybrid", "codes", percent=0.5),
-        "1e-05 % of the real images alone": Row("share", percent=1e-05),
-        "random real images, 1 per class, augmented": Row("random", ipc=1, augmented=True),
-        "theirs": Row("set", "theirs"),
+        "codes": ResultRow("set", "codes"),
+        "codes, augmented": ResultRow("set", "codes, augmented"),
+        "codes, no augmentation": ResultRow("set", "codes", augmented=False),
+        "codes, hard labels, augmented": ResultRow("set", "codes", label_mode="hard", augmented=True),
+        "codes before optimisation": ResultRow("before", "codes"),
+        "real images nearest to k-means centres, 1 per class": ResultRow("kmeans", ipc=1),
+        "real images by herding in features of a trained vit, 10 per class": ResultRow(
+            "herding", ipc=10, features="vit"
+        ),
+        "all 12000 training images, 20 epochs, hard labels": ResultRow(
+            "full", images=12000, epochs=20, label_mode="hard"
+        ),
+        "codes + 0.5 % of the real images": ResultRow("hybrid", "codes", percent=0.5),
+        "1e-05 % of the real images alone": ResultRow("share", percent=1e-05),
+        "random real images, 1 per class, augmented": ResultRow("random", ipc=1, augmented=True),
+        "theirs": ResultRow("set", "theirs"),
     }
     assert {name: legacy._row(name, sets) for name in rows} == rows
 

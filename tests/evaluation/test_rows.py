@@ -12,7 +12,7 @@ from rich.console import Console
 
 import glad
 from glad.cli.results_tables import differences_table, results_table, scores_table
-from glad.evaluation import Row, label_of, rows, rows_of
+from glad.evaluation import ResultRow, label_of, rows, rows_of
 from glad.evaluation.cost import sentences
 from glad.evaluation.results_store import read_results
 from glad.evaluation.rows import LABELS, Wording
@@ -36,29 +36,32 @@ ALL = {
 @pytest.mark.parametrize(
     ("row", "name"),
     [
-        (Row("set", "codes"), "set:codes"),
-        (Row("set", "hard:codes"), "set:hard:codes"),
-        (Row("set", "codes", label_mode="hard"), "set/hard:codes"),
-        (Row("before", "codes"), "before:codes"),
-        (Row("random", ipc=10, augmented=False), "random/plain:10"),
-        (Row("herding", ipc=1, features="vit"), "herding:1"),
-        (Row("full", images=10), "full"),
-        (Row("full", images=10, epochs=2_000_000, label_mode="hard", augmented=True), "full/hard/augmented:2000000"),
-        (Row("hybrid", "a b", percent=0.5), "hybrid:0.5:a b"),
-        (Row("share", percent=5.0), "share:5"),
+        (ResultRow("set", "codes"), "set:codes"),
+        (ResultRow("set", "hard:codes"), "set:hard:codes"),
+        (ResultRow("set", "codes", label_mode="hard"), "set/hard:codes"),
+        (ResultRow("before", "codes"), "before:codes"),
+        (ResultRow("random", ipc=10, augmented=False), "random/plain:10"),
+        (ResultRow("herding", ipc=1, features="vit"), "herding:1"),
+        (ResultRow("full", images=10), "full"),
+        (
+            ResultRow("full", images=10, epochs=2_000_000, label_mode="hard", augmented=True),
+            "full/hard/augmented:2000000",
+        ),
+        (ResultRow("hybrid", "a b", percent=0.5), "hybrid:0.5:a b"),
+        (ResultRow("share", percent=5.0), "share:5"),
     ],
 )
 def test_an_id_is_made_of_the_parameters(row, name):
     assert row.id == name
     entry = row.to_dict()
-    assert entry["label"] == row.label and Row.from_dict(json.loads(json.dumps(entry))) == row
+    assert entry["label"] == row.label and ResultRow.from_dict(json.loads(json.dumps(entry))) == row
     with pytest.raises(ValueError, match=f"the row '{re.escape(name)}' is of no kind"):
-        Row.from_dict({**entry, "kind": "other"})
+        ResultRow.from_dict({**entry, "kind": "other"})
 
 
 def test_a_result_without_rows_shows_ids():
     assert label_of({}, "mine") == "mine"
-    found = Row("hybrid", "{owner}", percent=5.0)
+    found = ResultRow("hybrid", "{owner}", percent=5.0)
     assert label_of({"rows": [found.to_dict()]}, found.id) == "{owner} + 5 % of the real images"
 
 

@@ -12,7 +12,7 @@ import yaml
 from PIL import Image
 
 import glad
-from glad.evaluation import Row
+from glad.evaluation import ResultRow
 from glad.evaluation.config import EvaluationConfig
 from glad.reports.run_data import read
 from glad.rng import rng_for
@@ -60,7 +60,12 @@ def statistic(mean, std=0.01, n=3):
 
 def results_of(name, ipc=2, own=0.5, random=0.3, seeds=(0, 1, 2), std=0.01, **more):
     """``results.json`` of a set: ConvNet ``own`` and ``random``, a ViT 0.1 below both."""
-    rows = [Row("set", name), Row("before", name), Row("random", ipc=ipc), Row("full", images=600)]
+    rows = [
+        ResultRow("set", name),
+        ResultRow("before", name),
+        ResultRow("random", ipc=ipc),
+        ResultRow("full", images=600),
+    ]
     accuracies = {row.id: mean for row, mean in zip(rows, (own, own - 0.2, random, 0.8), strict=True)}
 
     def entry(mean):

@@ -15,7 +15,7 @@ from report_runs import Page, audit_of, data_of, make_run, page_of, put, results
 from safetensors.torch import save_file
 
 import glad
-from glad.evaluation import Row, set_id
+from glad.evaluation import ResultRow, set_id
 from glad.reports.conclusions import draw_conclusions
 
 HOSTILE = '<script>alert("x")</script><img src=x onerror=alert(1)>'
@@ -81,7 +81,7 @@ def test_costs_differences_and_scores(run):
     made = {"lrs": 41.5, "ars": 60.25, "hlr": 0.3, "ior": 0.2, "ior_augmented": 0.2, "ior_plain": 0.1}
     scores = {"set:toy": {**made, "accuracies": {"full_hard": 0.8}}}
     results = results_of("toy", cost={"full:20": full, "set:toy": own}, differences=differences, scores=scores)
-    results["rows"].append(Row("full", images=600, epochs=20, shown=False).to_dict())
+    results["rows"].append(ResultRow("full", images=600, epochs=20, shown=False).to_dict())
     put(run, "results.json", results)
     text = page_of(run).text
     assert "100 times fewer images, paid for after 10 trainings" in text in text
@@ -223,7 +223,7 @@ def test_what_others_named_is_escaped(tmp_path):
     inputs |= {"versions": {HOSTILE: HOSTILE}, "learning_rates": {HOSTILE: 1.0}}
     put(run, "inputs.json", inputs)
     results = results_of(folder.name)
-    hostile = Row("set", HOSTILE)
+    hostile = ResultRow("set", HOSTILE)
     results["rows"].append(hostile.to_dict())
     results["summary"][hostile.id] = results["summary"][set_id(folder.name)]
     put(run, "results.json", results)
