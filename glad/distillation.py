@@ -15,6 +15,7 @@ from torch import Tensor
 
 from glad.objectives.base import Objective
 from glad.rng import rng_for
+from glad.runs.interrupts import Interrupts, Terminated
 from glad.runs.storage import optimizer_tensors, read_tensors, restore_optimizer, write_tensors
 from glad.synthetic_set import SyntheticSet
 
@@ -70,11 +71,22 @@ def iterate(synset: SyntheticSet, objective: Objective, optimizer: torch.optim.O
 
     Raises ``DistillationError``, with nothing changed, when a term or a gradient is not finite.
     """
-    optimizer.zero_grad()
-    with _undone_by_error(objective):
-        metrics = _gradients(synset, objective, optimizer, step)
+    metrics = compute_gradients(synset, objective, optimizer, step)
     optimizer.step()
     return metrics
+
+
+def compute_gradients(
+    synset: SyntheticSet, objective: Objective, optimizer: torch.optim.Optimizer, step: Step
+) -> Metrics:
+    """The first half of an iteration: a gradient for everything the optimiser holds, which is not changed yet.
+
+    Raises ``DistillationError`` when a term or a gradient is not finite. Whatever it is interrupted by, the objective's
+    own state is put back.
+    """
+    optimizer.zero_grad()
+    with _undone_by_error(objective):
+        return _gradients(synset, objective, optimizer, step)
 
 
 @contextmanager
@@ -188,15 +200,28 @@ def run(
     save_every: int,
     on_step: Callable[[int, Metrics], None],
 ) -> None:
-    """Iterate up to ``iterations``, calling ``save`` every ``save_every`` of them, at the end, and before an error."""
-    while progress.iteration < iterations:
-        step = Step(seed, progress.iteration)
-        try:
-            metrics = iterate(progress.synset, progress.objective, progress.optimizer, step)
-        except DistillationError:
-            save()
-            raise
-        progress.iteration += 1
-        on_step(step.iteration, metrics)
-        if progress.iteration % save_every == 0 or progress.iteration == iterations:
-            save()
+    """Iterate up to ``iterations``.
+
+    Args:
+        progress: The run's state, which is changed.
+        iterations: The number of iterations, those behind ``progress`` included.
+        seed: Of all draws.
+        save: Called every ``save_every`` iterations, at the end, and before ``DistillationError``, Ctrl-C
+            (``KeyboardInterrupt``) or SIGTERM (``Terminated``) end the run; always between two iterations.
+        save_every: See ``save``.
+        on_step: Called with the number of each iteration and its metrics.
+    """
+    with Interrupts() as interrupts:
+        while progress.iteration < iterations:
+            step = Step(seed, progress.iteration)
+            try:
+                metrics = compute_gradients(progress.synset, progress.objective, progress.optimizer, step)
+                with interrupts.held():  # from here on the iteration is done as a whole
+                    progress.optimizer.step()
+                    progress.iteration += 1
+                    on_step(step.iteration, metrics)
+                    if progress.iteration % save_every == 0 or progress.iteration == iterations:
+                        save()
+            except (DistillationError, KeyboardInterrupt, Terminated):
+                save()
+                raise

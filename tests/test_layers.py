@@ -25,6 +25,8 @@ FLOORS = (
     "glad.data",
     "glad.networks",
     "glad.priors",
+    "glad.runs.disk",
+    "glad.runs.interrupts",
     "glad.runs.storage",
     "glad.runs.soft_labels",
     "glad.runs.image_grid",
@@ -67,8 +69,16 @@ NARROW = {
     "glad.objectives.resolve": ("glad.objectives", "glad.data", "glad.networks", "glad.priors", *KERNEL),
     "glad.optimizers": (),
     "glad.synthetic_set": ("glad.priors.base", "glad.priors.description", "glad.runs.html"),
-    "glad.distillation": ("glad.synthetic_set", "glad.objectives.base", "glad.runs.storage", *KERNEL),
-    "glad.runs.storage": (),
+    "glad.distillation": (
+        "glad.synthetic_set",
+        "glad.objectives.base",
+        "glad.runs.interrupts",
+        "glad.runs.storage",
+        *KERNEL,
+    ),
+    "glad.runs.disk": (),
+    "glad.runs.interrupts": (),
+    "glad.runs.storage": ("glad.runs.disk",),
     "glad.runs.html": ("glad.runs.image_grid",),
 }
 PACKAGES = {"cuda_ops": {"torch"}, "generators": {"torch", "numpy", "safetensors"}}

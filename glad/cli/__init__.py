@@ -25,6 +25,8 @@ from glad.cli.tune import tune
 from glad.cli.weights import weights
 from glad.data.dataset import DataError
 from glad.distillation import DistillationError
+from glad.runs.disk import reason_of
+from glad.runs.interrupts import STATUS, Interrupts, Terminated
 from glad.runs.storage import RunError
 
 MISTAKES = (DataError, RunError, DistillationError, ArithmeticError, ValueError, OSError)
@@ -38,14 +40,26 @@ class Commands(click.Group):
         sys.path.append(str(Path.cwd()))  # as `python -m` does: for module:Class of a file that lies here
         warnings.showwarning = lambda message, *_, **__: click.echo(f"Note: {message}", err=True)
         try:
-            return super().invoke(ctx)
+            with Interrupts():
+                return super().invoke(ctx)
         except MISTAKES as error:
             if os.environ.get("GLAD_DEBUG"):
                 raise
-            raise click.ClickException(" ".join(str(error).split())) from error
+            raise click.ClickException(_in_one_line(error)) from error
+        except Terminated:
+            click.echo("Terminated. What is finished is saved, and the same command continues.", err=True)
+            ctx.exit(STATUS)
         except KeyboardInterrupt:
             click.echo("\nInterrupted. The same command continues from the last saved state.", err=True)
             ctx.exit(130)
+
+
+def _in_one_line(error: BaseException) -> str:
+    """What went wrong, for people; of a disk, without the number of its error."""
+    if isinstance(error, OSError) and isinstance(error.filename, str | bytes):
+        path = Path(os.fsdecode(error.filename))
+        return f"{path}: {reason_of(error, path)}"
+    return " ".join(str(error).split())
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "show_default": True})

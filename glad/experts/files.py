@@ -18,7 +18,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from glad.runs.arithmetic import arithmetic, resume_arithmetic
-from glad.runs.storage import RunError, read_tensors, write_tensors
+from glad.runs.storage import RunError, read_tensors, write_tensors, writing
 
 DTYPES = {"float32": (torch.float32, "F32"), "bfloat16": (torch.bfloat16, "BF16")}
 KEY = "expert"  # the metadata entry that holds what an expert is, as JSON
@@ -87,16 +87,20 @@ class ExpertFile:
             tensors, metadata = read_tensors(self.state)
             resume_arithmetic(json.loads(metadata.get("arithmetic", "null")), str(self.partial))
             return int(metadata["epoch"]), tensors
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with writing(self.partial, "finished experts are kept"):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._allocate()
+        return None
+
+    def _allocate(self) -> None:
         with self.partial.open("wb") as file:
             file.write(self.header)
             file.truncate(file_size(self.rows, self.parameters, self.dtype, self.about))
-        return None
 
     def write(self, epoch: int, parameters: Tensor, accuracy: float, state: Mapping[str, Tensor]) -> None:
         """Write the row of ``epoch`` and what training goes on from, durably; the last row completes the file."""
         row = parameters.to(DTYPES[self.dtype][0]).view(torch.uint8).numpy().tobytes()
-        with self.partial.open("r+b") as file:
+        with writing(self.partial, "the epochs before this one are kept"), self.partial.open("r+b") as file:
             file.seek(len(self.header) + 4 * epoch)
             file.write(torch.tensor([accuracy]).numpy().tobytes())
             file.seek(len(self.header) + 4 * self.rows + len(row) * epoch)

@@ -20,6 +20,7 @@ from glad.experts.files import DTYPES, ExpertError, ExpertFile, Experts, file_si
 from glad.experts.training import RECIPES, Recipe, flatten, make_optimizer, train_epoch, train_expert, unflatten
 from glad.networks.factory import network_factory
 from glad.rng import rng_for
+from glad.runs.disk import sweep
 from glad.runs.storage import optimizer_tensors, restore_optimizer
 
 OnEpoch = Callable[[int, int, float], None]
@@ -202,6 +203,7 @@ def train_experts(
 def train_plan(plan: Plan, on_epoch: OnEpoch | None = None) -> Experts:
     """Train the experts of ``plan`` that are not there yet, and return all of the folder; see ``train_experts``."""
     plan.out.mkdir(parents=True, exist_ok=True)
+    sweep(plan.out)
     missing = [number for number in range(plan.count) if not plan.file(number).path.exists()]
     needed, free = plan.bytes() * len(missing) // plan.count, shutil.disk_usage(plan.out).free
     if needed > free:

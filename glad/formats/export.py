@@ -11,6 +11,7 @@ from glad.data.dataset import Splits
 from glad.formats import FORMATS
 from glad.formats.distilled import Card, Distilled
 from glad.formats.load import RUN, kind_of, load_distilled
+from glad.runs.disk import reason_of, sweep
 from glad.runs.folder import Run
 from glad.runs.storage import RunError
 
@@ -137,6 +138,7 @@ def _placed(target: Path) -> Iterator[Path]:
     """
     temporary, old = (target.with_name(f".{target.name}.{os.getpid()}.{end}") for end in ("tmp", "old"))
     try:
+        sweep(target.parent, target.name)
         yield temporary
         if target.is_dir() or (target.exists() and temporary.is_dir()):  # a folder does not replace, nor is replaced
             target.rename(old)
@@ -148,7 +150,7 @@ def _placed(target: Path) -> Iterator[Path]:
             raise
         _remove(old)
     except (RunError, OSError) as error:
-        what = f"{target}: cannot be written: {error}" if isinstance(error, OSError) else str(error)
+        what = f"{target}: cannot be written: {reason_of(error, target)}" if isinstance(error, OSError) else str(error)
         raise RunError(what.replace(str(temporary), str(target))) from error
     finally:
         _remove(temporary)

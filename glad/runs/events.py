@@ -6,6 +6,9 @@ from typing import Any
 
 from torch import Tensor
 
+from glad.runs.storage import writing
+
+KEPT = "all else that is finished is kept"
 HOW = "pip install 'glad-distill[tensorboard]'"
 
 
@@ -19,24 +22,29 @@ class Events:
     """
 
     def __init__(self, folder: Path, start: int) -> None:
-        self._writer = _writer(folder / "tensorboard", start)
+        self._folder = folder / "tensorboard"
+        with writing(self._folder, KEPT):
+            self._writer = _writer(self._folder, start)
         if self._writer is None and start == 0:
             warnings.warn(f"no curves are written for TensorBoard, which is not installed: {HOW}", stacklevel=3)
 
     def scalar(self, name: str, value: float, step: int) -> None:
-        """Add a point to the curve ``name``."""
+        """Add a point to the curve ``name``; ``RunError`` when the disk does not take it."""
         if self._writer is not None:
-            self._writer.add_scalar(name, value, step)
+            with writing(self._folder, KEPT):
+                self._writer.add_scalar(name, value, step)
 
     def images(self, name: str, pixels: Tensor, step: int) -> None:
-        """Add images, float [N, C, H, W] in [0, 1]."""
+        """Add images, float [N, C, H, W] in [0, 1]; ``RunError`` when the disk does not take them."""
         if self._writer is not None:
-            self._writer.add_images(name, pixels, step)
+            with writing(self._folder, KEPT):
+                self._writer.add_images(name, pixels, step)
 
     def close(self) -> None:
-        """Flush what was added."""
+        """Flush what was added; ``RunError`` when the disk does not take it."""
         if self._writer is not None:
-            self._writer.close()
+            with writing(self._folder, KEPT):
+                self._writer.close()
 
 
 def _writer(folder: Path, start: int) -> Any:

@@ -12,6 +12,7 @@ from torch import Tensor
 from generators.license import NOT_RECORDED
 from generators.provenance import Weights
 from glad.runs.arithmetic import arithmetic, resume_arithmetic
+from glad.runs.disk import sweep
 from glad.runs.storage import (
     RunError,
     read_json,
@@ -20,6 +21,7 @@ from glad.runs.storage import (
     write_durably,
     write_json,
     write_tensors,
+    writing,
 )
 
 MAY_CHANGE = {"iterations", "save_every", "grid_every", "chunk", "memory", "root", "device", "out", "experts"}
@@ -119,6 +121,7 @@ class Run:
         if continues:
             resume_arithmetic(recorded, str(self.path))
         inputs = {**inputs, "arithmetic": recorded or arithmetic()}
+        sweep(self.path)  # of what a killed process was writing
         head = _weights_comment(inputs.get("weights"))
         write_durably(self.path / "config.yaml", (head + yaml.safe_dump(config, sort_keys=False)).encode())
         write_json(self.path / "inputs.json", inputs)
@@ -172,7 +175,8 @@ class Run:
 
     def add_metrics(self, iteration: int, metrics: dict[str, float]) -> None:
         """Append the metrics of one iteration."""
-        with (self.path / "metrics.jsonl").open("a") as file:
+        path = self.path / "metrics.jsonl"
+        with writing(path, f"the state of the last save is kept in {self.state.name}"), path.open("a") as file:
             file.write(json.dumps({"iteration": iteration, **metrics}) + "\n")
 
 

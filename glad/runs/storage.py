@@ -12,6 +12,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from glad.runs.disk import reason_of
+
 
 class RunError(RuntimeError):
     """A run folder that cannot be used, with its path and the way out."""
@@ -19,24 +21,32 @@ class RunError(RuntimeError):
 
 def write_durably(path: Path, content: bytes) -> None:
     """Write ``content`` under a temporary name in the same folder, flush it to the disk, rename it to ``path``."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise RunError(
-            f"{path}: cannot be written: {error.strerror or error}; what was there before is kept"
-        ) from error
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with temporary.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        except OSError:
+            temporary.unlink(missing_ok=True)
+            raise
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+@contextmanager
+def writing(path: Path, kept: str = "what was there before is kept") -> Iterator[None]:
+    """Turn an ``OSError`` of the block into a ``RunError``: which file, why not, what to do, and what is ``kept``."""
+    try:
+        yield
+    except OSError as error:
+        raise RunError(f"{path}: cannot be written: {reason_of(error, path)}; {kept}") from error
 
 
 def write_json(path: Path, content: Any) -> None:

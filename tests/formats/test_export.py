@@ -66,7 +66,7 @@ def test_a_full_disk_leaves_what_was_there(tmp_path, monkeypatch, kind, before):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(RunError, match="No space left on device") as caught:
+    with pytest.raises(RunError, match=r"the disk of .* is full") as caught:
         export(make_set(3), kind, target, force=True)
     assert str(target) in str(caught.value) and ".tmp" not in str(caught.value)
     assert [path.name for path in tmp_path.iterdir()] == (["set"] if before else [])
@@ -84,7 +84,7 @@ def test_a_folder_that_cannot_get_its_name_leaves_the_old_one(tmp_path, monkeypa
         return rename(path, to)
 
     monkeypatch.setattr(Path, "rename", denied)
-    with pytest.raises(RunError, match="Permission denied"):
+    with pytest.raises(RunError, match="you have no permission"):
         export(make_set(3), "folder", target, force=True)
     assert files_in(target) == contents and len(list(tmp_path.iterdir())) == 1
 

@@ -62,14 +62,15 @@ def test_labels_are_learned_and_saved(run):
 
 KILLED = """
 import os, signal, sys
-import glad.api
 from glad.cli import main
+from glad.runs.monitor import Monitor
 
-distill = glad.api.distill
-def killed(**settings):
-    return distill(**{**settings, "on_step": lambda i, metrics: i < 4 or os.kill(os.getpid(), signal.SIGKILL)})
+record = Monitor.record
+def killed(self, iteration, metrics):
+    record(self, iteration, metrics)
+    if iteration == 4: os.kill(os.getpid(), signal.SIGKILL)
 
-glad.api.distill = killed
+Monitor.record = killed
 main(sys.argv[1:])
 """
 
