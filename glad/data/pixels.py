@@ -91,13 +91,17 @@ def decode(paths: Sequence[Path], channels: int, resolution: int) -> Tensor:
 
 
 def _decode(path: Path, channels: int, resolution: int) -> Tensor:
+    return fit(read_pixels(path, channels), resolution)
+
+
+def read_pixels(path: Path, channels: int) -> Tensor:
+    """Read a file at its own size, uint8 [channels, H, W]; see :func:`decode`."""
     with open_image(path) as image:
         upright = _to_eight_bits(image, path) if _is_deep(image) else _upright(image)
         if _has_alpha(upright):
             rgba = upright.convert("RGBA")
             upright = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
-        pixels = functional.pil_to_tensor(upright.convert("L" if channels == 1 else "RGB"))
-    return fit(pixels, resolution)
+        return functional.pil_to_tensor(upright.convert("L" if channels == 1 else "RGB"))
 
 
 def fit(images: Tensor, resolution: int) -> Tensor:

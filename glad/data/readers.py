@@ -64,7 +64,7 @@ def read(source: str, root: Path, download: bool, least: int = 2) -> Raw:
 def _fashion_mini() -> Raw:
     tensors = load_file(ASSETS / "fashion-mini.safetensors")
     parts = {
-        split: Part(tensors[f"{split}_images"].unsqueeze(1), tensors[f"{split}_labels"].long())
+        split: Part(tensors[f"{split}_images"].unsqueeze(1), tensors[f"{split}_labels"].long(), f"its {split} images")
         for split in ("train", "validation", "test")
     }
     return Raw("fashion-mini", tuple(datasets.FashionMNIST.classes), parts, tuple(range(10)), 10)
@@ -103,7 +103,7 @@ def _torchvision(name: str, root: Path, download: bool) -> Raw:
     parts = {}
     for split, data in zip(("train", "test"), pair, strict=True):
         labels = torch.as_tensor(np.asarray(data.labels if hasattr(data, "labels") else data.targets)).long()
-        parts[split] = Part(channels_first(np.asarray(data.data), name), labels)
+        parts[split] = Part(channels_first(np.asarray(data.data), name), labels, f"its {split} images")
     classes = tuple(getattr(pair[0], "classes", None) or map(str, range(10)))
     return Raw(name, classes, parts, tuple(range(len(classes))), len(classes), entry.flip)
 

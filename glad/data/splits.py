@@ -76,18 +76,26 @@ def load_data(
         >>> splits.train.tensor().shape
         torch.Size([20, 1, 28, 28])
     """
-    if not 0 < validation < 1:
-        raise DataError(f"validation is {validation}: choose a share of the training data between 0 and 1, such as 0.1")
     if resolution is not None and resolution < 1:
         raise DataError(f"resolution is {resolution}: choose at least 1")
-    raw = _choose(read(source, Path(root).expanduser(), download, 1 if single_class else 2), classes)
-    raw = _carve(raw, "test", TEST_FRACTION, rng_for("test split"))
-    raw = _carve(raw, "validation", validation, rng_for(seed, "validation"))
-    if limit is not None:
-        raw = _limit(raw, limit, rng_for(seed, "limit"))
+    raw = read(source, Path(root).expanduser(), download, 1 if single_class else 2)
+    raw = split_parts(raw, classes, limit, validation, seed)
     splits = _assemble(raw, resolution, zca, drop_duplicates)
     warn_of(splits.notices)
     return splits
+
+
+def split_parts(raw: Raw, classes: Sequence[int | str] | None, limit: int | None, validation: float, seed: int) -> Raw:
+    """Keep the ``classes``, hold out what the source does not split itself, and keep ``limit`` training images.
+
+    Arguments, and the ``DataError`` where they cannot be used, are those of :func:`load_data`.
+    """
+    if not 0 < validation < 1:
+        raise DataError(f"validation is {validation}: choose a share of the training data between 0 and 1, such as 0.1")
+    raw = _choose(raw, classes)
+    raw = _carve(raw, "test", TEST_FRACTION, rng_for("test split"))
+    raw = _carve(raw, "validation", validation, rng_for(seed, "validation"))
+    return raw if limit is None else _limit(raw, limit, rng_for(seed, "limit"))
 
 
 def _choose(raw: Raw, wanted: Sequence[int | str] | None) -> Raw:
