@@ -10,11 +10,12 @@ the centres of k-means on pixels. The first takes the drawn code whose image is 
 features or in pixels; the second goes on from there until the code renders it (``glad.priors.inversion``).
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
 
+from glad.data.balance import Ipc, per_class
 from glad.data.coresets import select_kmeans
 from glad.data.dataset import DataError, ImageData
 from glad.experts import Experts
@@ -40,7 +41,7 @@ def initial_latents(
     data: ImageData,
     prior: Prior,
     network: Network | None,
-    ipc: int,
+    ipc: Ipc,
     rng: torch.Generator,
     device: torch.device,
     candidates: int = 100,
@@ -49,16 +50,17 @@ def initial_latents(
 ) -> dict[str, Tensor]:
     """``ipc`` rows of latents per class, class after class, on the CPU: ``kind`` is one of ``STARTS`` but ``prior``.
 
-    ``network`` is an expert's on ``device``, which ``representative`` needs; ``candidates`` codes are drawn per class,
-    ``steps`` are those of ``inversion``. A prior that can encode images starts from the codes of the real ones. Raises
-    what ``representative`` does, and ``ValueError`` where a row renders several images.
+    ``ipc`` is a number for all classes, or a list with one for each. ``network`` is an expert's on ``device``, which
+    ``representative`` needs; ``candidates`` codes are drawn per class, ``steps`` are those of ``inversion``. A prior
+    that can encode images starts from the codes of the real ones. Raises what ``representative`` does, and
+    ``ValueError`` where a row renders several images.
     """
     PriorDescription(prior).require_one_image_per_row(f"the start {kind}")
     if kind == "representative":
         if network is None:
             raise ValueError("the representative start needs an expert's network")
         return representative(data, prior, network, ipc, candidates, rng, chunk)
-    require_images(data, ipc)
+    wanted = require_images(data, ipc)
     if network is None:
         targets, _ = select_kmeans(data, ipc, int(torch.randint(2**31, (), generator=rng)))
     else:
@@ -66,7 +68,7 @@ def initial_latents(
     if PriorDescription(prior).encode is not None:
         return _encoded(prior, targets, device)
     embed = network.embed if network is not None else identity
-    latents = nearest(prior, targets, len(data.classes), embed, candidates, rng, device, chunk)
+    latents = nearest(prior, targets, wanted, embed, candidates, rng, device, chunk)
     if kind == "nearest":
         return latents
     moved = {name: tensor.to(device) for name, tensor in latents.items()}
@@ -102,18 +104,22 @@ def expert_network(
     return network.eval()
 
 
-def require_images(data: ImageData, ipc: int) -> None:
-    """``DataError`` naming the first class that has fewer than ``ipc`` images."""
+def require_images(data: ImageData, ipc: Ipc) -> list[int]:
+    """How many images of each class ``ipc`` means; ``DataError`` naming the first class that has fewer."""
+    wanted = per_class(ipc, len(data.classes))
     for c, name in enumerate(data.classes):
-        if (count := len(data.of_class(c))) < ipc:
-            raise DataError(f"class {name!r} of {data.name} has {count} images, {ipc} were asked for: ask for fewer")
+        if (count := len(data.of_class(c))) < wanted[c]:
+            raise DataError(
+                f"class {name!r} of {data.name} has {count} images, {wanted[c]} were asked for: ask for fewer"
+            )
+    return wanted
 
 
 def representative(
     data: ImageData,
     prior: Prior,
     network: nn.Module,
-    ipc: int,
+    ipc: Ipc,
     candidates: int,
     rng: torch.Generator,
     chunk: int = 10,
@@ -134,7 +140,7 @@ def representative(
     return {key: torch.cat([rows[key] for rows in chosen]) for key in chosen[0]}
 
 
-def representative_images(data: ImageData, network: nn.Module, ipc: int, rng: torch.Generator) -> Tensor:
+def representative_images(data: ImageData, network: nn.Module, ipc: Ipc, rng: torch.Generator) -> Tensor:
     """The ``ipc`` real images of each class whose logits are nearest to the centres, normalized [N, C, H, W]."""
     chosen = [
         data.batch(data.of_class(c)[nearest_distinct(centres, logits)])
@@ -144,16 +150,16 @@ def representative_images(data: ImageData, network: nn.Module, ipc: int, rng: to
 
 
 def _each_class(
-    data: ImageData, network: nn.Module, ipc: int, rng: torch.Generator
+    data: ImageData, network: nn.Module, ipc: Ipc, rng: torch.Generator
 ) -> Iterator[tuple[int, Tensor, Tensor]]:
     """For every class its number, the logits [n, K] of its real images, and their ``ipc`` centres [ipc, K]."""
     device = next(network.parameters()).device
-    require_images(data, ipc)
+    wanted = require_images(data, ipc)
     for c in range(len(data.classes)):
         indices = data.of_class(c)
         with torch.no_grad():
             logits = _embedded(network, (data.batch(part) for part in indices.split(CHUNK)), device)
-        yield c, logits, class_centres(logits, ipc, rng)
+        yield c, logits, class_centres(logits, wanted[c], rng)
 
 
 def _encoded(prior: Prior, images: Tensor, device: torch.device) -> dict[str, Tensor]:
@@ -189,23 +195,24 @@ def nearest_distinct(centres: Tensor, logits: Tensor) -> Tensor:
 def nearest(
     prior: Prior,
     targets: Tensor,
-    classes: int,
+    counts: Sequence[int],
     embed: Embed,
     candidates: int,
     rng: torch.Generator,
     device: torch.device,
     chunk: int = 10,
 ) -> dict[str, Tensor]:
-    """For each of ``targets``, as many normalized images of each class, one of ``candidates`` codes of that class.
+    """For each of ``targets``, normalized images, one of ``candidates`` codes of its class.
 
-    It is the one whose image is nearest in the features ``embed`` gives; no code is taken twice. Rows of latents on the
-    CPU. Raises ``ValueError`` where there are fewer candidates than targets of a class.
+    ``counts`` says how many targets there are of each class, one class after the other. It is the code whose image is
+    nearest in the features ``embed`` gives; no code is taken twice. Rows of latents on the CPU. Raises ``ValueError``
+    where there are fewer candidates than targets of a class.
     """
     with torch.no_grad():
         aims = _embedded(embed, targets.split(CHUNK), device)
     chosen = [
         _nearest_codes(prior, embed, torch.full([candidates], c), aim, rng, device, chunk)
-        for c, aim in enumerate(aims.chunk(classes))
+        for c, aim in enumerate(aims.split(list(counts)))
     ]
     return {key: torch.cat([rows[key] for rows in chosen]) for key in chosen[0]}
 

@@ -179,6 +179,14 @@ def test_the_start_is_a_function_of_the_generator(data, network):
     assert torch.equal(start(data, network, 3)["pixels"], start(data, network, 3)["pixels"])
 
 
+@pytest.mark.parametrize("coded", [False, True])
+def test_each_class_may_have_a_number_of_its_own(data, network, coded):
+    found = start(data, network, [3, 1, 2], TwoCodes() if coded else None)
+    assert all(len(rows) == 6 for rows in found.values())
+    if not coded:
+        assert data.labels[rows_of(found["pixels"], data)].tolist() == [0, 0, 0, 1, 2, 2]
+
+
 def test_too_few_images_or_candidates_are_said(data, network):
     with pytest.raises(DataError, match="class 'cat' of toy has 5 images, 6 were asked for"):
         start(data, network, 6)
@@ -305,7 +313,9 @@ def test_nearest_is_the_code_whose_image_is_nearest_in_the_features(ipc, monkeyp
     monkeypatch.setattr(prior, "init", lambda classes, rng: kept.append(draw(classes, rng)) or kept[-1])
     targets = torch.randn(2 * ipc, 3, 4, 4, generator=rng_for("targets"))
     embed = torch.nn.Flatten()
-    found = initialize.nearest(prior, targets, 2, embed, 60, rng_for(0), torch.device("cpu"), chunk=7)
+    found = initialize.nearest(
+        prior, targets, [len(targets) // 2] * 2, embed, 60, rng_for(0), torch.device("cpu"), chunk=7
+    )
     codes = {name: torch.cat([part[name] for part in kept]) for name in ("w", "f")}
     with torch.no_grad():
         points = prior(**codes).double().flatten(1)

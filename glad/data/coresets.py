@@ -8,6 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from glad.data.balance import Ipc, per_class
 from glad.data.dataset import CHUNK, ImageData
 from glad.data.notices import shorten, warn_of
 from glad.rng import rng_for
@@ -17,7 +18,7 @@ Labeled = tuple[Tensor, Tensor]
 Embed = Callable[[Tensor], Tensor]
 
 
-def select_random(data: ImageData, ipc: int, seed: int) -> Labeled:
+def select_random(data: ImageData, ipc: Ipc, seed: int) -> Labeled:
     """``ipc`` real images of each class, normalized [N, C, H, W], and their labels; a function of ``seed``.
 
     N is K * ``ipc``, or less where a class has fewer images: then all of its images are taken, and a ``DataNotice``
@@ -26,7 +27,7 @@ def select_random(data: ImageData, ipc: int, seed: int) -> Labeled:
     return _by_class(data, ipc, lambda c, n: data.real(c, n, rng_for(seed, "random baseline", c)))
 
 
-def select_kmeans(data: ImageData, ipc: int, seed: int) -> Labeled:
+def select_kmeans(data: ImageData, ipc: Ipc, seed: int) -> Labeled:
     """The real images nearest to the centres of ``ipc``-means on the pixels of each class; a function of ``seed``.
 
     Shapes are those of ``select_random``. At 1 image per class it is the one nearest to the class's mean, whatever
@@ -35,12 +36,14 @@ def select_kmeans(data: ImageData, ipc: int, seed: int) -> Labeled:
     return _by_class(data, ipc, lambda c, n: _nearest_to_centres(data, c, n, seed))
 
 
-def _by_class(data: ImageData, ipc: int, chosen: Callable[[int, int], Tensor]) -> Labeled:
+def _by_class(data: ImageData, ipc: Ipc, chosen: Callable[[int, int], Tensor]) -> Labeled:
     """What ``chosen`` gives for each class and a number of its images, one class after the other."""
     sizes = data.labels.bincount(minlength=len(data.classes)).tolist()
-    if short := [f"{name} ({size})" for name, size in zip(data.classes, sizes, strict=True) if size < ipc]:
-        warn_of([f"{data.name}: fewer than {ipc} images in {shorten(short)}: all of them are taken"])
-    counts = [min(ipc, size) for size in sizes]
+    wanted = per_class(ipc, len(data.classes))
+    classes = list(zip(data.classes, sizes, wanted, strict=True))
+    if short := [f"{name} ({size})" for name, size, n in classes if size < n]:
+        warn_of([f"{data.name}: fewer than {max(wanted)} images in {shorten(short)}: all of them are taken"])
+    counts = [min(n, size) for _, size, n in classes]
     images = torch.cat([chosen(c, n) for c, n in enumerate(counts)])
     return images, torch.arange(len(counts)).repeat_interleave(torch.tensor(counts))
 
@@ -60,7 +63,7 @@ def _nearest_to_centres(data: ImageData, c: int, n: int, seed: int) -> Tensor:
     return images[distances.masked_fill(outside, torch.inf).argmin(0)]  # of its own cluster, so none is taken twice
 
 
-def select_herding(data: ImageData, ipc: int, seed: int, embed: Embed | None = None) -> Labeled:
+def select_herding(data: ImageData, ipc: Ipc, seed: int, embed: Embed | None = None) -> Labeled:
     """Real images whose mean features follow those of their class, by herding (Welling, ICML 2009).
 
     Each step takes the image that brings the mean of those taken nearest to the class's mean. That is Welling's rule,
@@ -86,18 +89,18 @@ def _herded(data: ImageData, c: int, n: int, embed: Embed | None) -> Tensor:
     return data.batch(indices[torch.tensor(chosen)])
 
 
-Selection = Callable[[ImageData, int, int], Labeled]
+Selection = Callable[[ImageData, Ipc, int], Labeled]
 SELECTIONS: dict[str, Selection] = {"random": select_random, "kmeans": select_kmeans, "herding": select_herding}
 """The methods by name, herding on pixels; arguments are those of ``select_random``."""
 
 
-def select(method: str, data: ImageData, ipc: int, seed: int, embed: Embed | None = None) -> Labeled:
+def select(method: str, data: ImageData, ipc: Ipc, seed: int, embed: Embed | None = None) -> Labeled:
     """Select ``ipc`` images of each class by the ``method`` of a name.
 
     Args:
         method: A name out of ``SELECTIONS``.
         data: The images to choose from.
-        ipc: How many of each class.
+        ipc: How many of each class: a number for all, or a list with one for each.
         seed: Of what is drawn.
         embed: The features that herding works in (see :func:`select_herding`); the other methods have no use for them.
 

@@ -113,44 +113,49 @@ def inspect_data(
         raw = read(source, Path(root).expanduser(), download)
     except DataError as error:
         return Inspection(source, problems=[str(error)])
-    problems = []
+    problems: list[str] = []
     try:
         raw = split_parts(raw, classes, limit, validation, seed)
     except DataError as error:
         problems.append(str(error))
+    return _inspect(source, raw, problems, resolution)
+
+
+def _inspect(source: str, raw: Raw, problems: list[str], resolution: int | None) -> Inspection:
+    """What is found in the parts of ``raw``."""
     scans = {split: _scan(raw.parts[split]) for split in SPLITS if split in raw.parts}
-    headers = {scan.path: scan.header for part in scans.values() for scan in part if scan.path and scan.header}
-    unreadable = [scan.error for part in scans.values() for scan in part if scan.error]
-    if unreadable:
-        problems.append(f"{len(unreadable)} of {sum(map(len, scans.values()))} files cannot be read")
-    readable = _readable(raw, scans)
-    notices, channels, side = list(raw.notices), 0, 0
+    images = {split: len(part) for split, part in scans.items()}
+    every = [scan for part in scans.values() for scan in part]
+    headers = {scan.path: scan.header for scan in every if scan.path and scan.header}
+    unreadable = [scan.error for scan in every if scan.error]
+    sizes = Counter(scan.size for scan in every if scan.size)
+    problems += [f"{len(unreadable)} of {len(every)} files cannot be read"] * bool(unreadable)
+    readable, notices, channels, side = _readable(raw, scans), list(raw.notices), 0, 0
     try:
-        if all(map(len, scans.values())) and len(unreadable) < sum(map(len, scans.values())):
+        if sizes:
             channels, side = settle(readable, headers, resolution)
             notices += say_of_pixels(raw.name, headers)
     except DataError as error:
         problems.append(str(error))
     duplicates = _duplicates(raw, scans)
-    notices += _say_of_duplicates(raw.name, duplicates, {split: len(part) for split, part in scans.items()})
+    notices += _say_of_duplicates(raw.name, duplicates, images)
     notices += say_of_balance(raw.name, raw.parts["train"].labels, raw.classes)
-    sizes = Counter(scan.size for part in scans.values() for scan in part if scan.size)
     return Inspection(
-        source,
-        raw.name,
-        raw.classes,
-        {s: raw.parts[s].labels.bincount(minlength=len(raw.classes)).tolist() for s in scans},
-        {split: raw.parts[split].origin for split in scans},
-        sizes.most_common(),
-        dict(Counter(header.mode for header in headers.values()).most_common()),
-        channels,
-        side,
-        unreadable,
-        duplicates,
-        _steps(sizes, channels, side),
-        notices,
-        problems,
-        readable,
+        source=source,
+        name=raw.name,
+        classes=raw.classes,
+        counts={s: raw.parts[s].labels.bincount(minlength=len(raw.classes)).tolist() for s in scans},
+        origins={split: raw.parts[split].origin for split in scans},
+        sizes=sizes.most_common(),
+        modes=dict(Counter(header.mode for header in headers.values()).most_common()),
+        channels=channels,
+        resolution=side,
+        unreadable=unreadable,
+        duplicates=duplicates,
+        steps=_steps(sizes, channels, side),
+        notices=notices,
+        problems=problems,
+        raw=readable,
     )
 
 

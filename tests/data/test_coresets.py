@@ -55,6 +55,14 @@ def test_all_images_of_a_class_with_too_few_are_taken_and_it_is_said(name):
     assert torch.equal(images[2:], more[5:])  # the other class does not notice
 
 
+@pytest.mark.parametrize("name", SELECTIONS)
+def test_each_class_may_have_a_number_of_its_own(name):
+    images, labels = select(name, blobs(), [2, 4], 1)
+    assert labels.tolist() == [0] * 2 + [1] * 4
+    assert len(images[:2].unique(dim=0)) == 2 and len(images[2:].unique(dim=0)) == 4
+    assert torch.equal(images[2:], select(name, blobs(), 4, 1)[0][4:])
+
+
 def scattered(per_class=14):
     """Two classes of random 4 x 4 images."""
     rng = torch.Generator().manual_seed(3)
