@@ -1,5 +1,7 @@
-"""Training a prior works from an installed package, with no checkout around it."""
+"""docs/TRAIN_A_PRIOR.md, followed from an installed package in an empty folder, with less of everything."""
 
+import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -11,7 +13,12 @@ from image_files import write_images
 
 ROOT = Path(__file__).parents[3]
 PROJECT = ("pyproject.toml", "setup.py", "README.md", "LICENSE")
-QUICK = "--batch 8 --channels 8 --channel-base 64 --layers 4 --w-dim 16 --feature-steps 1 --steps 1"
+LESS = {
+    "--resolution 32": "--resolution 16",
+    "--minutes 60": "--batch 8 --channels 8 --channel-base 64 --layers 4 --w-dim 16 --feature-steps 1 --steps 1",
+    "--out runs/my-prior/measured": "--out runs/my-prior/measured --images 10 --seeds 1 --epochs 1 --width 4",
+    "--prior runs": "--iterations 2 -o batch=2 --network-option width=4 --out run --prior runs",
+}
 
 
 @pytest.fixture(scope="module")
@@ -39,13 +46,22 @@ def glad(installed: Path, folder: Path, *arguments: str) -> str:
     return output(installed, folder, forked.GLAD, *arguments)
 
 
+def page() -> list[str]:
+    """The commands of the page, with less of everything."""
+    text = (ROOT / "docs" / "TRAIN_A_PRIOR.md").read_text()
+    (block,) = re.findall(r"```bash\n(.*?)```", text, re.DOTALL)
+    for words, fewer in LESS.items():
+        assert words in block
+        block = block.replace(words, fewer)
+    return str(block).splitlines()
+
+
 def test_a_prior_is_trained_from_an_empty_folder(installed: Path, tmp_path: Path) -> None:
     where = output(installed, tmp_path, "import generators.training.train as t; print(t.__file__)")
     assert Path(where).is_relative_to(installed)
-    help_text = glad(installed, tmp_path, "weights", "train", "--help")
-    assert "--minutes" in help_text and "training images of a data set" in help_text
     for seed, name in enumerate("ab"):
-        write_images(tmp_path / "images" / name, 8, (16, 16), seed=seed)
-    said = glad(installed, tmp_path, "weights", "train", "--data", "images", "--out", "prior", *QUICK.split())
-    assert "use it with `glad distill --data images --prior prior/generator.safetensors`" in said
-    assert (tmp_path / "prior" / "generator.safetensors").exists()
+        write_images(tmp_path / "my" / "folder" / name, 8, (16, 16), seed=seed)
+    said = [glad(installed, tmp_path, *shlex.split(line)[1:]) for line in page()]
+    assert "use it with `glad distill --data my/folder --prior runs/my-prior/generator.safetensors`" in said[0]
+    assert (tmp_path / "runs" / "my-prior" / "measured" / "measure.json").exists()
+    assert "finished after 2 iterations" in said[-1]
