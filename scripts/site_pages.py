@@ -1,4 +1,4 @@
-"""The site's pages that lie outside ``docs`` (a hook of mkdocs): README, cards and others, with their links.
+"""The pages of the site that are no Markdown in ``docs`` (a hook of mkdocs): README, cards and others, and notebooks.
 
 In the repository links are relative to the file; here a link to a page leads to the page, and one to a source file,
 which is no page, becomes its text.
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mkdocs.structure.files import File, Files
+from nbconvert import MarkdownExporter
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = {
@@ -27,7 +28,7 @@ def site_path(source: str) -> str | None:
     if source in PAGES:
         return PAGES[source]
     inside = source.removeprefix("docs/")
-    return inside if inside != source and (ROOT / source).is_file() else None
+    return re.sub(r"\.ipynb$", ".md", inside) if inside != source and (ROOT / source).is_file() else None
 
 
 def relinked(text: str, source: str, page: str) -> str:
@@ -46,10 +47,16 @@ def relinked(text: str, source: str, page: str) -> str:
 
 
 def on_files(files: Files, config: Any) -> Files:
-    """Add the pages from outside ``docs``."""
+    """Add the pages from outside ``docs``, and a page for each notebook with its pictures."""
     for source, page in PAGES.items():
         content = relinked((ROOT / source).read_text(), source, page)
         files.append(File.generated(config, page, content=content))
+    for notebook in sorted((ROOT / "docs").rglob("*.ipynb")):
+        place = notebook.relative_to(ROOT / "docs")
+        content, resources = MarkdownExporter().from_filename(str(notebook))
+        files.append(File.generated(config, place.with_suffix(".md").as_posix(), content=content))
+        for name, picture in resources["outputs"].items():
+            files.append(File.generated(config, place.with_name(name).as_posix(), content=picture))
     return files
 
 

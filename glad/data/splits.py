@@ -166,7 +166,7 @@ def _limit(raw: Raw, limit: int, rng: torch.Generator) -> Raw:
     train = raw.parts["train"]
     # The first rank of every class is 0, so that each keeps an image.
     kept = _ranks(train.labels, rng).argsort(stable=True)[:limit].sort().values
-    origin = f"{train.origin} ({len(kept)} of {len(train.labels)} images, limit)"
+    origin = ", ".join(filter(None, [train.origin, f"limited to {len(kept)} of {len(train.labels)} images"]))
     limited = replace(train.take(kept), origin=origin if len(kept) < len(train.labels) else train.origin)
     return replace(raw, parts=raw.parts | {"train": limited})
 
