@@ -61,13 +61,13 @@ def require_usable_labels(labels: Tensor, objective: Objective) -> None:
 
 
 def learnt_tensors(synset: SyntheticSet, objective: Objective) -> dict[str, Tensor]:
-    """All that the optimiser changes, by name: latents, and what prior and objective offer that requires grad."""
+    """All that the optimizer changes, by name: latents, and what prior and objective offer that requires grad."""
     offered = {**synset.tensors(), **synset.prior.tensors(), **objective.tensors()}
     return {name: tensor for name, tensor in offered.items() if tensor.requires_grad}
 
 
 def iterate(synset: SyntheticSet, objective: Objective, optimizer: torch.optim.Optimizer, step: Step) -> Metrics:
-    """One iteration: the metrics of the set as it was, and an update of everything the optimiser holds.
+    """One iteration: the metrics of the set as it was, and an update of everything the optimizer holds.
 
     Raises ``DistillationError``, with nothing changed, when a term or a gradient is not finite.
     """
@@ -79,7 +79,7 @@ def iterate(synset: SyntheticSet, objective: Objective, optimizer: torch.optim.O
 def compute_gradients(
     synset: SyntheticSet, objective: Objective, optimizer: torch.optim.Optimizer, step: Step
 ) -> Metrics:
-    """The first half of an iteration: a gradient for everything the optimiser holds, which is not changed yet.
+    """The first half of an iteration: a gradient for everything the optimizer holds, which is not changed yet.
 
     Raises ``DistillationError`` when a term or a gradient is not finite. Whatever it is interrupted by, the objective's
     own state is put back.
@@ -93,7 +93,7 @@ def compute_gradients(
 def _undone_by_error(objective: Objective) -> Iterator[None]:
     """Put the objective's own state back when the block fails.
 
-    All else stands still until the optimiser's step, but an objective may train a network inside ``terms``; saved after
+    All else stands still until the optimizer's step, but an objective may train a network inside ``terms``; saved after
     such a failure, it would be trained twice when the run goes on. A copy per iteration is a copy of one network's
     weights, which is nothing beside the passes through it.
     """
@@ -108,7 +108,7 @@ def _undone_by_error(objective: Objective) -> Iterator[None]:
 
 
 def _gradients(synset: SyntheticSet, objective: Objective, optimizer: torch.optim.Optimizer, step: Step) -> Metrics:
-    """Give everything the optimiser holds its gradient; the metrics, all finite."""
+    """Give everything the optimizer holds its gradient; the metrics, all finite."""
     rendered = synset.images()
     images = rendered.detach().requires_grad_()  # the objective sees plain images
     losses = []
@@ -165,7 +165,7 @@ class Progress:
         return self.seconds + time.monotonic() - self._clock
 
     def save(self, path: Path) -> None:
-        """Write latents, labels, the tensors of prior and objective, and the optimiser's moments, durably.
+        """Write latents, labels, the tensors of prior and objective, and the optimizer's moments, durably.
 
         The metadata name the tensor that is the student's step size, where the objective learns one.
         """

@@ -67,7 +67,7 @@ class SyntheticSet:
         return {**self.latents, **({"labels": self.labels} if self.labels.requires_grad else {})}
 
     def images(self) -> Tensor:
-        """Normalised images [N, C, H, W], differentiable in the latents and in the prior's learnt tensors."""
+        """Normalized images [N, C, H, W], differentiable in the latents and in the prior's learned tensors."""
         again = torch.is_grad_enabled() and not self.keeps_graphs()
         render = self._render_again_in_backward if again else self._render
         images = torch.cat([render(rows) for rows in self._chunks()])

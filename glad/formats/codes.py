@@ -17,7 +17,7 @@ MOST = 1 / 255  # that an image's mean may differ by before the codes are not th
 
 
 def write(source: Distilled, card: Card, path: Path) -> None:
-    """Write ``latents/NAME``, ``learnt/NAME`` (tensors of the prior's own), ``labels`` and ``soft_labels``.
+    """Write ``latents/NAME``, ``learned/NAME`` (tensors of the prior's own), ``labels`` and ``soft_labels``.
 
     Metadata: the card as ``dataset``; ``codes`` with the prior's name, options and SHA-256, the rows rendered at a
     time, and the SHA-256 of the images. ``means`` [N] are those of the images' pixels. The set is rendered to see that
@@ -40,7 +40,7 @@ def write(source: Distilled, card: Card, path: Path) -> None:
     named = Path(codes.prior).name if Path(codes.prior).is_file() else codes.prior  # not where the file lay
     about = {"prior": named, "options": dict(codes.options), "sha256": codes.sha256, "chunk": codes.chunk}
     tensors = {f"latents/{name}": tensor for name, tensor in codes.latents.items()}
-    tensors |= {f"learnt/{name}": tensor for name, tensor in codes.learnt.items()}
+    tensors |= {f"learned/{name}": tensor for name, tensor in codes.learned.items()}
     tensors |= {"labels": source.labels, "means": means}
     tensors |= {} if source.soft_labels is None else {"soft_labels": source.soft_labels}
     about["images"] = _digest(images if card.zca == "inverted" else source.images)
@@ -56,8 +56,9 @@ def read(path: Path, prior: str | Path | None = None, device: str = "auto") -> D
     with readable(path):
         tensors, metadata = read_tensors(path)
         card, about = Card.from_dict(json.loads(metadata["dataset"])), json.loads(metadata["codes"])
-        latents, learnt = below("latents", tensors), below("learnt", tensors)
-        codes = Codes(latents, learnt, about["prior"], about["options"], about["sha256"], about["chunk"])
+        latents = below("latents", tensors)
+        learned = {**below("learnt", tensors), **below("learned", tensors)}  # the first of older versions
+        codes = Codes(latents, learned, about["prior"], about["options"], about["sha256"], about["chunk"])
         labels, means, expected = tensors["labels"], tensors["means"], about["images"]
     images = render(codes, card, labels, prior, device)
     pixels = card.data().pixels(images)

@@ -21,7 +21,7 @@ class Card:
 
     ``mean`` and ``std`` are per channel and normalize pixels in [0, 1]; ``range`` is that of the pixels before they
     were stored. ``zca`` is ``none``, ``kept`` (images are whitened, as test images must be) or ``inverted`` (the set
-    was distilled whitened, its images are not). ``step_size`` is the student's, where it was learnt. ``format`` is a
+    was distilled whitened, its images are not). ``step_size`` is the student's, where it was learned. ``format`` is a
     name in ``glad.formats.FORMATS``, or ``run``; ``levels`` is None where floats are stored, and ``cost`` what was
     lost. ``made`` says where the set comes from: settings, hashes, versions.
     """
@@ -57,7 +57,7 @@ class Card:
         return cls(**{**values, "levels": levels and Levels(**levels), "cost": Cost(**values["cost"])})
 
     def data(self) -> ImageData:
-        """A data set without images that normalises as this set's did, without whitening."""
+        """A data set without images that normalizes as this set's did, without whitening."""
         return ImageData(
             name="distilled",
             images=torch.empty(0, self.channels, self.resolution, self.resolution, dtype=torch.uint8),
@@ -75,13 +75,13 @@ class Card:
 class Codes:
     """What a prior makes the images of.
 
-    ``latents`` have a row per image; ``learnt`` are the prior's own tensors, such as learnt weights of a generator.
+    ``latents`` have a row per image; ``learned`` are the prior's own tensors, such as learned weights of a generator.
     ``prior`` is its name as ``glad distill --prior`` takes it, with its ``options``; ``sha256`` that of its weights,
     empty where it has no file. ``chunk`` rows were rendered at a time.
     """
 
     latents: dict[str, Tensor]
-    learnt: dict[str, Tensor]
+    learned: dict[str, Tensor]
     prior: str
     options: Mapping[str, Any]
     sha256: str
@@ -150,7 +150,7 @@ class Distilled(Dataset[tuple[Tensor, Tensor]]):
 
     @property
     def step_size(self) -> float | None:
-        """The learning rate that was learnt along with the set, if one was."""
+        """The learning rate that was learned along with the set, if one was."""
         return self.card.step_size
 
     def normalize(self, pixels: Tensor) -> Tensor:
@@ -171,7 +171,7 @@ def _levels(card: Card) -> Levels:
 
 def to_stored(source: Distilled, card: Card) -> np.ndarray:
     """The pixels of ``source`` in the levels of ``card``: uint8 or uint16 [N, H, W, C]."""
-    return _levels(card).stored(source.pixels)
+    return _levels(card).quantize(source.pixels)
 
 
 def from_stored(card: Card, stored: Sequence[np.ndarray], labels: Tensor, soft_labels: Tensor | None) -> Distilled:

@@ -112,7 +112,7 @@ def _write(source: Distilled, kind: str, out: Path, force: bool) -> Card:
     if out.exists() and _kind_or_none(out) not in FORMATS:
         raise RunError(f"{out} is not an exported set, and --force replaces nothing else: choose another place")
     card = replace(FORMATS[kind].card(source), format=kind)
-    with _placed(out) as temporary:
+    with _place(out) as temporary:
         FORMATS[kind].write(source, card, temporary)
     return card
 
@@ -131,7 +131,7 @@ def _kind_or_none(path: Path) -> str | None:
 
 
 @contextmanager
-def _placed(target: Path) -> Iterator[Path]:
+def _place(target: Path) -> Iterator[Path]:
     """A temporary name beside ``target``, whose file or folder gets that name when the block has ended well.
 
     A folder cannot be renamed over another: killed between the two renames, the old one is left as ``.NAME.PID.old``.

@@ -1,6 +1,6 @@
 """PNG files of 8 and of 16 bits.
 
-Pillow, which serves those of 8 bits, has no 16-bit colour, and the libraries that do are no longer kept (pypng), about
+Pillow, which serves those of 8 bits, has no 16-bit color, and the libraries that do are no longer kept (pypng), about
 to go (torchvision's) or image libraries of their own. The format is five fields and zlib, so it is written here; the
 tests read the result with Pillow, a byte at a time.
 """
@@ -14,13 +14,13 @@ import numpy as np
 from PIL import Image
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
-COLOUR_TYPES = {1: 0, 3: 2}  # channels to PNG's number for grey and RGB
+COLOR_TYPES = {1: 0, 3: 2}  # channels to PNG's number for gray and RGB
 MODES = {"L": 1, "RGB": 3}
 
 
 def encode(image: np.ndarray) -> bytes:
     """A uint8 or uint16 image [H, W, C] as a PNG of as many bits; ``ValueError`` unless C is 1 or 3."""
-    if image.shape[2] not in COLOUR_TYPES:
+    if image.shape[2] not in COLOR_TYPES:
         raise ValueError(f"a PNG has 1 or 3 channels, not {image.shape[2]}: choose the format npz or safetensors")
     if image.dtype == np.uint16:
         return _encode_sixteen(image)
@@ -49,7 +49,7 @@ def _encode_sixteen(image: np.ndarray) -> bytes:
     step = 2 * channels  # bytes of a pixel
     left = np.pad(rows, ((0, 0), (step, 0)))[:, :-step]
     filtered = np.pad(rows - left, ((0, 0), (1, 0)), constant_values=1)  # filter 1, "Sub": bytes wrap around
-    header = struct.pack(">IIBBBBB", width, height, 16, COLOUR_TYPES[channels], 0, 0, 0)
+    header = struct.pack(">IIBBBBB", width, height, 16, COLOR_TYPES[channels], 0, 0, 0)
     chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(filtered.tobytes(), 9)), (b"IEND", b""))
     return SIGNATURE + b"".join(_chunk(kind, content) for kind, content in chunks)
 
@@ -60,8 +60,8 @@ def _chunk(kind: bytes, content: bytes) -> bytes:
 
 def _decode_sixteen(content: bytes) -> np.ndarray:
     chunks = dict(_chunks(content))
-    width, height, _, colour, *_ = struct.unpack(">IIBBBBB", chunks[b"IHDR"])
-    channels = next(count for count, number in COLOUR_TYPES.items() if number == colour)
+    width, height, _, color, *_ = struct.unpack(">IIBBBBB", chunks[b"IHDR"])
+    channels = next(count for count, number in COLOR_TYPES.items() if number == color)
     rows = np.frombuffer(zlib.decompress(chunks[b"IDAT"]), dtype=np.uint8).reshape(height, -1)
     if bool((rows[:, 0] != 1).any()):
         raise ValueError("another program has written it anew")

@@ -1,4 +1,4 @@
-"""From codes to the images that they were optimised for, by the generator that they were optimised with."""
+"""From codes to the images that they were optimized for, by the generator that they were optimized with."""
 
 import hashlib
 from pathlib import Path
@@ -34,11 +34,11 @@ def render(codes: Codes, card: Card, labels: Tensor, prior: str | Path | None = 
     opened = resolve_prior(name, card.data(), codes.options, place, dict.fromkeys(card.classes, 0))
     _require_same(name, opened.digest, codes.sha256)
     offered = opened.prior.tensors()
-    have, bring = ({key: list(t.shape) for key, t in tensors.items()} for tensors in (offered, codes.learnt))
+    have, bring = ({key: list(t.shape) for key, t in tensors.items()} for tensors in (offered, codes.learned))
     if have != bring:
         raise RunError(f"{name} has tensors of its own {have}, the codes bring {bring}")
     for key, tensor in offered.items():
-        tensor.data.copy_(codes.learnt[key])
+        tensor.data.copy_(codes.learned[key])
     latents = {key: tensor.to(place) for key, tensor in codes.latents.items()}
     return SyntheticSet(opened.prior, latents, labels.to(place), codes.chunk).images().cpu()
 

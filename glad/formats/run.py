@@ -24,10 +24,10 @@ def read(run: Run, data: Splits | None = None) -> Distilled:
     """
     config = run.config
     images, labels = run.read_set()
-    saved = _finished(run, config)
+    saved = _read_finished(run, config)
     if not bool(images.isfinite().all()):
         raise RunError(f"{run.path} holds images that are not finite: distil again with lower learning rates")
-    whitened = _whitened(run, config, data)
+    whitened = _load_whitened(run, config, data)
     with readable(run.path):
         card = _card(run, config, images, whitened is not None)
         pixels = (whitened or card.data()).pixels(images)
@@ -37,7 +37,7 @@ def read(run: Run, data: Splits | None = None) -> Distilled:
         return Distilled(images, pixels, hard, soft, card, _codes(run, config, saved))
 
 
-def _finished(run: Run, config: dict[str, Any]) -> dict[str, Tensor]:
+def _read_finished(run: Run, config: dict[str, Any]) -> dict[str, Tensor]:
     """The tensors of the run's state; ``RunError`` when iterations are missing, as in a run that was made longer."""
     with readable(run.path):
         saved, progress = read_tensors(run.state)
@@ -49,7 +49,7 @@ def _finished(run: Run, config: dict[str, Any]) -> dict[str, Tensor]:
     return saved
 
 
-def _whitened(run: Run, config: dict[str, Any], data: Splits | None) -> ImageData | None:
+def _load_whitened(run: Run, config: dict[str, Any], data: Splits | None) -> ImageData | None:
     """The data of a run, if it is whitened; ``RunError`` when it cannot be had or is other data now."""
     source = str(config.get("data"))
     if data is None and source.startswith("object:"):
@@ -90,7 +90,7 @@ def _codes(run: Run, config: dict[str, Any], saved: dict[str, Tensor]) -> Codes:
     latents, _ = read_tensors(run.path / "synset.safetensors")
     return Codes(
         latents=below("latents", latents),
-        learnt=below("prior", saved),
+        learned=below("prior", saved),
         prior=str(config["prior"]),
         options=config["prior_options"],
         sha256=run.inputs["hashes"]["weights"],

@@ -29,21 +29,21 @@ class Levels:
     low: float = 0.0
     high: float = 1.0
 
-    def stored(self, pixels: Tensor) -> np.ndarray:
+    def quantize(self, pixels: Tensor) -> np.ndarray:
         """Float pixels [N, C, H, W] as uint8 or uint16 [N, H, W, C]."""
         share = ((pixels.double() - self.low) / (self.high - self.low)).clamp(0, 1)
         whole = (share * (2**self.bits - 1)).round().permute(0, 2, 3, 1)  # [N, C, H, W] -> [N, H, W, C]
         return whole.contiguous().numpy().astype(np.uint8 if self.bits == 8 else np.uint16)
 
     def pixels(self, stored: np.ndarray) -> Tensor:
-        """Undo ``stored`` as far as that goes: float32 [N, C, H, W]."""
+        """Undo ``quantize`` as far as that goes: float32 [N, C, H, W]."""
         share = torch.from_numpy(stored.astype(np.float64)) / (2**self.bits - 1)
         return (self.low + (self.high - self.low) * share).float().permute(0, 3, 1, 2).contiguous()
 
     def cost(self, pixels: Tensor) -> Cost:
         """What is lost of float ``pixels`` [N, C, H, W]."""
         exact = pixels.double()
-        error = 255 * (self.pixels(self.stored(pixels)) - exact).abs()
+        error = 255 * (self.pixels(self.quantize(pixels)) - exact).abs()
         outside = 255 * torch.maximum(self.low - exact, exact - self.high).clamp(min=0)
         clipped = float((outside > 0).double().mean())
         return Cost(float(error.mean()), float(error.max()), clipped, float(outside.max()))

@@ -41,7 +41,7 @@ ZCA = {
 
 
 @dataclass(frozen=True)
-class Facts:
+class CardContent:
     """All that the card of the set in ``repo`` tells.
 
     ``front`` holds the license as the Hub wants it, ``licenses`` what is known of licenses in words. ``exports`` are
@@ -82,51 +82,51 @@ def table(rows: Mapping[str, str]) -> str:
     return "\n".join(["| | |", "| --- | --- |", *(f"| {name} | {value} |" for name, value in rows.items())])
 
 
-def write(facts: Facts) -> str:
+def write(content: CardContent) -> str:
     """The text of README.md, with front matter that the Hub's own library writes and reads."""
-    count, classes = facts.card.images, len(facts.card.classes)
+    count, classes = content.card.images, len(content.card.classes)
     first = (
-        f"{count:,} synthetic images of {classes} classes, distilled from {plain(facts.config['data'])} with `glad` to "
-        "train image classifiers on in place of the real images."
+        f"{count:,} synthetic images of {classes} classes, distilled from {plain(content.config['data'])} with `glad` "
+        "to train image classifiers on in place of the real images."
     )
     parts = [
-        f"# {plain(facts.short)}",
+        f"# {plain(content.short)}",
         first,
-        *(f"![{plain(text)}]({name})" for name, text in facts.pictures.items()),
-        _usage(facts),
+        *(f"![{plain(text)}]({name})" for name, text in content.pictures.items()),
+        _usage(content),
         "## How it was made",
-        _made(facts),
+        _made(content),
         "## Results",
-        facts.results or _not_evaluated(facts),
-        *_checks(facts.verdicts),
+        content.results or _not_evaluated(content),
+        *_checks(content.verdicts),
         "## Limits",
-        "\n".join(f"- {line}" for line in _limits(facts)),
+        "\n".join(f"- {line}" for line in _limits(content)),
         "## Licenses",
-        table({name: plain(text) for name, text in facts.licenses.items()}),
+        table({name: plain(text) for name, text in content.licenses.items()}),
         "## Files",
         "| file | bytes | SHA-256 |\n| --- | --- | --- |\n"
-        + "\n".join(f"| {plain(name)} | {size:,} | `{digest}` |" for name, size, digest in facts.files),
+        + "\n".join(f"| {plain(name)} | {size:,} | `{digest}` |" for name, size, digest in content.files),
     ]
-    front = front_matter(facts)
+    front = front_matter(content)
     text = f"---\n{front.to_yaml(original_order=['license', 'license_name', 'pretty_name'])}\n---\n"
     text += "\n\n".join(parts) + "\n"
     _require_readable(text, front)
     return text
 
 
-def front_matter(facts: Facts) -> DatasetCardData:
+def front_matter(content: CardContent) -> DatasetCardData:
     """What the Hub, its viewer and Croissant, and ``datasets`` read; a set in no form that they load has no viewer."""
-    count = facts.card.images
-    loaded = next((kind for kind in LOADED if kind in facts.names), None)
-    more: dict[str, Any] = {**facts.front, "viewer": False}
+    count = content.card.images
+    loaded = next((kind for kind in LOADED if kind in content.names), None)
+    more: dict[str, Any] = {**content.front, "viewer": False}
     if loaded is not None:
-        path = LOADED[loaded].format(facts.names[loaded])
+        path = LOADED[loaded].format(content.names[loaded])
         more = {
-            **facts.front,
+            **content.front,
             "configs": [{"config_name": "default", "data_files": [{"split": "train", "path": path}]}],
         }
     return DatasetCardData(
-        pretty_name=facts.short,
+        pretty_name=content.short,
         task_categories=["image-classification"],
         size_categories=[next((name for name, limit in SIZES if count < limit), "1M<n<10M")],
         tags=["dataset-distillation", "synthetic", "glad"],
@@ -141,33 +141,33 @@ def _require_readable(text: str, front: DatasetCardData) -> None:
         raise ValueError(f"the card's front matter comes back as {found}, not as {front.to_dict()}")
 
 
-def _usage(facts: Facts) -> str:
-    card, parts = facts.card, []
-    if any(kind in facts.names for kind in LOADED):
-        lines = ("from datasets import load_dataset", "", f'train = load_dataset("{facts.repo}", split="train")')
-        parts.append(_fenced("python", *lines))
-    parts.append(_fenced("sh", f"hf download {facts.repo} --repo-type dataset --local-dir {facts.short}"))
-    readable = [name for kind, name in facts.names.items() if kind != "codes"]
+def _usage(content: CardContent) -> str:
+    card, parts = content.card, []
+    if any(kind in content.names for kind in LOADED):
+        lines = ("from datasets import load_dataset", "", f'train = load_dataset("{content.repo}", split="train")')
+        parts.append(_fence("python", *lines))
+    parts.append(_fence("sh", f"hf download {content.repo} --repo-type dataset --local-dir {content.short}"))
+    readable = [name for kind, name in content.names.items() if kind != "codes"]
     if readable:
-        loading = f'loaded = glad.load_distilled("{facts.short}/{readable[-1]}")  # loaded.images, loaded.labels'
-        parts.append(_fenced("python", "import glad", "", loading))
-    if "codes" in facts.names:
+        loading = f'loaded = glad.load_distilled("{content.short}/{readable[-1]}")  # loaded.images, loaded.labels'
+        parts.append(_fence("python", "import glad", "", loading))
+    if "codes" in content.names:
         parts.append("The codes become the images again with")
-        parts.append(_fenced("sh", f"glad render {facts.short}/{facts.names['codes']} --out images"))
+        parts.append(_fence("sh", f"glad render {content.short}/{content.names['codes']} --out images"))
     said = [
         f"Pixels in [0, 1], of test images too, are normalized by the mean {_numbers(card.mean)} and the deviation "
         f"{_numbers(card.std)}. Classes, in the order of the labels: {', '.join(map(plain, card.classes))}."
     ]
-    if facts.soft:
+    if content.soft:
         said.append(
             "Soft labels come along (`soft_labels`, in Parquet `soft_label`): train on them in place of the labels."
         )
     if card.step_size is not None:
-        said.append(f"The learning rate that was learnt along with the set is {card.step_size:.4g}.")
+        said.append(f"The learning rate that was learned along with the set is {card.step_size:.4g}.")
     return "\n\n".join([*parts, " ".join(said)])
 
 
-def _fenced(language: str, *lines: str) -> str:
+def _fence(language: str, *lines: str) -> str:
     return "\n".join((f"```{language}", *lines, "```"))
 
 
@@ -175,8 +175,8 @@ def _numbers(values: Sequence[float]) -> str:
     return ", ".join(f"{value:.6g}" for value in values)
 
 
-def _made(facts: Facts) -> str:
-    config, inputs = facts.config, facts.inputs
+def _made(content: CardContent) -> str:
+    config, inputs = content.config, content.inputs
     rows = {
         f"{named} ({key})" if named == "its options" else named: plain(_shown(config[key]))
         for key, named in SETTINGS.items()
@@ -186,7 +186,7 @@ def _made(facts: Facts) -> str:
         rows["learning rates"] = plain(_shown(inputs["learning_rates"]))
     rows |= {f"SHA-256 of the {name}": f"`{digest}`" for name, digest in inputs["hashes"].items() if digest}
     rows["versions"] = plain(_shown(inputs["versions"]))
-    again = _fenced("sh", f"glad distill --config {facts.short}/config.yaml --out again")
+    again = _fence("sh", f"glad distill --config {content.short}/config.yaml --out again")
     needs = "All settings are in `config.yaml`, less the places on the disk of who made it. With the same data at hand"
     if config.get("experts"):
         needs += ", and experts named by `--experts`,"
@@ -211,11 +211,11 @@ def _shown(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _not_evaluated(facts: Facts) -> str:
+def _not_evaluated(content: CardContent) -> str:
     said = "The set has not been evaluated: nothing is known of how well networks do that are trained on it."
-    if _objects(facts.config):
-        return f"{said} On the run it came from, this measures it:\n\n{_fenced('sh', 'glad evaluate RUN')}"
-    return f"{said} Once it is distilled again, this measures it:\n\n{_fenced('sh', 'glad evaluate again')}"
+    if _objects(content.config):
+        return f"{said} On the run it came from, this measures it:\n\n{_fence('sh', 'glad evaluate RUN')}"
+    return f"{said} Once it is distilled again, this measures it:\n\n{_fence('sh', 'glad evaluate again')}"
 
 
 def results(content: Mapping[str, Any], own: str) -> str:
@@ -245,8 +245,8 @@ def results(content: Mapping[str, Any], own: str) -> str:
         for cell in content["cells"]
         if cell.get("note")
     ]
-    told = [f"{name.capitalize()}: {plain(_shown(value))}." for name, value in settings.items()]
-    return "\n\n".join([caption, "\n".join(lines), *told, *(["\n".join(notes)] if notes else [])])
+    lines_of_settings = [f"{name.capitalize()}: {plain(_shown(value))}." for name, value in settings.items()]
+    return "\n\n".join([caption, "\n".join(lines), *lines_of_settings, *(["\n".join(notes)] if notes else [])])
 
 
 def _percent(entry: Mapping[str, Any] | None) -> str:
@@ -262,20 +262,20 @@ def _checks(verdicts: Mapping[str, str]) -> list[str]:
     return ["## Checks", "\n".join(f"- {plain(name)}: {plain(text)}" for name, text in verdicts.items())]
 
 
-def _limits(facts: Facts) -> list[str]:
-    card, config = facts.card, facts.config
+def _limits(content: CardContent) -> list[str]:
+    card, config = content.card, content.config
     side = f"{card.resolution} × {card.resolution} pixels, {card.channels} channel{'s' * (card.channels > 1)}"
     lines = [
         f"For training classifiers of these {len(card.classes)} classes at {side}. Not for testing them, not for other "
         "tasks, not for statistics about the real data, and not as pictures of what the classes look like.",
-        f"Optimised with the network {plain(config.get('network'))}: others may learn less from it.",
-        "What the data" + (" and the weights" if facts.weights else "") + " are biased by, the set is biased by.",
+        f"Optimized with the network {plain(config.get('network'))}: others may learn less from it.",
+        "What the data" + (" and the weights" if content.weights else "") + " are biased by, the set is biased by.",
     ]
-    if "memorisation" not in facts.verdicts:
+    if "memorisation" not in content.verdicts:
         lines.append("How near the images come to single training images was not measured (`glad audit` does).")
-    for kind, export in facts.exports.items():
-        lines.append(f"{plain(facts.names[kind])}: {_cost(export)}" + _rendered(kind))
-    zca = dict.fromkeys(ZCA[export.zca] for export in facts.exports.values() if export.zca in ZCA)
+    for kind, export in content.exports.items():
+        lines.append(f"{plain(content.names[kind])}: {_cost(export)}" + _rendered(kind))
+    zca = dict.fromkeys(ZCA[export.zca] for export in content.exports.values() if export.zca in ZCA)
     return [*lines, *zca]
 
 

@@ -132,11 +132,11 @@ def _pack(
     for kind in kinds:
         FORMATS.require(kind)
     exports = {kind: export(source, kind, place / _names()[kind]).card for kind in kinds}
-    pictures = _pictures(run, int(config["iterations"]), place)
-    bare = without_paths(config)
+    pictures = _take_grids(run, int(config["iterations"]), place)
+    bare = strip_paths(config)
     write_durably(place / "config.yaml", yaml.safe_dump(bare, sort_keys=False, allow_unicode=True).encode())
     files = _files(place)
-    facts = dataset_card.Facts(
+    content = dataset_card.CardContent(
         repo=repo,
         card=source.card,
         config={**bare, "experts": config.get("experts") is not None},
@@ -152,7 +152,7 @@ def _pack(
         results=_results(run, source.images),
         verdicts=_verdicts(run),
     )
-    text = dataset_card.write(facts)
+    text = dataset_card.write(content)
     write_durably(place / "README.md", text.encode())
     return Parcel(repo, _files(place), text)
 
@@ -192,19 +192,19 @@ def _licenses(
             "you may pass on a set made from them"
         )
     whose = f"{owner}, license {known.text}" if known else "license not known to glad; who published the set answers"
-    told = {"this set": terms.text, "the data": f"{data}: {whose}"}
+    stated = {"this set": terms.text, "the data": f"{data}: {whose}"}
     if weights is not None:
         _require_permission(run, weights, terms, permission)
         about = ", ".join(filter(None, (weights.name, weights.source, weights.sha256)))
-        told["the weights"] = f"{about}: license {weights.license.in_words()}"
+        stated["the weights"] = f"{about}: license {weights.license.in_words()}"
     if permission:
-        told["permission"] = f"{permission} (so says who published the set)"
+        stated["permission"] = f"{permission} (so says who published the set)"
     if terms.id is not None:
-        return {"license": terms.id}, told
+        return {"license": terms.id}, stated
     return {
         "license": "other",
         "license_name": re.sub(r"[^a-z0-9.]+", "-", terms.text.lower()).strip("-") or "own",
-    }, told
+    }, stated
 
 
 def _require_permission(run: Run, weights: Weights, terms: License, permission: str) -> None:
@@ -226,17 +226,17 @@ def _require_permission(run: Run, weights: Weights, terms: License, permission: 
         )
 
 
-def without_paths(config: Mapping[str, Any]) -> dict[str, Any]:
+def strip_paths(config: Mapping[str, Any]) -> dict[str, Any]:
     """Settings that name no place on a disk: a file or folder is ``./NAME``, as if it lay where one stands."""
-    kept = {key: _without_absolute(value) for key, value in config.items() if key not in OF_THE_DISK}
+    kept = {key: _strip_absolute(value) for key, value in config.items() if key not in OF_THE_DISK}
     return {**kept, **{key: _bare(str(kept[key])) for key in ("data", "prior")}}
 
 
-def _without_absolute(value: Any) -> Any:
+def _strip_absolute(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return {key: _without_absolute(entry) for key, entry in value.items()}
+        return {key: _strip_absolute(entry) for key, entry in value.items()}
     if isinstance(value, list):
-        return [_without_absolute(entry) for entry in value]
+        return [_strip_absolute(entry) for entry in value]
     return _bare(value) if isinstance(value, str) and re.match(r"[/~]|\\\\|[A-Za-z]:[\\/]", value) else value
 
 
@@ -247,11 +247,11 @@ def _bare(name: str) -> str:
     return f"./{PureWindowsPath(name).name}"
 
 
-def _pictures(run: Run, iterations: int, place: Path) -> dict[str, str]:
+def _take_grids(run: Run, iterations: int, place: Path) -> dict[str, str]:
     """Take the run's pictures of the set before and after along, no larger than a page; their texts by name."""
     texts = {}
     for name, at, text in (
-        ("first", 0, "the set before optimisation, a column per class"),
+        ("first", 0, "the set before optimization, a column per class"),
         ("last", iterations, f"the set after {iterations:,} iterations, a column per class"),
     ):
         path = run.path / f"grid_{at:06d}.png"

@@ -66,7 +66,7 @@ def film(run_data: RunData) -> Film | None:
 def _of_snapshots(run_data: RunData, paths: Mapping[int, Path]) -> Film:
     first = read_snapshot(next(iter(paths.values())))
     shown = tuple(first.numbers.tolist())
-    kept = _thinned(list(paths), len(shown), run_data.metrics)
+    kept = _thin(list(paths), len(shown), run_data.metrics)
     pictures = {i: _pictures(paths[i], paths[i].stat().st_mtime_ns) for i in kept}
     return _film(run_data, pictures, shown, first.images.shape[-1], True)
 
@@ -81,14 +81,14 @@ def _of_tensors(run_data: RunData) -> Film | None:
     pictures = {}
     for i, kind in sorted(sets.items()):
         (images,) = tensors_of(run_data.run.path / f"{kind}.safetensors", "images")
-        pictures[i] = tuple(encoded(_picture(image)) for image in eight_bit(images[: len(shown)] * std + mean))
+        pictures[i] = tuple(encode(_picture(image)) for image in eight_bit(images[: len(shown)] * std + mean))
     return _film(run_data, pictures, shown, run_data.pixels[-1], False)
 
 
 def _film(
     run_data: RunData, pictures: Mapping[int, tuple[str, ...]], shown: tuple[int, ...], side: int, complete: bool
 ) -> Film:
-    losses = smoothed(run_data.metrics, list(pictures))
+    losses = smooth(run_data.metrics, list(pictures))
     frames = tuple(Frame(i, images, losses.get(i)) for i, images in pictures.items())
     return Film(frames, shown, _lowest(frames), side, complete)
 
@@ -96,7 +96,7 @@ def _film(
 @lru_cache(maxsize=FRAMES * 4)
 def _pictures(path: Path, changed: int) -> tuple[str, ...]:
     """The images of a snapshot; ``changed`` is the time of the file, so that a new one is read."""
-    return tuple(encoded(_picture(image)) for image in read_snapshot(path).images)
+    return tuple(encode(_picture(image)) for image in read_snapshot(path).images)
 
 
 def neighbours_of(run_data: RunData, shown: Sequence[int]) -> dict[int, str]:
@@ -105,10 +105,10 @@ def neighbours_of(run_data: RunData, shown: Sequence[int]) -> dict[int, str]:
     if run_data.audit is None or run_data.pixels is None or not path.exists():
         return {}
     (images,) = tensors_of(path, "pixels")
-    return {i: encoded(_picture(images[i])) for i in shown} if len(images) == run_data.pixels[0] else {}
+    return {i: encode(_picture(images[i])) for i in shown} if len(images) == run_data.pixels[0] else {}
 
 
-def smoothed(metrics: Sequence[Mapping[str, float]], iterations: Sequence[int]) -> dict[int, float]:
+def smooth(metrics: Sequence[Mapping[str, float]], iterations: Sequence[int]) -> dict[int, float]:
     """The mean loss around each of ``iterations``; an iteration's loss is of the set before its update."""
     if not metrics:
         return {}
@@ -117,8 +117,8 @@ def smoothed(metrics: Sequence[Mapping[str, float]], iterations: Sequence[int]) 
     last = max(losses)
     means = {}
     for i in iterations:
-        centre = min(i, last)
-        near = [losses[j] for j in range(centre - half, centre + half + 1) if j in losses]
+        center = min(i, last)
+        near = [losses[j] for j in range(center - half, center + half + 1) if j in losses]
         if near:
             means[i] = statistics.fmean(near)
     return means
@@ -129,12 +129,12 @@ def _lowest(frames: Sequence[Frame]) -> int:
     return min(known)[1] if known else len(frames) - 1
 
 
-def _thinned(iterations: list[int], images: int, metrics: Sequence[Mapping[str, float]]) -> list[int]:
+def _thin(iterations: list[int], images: int, metrics: Sequence[Mapping[str, float]]) -> list[int]:
     """As many as the page can carry, evenly apart, and among them the first, the best and the last."""
     room = max(3, min(FRAMES, PICTURES // max(1, images)))
     if len(iterations) <= room:
         return iterations
-    losses = smoothed(metrics, iterations)
+    losses = smooth(metrics, iterations)
     best = min(iterations, key=lambda i: losses.get(i, math.inf))
     spread = {iterations[round(k * (len(iterations) - 1) / (room - 2))] for k in range(room - 1)}
     return sorted(spread | {best})
@@ -145,8 +145,8 @@ def _picture(image: Tensor) -> Image.Image:
     return Image.fromarray(image.expand(3, -1, -1).permute(1, 2, 0).contiguous().numpy())
 
 
-def encoded(picture: Image.Image) -> str:
-    """An RGB picture as a ``data:`` URI: grey where it is, PNG while it is small, else JPEG."""
+def encode(picture: Image.Image) -> str:
+    """An RGB picture as a ``data:`` URI: gray where it is, PNG while it is small, else JPEG."""
     red, green, blue = picture.split()
     if red.tobytes() == green.tobytes() == blue.tobytes():
         picture = red

@@ -69,7 +69,7 @@ class Run:
 
     @property
     def inputs(self) -> dict[str, Any]:
-        """Hashes of data and weights, class names, normalisation, versions."""
+        """Hashes of data and weights, class names, normalization, versions."""
         content: dict[str, Any] = read_json(self.path / "inputs.json")
         return content
 
@@ -101,7 +101,7 @@ class Run:
         """
         if (self.path / "config.yaml").exists() and (self.path / "inputs.json").exists():
             renamed = old_names or {}
-            old, new = _compared(self.config, self.inputs, renamed), _compared(config, inputs, renamed)
+            old, new = _select_compared(self.config, self.inputs, renamed), _select_compared(config, inputs, renamed)
             keys = sorted((old.keys() | new.keys()) - MAY_CHANGE)
             if self.inputs.get("weights") == {}:  # a version that did not look at what a prior of one's own loads
                 keys = [key for key in keys if not key.startswith(("hash of weights", "hash of file "))]
@@ -190,7 +190,7 @@ def _weights_comment(recorded: dict[str, Any] | None) -> str:
     return f"# weights: {'; '.join(f'{key} {chr(32).join(value.split())}' for key, value in parts.items())}\n"
 
 
-def _compared(config: dict[str, Any], inputs: dict[str, Any], renamed: Mapping[str, str]) -> dict[str, Any]:
+def _select_compared(config: dict[str, Any], inputs: dict[str, Any], renamed: Mapping[str, str]) -> dict[str, Any]:
     """What must be the same when a run is continued: settings, and hashes short enough to print."""
     nested = {key: config[key] for key in ("objective_options", "lr") if isinstance(config.get(key), dict)}
     present = {key: {renamed.get(name, name): v for name, v in values.items()} for key, values in nested.items()}

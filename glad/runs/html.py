@@ -70,7 +70,7 @@ def evenly(total: int, most: int) -> list[int]:
 
 
 def curve(name: str, points: Sequence[tuple[float, float]]) -> str:
-    """A curve as SVG, in the colour of the text around it.
+    """A curve as SVG, in the color of the text around it.
 
     Args:
         name: What is drawn, for people.

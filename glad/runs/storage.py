@@ -105,7 +105,7 @@ def read_step_size(path: Path) -> float | None:
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer, prefix: str = "optimizer") -> dict[str, Tensor]:
-    """The tensors of an optimiser's state (moments, step counts), named by position."""
+    """The tensors of an optimizer's state (moments, step counts), named by position."""
     return {
         f"{prefix}/{index}/{key}": value
         for index, state in optimizer.state_dict()["state"].items()

@@ -259,8 +259,8 @@ def test_the_commands_from_experts_to_a_set(tmp_path):
         learnt = float(load_file(out / "state.safetensors")["objective/step_size"])
         for lr, taken in ((None, learnt), ({"vit": 0.5}, learnt), ({"convnet": 0.5}, 0.5), (0.5, 0.5)):
             options = {"networks": ["convnet"], "seeds": 1, "epochs": 1, "baselines": [], "split": "validation"}
-            results = glad.evaluate(out, lr=lr, network_options={"convnet": {"width": 4}}, **options)
-            assert [cell["lr"] for cell in results["cells"]] == [pytest.approx(taken)]
+            results = glad.evaluate(out, learning_rate=lr, network_options={"convnet": {"width": 4}}, **options)
+            assert [cell["learning_rate"] for cell in results["cells"]] == [pytest.approx(taken)]
     refused = [
         (["--experts", str(tmp_path / "mtt"), "--limit", "50"], "data"),
         (["--experts", str(tmp_path / "mtt"), "--network-option", "width=5"], "network_options"),

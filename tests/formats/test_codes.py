@@ -89,24 +89,27 @@ class Tinted:
 """
 
 
-def test_what_a_prior_learnt_is_in_the_codes(tmp_path, monkeypatch):
+def test_what_a_prior_learned_is_in_the_codes(tmp_path, monkeypatch):
     (tmp_path / "exported_prior.py").write_text(OWN)
     monkeypatch.syspath_prepend(tmp_path)
     run = distil(tmp_path / "run", prior="exported_prior:Tinted", lr={"low": 1.0, "tint": 0.1})
     codes = tmp_path / "codes.safetensors"
     export(load_distilled(run.path), "codes", codes)
-    assert float(load_file(codes)["learnt/tint"]) != 0
+    assert float(load_file(codes)["learned/tint"]) != 0
     assert torch.equal(load_distilled(codes).images, run.read_set()[0])
-    changed = {**load_file(codes), "learnt/tint": torch.full([1], 3.0)}
+    changed = {**load_file(codes), "learned/tint": torch.full([1], 3.0)}
     metadata = metadata_of(codes)
+    old = {name.replace("learned/", "learnt/"): tensor for name, tensor in load_file(codes).items()}
+    save_file(old, tmp_path / "old.safetensors", metadata)  # as earlier versions called them
+    assert torch.equal(load_distilled(tmp_path / "old.safetensors").images, run.read_set()[0])
     save_file(changed, tmp_path / "changed.safetensors", metadata)
     with pytest.raises(RunError, match="an image's mean differs by"):
         load_distilled(tmp_path / "changed.safetensors")
-    changed["learnt/tint"] = load_file(codes)["learnt/tint"] + 1e-4
+    changed["learned/tint"] = load_file(codes)["learned/tint"] + 1e-4
     save_file(changed, tmp_path / "changed.safetensors", metadata)
     with pytest.warns(UserWarning, match="but for rounding"):
         load_distilled(tmp_path / "changed.safetensors")
-    del changed["learnt/tint"]
+    del changed["learned/tint"]
     save_file(changed, tmp_path / "changed.safetensors", metadata)
     with pytest.raises(RunError, match=r"has tensors of its own \{'tint': \[1\]\}, the codes bring \{\}"):
         load_distilled(tmp_path / "changed.safetensors")
@@ -138,7 +141,7 @@ def test_whitening_is_kept_by_floats_and_undone_in_pictures(whitened, tmp_path):
     kept, undone = load_distilled(exact), load_distilled(eight)
     assert torch.equal(kept.images, images) and torch.equal(kept.pixels, train.pixels(images))
     assert (kept.card.zca, undone.card.zca) == ("kept", "inverted")
-    assert torch.equal(undone.pixels, Levels(8).pixels(Levels(8).stored(train.pixels(images))))
+    assert torch.equal(undone.pixels, Levels(8).pixels(Levels(8).quantize(train.pixels(images))))
     with pytest.raises(ValueError, match="this set is whitened"):
         kept.normalize(undone.pixels)
     assert torch.equal(undone.normalize(undone.pixels), undone.images)

@@ -29,7 +29,7 @@ from glad.runs.storage import RunError
 
 def test_the_cost_of_levels_is_what_it_says():
     pixels = torch.tensor([0.0, 1.0, 0.5, -0.1, 1.2]).view(1, 1, 1, 5)
-    stored = Levels(8).stored(pixels)
+    stored = Levels(8).quantize(pixels)
     assert stored.dtype == np.uint8 and stored.ravel().tolist() == [0, 255, 128, 0, 255]
     cost = Levels(8).cost(pixels)
     assert cost.clipped == pytest.approx(2 / 5)
@@ -42,7 +42,7 @@ def test_eight_bits_come_back_as_a_data_set_reads_them():
     stored = np.arange(256, dtype=np.uint8).reshape(1, 16, 16, 1)
     pixels = Levels(8).pixels(stored)
     assert torch.equal(pixels.flatten(), torch.arange(256).float() / 255)
-    assert np.array_equal(Levels(8).stored(pixels), stored)
+    assert np.array_equal(Levels(8).quantize(pixels), stored)
     assert Levels(8).cost(pixels) == Cost()
 
 
@@ -72,7 +72,7 @@ def test_a_set_comes_back(tmp_path, kind, channels, soft, step_size):
         expected, cost = source.pixels, Cost()
         assert torch.equal(loaded.images, source.images)
     else:
-        expected, cost = card.levels.pixels(card.levels.stored(source.pixels)), card.levels.cost(source.pixels)
+        expected, cost = card.levels.pixels(card.levels.quantize(source.pixels)), card.levels.cost(source.pixels)
         assert torch.equal(loaded.images, source.card.data().normalize(expected))
         clipped = source.pixels.clamp(card.levels.low, card.levels.high)
         assert float((expected - clipped).abs().max()) <= 0.51 / (2**card.levels.bits - 1) * (

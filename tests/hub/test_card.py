@@ -15,7 +15,7 @@ from pushed_sets import HOSTILE, SMALL, card_of, front_of, laid, push, pushed
 
 import glad
 from glad.formats import FORMATS
-from glad.hub.push import without_paths
+from glad.hub.push import strip_paths
 from glad.rng import rng_for
 from glad.runs import soft_labels
 from glad.runs.storage import read_json, write_json
@@ -167,14 +167,14 @@ def test_settings_name_no_place_on_the_disk():
         "prior_options": {"codes": "C:\\Users\\me\\codes.npz", "other": ["~/x.pt", "a/b", 1, None]},
         "objective": "module:Class",
     }
-    assert without_paths(config) == {
+    assert strip_paths(config) == {
         "data": "./set.npz",
         "prior": "./g.safetensors",
         "prior_options": {"codes": "./codes.npz", "other": ["./x.pt", "a/b", 1, None]},
         "objective": "module:Class",
     }
     hub = {"data": "fashion-mini", "prior": "org/repo:g.safetensors@main"}
-    assert without_paths(hub) == hub
+    assert strip_paths(hub) == hub
 
 
 def test_pictures_are_no_larger_than_a_page_and_may_be_missing(server, copy):
