@@ -28,7 +28,12 @@ def test_weights_that_state_no_license_keep_the_set_here(server, tmp_path):
     (tmp_path / "home").mkdir()
     weights.save(tmp_path / "home" / "mine.safetensors", tiny_generator(), data="digits")
     prior = str(tmp_path / "home" / "mine.safetensors")
-    given = {"classes": [0, 1, 2], "class_map": {"*": "guess"}, "iterations": 1, "lr": 0.01}
+    given = {
+        "classes": [0, 1, 2],
+        "class_map": {"T-shirt/top": 0, "Trouser": 1, "Pullover": 2},
+        "iterations": 1,
+        "lr": 0.01,
+    }
     run = distil(tmp_path / "home" / "run", prior=prior, **given, **SMALL)
     for license in ((), ("--license", "mit"), ("--permission", " ")):
         message = refused(run, *license)
