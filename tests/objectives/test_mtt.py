@@ -128,6 +128,41 @@ def test_the_step_size_stays_positive_and_a_fall_below_is_said(kind):
     assert 0 < objective.step_size < 1e-5
 
 
+@pytest.mark.parametrize("unroll", ["adjoint", "full", "tesla"])
+@pytest.mark.parametrize("kind", [MTT, AST])
+def test_one_hot_labels_give_the_loss_and_gradient_of_whole_numbers(kind, unroll):
+    found = []
+    for labels in (LABELS, F.one_hot(LABELS, 3).float()):
+        pixels = images().requires_grad_()
+        objective = kind(segment, network, dsa, syn_steps=4, expert_epochs=2, unroll=unroll)
+        (term,) = objective.terms(pixels, labels, Step())
+        term.backward()
+        found.append((term.detach(), pixels.grad))
+    torch.testing.assert_close(*found)
+
+
+@pytest.mark.parametrize("kind", [MTT, AST])
+def test_the_gradient_of_labels_is_that_of_finite_differences(kind):
+    def doubled(rng, below, length):
+        found = segment(rng, below, length)
+        return SimpleNamespace(checkpoint=lambda i: found.checkpoint(i).double(), epoch=found.epoch)
+
+    def network_of_doubles(rng):
+        return network(rng).double()
+
+    objective = kind(doubled, network_of_doubles, dsa, syn_steps=2, expert_epochs=2, unroll="full")
+    pixels, labels = images().double(), F.one_hot(LABELS, 3).double().requires_grad_()
+    direction = torch.randn(labels.shape, generator=rng_for("direction"), dtype=torch.float64)
+
+    def loss(size):
+        (term,) = objective.terms(pixels, labels + size * direction, Step())
+        return term
+
+    loss(0.0).backward()
+    expected = (loss(1e-4).detach() - loss(-1e-4).detach()) / 2e-4
+    torch.testing.assert_close((labels.grad * direction).sum(), expected, rtol=1e-5, atol=1e-9)
+
+
 def test_draws_are_functions_of_the_iteration():
     objective = MTT(segment, network, dsa, syn_steps=3)
     first, again, other = (loss_of(objective, images(), Step(i)).detach() for i in (1, 1, 2))
