@@ -5,13 +5,17 @@ import shutil
 import subprocess
 import sys
 
+import forked
 import pytest
 from tiny_operators import ROOT, make_sources
 
 from cuda_ops import _prebuilt
 
+SETUP = "import runpy, sys; sys.argv[0] = 'setup.py'; runpy.run_path('setup.py', run_name='__main__')"
+
 
 def run_setup(folder, *arguments, **environ):
+    """``python setup.py arguments`` in ``folder``, in an interpreter that has nothing imported."""
     pytest.importorskip("setuptools", minversion="77")
     command = [sys.executable, "setup.py", *arguments]
     return subprocess.run(
@@ -34,7 +38,9 @@ def project(tmp_path):
 
 def test_setup_makes_a_wheel_for_this_platform_and_any_python(project, environ):
     # There are no CUDA sources: they are left out where that is allowed.
-    done = run_setup(project, "bdist_wheel", GLAD_BUILD_OPS="1", **environ)
+    pytest.importorskip("setuptools", minversion="77")
+    changes = {**environ, "PYTHONPATH": "", "PYTHONWARNINGS": "default"}
+    done = forked.run(SETUP, "bdist_wheel", cwd=project, **{**changes, "GLAD_BUILD_OPS": "1"})
     assert done.returncode == 0, done.stderr
     assert "the cuda operators are left out" in done.stderr
     (wheel,) = (project / "dist").glob("*.whl")
@@ -43,7 +49,7 @@ def test_setup_makes_a_wheel_for_this_platform_and_any_python(project, environ):
     installed = project / "installed" / "cuda_ops"
     assert (installed / "lib" / "libglad_cpu.so").read_text() == "made\n"
     assert _prebuilt.misfit("cpu", installed / "lib", installed / "csrc") is None
-    done = run_setup(project, "build_operators", GLAD_BUILD_OPS="cuda", **environ)
+    done = forked.run(SETUP, "build_operators", cwd=project, **{**changes, "GLAD_BUILD_OPS": "cuda"})
     assert done.returncode != 0 and "the cuda operators cannot be built" in done.stderr
 
 
