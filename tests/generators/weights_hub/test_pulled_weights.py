@@ -98,6 +98,7 @@ def test_a_run_records_weights_source_and_license(server, tmp_path):
             limit=40,
             iterations=1,
             lr=0.01,
+            class_map="guess",
             network_options={"width": 8},
             objective_options={"batch": 2},
             out=tmp_path / "run",
