@@ -51,9 +51,17 @@ def test_what_is_documented_has_a_docstring_that_markdown_understands(path: str)
         assert not re.search(r":\w+:`", thing.__doc__), f"{path}: write ``name``, not a role of Sphinx"
 
 
+def listed(entry: Any) -> list[str]:
+    """The pages in an entry of the site's menu."""
+    if isinstance(entry, str):
+        return [entry]
+    return [page for part in (entry if isinstance(entry, list) else entry.values()) for page in listed(part)]
+
+
 def test_every_page_is_in_the_menu_and_in_the_table() -> None:
-    nav = yaml.safe_load((ROOT / "mkdocs.yml").read_text())["nav"]
-    (pages,) = (part["Reference"] for part in nav if "Reference" in part)
-    listed = [page if isinstance(page, str) else next(iter(page.values())) for page in pages]
-    assert sorted(listed) == [f"reference/{name}" for name in PAGES]
+    pages = listed(yaml.safe_load((ROOT / "mkdocs.yml").read_text())["nav"])
+    documents = [
+        path.relative_to(ROOT / "docs") for path in (ROOT / "docs").rglob("*") if path.suffix in (".md", ".ipynb")
+    ]
+    assert {path.with_suffix(".md").as_posix() for path in documents} <= {*pages}
     assert {*re.findall(r"\((\w+\.md)\)", PAGES["index.md"])} == {*PAGES} - {"index.md"}
