@@ -7,8 +7,8 @@ hash of the first download is kept instead (``generators.store``).
 import re
 from dataclasses import dataclass
 
-from generators.configurations import OFFICIAL, Configuration
 from generators.license import License, read_license
+from generators.models import OFFICIAL, Configuration
 
 REFERENCE = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+):(?P<file>[^@]+?)(?:@(?P<revision>.+))?")
 """A file on the Hub: ``org/repo:file`` or ``org/repo:file@revision``."""

@@ -3,7 +3,6 @@
 Nothing of a file is run: ``generators.official_pickle`` reads pickles, torch its own with ``weights_only=True``.
 """
 
-import hashlib
 import mmap
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,17 +11,16 @@ from pathlib import Path
 import torch
 
 from generators import weights
+from generators.files import WeightsError, sha256
 from generators.license import License
 from generators.official_pickle import read_official
 from generators.stylegan_xl import Generator
-from generators.weights import WeightsError
 
 LICENSE = License(
     None,
     "license of the weights unstated; the code they come with is for research and evaluation only; "
     "ask before commercial use",
 )
-BLOCK = 2**22  # bytes that are hashed at a time
 ZIP, LEGACY, PICKLE = b"PK\x03\x04", b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.", b"\x80"
 WRAPPERS = ("G_ema", "G", "state_dict")  # names under which a checkpoint may hold the state dict
 
@@ -62,16 +60,6 @@ def convert(path: str | Path, out: str | Path, progress: Callable[[int], object]
     found = read(path, progress)
     weights.save(out, found.generator, torch.float32, progress, **found.facts)
     return found
-
-
-def sha256(path: str | Path, progress: Callable[[int], object] = lambda count: None) -> str:
-    """The SHA-256 of a file, read a block at a time; ``progress`` as in ``read``. ``OSError`` if it is missing."""
-    digest = hashlib.sha256()
-    with Path(path).open("rb") as file:
-        while block := file.read(BLOCK):
-            digest.update(block)
-            progress(len(block))
-    return digest.hexdigest()
 
 
 def _read(path: Path, data: memoryview) -> tuple[Generator, dict[str, str]]:

@@ -14,11 +14,12 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from generators import catalog, official, weights
+from generators import catalog
+from generators.files import EMBEDDED, WeightsError, sha256
 from generators.license import License, license_of
 
 
-class FetchError(weights.WeightsError):
+class FetchError(WeightsError):
     """Weights that could not be brought here or must not be used: what, why, and what to do."""
 
 
@@ -66,7 +67,7 @@ def place(name: str, suffix: str) -> Path:
 
 def known_digest(entry: catalog.Entry) -> str | None:
     """The hash that an entry's file must have: the published one, or that of the file that comes with the package."""
-    return official.sha256(weights.EMBEDDED[entry.name]) if entry.name in weights.EMBEDDED else entry.sha256
+    return sha256(EMBEDDED[entry.name]) if entry.name in EMBEDDED else entry.sha256
 
 
 def read(name: str) -> Record | None:
@@ -99,7 +100,7 @@ def write(record: Record) -> None:
 
 def require_unchanged(record: Record) -> None:
     """Raise ``FetchError`` unless the file is byte for byte what was noted."""
-    if (found := official.sha256(record.file)) != record.sha256:
+    if (found := sha256(record.file)) != record.sha256:
         raise FetchError(
             f"{record.file} has changed since it was brought here and is not used (SHA-256 {record.sha256[:12]} then, "
             f"{found[:12]} now): `glad weights pull {record.name} --again` brings it anew"
@@ -125,7 +126,7 @@ def not_weights(host: str) -> str:
 
 def require_digest(path: Path, expected: str, by: str) -> None:
     """Raise ``FetchError``, and delete the file, when its SHA-256 is not the ``expected`` one, known ``by``."""
-    if (found := official.sha256(path)) != expected:
+    if (found := sha256(path)) != expected:
         discard(path)
         raise FetchError(
             f"the file that came has SHA-256 {found}, not {expected} as {by}: it is not used and has been deleted"

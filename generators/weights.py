@@ -12,13 +12,12 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from generators.files import ASSETS as ASSETS
+from generators.files import EMBEDDED as EMBEDDED
+from generators.files import WeightsError
 from generators.recommendations import read_recommendations
 from generators.settings import describe_settings, read_settings
 from generators.stylegan_xl import Generator, Mapping, Synthesis
-
-ASSETS = Path(__file__).parent / "assets"
-EMBEDDED = {name: ASSETS / f"{name}.safetensors" for name in ("fashion-mini", "digits-mini")}
-"""Weights that come with the package, by name."""
 
 NAMES = {torch.float64: "F64", torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16"}
 WORDS = 600  # characters of an error that names tensors, at most
@@ -27,10 +26,6 @@ UNTRAINED = (
     "whose name says so"
 )
 KEY = "stylegan_xl"  # the metadata entry that holds what the tensors do not tell, as JSON
-
-
-class WeightsError(ValueError):
-    """A file of weights that cannot be used, with its path and the reason."""
 
 
 def build(state: Dict[str, Tensor], settings: Dict[str, Any] | None = None) -> Generator:

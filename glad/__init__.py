@@ -6,7 +6,9 @@ command ``glad`` does the same from a shell.
 """
 
 import importlib
+import importlib.util
 import os
+import pathlib
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -100,10 +102,27 @@ if TYPE_CHECKING:
     from glad.tuning import tune
 
 
+def shadowed() -> str | None:
+    """A line about a module of the user's that stands before a package of this project; None where there is none."""
+    home = pathlib.Path(__file__).resolve().parents[1]
+    for name in ("generators", "cuda_ops"):
+        spec = importlib.util.find_spec(name)
+        places = [] if spec is None else [spec.origin] if spec.origin else [*(spec.submodule_search_locations or ())]
+        found = [pathlib.Path(str(place)).resolve() for place in places]
+        if found and not any(path.is_relative_to(home / name) for path in found):
+            own = found[0].parent if found[0].name == "__init__.py" else found[0]
+            return (
+                f"{own} stands before the package {name!r} that comes with glad: rename it, or start in another folder"
+            )
+    return None
+
+
 def __getattr__(name: str) -> Any:
     """Import a public name at its first use: ``import glad`` alone loads neither torch nor generators."""
     if name not in _MODULES:
         raise AttributeError(f"module 'glad' has no attribute {name!r}")
+    if line := shadowed():
+        raise ImportError(line)
     return getattr(importlib.import_module(_MODULES[name]), name)
 
 

@@ -27,10 +27,6 @@ from glad.priors.description import PriorDescription
 from glad.priors.inversion import invert
 from glad.synthetic_set import SyntheticSet
 
-STARTS = ("prior", "representative", "nearest", "inversion")
-"""Where latents may start: drawn by the prior, or as ``initial_latents`` makes them."""
-LABELS = ("hard", "learned")
-"""What labels may be: the number of a class, or a weight per class that is learned along with the latents."""
 Embed = Callable[[Tensor], Tensor]
 CHUNK = 50  # real images, or codes, in the networks' memory at a time
 STATISTICS = 256  # real images behind batch norm's statistics
@@ -48,7 +44,7 @@ def initial_latents(
     steps: int = 200,
     chunk: int = 10,
 ) -> dict[str, Tensor]:
-    """``ipc`` rows of latents per class, class after class, on the CPU: ``kind`` is one of ``STARTS`` but ``prior``.
+    """``ipc`` rows of latents per class, class after class, on the CPU, by an initialization other than ``prior``.
 
     ``ipc`` is a number for all classes, or a list with one for each. ``network`` is an expert's on ``device``, which
     ``representative`` needs; ``candidates`` codes are drawn per class, ``steps`` are those of ``inversion``. A prior

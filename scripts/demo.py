@@ -64,7 +64,7 @@ def compare(runs: list[Run]) -> dict[str, Any]:
 
 def picture(runs: dict[str, Run], path: Path) -> None:
     """Real images, the codes before and after, and the pixels, one row each."""
-    data = open_data(runs["generator"].config).train
+    data = open_data(runs["generator"].settings).train
     rows = [select_random(data, 1, 0), runs["generator"].read_set("initial"), runs["generator"].read_set()]
     rows.append(runs["pixels"].read_set())
     images, labels = (torch.cat([row[i] for row in rows]) for i in range(2))

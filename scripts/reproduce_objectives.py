@@ -24,13 +24,15 @@ from rich.console import Console
 import glad
 from glad.cli.options import progress_bar
 from glad.cli.results_tables import results_table
-from glad.data.splits import load_data
+from glad.data.splits import open_data
 from glad.evaluation import Protocol, evaluate_sets, set_id, summarize
 from glad.evaluation.results_store import read_results
 from glad.experts.folder import plan, train_plan
 from glad.runs.folder import Run
 from glad.runs.image_grid import Row, eight_bit, save_png, sheet
 from glad.runs.storage import read_json, read_tensors, write_json
+from glad.settings.evaluate import Baseline
+from glad.settings.experts import ExpertSettings
 
 EXPERT_IMAGES = 10_000
 EXPERTS = {"mtt": {"count": 2, "epochs": 16}, "smooth": {"count": 1, "epochs": 6}}
@@ -60,15 +62,15 @@ METHODS: dict[str, dict[str, Any]] = {
     "AST": {
         "objective": "ast",
         "experts": SMOOTH,
-        "start": "representative",
+        "initialization": "representative",
         "objective_options": FOLLOWED,
     },
     "AST-M": {
         "objective": "ast",
         "experts": {"recipe": "mtt"},
-        "start": "representative",
+        "initialization": "representative",
         "objective_options": SLOW,
-        "lr": {"step_size": 1e-8},
+        "learning_rate": {"step_size": 1e-8},
     },
 }
 """AST-M is AST's distillation with the experts of MTT: neither the clipping loss nor the gradient penalty."""
@@ -78,10 +80,10 @@ ONCE = {"outer": 1, "inner": 1}
 """DC's loops at 10 images per class: its published ones take minutes per iteration on two cores."""
 PARTS: dict[str, dict[str, Any]] = {
     "nothing": {},
-    "representative start": {"start": "prior"},
+    "representative start": {"initialization": "prior"},
     "balanced loop": {
         "objective_options": {"step_size": 1e-2, "balance": 0, "momentum": 0.0},
-        "lr": {"step_size": 1e-6},
+        "learning_rate": {"step_size": 1e-6},
     },
     "intermediate matching": {"objective_options": {**SLOW, "intermediate": 0.0}},
     "perturbation": {"objective_options": {**SLOW, "perturbation": 0.0}},
@@ -93,7 +95,10 @@ ROWS: dict[str, tuple[str, dict[str, Any]]] = {
     **{f"AST-M pixels less {part}": ("parts", {**METHODS["AST-M"], **PIXELS, **off}) for part, off in PARTS.items()},
 }
 """The key of a row's budget in ``ITERATIONS``, and its settings."""
-BASELINES = {1: {"DM pixels": ["random", "kmeans"], "DM codes": ["before"]}, 10: {"DM pixels": ["random"]}}
+BASELINES: dict[int, dict[str, list[Baseline]]] = {
+    1: {"DM pixels": ["random", "kmeans"], "DM codes": ["before"]},
+    10: {"DM pixels": ["random"]},
+}
 """What is evaluated beside a row: one of each in the table."""
 
 
@@ -102,10 +107,11 @@ def experts(settings: Mapping[str, Any], root: str, out: Path) -> Path:
     budget = EXPERTS[settings["recipe"]]
     changes = {**settings.get("changes", {}), "epochs": budget["epochs"]}
     name = "-".join([settings["recipe"], *(f"{key}{value}" for key, value in settings.get("changes", {}).items())])
-    splits = load_data("fashionmnist", root=root, limit=EXPERT_IMAGES)
-    made = plan(
-        splits, out / "experts" / name, count=budget["count"], recipe=settings["recipe"], recipe_options=changes
-    )
+    wanted = ExpertSettings(
+        data="fashionmnist", root=root, limit=EXPERT_IMAGES, out=str(out / "experts" / name), count=budget["count"],
+        recipe=settings["recipe"], recipe_options=changes,
+    )  # fmt: skip
+    made = plan(open_data(wanted), wanted)
     train_plan(made, lambda n, epoch, known: click.echo(f"{name} {n}, epoch {epoch}: {100 * known:.1f} %"))
     return made.out
 
@@ -156,7 +162,7 @@ def curve(row: str, ipc: int, root: str, out: Path) -> Run:
     return Run(folder(row, ipc, out))
 
 
-def evaluate(run: Run, baselines: list[str], ipc: int, root: str) -> None:
+def evaluate(run: Run, baselines: list[Baseline], ipc: int, root: str) -> None:
     """All networks and seeds, for the table."""
     results = glad.evaluate(
         run,

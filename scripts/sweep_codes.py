@@ -33,12 +33,12 @@ TESTED = 2000  # validation images
 
 def settings(objective: str, layer: str, rate: float, start: str, experts: Path | None) -> dict[str, Any]:
     """What distinguishes a combination; with a layer the rate is f's, and w's a thirtieth of it."""
-    found: dict[str, Any] = {"objective": objective, "start": start, "experts": experts}
+    found: dict[str, Any] = {"objective": objective, "initialization": start, "experts": experts}
     known = options_of(OBJECTIVES[objective]).keys()
     found["objective_options"] = FOLLOWED if objective == "ast" else BATCH if BATCH.keys() <= known else {}
     if layer == "none":
-        return {**found, "lr": {"w": rate}}
-    return {**found, "prior_options": {"layer": int(layer)}, "lr": {"w": rate / 30, "f": rate}}
+        return {**found, "learning_rate": {"w": rate}}
+    return {**found, "prior_options": {"layer": int(layer)}, "learning_rate": {"w": rate / 30, "f": rate}}
 
 
 def accuracies(

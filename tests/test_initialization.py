@@ -225,9 +225,16 @@ def experts(tmp_path_factory):
     return folder
 
 
-def distill(out, experts, objective="dm", prior="pixels", start="representative", **options):
+def distill(out, experts, objective="dm", prior="pixels", initialization="representative", **options):
     return glad.distill(
-        **{"objective": objective, "prior": prior, "experts": experts, "start": start, "out": out, **SMALL},
+        **{
+            "objective": objective,
+            "prior": prior,
+            "experts": experts,
+            "initialization": initialization,
+            "out": out,
+            **SMALL,
+        },
         **{"ipc": 2, "iterations": 2, "save_every": 1, "candidates": 4, **options},
     )
 
@@ -237,18 +244,18 @@ def test_a_run_from_real_images_goes_on_to_the_same_bytes_without_choosing_again
     train = load_data("fashion-mini", limit=60).train
     images, labels = whole.read_set("initial")
     assert train.labels[rows_of(images, train)].tolist() == labels.tolist()
-    assert {name: whole.config[name] for name in ("start", "candidates")} == {
-        "start": "representative",
+    assert {name: whole.config[name] for name in ("initialization", "candidates")} == {
+        "initialization": "representative",
         "candidates": 4,
     }
     distill(tmp_path / "cut", experts, iterations=1)
-    monkeypatch.setattr("glad.api.initial_latents", None)
+    monkeypatch.setattr("glad.api.distilling.initial_latents", None)
     cut = distill(tmp_path / "cut", experts)
     for name in ("initial", "synset", "state"):
         first, second = (load_file(run.path / f"{name}.safetensors") for run in (whole, cut))
         assert first.keys() == second.keys() and all(torch.equal(first[key], second[key]) for key in first)
-    with pytest.raises(RunError, match="start 'representative' there, 'prior' now"):
-        distill(tmp_path / "cut", experts, start="prior")
+    with pytest.raises(RunError, match="initialization 'representative' there, 'prior' now"):
+        distill(tmp_path / "cut", experts, initialization="prior")
 
 
 @pytest.fixture(scope="module")
@@ -270,20 +277,20 @@ def test_every_objective_may_start_from_chosen_codes(experts, drawn, tmp_path, o
     assert not torch.equal(images, drawn)
 
 
-def test_a_folder_from_before_there_were_starts_goes_on(tmp_path):
-    run = distill(tmp_path / "run", None, start="prior", iterations=1, candidates=100)
-    settings = {name: value for name, value in run.config.items() if name not in ("start", "candidates")}
+def test_a_folder_from_before_there_were_initializations_goes_on(tmp_path):
+    run = distill(tmp_path / "run", None, initialization="prior", iterations=1, candidates=100)
+    settings = {name: value for name, value in run.config.items() if name not in ("initialization", "candidates")}
     (run.path / "config.yaml").write_text(yaml.safe_dump(settings))
-    distill(tmp_path / "run", None, start="prior", candidates=100)
-    assert run.config["start"] == "prior"
+    distill(tmp_path / "run", None, initialization="prior", candidates=100)
+    assert run.config["initialization"] == "prior"
     (run.path / "config.yaml").write_text(yaml.safe_dump(settings))
     narrow = {"networks": ["convnet"], "network_options": {"convnet": {"width": 8}}}
     assert glad.evaluate(run, **narrow, seeds=1, epochs=1, baselines=[], split="validation")["cells"]
 
 
-def test_starts_that_cannot_be_are_said(experts, tmp_path):
-    with pytest.raises(ValueError, match="unknown start 'kmeans': one of prior, representative"):
-        distill(tmp_path / "run", experts, start="kmeans")
+def test_initializations_that_cannot_be_are_said(experts, tmp_path):
+    with pytest.raises(ValueError, match="unknown initialization 'kmeans': one of prior, representative"):
+        distill(tmp_path / "run", experts, initialization="kmeans")
     with pytest.raises(ValueError, match="needs --experts FOLDER: train one with `glad experts train --out FOLDER --c"):
         distill(tmp_path / "run", None)
     with pytest.raises(ValueError, match="candidates must be at least 1, not 0"):
@@ -291,9 +298,9 @@ def test_starts_that_cannot_be_are_said(experts, tmp_path):
     with pytest.raises(ValueError, match="2 images per class cannot be chosen of 1 candidates"):
         distill(tmp_path / "run", experts, prior="fashion-mini", candidates=1)
     assert not (tmp_path / "run").exists()
-    said = CliRunner().invoke(main, ["distill", "--start", "representative", "--out", str(tmp_path / "run")])
+    said = CliRunner().invoke(main, ["distill", "--initialization", "representative", "--out", str(tmp_path / "run")])
     assert said.exit_code == 1 and "glad experts train" in said.output
-    said = CliRunner().invoke(main, ["distill", "--start", "kmeans"])
+    said = CliRunner().invoke(main, ["distill", "--initialization", "kmeans"])
     assert said.exit_code == 2 and "representative" in said.output
 
 
@@ -334,7 +341,7 @@ def test_inversion_goes_on_from_the_nearest_codes_to_the_images(experts, tmp_pat
             tmp_path / kind,
             folder,
             prior="pixels" if kind == "pixels" else "fashion-mini",
-            start="inversion" if kind == "pixels" else kind,
+            initialization="inversion" if kind == "pixels" else kind,
             ipc=1,
             iterations=1,
             inversion_steps=5,

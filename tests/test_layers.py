@@ -17,6 +17,7 @@ FLOORS = (
     "cuda_ops",
     "generators",
     "glad.version",
+    "glad.settings",
     "glad.rng",
     "glad.registry",
     "glad.device",
@@ -53,7 +54,7 @@ FLOORS = (
     "scripts",
 )
 # Rooms and files that may import less than their floor allows, with all of this project that they may import.
-KERNEL = ("glad.rng", "glad.microbatch", "glad.registry")
+KERNEL = ("glad.rng", "glad.microbatch", "glad.registry", "glad.settings")
 BELOW_TRAINING = ("glad.data", "glad.evaluation", "glad.metrics", "glad.networks", "glad.rng", "glad.runs")
 NARROW = {
     "generators": ("generators", "cuda_ops"),
@@ -80,9 +81,11 @@ NARROW = {
     "glad.runs.interrupts": (),
     "glad.runs.storage": ("glad.runs.disk",),
     "glad.runs.html": ("glad.runs.image_grid",),
+    "glad.settings": ("glad.settings",),
 }
 PACKAGES = {"cuda_ops": {"torch"}, "generators": {"torch", "numpy", "safetensors"}}
 PACKAGES["generators.hub"] = {*PACKAGES["generators"], "huggingface_hub"}
+PACKAGES["glad.settings"] = set()  # a help text is there before torch is
 PACKAGES["generators.training"] = PACKAGES["generators"]
 OURS = ("glad", "generators", "cuda_ops", "scripts")
 
@@ -151,6 +154,8 @@ def test_imports_follow_the_plan(floor):
         ("glad.synthetic_set", "from glad.distillation import run"),
         ("glad.distillation", "from glad.data.augment import augment"),
         ("glad.distillation", "from generators import prior"),
+        ("glad.settings.distill", "import torch"),
+        ("glad.settings.fields", "from glad.networks import NETWORKS"),
         ("glad.reports", "import click"),
         ("glad.api", "from glad.cli import main"),
         ("glad.data.splits", "from glad.runs.storage import RunError"),

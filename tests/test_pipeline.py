@@ -1,6 +1,5 @@
 """The README's way, end to end, on the embedded data and generator with a narrow network."""
 
-import inspect
 import json
 import signal
 import time
@@ -150,17 +149,7 @@ def test_config_file_and_options_say_the_same(tmp_path: Path) -> None:
     assert "did you mean iterations" in fails("distill", "--config", str(bad))
 
 
-def test_options_and_arguments_are_one_list_with_one_set_of_defaults() -> None:
-    for function, own in ((glad.distill, {"on_step"}), (glad.evaluate, {"on_cell"})):
-        arguments = inspect.signature(function).parameters
-        options = {p.name: p for p in main.commands[function.__name__].params if p.expose_value}
-        assert options.keys() == arguments.keys() - own
-        for name, option in options.items():
-            if not option.multiple and name not in ("runs", "seeds"):
-                default = (
-                    option.default if isinstance(option.default, str | int | float) else None
-                )  # or click's "unset"
-                assert default == arguments[name].default, name
+DISTILL = "import sys; from glad.cli import main; main(sys.argv[1:])"
 
 
 def test_a_killed_run_ends_with_the_same_bytes(tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ from collections.abc import Callable
 from itertools import islice, pairwise
 
 from generators.training.discriminator import Features
-from generators.training.gan import Reals, TrainingSettings, train_features
+from generators.training.gan import Reals, train_features
+from generators.training.settings import TrainingSettings
 
 FEATURE_STEPS = 1800  # where there is time for as many
 FEATURE_SHARE = 0.25  # of the minutes, at most, where nobody asked for a number of steps

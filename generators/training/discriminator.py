@@ -13,9 +13,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from generators.training.settings import GROUP
+
 SLOPE = 0.2
 SMALLEST = 4  # pixels a side of the last map
-GROUP = 4  # images of one class that stand together in a batch, so that their spread tells how much a class varies
 
 
 def activate(x: Tensor) -> Tensor:

@@ -18,7 +18,8 @@ from torch import Tensor
 from generators import geometry
 from generators.draws import normal
 from generators.stylegan_xl import Generator, Mapping, Synthesis
-from generators.training.discriminator import GROUP, Discriminator, Features, initialize
+from generators.training.discriminator import Discriminator, Features, initialize
+from generators.training.settings import GROUP, TrainingSettings
 from glad.data.augment import augment
 from glad.data.dataset import DataError, ImageData
 from glad.evaluation.protocol import cosine
@@ -36,31 +37,6 @@ DIVERGED = 1e4  # a loss beyond it
 
 class DivergedError(ArithmeticError):
     """A loss that is no number, or so large that training cannot come back."""
-
-
-@dataclass(frozen=True)
-class TrainingSettings:
-    """What is trained, and how. A run may be continued with other numbers for ``LOOSE``, and none of the others."""
-
-    seed: int = 0
-    batch: int = 16
-    channels: int = 48
-    channel_base: float = 676.0
-    layers: int = 7
-    w_dim: int = 128
-    conditional: bool = True
-    feature_steps: int | None = None
-    """None: what ``generators.training.budget`` plans."""
-    feature_batch: int = 64
-    lr: float = 2e-3
-    discriminator_lr: float = 1e-3
-    r1: float = 0.1
-    guidance: float = 0.2
-    augment: str = "auto"
-    """Strategy for both sides; auto is resolved by ``generators.training.train.choose``."""
-
-
-LOOSE = ("lr", "discriminator_lr", "r1", "guidance", "augment")
 
 
 class Reals:

@@ -6,7 +6,7 @@ with each other and with the floor (real images against other real images), not 
 """
 
 import hashlib
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -26,28 +26,13 @@ from generators.training.measures import (
 )
 from generators.training.pictures import interpolation_rows, sample_rows
 from generators.training.progress import Progress
+from generators.training.settings import Sizes
 from glad.data.dataset import Splits
 from glad.evaluation.prior_comparison import distances
 from glad.networks import Network
 from glad.rng import rng_for
 from glad.runs.image_grid import save_png, sheet
 from glad.runs.storage import write_json
-
-
-@dataclass(frozen=True)
-class Sizes:
-    """How much is measured."""
-
-    images: int = 5000
-    """Samples, and as many real images."""
-    seeds: int = 2
-    """Networks trained on each set."""
-    epochs: int = 10
-    """Epochs of these networks."""
-    feature_epochs: int = 3
-    """Epochs of the network whose features are compared."""
-    width: int = 128
-    """Channels of all networks."""
 
 
 def measure_generator(

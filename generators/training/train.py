@@ -16,13 +16,11 @@ import torch
 
 from generators import weights
 from generators.training.budget import Budget, plan_feature_steps
-from generators.training.discriminator import GROUP, Features
+from generators.training.discriminator import Features
 from generators.training.gan import (
-    LOOSE,
     DivergedError,
     Networks,
     Reals,
-    TrainingSettings,
     start,
     train_features,
     train_step,
@@ -30,6 +28,7 @@ from generators.training.gan import (
 from generators.training.held_out import training_images
 from generators.training.log import Log, draw
 from generators.training.progress import Progress
+from generators.training.settings import LOOSE, TrainingSettings
 from glad.data.dataset import ImageData, Splits
 from glad.runs.arithmetic import arithmetic, resume_arithmetic
 from glad.runs.storage import RunError, read_tensors
@@ -91,8 +90,6 @@ def train_generator(
 
 def choose(settings: TrainingSettings, data: ImageData) -> TrainingSettings:
     """The settings, with what depends on the data."""
-    if settings.batch % GROUP:
-        raise ValueError(f"batch is {settings.batch}: choose a multiple of {GROUP}, the images of a class in a group")
     automatic = DIFF_AUGMENT if len(data) < SMALL else "none"
     return replace(
         settings,

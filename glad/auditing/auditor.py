@@ -12,7 +12,7 @@ from torch import Tensor
 
 from glad.auditing import checks
 from glad.auditing.audited_run import AuditedRun, open_audited, sha256_of
-from glad.auditing.verdicts import NUMBERS, broken, check_limits, number, verdicts
+from glad.auditing.verdicts import broken, number, verdicts
 from glad.data.dataset import ImageData, Splits
 from glad.device import pick_device
 from glad.networks import Network
@@ -20,6 +20,7 @@ from glad.runs.folder import Run
 from glad.runs.image_grid import Row, eight_bit, save_png, sheet
 from glad.runs.soft_labels import likeliest
 from glad.runs.storage import write_json, write_tensors
+from glad.settings.audit import NUMBERS, AuditSettings, Split
 from glad.version import VERSION
 
 SCHEMA = 1
@@ -37,7 +38,8 @@ SETTINGS: tuple[str, ...] = (
     "seed",
     "network",
 )
-SETTINGS += ("network_options", "augmentation", "start", "classes", "limit", "resolution", "zca", "class_map")
+SETTINGS += ("network_options", "augmentation", "initialization", "classes", "limit", "resolution", "zca")
+SETTINGS += ("class_map",)
 
 
 def audit(
@@ -49,8 +51,8 @@ def audit(
     set_epochs: int = 300,
     seeds: int | Sequence[int] = 2,
     images: int = 5000,
-    lr: float | None = None,
-    split: str = "validation",
+    learning_rate: float | None = None,
+    split: Split = "validation",
     data: Splits | None = None,
     out: str | Path | None = None,
     fail_on: Mapping[str, float] | None = None,
@@ -70,12 +72,12 @@ def audit(
         set_epochs: Of the training on the set.
         seeds: How many networks of either kind, or a list of seeds.
         images: At most so many real training images, of each class its share.
-        lr: Learning rate of the training on the set; by default the step size that was learned with the set, else
+        learning_rate: Of the training on the set; by default the step size that was learned with the set, else
             0.01.
         split: The real images that are tested on, ``validation`` or ``test``.
         data: The splits, for a run that was distilled from an object instead of a name.
         out: Folder for the files and for the networks, which the next audit uses again; by default the run's.
-        fail_on: Thresholds by the name of a number in ``glad.auditing.verdicts.NUMBERS``.
+        fail_on: Thresholds by the name of a number in ``glad.settings.audit.NUMBERS``.
         device: ``auto``, ``cpu`` or ``cuda``.
         on_network: Is called with (done, total, name) after each network.
 
@@ -93,23 +95,45 @@ def audit(
         >>> 0 <= found["numbers"]["accuracy_set"] <= 1, sorted(found["verdicts"])[:2]
         (True, ['coverage', 'losses'])
     """
-    folder = run if isinstance(run, Run) else Run(Path(run))
-    limits = check_limits(fail_on or {})
-    audited = AuditedRun(
-        run=folder,
-        splits=open_audited(folder, data),
-        network=network or str(folder.config["network"]),
+    settings = AuditSettings(
+        network=network,
         width=width,
         epochs=epochs,
         set_epochs=set_epochs,
-        seeds=list(range(seeds)) if isinstance(seeds, int) else list(seeds),
+        seeds=seeds if isinstance(seeds, int) else tuple(seeds),
         images=images,
-        lr=lr,
+        learning_rate=learning_rate,
         split=split,
-        out=folder.path if out is None else Path(out),
-        device=pick_device(device),
+        out=None if out is None else str(out),
+        fail_on=fail_on or {},
+        device=device,
     )
-    found = _judged(_measure(audited, on_network), limits)
+    return run_audit(run, settings, data, on_network)
+
+
+def run_audit(
+    run: str | Path | Run,
+    settings: AuditSettings,
+    data: Splits | None = None,
+    on_network: Callable[[int, int, str], None] | None = None,
+) -> dict[str, Any]:
+    """Check the set of a finished ``run``; see ``audit``."""
+    folder = run if isinstance(run, Run) else Run(Path(run))
+    audited = AuditedRun(
+        run=folder,
+        splits=open_audited(folder, data),
+        network=settings.network or folder.settings.network,
+        width=settings.width,
+        epochs=settings.epochs,
+        set_epochs=settings.set_epochs,
+        seeds=list(range(settings.seeds)) if isinstance(settings.seeds, int) else list(settings.seeds),
+        images=settings.images,
+        lr=settings.learning_rate,
+        split=settings.split,
+        out=folder.path if settings.out is None else Path(settings.out),
+        device=pick_device(settings.device),
+    )
+    found = _judged(_measure(audited, on_network), dict(settings.fail_on))
     write_json(audited.out / "audit.json", found)
     return found
 

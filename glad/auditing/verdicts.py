@@ -1,58 +1,13 @@
 """What an audit says: the numbers that a pipeline may hold to a threshold, and a line in plain words per check."""
 
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from generators.provenance import Weights
+from glad.settings.audit import NUMBERS
 
 MAPPED = 10  # classes that are listed
 SHORT = 12  # characters of a hash that people read
-
-
-@dataclass(frozen=True)
-class Number:
-    """One number of an audit: where it lies in ``audit.json``, whether more of it is better, and what it says."""
-
-    where: str
-    more_is_better: bool
-    help: str
-
-
-NUMBERS = {
-    "accuracy_full": Number("losses.accuracy.full.mean", True, "accuracy with the full data"),
-    "accuracy_set": Number("losses.accuracy.set.mean", True, "accuracy with the set"),
-    "accuracy_loss": Number("losses.loss", False, "accuracy with the full data less that with the set"),
-    "worst_class_loss": Number("losses.worst_class_loss", False, "the same, in the class that loses most"),
-    "worst_confusion": Number("losses.worst_confusion", False, "share of a class that the set adds to a confusion"),
-    "own_class": Number("coverage.own_class", True, "real images whose nearest synthetic image has their class"),
-    "distance_ratio": Number("coverage.distance_ratio", False, "distance of real images to the set, to random real: 1"),
-    "precision": Number("coverage.precision", True, "synthetic images that lie among real ones"),
-    "recall": Number("coverage.recall", True, "real images that lie among synthetic ones"),
-    "diversity": Number("coverage.diversity.mean", True, "spread within a class, of real images: 1"),
-    "least_diversity": Number("coverage.diversity.least", True, "the same, in the class that has least"),
-    "memorised_share": Number("memorisation.pixels.share", False, "images too near to a training image, in pixels"),
-    "memorised_share_features": Number("memorisation.features.share", False, "the same, in features"),
-    "near_start_share": Number("memorisation.start.share", False, "images still nearest to the real one they began as"),
-    "recognised_share": Number(
-        "recognised.share", True, "images that the network of real images classifies as labeled"
-    ),
-    "moved": Number("prior.moved.mean", False, "distance that optimisation moved images, of two real images: 1"),
-    "brightness_shift": Number("prior.brightness_shift", False, "brightness of the set, away from real images"),
-    "contrast_shift": Number("prior.contrast_shift", False, "contrast of the set, away from real images"),
-}
-"""By the name that ``--fail-on`` accepts."""
-
-
-def check_limits(limits: Mapping[str, float]) -> dict[str, float]:
-    """``limits`` by the name of a number; ``ValueError`` with all names for one that does not exist, or for NaN."""
-    for name, value in limits.items():
-        if name not in NUMBERS:
-            raise ValueError(f"an audit has no number {name!r} to hold to a threshold; it has {', '.join(NUMBERS)}")
-        if not math.isfinite(value):
-            raise ValueError(f"the threshold of {name} is {value}: give a finite number")
-    return dict(limits)
 
 
 def number(found: Mapping[str, Any], name: str) -> float | None:

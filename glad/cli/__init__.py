@@ -8,50 +8,63 @@ from typing import Any
 
 import click
 
-from glad.cli.audit import audit
-from glad.cli.distill import distill
-from glad.cli.doctor import doctor
-from glad.cli.evaluate import evaluate
-from glad.cli.experts import experts
-from glad.cli.export import export
-from glad.cli.info import info
-from glad.cli.objectives import objectives
-from glad.cli.presets import recipes
-from glad.cli.protocols import protocols
-from glad.cli.push import push
-from glad.cli.render import render
-from glad.cli.report import report
-from glad.cli.tune import tune
-from glad.cli.weights import weights
-from glad.data.dataset import DataError
-from glad.distillation import DistillationError
+import glad
+from glad.cli.lazy import Entry, LazyGroup
 from glad.runs.disk import reason_of
 from glad.runs.interrupts import STATUS, Interrupts, Terminated
-from glad.runs.storage import RunError
+from glad.version import VERSION
 
-MISTAKES = (DataError, RunError, DistillationError, ArithmeticError, ValueError, OSError)
+ENTRIES = {
+    "audit": Entry("glad.cli.audit:audit", "Check a distilled set: who loses by it, what it covers, what it copied."),
+    "distill": Entry("glad.cli.distill:distill", "Distill a data set into a few synthetic images per class."),
+    "doctor": Entry("glad.cli.doctor:doctor", "Try what glad needs on this machine, and say what mends the rest."),
+    "evaluate": Entry("glad.cli.evaluate:evaluate", "Train networks from scratch on distilled sets and test them."),
+    "experts": Entry("glad.cli.experts:experts", "Train networks whose trajectories mtt and ast follow."),
+    "export": Entry("glad.cli.export:export", "Write the images of a finished run as files."),
+    "info": Entry("glad.cli.info:info", "Show versions, devices, and how the operators run."),
+    "objectives": Entry("glad.cli.objectives:objectives", "List what a synthetic set can be optimized for."),
+    "presets": Entry("glad.cli.presets:presets", "List published settings for `glad distill --preset NAME`."),
+    "protocols": Entry("glad.cli.protocols:protocols", "List the protocols of `glad evaluate`, or print one."),
+    "push": Entry("glad.cli.push:push", "Publish the set of a finished run on the Hub, with its card."),
+    "recipes": Entry("glad.cli.presets:presets", "", now="presets"),
+    "render": Entry("glad.cli.render:render", "Render the images of exported codes, the same pixels as the run's."),
+    "report": Entry("glad.cli.report:report", "Write one HTML page for whoever decides."),
+    "tune": Entry("glad.cli.tune:tune", "Search the settings that decide, on the validation images, with short runs."),
+    "weights": Entry("glad.cli.weights:weights", "List, fetch, convert, compare and train generators."),
+}
+MISTAKES = (ArithmeticError, ValueError, OSError)
+ELSEWHERE = {"glad.runs.storage": "RunError", "glad.distillation": "DistillationError"}
+"""Modules that are imported only where they are needed, and the mistakes that they define."""
 
 
-class Commands(click.Group):
+def is_mistake(error: Exception) -> bool:
+    """Whether an error says in one line what to change; any other is a fault of this program."""
+    known = [getattr(sys.modules.get(module), name, None) for module, name in ELSEWHERE.items()]
+    return isinstance(error, (*MISTAKES, *filter(None, known)))
+
+
+class Commands(LazyGroup):
     """Turns what went wrong into one line and exit status 1; ``GLAD_DEBUG=1`` shows the traceback instead."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
+        if line := glad.shadowed():
+            raise click.ClickException(line)
         sys.path.append(str(Path.cwd()))  # as `python -m` does: for module:Class of a file that lies here
         warnings.showwarning = lambda message, *_, **__: click.echo(f"Note: {message}", err=True)
         try:
             with Interrupts():
                 return super().invoke(ctx)
-        except MISTAKES as error:
-            if os.environ.get("GLAD_DEBUG"):
-                raise
-            raise click.ClickException(_in_one_line(error)) from error
         except Terminated:
             click.echo("Terminated. What is finished is saved, and the same command continues.", err=True)
             ctx.exit(STATUS)
         except KeyboardInterrupt:
             click.echo("\nInterrupted. The same command continues from the last saved state.", err=True)
             ctx.exit(130)
+        except Exception as error:
+            if os.environ.get("GLAD_DEBUG") or not is_mistake(error):
+                raise
+            raise click.ClickException(_in_one_line(error)) from error
 
 
 def _in_one_line(error: BaseException) -> str:
@@ -62,17 +75,19 @@ def _in_one_line(error: BaseException) -> str:
     return " ".join(str(error).split())
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
-@click.version_option(package_name="glad-distill", prog_name="glad")
+@click.group(
+    cls=Commands, entries=ENTRIES, context_settings={"help_option_names": ["-h", "--help"], "show_default": True}
+)
+@click.version_option(VERSION, prog_name="glad")
 def main() -> None:
-    """Distil an image data set into a few synthetic images, as codes of a pretrained generator.
+    """Distill an image data set into a few synthetic images, as codes of a pretrained generator.
 
     \b
     glad distill                      the embedded data and generator, 1 image per class
-    glad recipes                      published settings, and what they take
+    glad presets                      published settings, and what they take
     glad weights list                 generators, and what their licenses say
-    glad experts train --out FOLDER   networks whose paths mtt and ast follow
-    glad tune --minutes N --out F     search the knobs that decide
+    glad experts train --out FOLDER   networks whose trajectories mtt and ast follow
+    glad tune --minutes N --out F     search the settings that decide
     glad evaluate runs/NAME           train networks on the result and test them
     glad protocols                    how those networks are trained
     glad audit runs/NAME              who loses by it, what it copied, where it is from
@@ -82,23 +97,3 @@ def main() -> None:
     glad render CODES --out FOLDER    the same images from their codes
     glad doctor                       does all of it work on this machine?
     """
-
-
-for command in (
-    audit,
-    distill,
-    doctor,
-    evaluate,
-    experts,
-    export,
-    info,
-    objectives,
-    protocols,
-    push,
-    recipes,
-    render,
-    report,
-    tune,
-    weights,
-):
-    main.add_command(command)

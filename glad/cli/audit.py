@@ -10,9 +10,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from glad.auditing.verdicts import NUMBERS
-from glad.cli.options import CONFIG, Bar, Pairs, progress_bar
-from glad.networks import NETWORKS
+from glad.cli.old_names import OldNames
+from glad.cli.options import CONFIG, Bar, progress_bar
+from glad.cli.settings import from_options, old_flags, settings_options
+from glad.settings.audit import NUMBERS, AuditSettings
 
 SHOWN = 10  # classes and pairs in a table
 TITLES = {
@@ -24,55 +25,25 @@ TITLES = {
 }
 
 
-def read_limits(ctx: click.Context, param: click.Parameter, pairs: Sequence[tuple[str, str]]) -> dict[str, float]:
-    """Read ``KEY=NUMBER`` pairs."""
-    try:
-        return {key: float(value) for key, value in pairs}
-    except ValueError as error:
-        raise click.BadParameter(f"{error}: give KEY=NUMBER", ctx, param) from None
-
-
 @click.command(
+    cls=OldNames,
+    old_names=old_flags(AuditSettings),
     epilog="Numbers for --fail-on (most at most, those marked + at least the value): "
-    + ", ".join(f"{name}{'+' * number.more_is_better}" for name, number in NUMBERS.items())
+    + ", ".join(f"{name}{'+' * number.more_is_better}" for name, number in NUMBERS.items()),
 )
 @click.argument("run", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @CONFIG
-@click.option("--network", type=click.Choice(list(NETWORKS)), help="What is trained.  [default: the run's network]")
-@click.option("--width", default=32, help="Of the networks.")
-@click.option("--epochs", default=10, help="Of training on real images.")
-@click.option("--set-epochs", default=300, help="Of training on the set.")
-@click.option("--seeds", default=2, help="How many networks of each kind.")
-@click.option("--images", default=5000, help="Real training images to train on, at most.")
-@click.option("--lr", type=float, help="Learning rate on the set.  [default: the one learned with it, else 0.01]")
-@click.option(
-    "--split",
-    type=click.Choice(["validation", "test"]),
-    default="validation",
-    help="Real images to compare with; test once.",
-)
-@click.option(
-    "--out",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Folder for audit.json, pictures, and the networks.  [default: the run's]",
-)
-@click.option(
-    "--fail-on",
-    type=Pairs(),
-    multiple=True,
-    callback=read_limits,
-    help="A threshold, such as worst_class_loss=0.3: exit status 1 where it is not kept.",
-)
-@click.option("--device", default="auto", help="auto, cpu, cuda, cuda:1, ...")
+@settings_options(AuditSettings)
 @click.pass_context
-def audit(ctx: click.Context, run: Path, **settings: Any) -> None:
-    """Check a distilled set: who loses by it, what it covers, what it copied, what its prior did.
+def audit(ctx: click.Context, run: Path, **options: Any) -> None:
+    """Check a distilled set: who loses by it, what it covers, what it copied.
 
     RUN is the folder of a finished `glad distill`. Networks are trained on real images and on the set, and kept in
     the folder, so that a second audit is quick. The real images in the comparison are validation images unless
     --split says otherwise.
     """
-    from glad.auditing import audit as check
+    settings = from_options(AuditSettings, options)
+    from glad.auditing.auditor import run_audit
 
     with ExitStack() as stack:
         bars: list[Bar] = []
@@ -82,9 +53,9 @@ def audit(ctx: click.Context, run: Path, **settings: Any) -> None:
                 bars.append(stack.enter_context(progress_bar(total, "network")))
             bars[0].advance(done, f"trained on {name}")
 
-        found = check(run, **settings, on_network=on_network)
+        found = run_audit(run, settings, on_network=on_network)
     _show(found)
-    click.echo(f"Written to {settings['out'] or run}: audit.json and pictures, audit_*.png")
+    click.echo(f"Written to {settings.out or run}: audit.json and pictures, audit_*.png")
     for line in found["broken"]:
         click.echo(f"Threshold: {line}", err=True)
     if found["broken"]:

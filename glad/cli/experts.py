@@ -1,18 +1,14 @@
 """``glad experts``."""
 
-from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import click
 
-from glad.cli.options import CONFIG, Pairs, data_options, progress_bar
-from glad.data.augment import ALL
-from glad.experts import RECIPES, Recipe
-from glad.experts.files import DTYPES
-from glad.networks import NETWORKS
-from glad.registry import read_option
+from glad.cli.options import CONFIG, progress_bar
+from glad.cli.settings import from_options, settings_options
+from glad.settings.experts import RECIPES, ExpertSettings
 
 
 def _recipe_help() -> str:
@@ -24,55 +20,30 @@ def _recipe_help() -> str:
     return "\b\n" + "\n".join(["Recipes, and what -o changes in them:", *lines])
 
 
-def _changes(pairs: Mapping[str, str]) -> dict[str, Any]:
-    """``-o`` options as fields of a recipe; ``ValueError`` naming those that there are."""
-    kinds = {field.name: type(getattr(Recipe(), field.name)) for field in fields(Recipe)}
-    for name in pairs:
-        if name not in kinds:
-            raise ValueError(f"a recipe has no {name!r}; it has {', '.join(kinds)}")
-    return {name: read_option(f"recipe.{name}", value, kinds[name]) for name, value in pairs.items()}
-
-
 def _pace(seconds: float) -> str:
     return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"
 
 
 @click.group()
 def experts() -> None:
-    """Networks trained on the real data, whose paths the objectives mtt and ast follow."""
+    """Train networks whose trajectories mtt and ast follow."""
 
 
 @experts.command(epilog=_recipe_help())
 @CONFIG
-@data_options
-@click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder; continues there.")
-@click.option("--count", default=10, help="How many experts.")
-@click.option("--recipe", type=click.Choice(list(RECIPES)), default="mtt", help="smooth is that of AST.")
-@click.option(
-    "-o", "--option", "changes", type=Pairs(), multiple=True, help="A number of the recipe, such as epochs=20."
-)
-@click.option("--network", type=click.Choice(list(NETWORKS)), default="convnet")
-@click.option("--network-option", "network_options", type=Pairs(), multiple=True, help="Such as width=64.")
-@click.option("--augmentation", default=ALL, help="DSA transforms joined by _, or none.")
-@click.option("--dtype", type=click.Choice(list(DTYPES)), default="float32", help="Of the stored checkpoints.")
-@click.option("--seed", default=0)
-@click.option("--device", default="auto")
+@settings_options(ExpertSettings)
 @click.option("--dry-run", is_flag=True, help="Say what it takes, and stop.")
-def train(
-    data: str, out: Path, changes: list[tuple[str, str]], network_options: list[tuple[str, str]],
-    classes: tuple[str, ...], dry_run: bool, **settings: Any,
-) -> None:  # fmt: skip
+def train(dry_run: bool, **options: Any) -> None:
     """Train experts and store their parameters after every epoch.
 
     Interrupted, the same command continues with the last epoch; experts that are there are not trained again.
     """
-    from glad.data.splits import load_data
+    settings = from_options(ExpertSettings, options)
+    from glad.data.splits import open_data
     from glad.experts.folder import plan, train_plan
 
-    source = {name: settings.pop(name) for name in ("root", "limit", "resolution", "zca")}
-    splits = load_data(data, classes=list(classes) or None, **source)
-    options = {name: read_option(name, value, str if name == "norm" else int) for name, value in network_options}
-    planned = plan(splits, out, recipe_options=_changes(dict(changes)), network_options=options, **settings)
+    splits = open_data(settings)
+    planned = plan(splits, settings)
     epochs = planned.recipe.epochs
     click.echo(
         f"{planned.count} experts, {epochs} epochs of {len(splits.train):,} images: "
@@ -83,13 +54,19 @@ def train(
     with progress_bar(planned.count * epochs, "epoch") as bar:
         found = train_plan(
             planned,
-            lambda number, epoch, known: bar.advance(
-                number * epochs + epoch, f"expert {number}: {100 * known:.1f} % of the validation images"
+            lambda number, epoch, accuracy: bar.advance(
+                number * epochs + epoch, f"expert {number}: validation accuracy {100 * accuracy:.1f} %"
             ),
         )
     last = [expert.accuracy[-1] for expert in found.experts]
-    click.echo(f"{len(last)} experts in {out}, {100 * min(last):.1f} to {100 * max(last):.1f} % at their end.")
-    click.echo(f"Look at their paths with `glad experts inspect {out}`, use them with `--experts {out}`.")
+    click.echo(
+        f"{len(last)} experts in {settings.out}, {100 * min(last):.1f} to {100 * max(last):.1f} % validation accuracy "
+        "after the last epoch."
+    )
+    click.echo(
+        f"Look at their trajectories with `glad experts inspect {settings.out}`, use them with `--experts "
+        f"{settings.out}`."
+    )
 
 
 @experts.command()
@@ -100,7 +77,7 @@ def train(
     help="Picture to write.  [default: paths.png in the first folder]",
 )
 def inspect(folders: tuple[Path, ...], out: Path | None) -> None:
-    """Draw the experts' paths: accuracy, step lengths and turns by epoch, the FOLDERS side by side."""
+    """Draw the experts' trajectories: accuracy, step lengths and turns by epoch, the FOLDERS side by side."""
     from rich.console import Console
     from rich.table import Table
 

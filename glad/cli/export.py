@@ -1,14 +1,16 @@
 """``glad export``, and what it and ``glad render`` say about what was written."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from glad.formats import FORMATS
-from glad.formats.export import Exported
-from glad.formats.export import export as write
+from glad.cli.source import FORMATS
 
-FORMAT_HELP = "; ".join(f"{kind}: {known.help}" for kind, known in FORMATS.items())
+if TYPE_CHECKING:
+    from glad.formats.export import Exported
+
+FORMAT_HELP = "; ".join(f"{kind}: {text}" for kind, text in FORMATS.items())
 
 ZCA = {
     "kept": "`images` are whitened, `pixels` are not; networks trained on `images` need whitened test images",
@@ -27,11 +29,13 @@ ZCA = {
 @click.option("--out", type=click.Path(path_type=Path), help="Where to write.  [default: inside the run]")
 @click.option("--force", is_flag=True, help="Replace an earlier export.")
 def export(run: Path, kind: str | None, out: Path | None, force: bool) -> None:
-    """Take the images of a finished run out as files."""
+    """Write the images of a finished run as files."""
+    from glad.formats.export import export as write
+
     say(write(run, kind, out, force=force))
 
 
-def say(exported: Exported) -> None:
+def say(exported: "Exported") -> None:
     """Print where a set lies, what it is, and what storing it cost."""
     card = exported.card
     shape = "x".join(map(str, (card.channels, card.resolution, card.resolution)))

@@ -5,15 +5,14 @@ import platform
 from importlib import metadata
 
 import click
-import torch
-
-from cuda_ops.diagnosis import diagnose
 
 PACKAGES = ("glad-distill", "torch", "torchvision", "numpy", "safetensors", "huggingface_hub")
 
 
 def devices() -> list[str]:
     """The devices that can be used, and why CUDA cannot."""
+    import torch
+
     lines = [f"cpu: {torch.get_num_threads()} threads, {torch.backends.cpu.get_cpu_capability()}"]
     if torch.cuda.is_available():
         names = (torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count()))
@@ -29,6 +28,8 @@ def devices() -> list[str]:
 @click.command()
 def info() -> None:
     """Show versions, devices, and how the operators run."""
+    from cuda_ops.diagnosis import diagnose
+
     click.echo(f"python {platform.python_version()} on {platform.platform()}")
     for name in PACKAGES:
         try:

@@ -1,7 +1,7 @@
 """What the commands share: reading KEY=VALUE, YAML settings, and progress that is plain when nobody watches."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
@@ -12,35 +12,30 @@ import yaml
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from generators.classes import GUESS, REST
-from glad import presets as recipes
+from glad import presets
+from glad.settings.distill import REST
 
 PLAIN_LINES = 10  # lines of progress in a log file
 
 
 class Pairs(click.ParamType):
-    """KEY=VALUE, given as often as needed; from YAML a mapping."""
+    """KEY=VALUE, given as often as needed, or a value that stands ``alone``, for the rest; from YAML a mapping."""
 
     name = "KEY=VALUE"
+
+    def __init__(self, alone: str | None = None) -> None:
+        self.alone = alone
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
         """Split one pair."""
         if isinstance(value, tuple):
             return value
+        if self.alone is not None and value == self.alone:
+            return REST, value
         key, equals, text = str(value).partition("=")
         if not equals or not key:
             self.fail(f"{value!r} is not KEY=VALUE", param, ctx)
         return key.strip(), text.strip()
-
-
-class ClassPairs(Pairs):
-    """CLASS=CLASS, given as often as needed, or ``guess`` for what is left."""
-
-    name = "CLASS=CLASS"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
-        """Split one pair."""
-        return (REST, GUESS) if value == GUESS else super().convert(value, param, ctx)
 
 
 def whole_numbers(
@@ -72,7 +67,7 @@ def read_rates(ctx: click.Context, param: click.Parameter, values: Sequence[str]
 
 
 def above_defaults(ctx: click.Context, param: click.Parameter, values: Sequence[Any]) -> list[Any]:
-    """``values`` after those of --config or --recipe, so that one KEY=VALUE replaces that key and no other."""
+    """``values`` after those of --config or --preset, so that one KEY=VALUE replaces that key and no other."""
     return [*param.type_cast_value(ctx, ctx.lookup_default(str(param.name)) or ()), *values]
 
 
@@ -90,35 +85,36 @@ def load_settings(ctx: click.Context, param: click.Parameter, path: Path | None)
     return path
 
 
-def load_recipe(ctx: click.Context, param: click.Parameter, name: str | None) -> str | None:
-    """Take a recipe's settings as defaults below those of --config.
+def load_preset(ctx: click.Context, param: click.Parameter, name: str | None) -> str | None:
+    """Take a preset's settings as defaults below those of --config.
 
     Functions among them are called where nothing else says the value: then the images per class are known, and a file
     that was named instead is not missed.
     """
     if name is None:
         return None
-    recipe = recipes.load(name)
+    preset = presets.load(name)
 
     def prior() -> str:
-        file = str(recipe.distill["prior"])
-        if recipe.needs and not Path(file).exists():
-            what = f"{recipe.needs} as a safetensors file, and there is no {file} here: name one with --prior FILE"
+        file = str(preset.distill["prior"])
+        if preset.needs and not Path(file).exists():
+            what = f"{preset.needs} as a safetensors file, and there is no {file} here: name one with --prior FILE"
             raise click.UsageError(f"{name} needs {what}", ctx)
         return file
 
-    settings = {**as_defaults(ctx, param, f"recipe {name}", recipe.settings()), "prior": prior}
-    for key, value in recipe.distill.items():
-        if recipes.goes_by_ipc(value):
-            settings[key] = lambda key=key: recipe.settings(ctx.params["ipc"])[key]
+    settings = {**as_defaults(ctx, param, f"preset {name}", preset.settings()), "prior": prior}
+    for key, value in preset.distill.items():
+        if presets.goes_by_ipc(value):
+            settings[key] = lambda key=key: preset.settings(ctx.params["ipc"])[key]
     ctx.default_map = {**settings, **(ctx.default_map or {})}
     return name
 
 
 def as_defaults(ctx: click.Context, param: click.Parameter, source: str, content: Mapping[Any, Any]) -> dict[str, Any]:
     """Settings as click takes defaults; names that the command lacks are refused, and blamed on ``source``."""
-    settings = {_present_name(ctx, name): _as_option(value) for name, value in content.items() if value is not None}
     known = {p.name: p for p in ctx.command.params}
+    given = {str(name).replace("-", "_"): value for name, value in content.items() if value is not None}
+    settings = {present_name(ctx.command, name, source): _as_option(value) for name, value in given.items()}
     for name in settings:
         if name not in known or name == param.name:
             near = get_close_matches(name, [k for k in known if k], 1)
@@ -130,12 +126,46 @@ def as_defaults(ctx: click.Context, param: click.Parameter, source: str, content
     return settings
 
 
-def _present_name(ctx: click.Context, name: Any) -> str:
-    """The parameter behind a name in a file: its own, that of its option, or a former one."""
-    option = "--" + str(name).replace("_", "-")
-    option = getattr(ctx.command, "old_names", {}).get(option, option)
-    by_option = {option: p.name for p in ctx.command.params for option in p.opts if p.name}
-    return by_option.get(option, option.removeprefix("--").replace("-", "_"))
+def present_name(command: click.Command, name: str, source: str) -> str:
+    """The setting that ``name`` of a file stands for: a former name, or another spelling of its option."""
+    flag = f"--{name.replace('_', '-')}"
+    flag = getattr(command, "old_names", {}).get(flag, flag)
+    found = next((str(p.name) for p in command.params if flag in p.opts and p.expose_value), name)
+    if found != name and all(p.name != name for p in command.params):
+        click.echo(f"{source}: {name} is called {found} now", err=True)
+        return found
+    return name
+
+
+def natural(text: str) -> Any:
+    """A value of KEY=VALUE as YAML would hold it: a number where it is one, else the text."""
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def read_seeds(ctx: click.Context, param: click.Parameter, value: Any) -> int | list[int] | None:
+    """``3`` is the first three seeds, ``4,7`` these two."""
+    if value is None or isinstance(value, int | list):
+        return value
+    try:
+        listed = [int(part) for part in str(value).split(",")]
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is neither a number nor a list such as 0,1,2", ctx, param) from None
+    return listed if "," in str(value) else listed[0]
+
+
+def read_numbers(ctx: click.Context, param: click.Parameter, value: Any) -> list[float] | None:
+    """``1,5,10`` as numbers."""
+    if value is None or isinstance(value, list):
+        return value
+    try:
+        return [float(part) for part in str(value).split(",")]
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is no list of numbers such as 1,5,10", ctx, param) from None
 
 
 def _as_option(value: Any) -> Any:
@@ -158,29 +188,14 @@ CONFIG = click.option(
     help="YAML file with the options below by name (a run's config.yaml is one); the command line wins.",
 )
 
-RECIPE = click.option(
-    "--recipe",
+PRESET = click.option(
+    "--preset",
     metavar="NAME",
     is_eager=True,
     expose_value=False,
-    callback=load_recipe,
-    help="Published settings of that name (`glad recipes` lists them); the command line and --config win.",
+    callback=load_preset,
+    help="Published settings of that name (`glad presets` lists them); the command line and --config win.",
 )
-
-
-def data_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add what names a data set, as ``glad.data.splits.load_data`` takes it."""
-    options = [
-        click.option("--data", default="fashion-mini", help="As `glad distill --data`."),
-        click.option("--root", default="data", help="Where data sets lie."),
-        click.option("--classes", multiple=True, help="A class to keep, by number or name; give it several times."),
-        click.option("--limit", type=int, help="Use at most this many training images."),
-        click.option("--resolution", type=int, help="Resize and crop image files to squares of this side."),
-        click.option("--zca/--no-zca", default=False, help="Whiten the data."),
-    ]
-    for option in reversed(options):
-        command = option(command)
-    return command
 
 
 class Bar:

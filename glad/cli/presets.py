@@ -1,4 +1,4 @@
-"""``glad recipes``."""
+"""``glad presets``."""
 
 import shlex
 from collections.abc import Mapping
@@ -10,67 +10,70 @@ from rich.table import Table
 
 from glad.cli.distill import distill
 from glad.cli.experts import train
-from glad.presets import Cost, Recipe, known, leaves, load
+from glad.presets import Cost, Preset, known, leaves, load
 
 UNMEASURED = "not measured"
 PLAIN_WIDTH = 160  # of a table that goes to a file
 
-IPC = click.option("--ipc", type=int, help="Synthetic images per class.  [default: the recipe's first]")
+IPC = click.option("--ipc", type=int, help="Synthetic images per class.  [default: the preset's first]")
 
 
 @click.group(invoke_without_command=True)
 @IPC
 @click.pass_context
-def recipes(ctx: click.Context, ipc: int | None) -> None:
-    """Published settings for `glad distill --recipe NAME`, with what they take: from one measured iteration."""
+def presets(ctx: click.Context, ipc: int | None) -> None:
+    """List published settings for `glad distill --preset NAME`.
+
+    With what they take, from one measured iteration.
+    """
     if ctx.invoked_subcommand:
         return
     table = Table()
-    for heading in ("recipe", "objective", "data", "px", "ipc", "prior", "iterations", "s/iteration", "hours", "GiB"):
-        table.add_column(heading, justify="left" if heading in ("recipe", "objective", "data", "prior") else "right")
-    for recipe in known().values():
-        settings = recipe.settings(ipc)
-        cost = recipe.cost(settings["ipc"])
+    for heading in ("preset", "objective", "data", "px", "ipc", "prior", "iterations", "s/iteration", "hours", "GiB"):
+        table.add_column(heading, justify="left" if heading in ("preset", "objective", "data", "prior") else "right")
+    for preset in known().values():
+        settings = preset.settings(ipc)
+        cost = preset.cost(settings["ipc"])
         shown = [settings[name] for name in ("ipc", "prior", "iterations")]
-        row = [recipe.name, settings["objective"], recipe.data, recipe.images()[1], *shown]
+        row = [preset.name, settings["objective"], preset.data, preset.images()[1], *shown]
         table.add_row(*map(str, row), *_cells(cost, settings["iterations"]))
     _print(table)
-    click.echo("`glad recipes show NAME` tells where the numbers are from, and what to run.")
+    click.echo("`glad presets show NAME` tells where the numbers are from, and what to run.")
 
 
-@recipes.command()
+@presets.command()
 @click.argument("name")
 @IPC
 def show(name: str, ipc: int | None) -> None:
-    """The settings of the recipe NAME, where each is from, what it takes, and the commands."""
-    recipe = load(name)
-    settings = recipe.settings(ipc)
-    click.echo(f"{name}: {recipe.title}. Published for {_listed(recipe.ipc)} images per class.")
+    """Show the settings of the preset NAME, where each is from, what it takes, and the commands."""
+    preset = load(name)
+    settings = preset.settings(ipc)
+    click.echo(f"{name}: {preset.title}. Published for {_listed(preset.ipc)} images per class.")
     table = Table("option", "value", "source")
-    given = {**leaves(settings), **{f"experts.{key}": value for key, value in recipe.experts.items()}}
+    given = {**leaves(settings), **{f"experts.{key}": value for key, value in preset.experts.items()}}
     for option, value in given.items():
-        table.add_row(option, str(value), recipe.source(option))
+        table.add_row(option, str(value), preset.source(option))
     _print(table)
-    if recipe.unrecorded:
-        click.echo(f"At glad's own default, since what was published is not recorded: {_listed(recipe.unrecorded)}.")
-    if recipe.note:
-        click.echo(f"Note: {recipe.note}.")
-    if recipe.needs:
-        click.echo(f"Needs {recipe.needs} as a safetensors file: {settings['prior']} here, or --prior FILE.")
-    click.echo(f"Takes: {_sentence(recipe.cost(settings['ipc']), settings['iterations'])}.\n")
-    for command in commands(recipe, ipc):
+    if preset.unrecorded:
+        click.echo(f"At glad's own default, since what was published is not recorded: {_listed(preset.unrecorded)}.")
+    if preset.note:
+        click.echo(f"Note: {preset.note}.")
+    if preset.needs:
+        click.echo(f"Needs {preset.needs} as a safetensors file: {settings['prior']} here, or --prior FILE.")
+    click.echo(f"Takes: {_sentence(preset.cost(settings['ipc']), settings['iterations'])}.\n")
+    for command in commands(preset, ipc):
         click.echo(f"  {command}")
 
 
-def commands(recipe: Recipe, ipc: int | None) -> list[str]:
+def commands(preset: Preset, ipc: int | None) -> list[str]:
     """What to run, in order: experts that share the run's data and network, where it needs any; then the run."""
-    run = ["glad", "distill", "--recipe", recipe.name, *([] if ipc is None else ["--ipc", str(ipc)])]
-    if not recipe.experts:
+    run = ["glad", "distill", "--preset", preset.name, *([] if ipc is None else ["--ipc", str(ipc)])]
+    if not preset.experts:
         return [shlex.join(run)]
     shared = {param.name for param in train.params} & {param.name for param in distill.params}
-    settings = {name: value for name, value in recipe.settings(ipc).items() if name in shared}
-    folder = ["--out", f"experts/{recipe.name}"]
-    first = ["glad", "experts", "train", *_options(train, {**settings, **recipe.experts}), *folder]
+    settings = {name: value for name, value in preset.settings(ipc).items() if name in shared}
+    folder = ["--out", f"experts/{preset.name}"]
+    first = ["glad", "experts", "train", *_options(train, {**settings, **preset.experts}), *folder]
     return [shlex.join(first), shlex.join([*run, "--experts", folder[1]])]
 
 

@@ -5,18 +5,18 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
-from glad.evaluation import list_protocols
-from glad.evaluation.protocol import resolve_protocol
-
 
 @click.command()
 @click.argument("name", required=False)
 def protocols(name: str | None) -> None:
-    """List the protocols of `glad evaluate`, or print the fields of the protocol NAME.
+    """List the protocols of `glad evaluate`, or print one.
 
-    What is printed is a YAML file: `glad protocols default > my.yaml`, change it, `glad evaluate RUN --protocol
-    my.yaml`. Fields that a file lacks are those of the default protocol.
+    The fields of the protocol NAME are printed as a YAML file: `glad protocols default > my.yaml`, change it, `glad
+    evaluate RUN --protocol my.yaml`. Fields that a file lacks are those of the default protocol.
     """
+    from glad.evaluation import list_protocols
+    from glad.evaluation.protocol import resolve_protocol
+
     if name is not None:
         click.echo(yaml.safe_dump(resolve_protocol(name)[1].to_dict(), sort_keys=False), nl=False)
         return

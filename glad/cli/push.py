@@ -1,13 +1,15 @@
 """``glad push``."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from glad.cli.old_names import OldNames
-from glad.formats import FORMATS
-from glad.hub.push import Parcel
-from glad.hub.push import push as publish
+from glad.cli.source import FORMATS
+
+if TYPE_CHECKING:
+    from glad.hub.push import Parcel
 
 
 @click.command(cls=OldNames, old_names={"--licence": "--license"})
@@ -38,12 +40,14 @@ def push(
     private: bool,
     dry_run: bool,
 ) -> None:
-    """Put the set of a finished run on the Hub, with a card that tells where it comes from.
+    """Publish the set of a finished run on the Hub, with its card.
 
     One commit to the data set ORG/NAME holds the set, its card, pictures and settings, less the paths of this disk. A
     set made with weights goes only where their license allows it. Needs `hf auth login` or HF_TOKEN with the right to
     write.
     """
+    from glad.hub.push import push as publish
+
     parcel = publish(
         run,
         repo,
@@ -57,7 +61,7 @@ def push(
     click.echo(f"\n{parcel.card}\nNothing was sent (--dry-run)." if dry_run else parcel.address)
 
 
-def _show(parcel: Parcel) -> None:
+def _show(parcel: "Parcel") -> None:
     """Every file that goes."""
     for file in parcel.files:
         click.echo(f"{parcel.repo}: {file.name}, {file.bytes:,} bytes, SHA-256 {file.sha256}")

@@ -5,8 +5,7 @@ from pathlib import Path
 import click
 
 from glad.cli.export import FORMAT_HELP, say
-from glad.formats import FORMATS
-from glad.formats.export import render as write
+from glad.cli.source import FORMATS
 
 
 @click.command()
@@ -24,5 +23,7 @@ from glad.formats.export import render as write
 @click.option("--device", default="auto", help="Where the generator renders.")
 @click.option("--force", is_flag=True, help="Replace an earlier export.")
 def render(codes: Path, out: Path, kind: str | None, prior: Path | None, device: str, force: bool) -> None:
-    """Make the images of codes that were exported alone, the same pixels as the run's."""
+    """Render the images of exported codes, the same pixels as the run's."""
+    from glad.formats.export import render as write
+
     say(write(codes, out, kind, prior=prior, device=device, force=force))

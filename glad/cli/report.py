@@ -4,9 +4,6 @@ from pathlib import Path
 
 import click
 
-from glad.reports import folders_of
-from glad.reports import report as write
-
 
 @click.command()
 @click.argument("runs", nargs=-1, required=True, type=click.Path(exists=True, file_okay=False, path_type=Path))
@@ -18,7 +15,7 @@ from glad.reports import report as write
 @click.option("--watch", is_flag=True, help="Serve the page to this machine's browser while runs go on, until Ctrl-C.")
 @click.option("--port", type=click.IntRange(0, 65535), help="Of --watch.  [default: a free one]")
 def report(runs: tuple[Path, ...], out: Path | None, watch: bool, port: int | None) -> None:
-    """Write one HTML file for whoever decides.
+    """Write one HTML page for whoever decides.
 
     What RUNS save, whether they transfer to other networks, and what they depend on; with images, curves, tables, the
     audit and how to reproduce them, side by side. The file needs no network. Runs may be unfinished.
@@ -27,6 +24,9 @@ def report(runs: tuple[Path, ...], out: Path | None, watch: bool, port: int | No
         raise click.UsageError("--watch serves the page and writes no file: leave out one of --watch and --out")
     if port is not None and not watch:
         raise click.UsageError("--port is of --watch: a file needs none")
+    from glad.reports import folders_of
+    from glad.reports import report as write
+
     if not watch:
         path = write(list(runs), out)
         click.echo(f"Written to {path} ({path.stat().st_size / 1e6:.1f} MB): open it with a browser")

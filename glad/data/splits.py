@@ -1,10 +1,9 @@
 """Loading: from what a reader found to normalized train, validation and test splits."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,6 +18,7 @@ from glad.data.readers import read
 from glad.data.survey import read_all_headers, say_of_pixels, settle
 from glad.data.zca import ZCA
 from glad.rng import rng_for
+from glad.settings.data import DataSettings
 
 DECODED_LIMIT = 2 * 1024**3  # bytes; a larger set of image files is decoded on demand
 ZCA_LIMIT = 12288  # values per image: 3 x 64 x 64
@@ -232,12 +232,22 @@ def _fitted(raw: Raw, channels: int, resolution: int) -> dict[str, Part]:
     return parts
 
 
-def open_data(config: Mapping[str, Any], data: str | Splits | None = None) -> Splits:
-    """The data that ``config`` names, unless ``data`` is already loaded; ``ValueError`` when only an object can say."""
+def open_data(settings: DataSettings, data: str | Splits | None = None, **more: bool) -> Splits:
+    """The data that ``settings`` name, unless ``data`` are loaded; ``ValueError`` when only an object can say.
+
+    ``more`` are ``download`` and ``single_class`` of ``load_data``.
+    """
     if isinstance(data, Splits):
         return data
-    source = config["data"]
+    source = settings.data
     if source.startswith("object:"):
         raise ValueError(f"the run was made from an object ({source}): hand its data to glad.evaluate(..., data=...)")
-    keys = ("root", "classes", "limit", "resolution", "zca")
-    return load_data(source, **{key: config[key] for key in keys})
+    return load_data(
+        source,
+        root=settings.root,
+        classes=settings.classes,
+        limit=settings.limit,
+        resolution=settings.resolution,
+        zca=settings.zca,
+        **more,
+    )

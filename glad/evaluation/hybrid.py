@@ -24,19 +24,3 @@ def share_of(data: ImageData, percent: float, seed: int) -> Labeled:
 def join_sets(one: Labeled, other: Labeled) -> Labeled:
     """The images and labels of both."""
     return torch.cat([one[0], other[0]]), torch.cat([one[1], other[1]])
-
-
-def percents(text: str) -> list[float]:
-    """``1,5,10`` as numbers; ``ValueError`` unless all are above 0 and at most 100."""
-    try:
-        values = [float(part) for part in text.split(",")]
-    except ValueError:
-        values = []
-    check(values or [0.0], text)
-    return values
-
-
-def check(values: list[float], told: object) -> None:
-    """``ValueError`` naming ``told`` unless all ``values`` are shares in per cent."""
-    if not all(0 < value <= 100 for value in values):
-        raise ValueError(f"hybrid is {told}: name shares of the real images in per cent, such as 1,5,10")

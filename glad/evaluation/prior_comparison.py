@@ -19,33 +19,11 @@ from glad.priors.base import Prior
 from glad.priors.description import PriorDescription
 from glad.priors.inversion import invert
 from glad.rng import rng_for
+from glad.settings.compare import Sizes
 from glad.synthetic_set import SyntheticSet
 
 LR, BATCH = 1e-2, 64
 STAGE = "compare priors"  # of all random draws
-
-
-@dataclass(frozen=True)
-class Sizes:
-    """How much is measured: enough for the order of priors, not for a published number."""
-
-    images: int = 1000
-    """Samples compared, and as many real images; those that networks learn from."""
-    inverted: int = 20
-    """Real images that are inverted."""
-    steps: int = 100
-    """Of inversion, the same for all."""
-    epochs: int = 20
-    """Of every network."""
-    width: int = 32
-    """Of every network."""
-    chunk: int = 10
-    """Images rendered at a time."""
-
-    def __post_init__(self) -> None:
-        for name, value in vars(self).items():
-            if value < 1:
-                raise ValueError(f"{name} must be at least 1, not {value}")
 
 
 @dataclass(frozen=True)

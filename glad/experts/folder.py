@@ -5,23 +5,27 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from glad.data.augment import ALL, strategy_for
+from glad.data.augment import strategy_for
 from glad.data.dataset import ImageData, Splits
-from glad.data.splits import load_data
+from glad.data.splits import open_data
 from glad.device import pick_device
 from glad.evaluation import accuracy
-from glad.experts.files import DTYPES, ExpertError, ExpertFile, Experts, file_size
-from glad.experts.training import RECIPES, Recipe, flatten, make_optimizer, train_epoch, train_expert, unflatten
+from glad.experts.files import ExpertError, ExpertFile, Experts, file_size
+from glad.experts.training import flatten, make_optimizer, train_epoch, train_expert, unflatten
 from glad.networks.factory import network_factory
 from glad.rng import rng_for
 from glad.runs.disk import sweep
 from glad.runs.storage import optimizer_tensors, restore_optimizer
+from glad.settings.data import DSA
+from glad.settings.distill import DistillSettings
+from glad.settings.experts import RECIPES, Dtype, ExpertSettings, Recipe, RecipeName
+from glad.settings.fields import read
 
 OnEpoch = Callable[[int, int, float], None]
 """Is called with the expert's number, its epochs so far and its validation accuracy."""
@@ -90,33 +94,21 @@ def kind(data: ImageData, network: str, network_options: Mapping[str, Any]) -> d
     return {"data": data.digest, "network": network, "network_options": dict(sorted(network_options.items()))}
 
 
-def plan(
-    splits: Splits,
-    out: str | Path,
-    *,
-    count: int = 10,
-    recipe: str = "mtt",
-    recipe_options: Mapping[str, Any] | None = None,
-    network: str = "convnet",
-    network_options: Mapping[str, Any] | None = None,
-    augmentation: str = ALL,
-    dtype: str = "float32",
-    seed: int = 0,
-    device: str = "auto",
-) -> Plan:
-    """Experts on the training images of ``splits``; ``recipe_options`` replace fields of the ``recipe``.
-
-    Raises ``ValueError`` for an unknown recipe, network or type, or a number that makes no sense.
-    """
-    for value, known, what in ((recipe, RECIPES, "recipe"), (dtype, DTYPES, "dtype")):
-        if value not in known:
-            raise ValueError(f"unknown {what} {value!r}: one of {', '.join(known)}")
-    if count < 1:
-        raise ValueError(f"count must be at least 1, not {count}")
-    chosen = replace(RECIPES[recipe], **(recipe_options or {}))
-    strategy = strategy_for(splits.train, augmentation)
-    options = dict(network_options or {})
-    return Plan(splits, chosen, network, options, strategy, dtype, seed, count, Path(out), pick_device(device))
+def plan(splits: Splits, settings: ExpertSettings) -> Plan:
+    """Experts on the training images of ``splits``; ``ValueError`` for a number of the recipe that does not exist."""
+    published = RECIPES[settings.recipe].plain()
+    return Plan(
+        splits=splits,
+        recipe=read(Recipe, {**published, **settings.recipe_options}, f"recipe {settings.recipe}"),
+        network=settings.network,
+        network_options=settings.network_options,
+        augmentation=strategy_for(splits.train, settings.augmentation),
+        dtype=settings.dtype,
+        seed=settings.seed,
+        count=settings.count,
+        out=Path(settings.out),
+        device=pick_device(settings.device),
+    )
 
 
 def train_experts(
@@ -129,12 +121,12 @@ def train_experts(
     resolution: int | None = None,
     zca: bool = False,
     count: int = 10,
-    recipe: str = "mtt",
+    recipe: RecipeName = "mtt",
     recipe_options: Mapping[str, Any] | None = None,
     network: str = "convnet",
     network_options: Mapping[str, Any] | None = None,
-    augmentation: str = ALL,
-    dtype: str = "float32",
+    augmentation: str = DSA,
+    dtype: Dtype = "float32",
     seed: int = 0,
     device: str = "auto",
     on_epoch: OnEpoch | None = None,
@@ -181,23 +173,25 @@ def train_experts(
         >>> len(experts.experts), len(experts.experts[0].accuracy)
         (1, 3)
     """
-    splits = data
-    if not isinstance(splits, Splits):
-        splits = load_data(splits, root=root, classes=classes, limit=limit, resolution=resolution, zca=zca)
-    planned = plan(
-        splits,
-        out,
+    settings = ExpertSettings(
+        data=data if isinstance(data, str) else "object:Splits",
+        root=str(root),
+        classes=None if classes is None else tuple(classes),
+        limit=limit,
+        resolution=resolution,
+        zca=zca,
+        out=str(out),
         count=count,
         recipe=recipe,
-        recipe_options=recipe_options,
+        recipe_options=recipe_options or {},
         network=network,
-        network_options=network_options,
+        network_options=network_options or {},
         augmentation=augmentation,
         dtype=dtype,
         seed=seed,
         device=device,
     )
-    return train_plan(planned, on_epoch)
+    return train_plan(plan(open_data(settings, data), settings), on_epoch)
 
 
 def train_plan(plan: Plan, on_epoch: OnEpoch | None = None) -> Experts:
@@ -246,11 +240,11 @@ def _train_one(plan: Plan, number: int, on_epoch: OnEpoch | None) -> None:
     train_expert(network, plan.splits.train, plan.recipe, plan.augmentation, key, write, start, restore)
 
 
-def open_experts(data: ImageData, config: Mapping[str, Any]) -> Experts | None:
-    """The experts that ``config`` names, if any; ``ExpertError`` when they are not of its data and network."""
-    if config["experts"] is None:
+def open_experts(data: ImageData, settings: DistillSettings) -> Experts | None:
+    """The experts that ``settings`` name, if any; ``ExpertError`` when they are not of its data and network."""
+    if settings.experts is None:
         return None
-    return Experts(Path(config["experts"]), kind(data, config["network"], config["network_options"]))
+    return Experts(Path(settings.experts), kind(data, settings.network, settings.network_options))
 
 
 def experts_digest(experts: Experts) -> str:

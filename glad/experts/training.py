@@ -6,7 +6,6 @@ near one, so that the path bends less.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -16,50 +15,7 @@ from glad.data.augment import augment
 from glad.data.dataset import ImageData
 from glad.microbatch import microbatch_size
 from glad.rng import rng_for
-
-FIRST_CLIP, CLIP_STEP = 0.50, 0.05  # of AST's clipping loss: the factor of the first epoch, and its growth per epoch
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How experts are trained; a number that is 0 (a ``drop`` of 1) switches its part off."""
-
-    epochs: int = 50
-    lr: float = 1e-2
-    momentum: float = 0.0
-    weight_decay: float = 0.0
-    batch: int = 256
-    clipping: int = 0
-    """1: the loss of epoch e is multiplied by 0.50, 0.55, ... up to 1."""
-    penalty: float = 0.0
-    """Weight of the distance of the slope of the summed logits from 1, per pixel, on images not augmented."""
-    drop: float = 1.0
-    """Factor of the rate from epoch ``epochs // 2 + 1`` on, where the momentum starts from zero again."""
-
-    def __post_init__(self) -> None:
-        for name in ("epochs", "batch"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"experts: {name} must be at least 1, not {getattr(self, name)}")
-        for name in ("lr", "drop"):
-            if getattr(self, name) <= 0:
-                raise ValueError(f"experts: {name} must be above 0, not {getattr(self, name)}")
-
-    @property
-    def turn(self) -> int:
-        """The epoch from which on the rate is dropped."""
-        return self.epochs // 2 + 1
-
-    def weight(self, epoch: int) -> float:
-        """The factor of the loss in ``epoch``."""
-        return min(1.0, FIRST_CLIP + CLIP_STEP * epoch) if self.clipping else 1.0
-
-
-RECIPES = {
-    "mtt": Recipe(),
-    "glad": Recipe(epochs=15),
-    "smooth": Recipe(lr=3e-3, momentum=0.9, weight_decay=1e-3, clipping=1, penalty=2.0, drop=0.6),
-}
-"""Published recipes by name."""
+from glad.settings.experts import Recipe
 
 
 def slope_penalty(network: nn.Module, images: Tensor) -> Tensor:

@@ -28,7 +28,7 @@ SETTINGS = {
     "iterations": "iterations",
     "seed": "seed",
     "labels": "labels",
-    "start": "start",
+    "initialization": "initialization",
     "network": "network",
     "network_options": "its options",
     "augmentation": "augmentation",

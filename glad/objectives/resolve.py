@@ -3,6 +3,7 @@
 import inspect
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -13,7 +14,8 @@ from glad.data.dataset import ImageData
 from glad.networks.factory import network_factory
 from glad.objectives import OBJECTIVES, Objective
 from glad.priors.description import PriorDescription
-from glad.registry import construct, options_of
+from glad.registry import options_of, read_arguments
+from glad.settings.distill import DistillSettings
 
 
 def resolve_learning_rates(
@@ -73,23 +75,33 @@ def resolve_objective(
     data: ImageData,
     prior: PriorDescription,
     segment: Callable[[torch.Generator, int, int], Any] | None,
-    config: dict[str, Any],
+    settings: DistillSettings,
     device: torch.device,
-) -> Objective:
-    """The objective called ``objective`` (or already made), with data, network and augmentation handed in.
+) -> tuple[Objective, DistillSettings]:
+    """Make the objective with its data, network, augmentation and options.
 
-    Options that are published for codes replace the others where ``prior`` says that it has codes. A published batch
-    that exceeds the smallest class is lowered to it. ``config`` says so in both cases. ``ValueError`` where it follows
-    experts and there is no ``segment`` of their trajectories.
+    Args:
+        objective: Its name, ``module:Class``, or the objective itself.
+        data: Real images.
+        prior: What the prior says of itself. Where it has codes, options that are published for codes are the defaults.
+        segment: A draw of the experts' trajectories, where there are experts.
+        settings: Network, augmentation, and the options that were asked for.
+        device: Where networks are made.
+
+    Returns:
+        The objective, and the settings with all options that were chosen here. A batch of real images that exceeds the
+        smallest class is lowered to it, with a warning.
+
+    Raises:
+        ValueError: It follows experts and there are none, or an option is wrong.
     """
     if not isinstance(objective, str):
-        opened: Objective = objective
-        return opened
+        return objective, settings
     factory = OBJECTIVES.find(objective)
     provided: dict[str, Any] = {
         "real": data.real,
-        "network": network_factory(data, config["network"], config["network_options"], device),
-        "augment": partial(augment, strategy=strategy_for(data, config["augmentation"])),
+        "network": network_factory(data, settings.network, settings.network_options, device),
+        "augment": partial(augment, strategy=strategy_for(data, settings.augmentation)),
     }
     if segment is not None:
         provided["segment"] = segment
@@ -98,12 +110,21 @@ def resolve_objective(
             f"{objective} follows experts, and there are none: train some with `glad experts train --out FOLDER` and "
             "name the folder (--experts FOLDER)"
         )
-    options = config["objective_options"] = _present_names(factory, config["objective_options"])
-    if prior.codes:
-        for name, value in getattr(factory, "options_for_codes", {}).items():
-            options.setdefault(name, value)
-    if "batch" in options_of(factory) and "batch" not in options:
-        smallest = int(data.labels.bincount(minlength=len(data.classes)).min())
-        options["batch"] = min(int(options_of(factory)["batch"].default), smallest)
-    made: Objective = construct(factory, provided, options)
-    return made
+    published = getattr(factory, "options_for_codes", {}) if prior.codes else {}
+    arguments = read_arguments(factory, provided, {**published, **_present_names(factory, settings.objective_options)})
+    if "batch" in options_of(factory):
+        arguments["batch"] = _fitting_batch(arguments.get("batch", options_of(factory)["batch"].default), data)
+    chosen = {name: value for name, value in arguments.items() if name not in provided}
+    made: Objective = factory(**arguments)
+    return made, replace(settings, objective_options=chosen)
+
+
+def _fitting_batch(batch: int, data: ImageData) -> int:
+    """``batch``, or the size of the smallest class where that is less."""
+    counts = data.labels.bincount(minlength=len(data.classes))
+    smallest = int(counts.min())
+    if batch <= smallest:
+        return batch
+    name = data.classes[int(counts.argmin())]
+    warnings.warn(f"batch {batch} is lowered to {smallest}, all images of the smallest class, {name}", stacklevel=3)
+    return smallest

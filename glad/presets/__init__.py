@@ -1,4 +1,4 @@
-"""Published settings by name: what ``glad distill --recipe`` runs, where its numbers are from, and what it takes.
+"""Published settings by name: what ``glad distill --preset`` runs, where its numbers are from, and what it takes.
 
 A YAML file beside this one is one setting, for every data set that it lists:
 
@@ -9,7 +9,7 @@ A YAML file beside this one is one setting, for every data set that it lists:
   published is not known here
 - ``needs``: what the file is that stands for the prior; ``note``: what else is to be known
 
-``measured.json`` is written by ``scripts/measure_recipes.py``.
+``measured.json`` is written by ``scripts/measure_presets.py``.
 """
 
 import json
@@ -23,7 +23,7 @@ from typing import Any
 import yaml
 
 STORED = {"cifar10": (3, 32), "svhn": (3, 32), "mnist": (1, 28), "fashionmnist": (1, 28)}
-"""Channels and side of data sets that a recipe takes as they are stored."""
+"""Channels and side of data sets that a preset takes as they are stored."""
 
 MEASURED = "measured.json"
 
@@ -39,7 +39,7 @@ class Cost:
 
 
 @dataclass(frozen=True)
-class Recipe:
+class Preset:
     """One published setting on one data set; ``file`` is where it stands, without its suffix."""
 
     file: str
@@ -55,7 +55,7 @@ class Recipe:
     note: str = ""
 
     def settings(self, ipc: int | None = None) -> dict[str, Any]:
-        """What to give to ``glad.distill``; ``ipc`` images per class, or as many as the recipe is for first."""
+        """What to give to ``glad.distill``; ``ipc`` images per class, or as many as the preset is for first."""
         ipc = self.ipc[0] if ipc is None else ipc
         chosen = {name: _for_ipc(value, ipc) for name, value in self.distill.items()}
         return {"data": self.data, "ipc": ipc, **chosen}
@@ -71,7 +71,7 @@ class Recipe:
         return channels, self.distill.get("resolution", side)
 
     def measure(self, ipc: int) -> str:
-        """The key of the recipe's cost, the same for data sets of one shape."""
+        """The key of the preset's cost, the same for data sets of one shape."""
         channels, side = self.images()
         return f"{self.file} {channels}x{side}x{side} ipc{ipc}"
 
@@ -101,8 +101,8 @@ def leaves(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @cache
-def known() -> Mapping[str, Recipe]:
-    """Every recipe by its name."""
+def known() -> Mapping[str, Preset]:
+    """Every preset by its name."""
     found = {}
     for path in sorted(files(__name__).iterdir(), key=lambda path: path.name):
         file, _, suffix = path.name.partition(".")
@@ -110,15 +110,15 @@ def known() -> Mapping[str, Recipe]:
             content = yaml.safe_load(path.read_text(encoding="utf-8"))
             for data in content.pop("data"):
                 name = content["name"].format(data=data)
-                found[name] = Recipe(**{**content, "file": file, "name": name, "data": data})
+                found[name] = Preset(**{**content, "file": file, "name": name, "data": data})
     return found
 
 
-def load(name: str) -> Recipe:
-    """The recipe called ``name``; ``ValueError`` naming those that there are."""
+def load(name: str) -> Preset:
+    """The preset called ``name``; ``ValueError`` naming those that there are."""
     names = known()
     if name not in names:
         near = get_close_matches(name, names, 1)
         hint = f"; did you mean {near[0]}?" if near else "."
-        raise ValueError(f"unknown recipe {name!r}{hint} There are {', '.join(names)}")
+        raise ValueError(f"unknown preset {name!r}{hint} There are {', '.join(names)}")
     return names[name]

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from generators import catalog, configurations, hub, official, weights
+from generators import catalog, configurations, hub, models, official, weights
 from generators.license import NOT_RECORDED, License, license_of, read_license
 from generators.provenance import OWN_FILE, Weights
 from generators.stylegan_xl import Generator
@@ -98,7 +98,7 @@ def random_network(data: ImageData, options: Mapping[str, Any]) -> tuple[Generat
     Without ``configuration`` its shape is that of the smallest ImageNet model that is not smaller than the data.
     """
     defaults = {key: p.default for key, p in options_of(configurations.random_generator).items()}
-    defaults["configuration"] = configurations.at_least(data.resolution).name
+    defaults["configuration"] = models.at_least(data.resolution).name
     kinds = get_type_hints(configurations.random_generator)
     own = {
         key: read_option(f"random.{key}", options.get(key, default), kinds[key]) for key, default in defaults.items()

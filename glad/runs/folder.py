@@ -23,11 +23,11 @@ from glad.runs.storage import (
     write_tensors,
     writing,
 )
+from glad.settings.distill import DistillSettings
+from glad.settings.fields import present, read
 
 MAY_CHANGE = {"iterations", "save_every", "grid_every", "chunk", "memory", "root", "device", "out", "experts"}
 """Settings that may differ when a run is continued: they do not change what an iteration computes."""
-ADDED = {"start": "prior", "candidates": 100, "inversion_steps": 200, "class_map": {}, "labels": "hard"}
-"""Settings that folders of older versions do not name, and what these versions did."""
 
 
 @dataclass(frozen=True)
@@ -58,14 +58,25 @@ class Run:
 
     @property
     def config(self) -> dict[str, Any]:
-        """The resolved settings; ``RunError`` when the folder is no run."""
+        """What ``config.yaml`` holds, under the present names; ``RunError`` when the folder is no run."""
         try:
             content = yaml.safe_load((self.path / "config.yaml").read_text())
         except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
             raise RunError(f"{self.path} is not the folder of a run: {error}") from error
         if not isinstance(content, dict):
             raise RunError(f"{self.path}/config.yaml holds no settings")
-        return content
+        return present(DistillSettings, content)
+
+    @property
+    def settings(self) -> DistillSettings:
+        """The resolved settings; ``RunError`` when the folder is no run.
+
+        Settings that folders of older versions do not name have their defaults, which is what these versions did.
+        """
+        try:
+            return read(DistillSettings, self.config, f"{self.path}/config.yaml")
+        except ValueError as error:
+            raise RunError(str(error)) from error
 
     @property
     def inputs(self) -> dict[str, Any]:
@@ -92,7 +103,9 @@ class Run:
             return None
         return Weights(prior, "not recorded", str(inputs["hashes"].get("weights", "")), NOT_RECORDED)
 
-    def begin(self, config: dict[str, Any], inputs: dict[str, Any], old_names: Mapping[str, str] | None = None) -> bool:
+    def begin(
+        self, settings: DistillSettings, inputs: dict[str, Any], old_names: Mapping[str, str] | None = None
+    ) -> bool:
         """Write settings and inputs, or check that the folder's are the same: True when there is work to continue.
 
         ``old_names`` maps former names of the objective's options and tensors to the present ones; a folder may have
@@ -101,7 +114,10 @@ class Run:
         """
         if (self.path / "config.yaml").exists() and (self.path / "inputs.json").exists():
             renamed = old_names or {}
-            old, new = _select_compared(self.config, self.inputs, renamed), _select_compared(config, inputs, renamed)
+            old, new = (
+                _select_compared(self.settings, self.inputs, renamed),
+                _select_compared(settings, inputs, renamed),
+            )
             keys = sorted((old.keys() | new.keys()) - MAY_CHANGE)
             if self.inputs.get("weights") == {}:  # a version that did not look at what a prior of one's own loads
                 keys = [key for key in keys if not key.startswith(("hash of weights", "hash of file "))]
@@ -111,7 +127,7 @@ class Run:
             if different := [
                 f"{named.get(key, key)} {old.get(key)!r} there, {new.get(key)!r} now"
                 for key in keys
-                if old.get(key) != new.get(key)
+                if _number_or_text(old.get(key)) != _number_or_text(new.get(key))
             ]:
                 raise RunError(
                     f"{self.path} holds another run ({'; '.join(different)}): choose another folder with --out"
@@ -123,7 +139,7 @@ class Run:
         inputs = {**inputs, "arithmetic": recorded or arithmetic()}
         sweep(self.path)  # of what a killed process was writing
         head = _weights_comment(inputs.get("weights"))
-        write_durably(self.path / "config.yaml", (head + yaml.safe_dump(config, sort_keys=False)).encode())
+        write_durably(self.path / "config.yaml", (head + yaml.safe_dump(settings.plain(), sort_keys=False)).encode())
         write_json(self.path / "inputs.json", inputs)
         return continues
 
@@ -190,13 +206,21 @@ def _weights_comment(recorded: dict[str, Any] | None) -> str:
     return f"# weights: {'; '.join(f'{key} {chr(32).join(value.split())}' for key, value in parts.items())}\n"
 
 
-def _select_compared(config: dict[str, Any], inputs: dict[str, Any], renamed: Mapping[str, str]) -> dict[str, Any]:
+def _number_or_text(value: Any) -> Any:
+    """``value`` as it is compared: folders of older versions hold numbers of the command line as texts."""
+    if isinstance(value, dict):
+        return {key: _number_or_text(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [_number_or_text(entry) for entry in value]
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return str(value)
+
+
+def _select_compared(settings: DistillSettings, inputs: dict[str, Any], renamed: Mapping[str, str]) -> dict[str, Any]:
     """What must be the same when a run is continued: settings, and hashes short enough to print."""
-    nested = {key: config[key] for key in ("objective_options", "lr") if isinstance(config.get(key), dict)}
-    present = {key: {renamed.get(name, name): v for name, v in values.items()} for key, values in nested.items()}
-    return {
-        **ADDED,
-        **config,
-        **present,
-        **{f"hash of {name}": digest[:12] for name, digest in inputs["hashes"].items()},
-    }
+    plain = settings.plain()
+    nested = {key: plain[key] for key in ("objective_options", "learning_rate") if isinstance(plain[key], dict)}
+    now = {key: {renamed.get(name, name): value for name, value in values.items()} for key, values in nested.items()}
+    return {**plain, **now, **{f"hash of {name}": digest[:12] for name, digest in inputs["hashes"].items()}}

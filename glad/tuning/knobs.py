@@ -5,15 +5,12 @@ CVPR 2023, finds that it decides more than the objective), the learning rate of 
 follow experts (MTT, AST) the student's steps and the window of the experts' paths.
 """
 
-import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 
-import glad.api
-from generators.classes import read_class_map
 from glad.data.dataset import ImageData
 from glad.data.splits import open_data
 from glad.device import pick_device
@@ -24,6 +21,8 @@ from glad.objectives.resolve import resolve_learning_rates
 from glad.priors.resolve import ResolvedPrior, resolve_prior
 from glad.registry import options_of, read_option
 from glad.rng import rng_for
+from glad.settings.distill import DistillSettings
+from glad.settings.fields import read
 
 RATE = "lr."  # what the knob of a latent's learning rate begins with
 SPAN = 30.0  # a rate is searched from a thirtieth of the default to thirty times it
@@ -67,12 +66,12 @@ class Knob:
 
 @dataclass(frozen=True)
 class Space:
-    """The knobs of one run's ``settings``, those of ``glad.distill``.
+    """The knobs of a run's ``settings``.
 
     ``rates`` are the learning rates without a layer (False) and with one (True), which the knobs of rates multiply.
     """
 
-    settings: Mapping[str, Any]
+    settings: DistillSettings
     knobs: tuple[Knob, ...]
     rates: Mapping[bool, Mapping[str, float]]
     hashes: Mapping[str, str] = field(default_factory=dict)
@@ -97,19 +96,19 @@ class Space:
         own = layer_of(self.settings)
         return values.get("layer", own) is not None
 
-    def applied(self, values: Values) -> dict[str, Any]:
+    def applied(self, values: Values) -> DistillSettings:
         """The settings with ``values``; those of ``default`` change nothing."""
-        settings = dict(self.settings)
+        settings = self.settings
         if dict(values) == self.default():
             return settings
         if "layer" in values:
-            settings["prior_options"] = {**settings["prior_options"], "layer": values["layer"]}
+            settings = replace(settings, prior_options={**settings.prior_options, "layer": values["layer"]})
         window = {name: values[name] for name in WINDOW if name in values}
-        settings["objective_options"] = {**settings["objective_options"], **window}
+        settings = replace(settings, objective_options={**settings.objective_options, **window})
         rates = self.rates_of(values)
         if rates:
-            own = settings["lr"] if isinstance(settings["lr"], Mapping) else {}
-            settings["lr"] = {**own, **rates}
+            own = settings.learning_rate if isinstance(settings.learning_rate, Mapping) else {}
+            settings = replace(settings, learning_rate={**own, **rates})
         return settings
 
     def rates_of(self, values: Values) -> dict[str, float]:
@@ -118,9 +117,9 @@ class Space:
         return {name: float(f"{rate * values.get(RATE + name, 1.0):.3g}") for name, rate in rates.items()}
 
 
-def layer_of(settings: Mapping[str, Any]) -> int | None:
+def layer_of(settings: DistillSettings) -> int | None:
     """The generator's layer that ``settings`` name, None for W+ and where there are none."""
-    layer: int | None = read_option("layer", settings["prior_options"].get("layer"), int | None)
+    layer: int | None = read_option("layer", settings.prior_options.get("layer"), int | None)
     return layer
 
 
@@ -129,33 +128,23 @@ def layer_name(layer: int | None) -> str:
     return "W+" if layer is None else f"F_{layer}"
 
 
-def complete(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """``settings`` with the defaults of ``glad.distill``, as plain values that a file can hold; without ``out``.
-
-    Raises ``ValueError`` on a name that it does not take, and on objects in place of names.
-    """
-    known = {name: p.default for name, p in inspect.signature(glad.api.distill).parameters.items()}
-    if unknown := [name for name in settings if name not in known or name == "on_step"]:
-        raise ValueError(f"glad.distill takes no {unknown[0]!r}; it takes {', '.join(known)}")
-    full = {name: settings.get(name, default) for name, default in known.items() if name not in ("out", "on_step")}
+def complete(settings: Mapping[str, Any] | DistillSettings) -> DistillSettings:
+    """The settings of the distillation, without its folder; ``ValueError`` on what a file cannot hold or name."""
+    if isinstance(settings, DistillSettings):
+        return replace(settings, out=None)
     for name in ("data", "objective", "prior"):
-        if not isinstance(full[name], str):
-            raise ValueError(f"tuning writes settings to use again: {name} must be a name, not {full[name]!r}")
-    for name in ("prior_options", "objective_options", "network_options"):
-        full[name] = dict(full[name] or {})
-    full["class_map"] = read_class_map(full["class_map"])
-    full["lr"] = dict(full["lr"]) if isinstance(full["lr"], Mapping) else full["lr"]
-    full["classes"] = None if full["classes"] is None else list(full["classes"])
-    return {**full, "root": str(full["root"]), "experts": full["experts"] and str(full["experts"])}
+        if not isinstance(settings.get(name, ""), str):
+            raise ValueError(f"tuning writes settings to use again: {name} must be a name, not {settings[name]!r}")
+    return replace(read(DistillSettings, settings, "glad.tune"), out=None)
 
 
-def find_space(settings: Mapping[str, Any], wanted: Sequence[str] | None = None) -> Space:
-    """The knobs that the run of complete ``settings`` has, or those of them called ``wanted``.
+def find_space(settings: DistillSettings, wanted: Sequence[str] | None = None) -> Space:
+    """The knobs that the run of ``settings`` has, or those of them called ``wanted``.
 
     Opens data, prior and experts, and raises what ``glad.distill`` does when they cannot be used; ``ValueError`` when
     there is nothing to search.
     """
-    factory = OBJECTIVES.find(settings["objective"])
+    factory = OBJECTIVES.find(settings.objective)
     train = open_data(settings).train
     opened = _open(settings, train, layer_of(settings))
     layers = _layers(opened.description.layers, layer_of(settings))
@@ -181,12 +170,12 @@ def find_space(settings: Mapping[str, Any], wanted: Sequence[str] | None = None)
     return Space(settings, tuple(knobs), rates, {"data": train.digest[:12], "weights": opened.digest[:12]})
 
 
-def _open(settings: Mapping[str, Any], train: ImageData, layer: int | None) -> ResolvedPrior:
+def _open(settings: DistillSettings, train: ImageData, layer: int | None) -> ResolvedPrior:
     """The prior at ``layer``."""
-    options = dict(settings["prior_options"])
+    options = dict(settings.prior_options)
     if layer is not None or "layer" in options:
         options["layer"] = layer
-    return resolve_prior(settings["prior"], train, options, pick_device(settings["device"]), settings["class_map"])
+    return resolve_prior(settings.prior, train, options, pick_device(settings.device), settings.class_map)
 
 
 def _layers(count: int, own: int | None) -> tuple[int | None, ...]:
@@ -199,14 +188,14 @@ def _layers(count: int, own: int | None) -> tuple[int | None, ...]:
     return (None, *sorted(inner))
 
 
-def _rates(opened: ResolvedPrior, factory: Any, settings: Mapping[str, Any]) -> dict[str, float]:
+def _rates(opened: ResolvedPrior, factory: Any, settings: DistillSettings) -> dict[str, float]:
     """The learning rate of each latent that has one."""
     latents = list(opened.prior.init(torch.zeros(1, dtype=torch.int64), rng_for(0, "tune")))
-    rates = resolve_learning_rates(latents, settings["objective"], factory, opened.description, settings["lr"])
+    rates = resolve_learning_rates(latents, settings.objective, factory, opened.description, settings.learning_rate)
     return {name: rates[name] for name in latents if name in rates}
 
 
-def _window(factory: Any, settings: Mapping[str, Any], experts: Experts | None) -> list[Knob]:
+def _window(factory: Any, settings: DistillSettings, experts: Experts | None) -> list[Knob]:
     """The student's steps and the window of the experts' paths, within what their files hold.
 
     Any combination can run: a piece ends within every path, and a student takes a step per epoch at least.
@@ -214,7 +203,7 @@ def _window(factory: Any, settings: Mapping[str, Any], experts: Experts | None) 
     options = options_of(factory)
     if experts is None or not all(name in options for name in WINDOW):
         return []
-    given = settings["objective_options"]
+    given = settings.objective_options
     steps, epochs, start = (read_option(name, given.get(name, options[name].default), int) for name in WINDOW)
     experts.segment(rng_for(0, "tune"), start, epochs)  # says what does not fit
     held = min(expert.epochs for expert in experts.experts)

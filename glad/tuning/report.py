@@ -1,15 +1,15 @@
 """What a search leaves: the best settings as a file, every trial as JSON, and a table of the best."""
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import yaml
 from matplotlib.figure import Figure
 from rich.table import Table
 
 from glad.runs.storage import write_durably, write_json
+from glad.settings.distill import DistillSettings
 from glad.tuning.knobs import RATE, Space, Values, layer_name
 from glad.tuning.search import FRESH, Row
 
@@ -36,9 +36,10 @@ def verdict(rows: Sequence[Row], best: Row) -> str:
     )
 
 
-def write_best(settings: Mapping[str, Any], rows: Sequence[Row], best: Row, path: Path) -> None:
+def write_best(settings: DistillSettings, rows: Sequence[Row], best: Row, path: Path) -> None:
     """Write ``settings`` as ``glad distill --config`` takes them, with the verdict above."""
-    text = f"# glad tune: {verdict(rows, best)}\n" + yaml.safe_dump(dict(settings), sort_keys=False)
+    content = {name: value for name, value in settings.plain().items() if name != "out"}
+    text = f"# glad tune: {verdict(rows, best)}\n" + yaml.safe_dump(content, sort_keys=False)
     write_durably(path, text.encode())
 
 

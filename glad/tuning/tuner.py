@@ -7,7 +7,7 @@ import fcntl
 import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,8 @@ from glad.evaluation import set_id
 from glad.networks import NETWORKS
 from glad.runs.folder import MAY_CHANGE
 from glad.runs.storage import RunError
+from glad.settings.distill import DistillSettings
+from glad.settings.tune import TuneSettings
 from glad.tuning.knobs import Space, Values, complete, find_space
 from glad.tuning.picture import draw
 from glad.tuning.report import save_figure, write_best, write_trials
@@ -43,18 +45,18 @@ class Judges:
     seeds: int
     network_options: Mapping[str, Mapping[str, int]]
 
-    def accuracy(self, run: Any, settings: Mapping[str, Any], seeds: Sequence[int]) -> float:
+    def accuracy(self, run: Any, settings: DistillSettings, seeds: Sequence[int]) -> float:
         """The mean over networks, and over seeds, on the validation images."""
         results = glad.api.evaluate(
             run,
             networks=self.networks,
             seeds=list(seeds),
             epochs=self.epochs,
-            learning_rate={name: LR for name in self.networks if name != settings["network"]},
+            learning_rate={name: LR for name in self.networks if name != settings.network},
             network_options=self.network_options,
             baselines=[],
-            augmentation=settings["augmentation"],
-            device=settings["device"],
+            augmentation=settings.augmentation,
+            device=settings.device,
             split="validation",
         )
         return statistics.fmean(entry["mean"] for entry in results["summary"][set_id(run.name)]["networks"].values())
@@ -62,13 +64,13 @@ class Judges:
 
 @dataclass(frozen=True)
 class Tuned:
-    """What a search found: its folder, its trials, the best of them, and its settings, those of ``glad.distill``."""
+    """What a search found: its folder, its trials, the best of them, and its settings of ``glad.distill``."""
 
     folder: Path
     space: Space
     rows: list[Row]
     best: Row
-    settings: Mapping[str, Any]
+    settings: DistillSettings
 
     @property
     def beats_default(self) -> bool:
@@ -77,7 +79,7 @@ class Tuned:
 
 
 def tune(
-    settings: Mapping[str, Any] | None = None,
+    settings: Mapping[str, Any] | DistillSettings | None = None,
     *,
     out: str | Path,
     minutes: float | None = None,
@@ -86,7 +88,7 @@ def tune(
     networks: Sequence[str] | None = None,
     epochs: int = 100,
     seeds: int = 1,
-    network_options: Mapping[str, Mapping[str, int]] | None = None,
+    judge_options: Mapping[str, Mapping[str, int]] | None = None,
     knobs: Sequence[str] | None = None,
     say: Callable[[str], None] = lambda line: None,
     on_rung: Callable[[Search, Row], None] = lambda search, row: None,
@@ -98,7 +100,7 @@ def tune(
     ``trials.json`` and ``tune.png``. The same call continues where it was interrupted, or with a larger budget.
 
     Args:
-        settings: Arguments of ``glad.distill``.
+        settings: Those of the distillation, as ``glad.settings.distill.DistillSettings`` or a mapping.
         out: The folder of the search.
         minutes: Budget in minutes of distilling and judging, earlier calls included.
         trials: Budget in trials. One of the two budgets is needed.
@@ -106,7 +108,7 @@ def tune(
         networks: The networks that judge; by default the one distilled with and another architecture.
         epochs: Of each network's training on a trial's set.
         seeds: Networks of each kind per judgment.
-        network_options: Options by network, such as ``{"convnet": {"width": 64}}``.
+        judge_options: Options of the networks that judge, such as ``{"convnet": {"width": 64}}``.
         knobs: Names of the settings to search, such as ``["layer", "lr.w"]``; by default all that the run has.
         say: Is called with each line that a person may want to read.
         on_rung: Is called with the search and the trial after each judgment.
@@ -123,18 +125,32 @@ def tune(
         >>> settings = {"ipc": 1, "network_options": {"width": 4}, "objective_options": {"batch": 8}}
         >>> tuned = glad.tune(
         ...     settings, out="tuned", trials=2, trial_iterations=1, epochs=1, knobs=["lr.w"], networks=["convnet"],
-        ...     network_options={"convnet": {"width": 4}},
+        ...     judge_options={"convnet": {"width": 4}},
         ... )
-        >>> len(tuned.rows), tuned.settings["ipc"]
+        >>> len(tuned.rows), tuned.settings.ipc
         (2, 1)
     """
-    _check(minutes, trials, {"trial_iterations": trial_iterations, "epochs": epochs, "seeds": seeds})
-    folder, full = Path(out), complete(settings or {})
-    judges = _judges(full["network"], networks, epochs, seeds, network_options)
-    space = find_space(full, knobs)
+    asked = TuneSettings(
+        out=str(out), minutes=minutes, trials=trials, trial_iterations=trial_iterations, epochs=epochs, seeds=seeds,
+        networks=None if networks is None else tuple(networks), judge_options=judge_options or {},
+        knobs=None if knobs is None else tuple(knobs),
+    )  # fmt: skip
+    return run_search(complete(settings or {}), asked, say, on_rung)
+
+
+def run_search(
+    settings: DistillSettings,
+    asked: TuneSettings,
+    say: Callable[[str], None] = lambda line: None,
+    on_rung: Callable[[Search, Row], None] = lambda search, row: None,
+) -> Tuned:
+    """Search for better ``settings`` as ``asked``; see ``tune``."""
+    folder, minutes, trials = Path(asked.out), asked.minutes, asked.trials
+    judges = _judges(settings.network, asked)
+    space = find_space(settings, asked.knobs)
     folder.mkdir(parents=True, exist_ok=True)
     with _alone(folder):
-        search = _open(space, judges, rungs_of(min(trial_iterations, full["iterations"])), folder)
+        search = _open(space, judges, rungs_of(min(asked.trial_iterations, settings.iterations)), folder)
         search.on_rung, search.on_trial = _tell_what_fits(minutes, say, on_rung), _write
         _say_plan(search, judges, minutes, trials, say)
         search.run(minutes, trials)
@@ -147,7 +163,7 @@ def tune(
 def _open(space: Space, judges: Judges, rungs: Sequence[int], folder: Path) -> Search:
     """The search in ``folder``, made or found."""
     study = open_study(folder, _about(space, judges, rungs))
-    return Search(study, space, _measure(space, judges), rungs, folder, seed=space.settings["seed"], seeds=judges.seeds)
+    return Search(study, space, _measure(space, judges), rungs, folder, seed=space.settings.seed, seeds=judges.seeds)
 
 
 def rungs_of(iterations: int) -> list[int]:
@@ -155,43 +171,28 @@ def rungs_of(iterations: int) -> list[int]:
     return sorted({max(1, iterations // part) for part in PARTS})
 
 
-def _check(minutes: float | None, trials: int | None, sizes: Mapping[str, int]) -> None:
-    if minutes is None and trials is None:
-        raise ValueError("a search needs a budget: --minutes N, or --trials N")
-    budgets = {"minutes": minutes, "trials": trials}
-    for name, value in {**{name: 1 if n is None else n for name, n in budgets.items()}, **sizes}.items():
-        if not value > 0:
-            raise ValueError(f"{name} must be above 0, not {value}")
-
-
-def _judges(
-    own: str,
-    networks: Sequence[str] | None,
-    epochs: int,
-    seeds: int,
-    options: Mapping[str, Mapping[str, int]] | None,
-) -> Judges:
-    chosen = tuple(networks or (own, next(name for name in UNSEEN if name != own)))
-    for name in (*chosen, *(options or {})):
+def _judges(own: str, asked: TuneSettings) -> Judges:
+    chosen = asked.networks or (own, next(name for name in UNSEEN if name != own))
+    for name in (*chosen, *asked.judge_options):
         if name not in NETWORKS:
             raise ValueError(f"networks: {name!r} is unknown; choose from {', '.join(NETWORKS)}")
-    widths = {name: {**NARROW.get(name, {}), **(options or {}).get(name, {})} for name in chosen}
-    return Judges(chosen, epochs, seeds, widths)
+    options = {name: {**NARROW.get(name, {}), **asked.judge_options.get(name, {})} for name in chosen}
+    return Judges(chosen, asked.epochs, asked.seeds, options)
 
 
 def _measure(space: Space, judges: Judges) -> Callable[[Values, int, Path, Sequence[int]], float]:
     """Distil with knobs' values, or go on, and judge the set."""
 
     def measure(values: Values, iterations: int, folder: Path, seeds: Sequence[int]) -> float:
-        asked = {**space.applied(values), "iterations": iterations, "grid_every": iterations, "out": folder}
-        return judges.accuracy(glad.api.distill(**asked), space.settings, seeds)
+        asked = replace(space.applied(values), iterations=iterations, grid_every=iterations, out=str(folder))
+        return judges.accuracy(glad.api.run_distillation(asked), space.settings, seeds)
 
     return measure
 
 
 def _about(space: Space, judges: Judges, rungs: Sequence[int]) -> dict[str, Any]:
     """What a search and its continuation must have in common."""
-    settings = {key: value for key, value in space.settings.items() if key not in MAY_CHANGE}
+    settings = {key: value for key, value in space.settings.plain().items() if key not in MAY_CHANGE}
     hashes = {f"hash of {name}": digest for name, digest in space.hashes.items()}
     searched = [knob.in_words() for knob in space.knobs]
     judged = {"networks": judges.networks, "epochs": judges.epochs, "seeds": judges.seeds}

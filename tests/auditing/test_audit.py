@@ -1,6 +1,5 @@
 """The audit: whom a set fails, what it covers and copied, where it is from, against sets whose answers are known."""
 
-import inspect
 import json
 import shutil
 from pathlib import Path
@@ -14,12 +13,13 @@ from safetensors.torch import load_file
 import glad
 from glad.auditing import audited_run as audited_run
 from glad.auditing import checks
-from glad.auditing.verdicts import NUMBERS, broken, check_limits
+from glad.auditing.verdicts import NUMBERS, broken
 from glad.cli import main
 from glad.data.splits import open_data
 from glad.rng import rng_for
 from glad.runs.folder import Run
 from glad.runs.storage import RunError
+from glad.settings.audit import AuditSettings
 
 NAMES = ("Trouser", "Dress", "Sneaker", "Bag")
 DATA = {"classes": NAMES, "limit": 240, "network_options": {"width": 8}, "objective_options": {"batch": 8}}
@@ -32,7 +32,7 @@ IPC = 12
 def copies(tmp_path_factory):
     """A run whose set is 12 exact training images a class: nothing moves at learning rate 0."""
     out = tmp_path_factory.mktemp("audit") / "copies"
-    options = {"prior": "pixels", "prior_options": {"init": "real"}, "lr": 0.0, "iterations": 1}
+    options = {"prior": "pixels", "prior_options": {"init": "real"}, "learning_rate": 0.0, "iterations": 1}
     return glad.distill(ipc=IPC, out=out, device="cpu", **options, **DATA)
 
 
@@ -117,7 +117,7 @@ def test_what_is_too_near_goes_by_class_where_there_are_enough_images():
 
 
 def test_a_copy_is_too_near_even_where_unseen_images_are_copies(copies):
-    train = open_data(copies.config).train
+    train = open_data(copies.settings).train
     where, labels = torch.tensor([5, 7]), torch.tensor([0, 1])
     own = {kind: (torch.tensor([0.0, 2.0]).double(), where) for kind in ("pixels", "features")}
     unseen = {kind: (torch.zeros(40).double(), torch.zeros(40).long()) for kind in ("pixels", "features")}
@@ -143,7 +143,7 @@ def test_copies_of_training_images_are_found_and_named(copies, audited):
     found = audited["memorisation"]
     assert found["pixels"]["share"] == found["features"]["share"] == audited["numbers"]["memorised_share"] == 1
     assert found["start"] == {"copies": 48, "still_nearest": 48, "share": 1.0}
-    train, (images, labels) = open_data(copies.config).train, copies.read_set()
+    train, (images, labels) = open_data(copies.settings).train, copies.read_set()
     for entry in found["nearest"]:
         own, named = entry["image"], entry["pixels"]["training_image"]
         assert entry["pixels"]["distance"] == 0 and torch.equal(train.batch(torch.tensor([named]))[0], images[own])
@@ -184,7 +184,7 @@ def test_the_file_is_what_is_returned(copies, audited):
     with Image.open(copies.path / "audit_nearest.png") as picture:
         assert picture.width > 600
     nearest = load_file(copies.path / "audit_nearest.safetensors")["pixels"]
-    train = open_data(copies.config).train
+    train = open_data(copies.settings).train
     where = {entry["image"]: entry["pixels"]["training_image"] for entry in audited["memorisation"]["nearest"]}
     assert torch.equal(nearest, train.raw(torch.tensor([where[i] for i in range(len(nearest))])))
 
@@ -210,7 +210,7 @@ def test_networks_of_other_seeds_or_data_are_not_taken_for_these(copies, tmp_pat
 
 def test_neighbours_are_those_of_all_training_images(copies, monkeypatch):
     monkeypatch.setattr("glad.data.dataset.CHUNK", 50)  # several parts, one of them short
-    splits = open_data(copies.config)
+    splits = open_data(copies.settings)
     train, images = splits.train, splits.validation.raw(torch.arange(30))
     ours, real = (pixels.flatten(1).double() / 255 for pixels in (images, train.raw(torch.arange(len(train)))))
     found = checks.nearest_training(images, ours, train, lambda seen: 1 - train.pixels(seen).flatten(1))
@@ -221,7 +221,7 @@ def test_neighbours_are_those_of_all_training_images(copies, monkeypatch):
 
 
 def test_images_are_capped_and_each_class_has_its_share(copies, tmp_path):
-    train = open_data(copies.config).train
+    train = open_data(copies.settings).train
     chosen = audited_run.stratified(train, 40, "a")
     assert train.labels[chosen].bincount().tolist() == [10] * 4 and len(chosen.unique()) == 40
     found = glad.audit(copies, **{**QUICK, "epochs": 1, "set_epochs": 1}, images=40, out=tmp_path / "elsewhere")
@@ -238,7 +238,7 @@ def test_a_generator_is_compared_with_its_start(generated):
     found = glad.audit(generated, **QUICK)
     prior, provenance = found["prior"], found["provenance"]
     assert prior["generator"] and prior["moved"]["mean"] > 0 and prior["moved"]["per_class"].keys() == set(NAMES)
-    train = open_data(generated.config).train
+    train = open_data(generated.settings).train
     pixels = train.pixels(generated.read_set("initial")[0]).clamp(0, 1)
     assert prior["appearance"]["before"]["brightness"] == pytest.approx(float(pixels.mean()), abs=1e-3)
     assert prior["appearance"]["before"] != prior["appearance"]["after"]
@@ -269,7 +269,7 @@ def test_thresholds_go_by_what_is_better():
         "moved is to be at most 1, and this run has no such number",
     ]
     with pytest.raises(ValueError, match="nan: give a finite number"):
-        check_limits({"moved": float("nan")})
+        AuditSettings(fail_on={"moved": float("nan")})
 
 
 def test_a_broken_threshold_is_exit_status_one_after_everything_is_written(copies, audited):
@@ -294,7 +294,7 @@ def test_a_broken_threshold_is_exit_status_one_after_everything_is_written(copie
     ("options", "message"),
     [
         (["--fail-on", "memorized=0"], "has no number 'memorized' to hold to a threshold; it has accuracy_full, "),
-        (["--fail-on", "moved=far"], "could not convert string to float: 'far': give KEY=NUMBER"),
+        (["--fail-on", "moved=far"], "fail_on.moved is 'far': it must be a number"),
         (["--epochs", "0"], "epochs must be at least 1, not 0"),
         (["--images", "3"], "images is 3 but there are 4 classes"),
         (["--seeds", "0"], "needs at least one seed"),
@@ -334,16 +334,6 @@ def test_a_damaged_network_is_one_line(copies, audited, tmp_path):
         path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(RunError, match="cannot be read"):
         glad.audit(tmp_path / "run", **QUICK)
-
-
-def test_options_and_arguments_are_one_list_with_one_set_of_defaults():
-    arguments = inspect.signature(glad.audit).parameters
-    options = {option.name: option for option in main.commands["audit"].params if option.expose_value}
-    assert options.keys() == arguments.keys() - {"on_network", "data"}
-    for name, option in options.items():
-        if name not in ("run", "fail_on"):
-            default = option.default if isinstance(option.default, str | int | float) else None  # or click's "unset"
-            assert default == arguments[name].default, name
 
 
 def test_the_guide_names_every_number():

@@ -2,9 +2,12 @@
 
 import pytest
 import torch
+from click.testing import CliRunner
 
+from glad.cli import main
 from glad.data.dataset import ImageData
-from glad.evaluation.hybrid import check, join_sets, percents, share_of
+from glad.evaluation.hybrid import join_sets, share_of
+from glad.settings.evaluate import EvaluateSettings
 
 COUNTS = (40, 10, 3)
 
@@ -44,9 +47,10 @@ def test_both_sets_are_there():
     assert torch.equal(images[2:], share[0]) and float(images[0, 0, 0, 0]) == 7.5
 
 
-def test_percents_are_read():
-    assert percents("1,5,10") == [1, 5, 10] and percents("0.5") == [0.5]
-    for text in ("0", "-1", "101", "1;5", "", "nan"):
+def test_shares_are_percents():
+    assert EvaluateSettings(hybrid=[1, 0.5, 100]).shares == [1, 0.5, 100] and EvaluateSettings().shares == []
+    for share in (0, -1, 101, float("nan")):
         with pytest.raises(ValueError, match=r"hybrid is .*: name shares of the real images in per cent"):
-            percents(text)
-    check([], [])
+            EvaluateSettings(hybrid=[share])
+    said = CliRunner().invoke(main, ["evaluate", "--hybrid", "1;5", "."])
+    assert said.exit_code == 2 and "'1;5' is no list of numbers such as 1,5,10" in said.output

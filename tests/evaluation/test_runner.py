@@ -140,7 +140,7 @@ def test_soft_labels_that_came_with_a_set_are_kept(codes, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"label_mode": "harder"}, "label_mode: 'harder' is unknown; choose from hard, soft"),
+        ({"label_mode": "harder"}, "unknown label_mode 'harder': one of hard, soft"),
         ({"teacher": "vit"}, "a teacher is for soft labels and the baseline herding"),
         ({"seeds": []}, "needs at least one network, one seed and one epoch"),
         ({"full_epochs": 0}, "full_epochs must be at least 1, not 0"),

@@ -13,13 +13,13 @@ from torch.nn import functional as F
 import glad
 from glad.cli import main
 from glad.data.splits import load_data
-from glad.experts import files, training
+from glad.experts import RECIPES, Recipe, files, training
 from glad.experts import folder as expert_run
 from glad.experts import trajectory_shape as paths
 from glad.experts.files import Expert, ExpertError, ExpertFile, Experts
-from glad.experts.training import RECIPES, Recipe
 from glad.networks import make_network
 from glad.rng import rng_for
+from glad.settings.experts import ExpertSettings
 
 ABOUT = {"data": "abc", "network": "convnet", "number": 0}
 
@@ -32,7 +32,7 @@ def splits():
 def make_plan(splits, out, **options):
     recipe_options = {"epochs": 3, "batch": 20, **options.pop("recipe_options", {})}
     rest = {"count": 2, "network_options": {"width": 4}, "device": "cpu", **options}
-    return expert_run.plan(splits, out, recipe_options=recipe_options, **rest)
+    return expert_run.plan(splits, ExpertSettings(out=str(out), recipe_options=recipe_options, **rest))
 
 
 def small_network(seed=0):

@@ -92,7 +92,7 @@ class Tinted:
 def test_what_a_prior_learned_is_in_the_codes(tmp_path, monkeypatch):
     (tmp_path / "exported_prior.py").write_text(OWN)
     monkeypatch.syspath_prepend(tmp_path)
-    run = distil(tmp_path / "run", prior="exported_prior:Tinted", lr={"low": 1.0, "tint": 0.1})
+    run = distil(tmp_path / "run", prior="exported_prior:Tinted", learning_rate={"low": 1.0, "tint": 0.1})
     codes = tmp_path / "codes.safetensors"
     export(load_distilled(run.path), "codes", codes)
     assert float(load_file(codes)["learned/tint"]) != 0
@@ -161,7 +161,7 @@ def test_a_generator_that_was_learnt_along_is_in_the_codes(tmp_path):
     options = {
         "prior": "fashion-mini",
         "prior_options": {"layer": 5, "learn_g": 1},
-        "lr": {"w": 0.03, "f": 0.1, "g": 0.01},
+        "learning_rate": {"w": 0.03, "f": 0.1, "g": 0.01},
     }
     small = {"limit": 60, "network_options": {"width": 8}, "objective_options": {"batch": 2}, "device": "cpu"}
     run = glad.distill(iterations=2, save_every=1, out=tmp_path / "run", **options, **small)

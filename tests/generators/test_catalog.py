@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from fixtures import tiny_generator
 
 import glad
-from generators import catalog, configurations, official, store, weights
+from generators import catalog, models, official, store, weights
 from generators.catalog import CATALOG
 from generators.license import read_license
 from glad.cli import main
@@ -33,7 +33,7 @@ def cache(tmp_path, monkeypatch):
 def test_the_table_says_what_is_published_and_no_more():
     downloaded = {name: entry for name, entry in CATALOG.items() if entry.needs_download}
     assert CATALOG.keys() - downloaded.keys() == {*weights.EMBEDDED, "random"}
-    assert downloaded.keys() == configurations.OFFICIAL.keys()
+    assert downloaded.keys() == models.OFFICIAL.keys()
     for name, entry in downloaded.items():
         assert entry.url == f"https://s3.eu-central-1.amazonaws.com/avg-projects/stylegan_xl/models/{name}.pkl"
         assert entry.sha256 is None and store.known_digest(entry) is None  # none is published
@@ -136,10 +136,10 @@ def test_a_file_of_ones_own_in_a_run(tmp_path, data, stated, note):
 
 @pytest.fixture
 def tiny_configuration(monkeypatch):
-    stages = (configurations.Stage(4, 8, 48, 6), configurations.Stage(4, 2, 48, 6))
-    tiny = configurations.Configuration("tiny", stages, None, "for tests")
-    monkeypatch.setitem(configurations.CONFIGURATIONS, "tiny", tiny)
-    monkeypatch.setattr(configurations, "at_least", lambda resolution: tiny)
+    stages = (models.Stage(4, 8, 48, 6), models.Stage(4, 2, 48, 6))
+    tiny = models.Configuration("tiny", stages, None, "for tests")
+    monkeypatch.setitem(models.CONFIGURATIONS, "tiny", tiny)
+    monkeypatch.setattr(models, "at_least", lambda resolution: tiny)
 
 
 def test_a_random_generator_in_a_run(tmp_path, tiny_configuration):
@@ -149,7 +149,7 @@ def test_a_random_generator_in_a_run(tmp_path, tiny_configuration):
             prior_options={"layer": 2, **options},
             limit=40,
             iterations=1,
-            lr=0.01,
+            learning_rate=0.01,
             network_options={"width": 8},
             objective_options={"batch": 2},
             out=tmp_path / out,

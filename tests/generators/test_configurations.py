@@ -4,8 +4,9 @@ import pytest
 import torch
 from fixtures import tiny_generator
 
-from generators import configurations, weights
-from generators.configurations import CONFIGURATIONS, OFFICIAL, Configuration, Stage, blank, random_generator
+from generators import models, weights
+from generators.configurations import blank, random_generator
+from generators.models import CONFIGURATIONS, OFFICIAL, Configuration, Stage
 
 # name: resolution, layers, codes, millions of parameters; section "Official model configurations" of the design
 TABLE = {
@@ -92,14 +93,14 @@ def test_random_generators_with_and_without_classes_survive_a_file(tmp_path, cla
 
 
 def test_the_model_for_a_resolution():
-    chosen = {size: configurations.at_least(size).name for size in (1, 16, 28, 128, 129, 4000)}
+    chosen = {size: models.at_least(size).name for size in (1, 16, 28, 128, 129, 4000)}
     assert list(chosen.values()) == [f"imagenet{size}" for size in (16, 16, 32, 128, 256, 1024)]
 
 
 @pytest.mark.parametrize(
     ("function", "message"),
     [
-        (lambda: configurations.find("imagenet99"), "unknown configuration 'imagenet99': one of imagenet16, "),
+        (lambda: models.find("imagenet99"), "unknown configuration 'imagenet99': one of imagenet16, "),
         (lambda: random_generator("imagenet"), "unknown configuration"),
         (lambda: random_generator(TINY, 1001), "0 .unconditional. to 1000 classes, not 1001"),
         (lambda: random_generator(TINY, -1), "classes, not -1"),

@@ -32,7 +32,7 @@ def test_weights_that_state_no_license_keep_the_set_here(server, tmp_path):
         "classes": [0, 1, 2],
         "class_map": {"T-shirt/top": 0, "Trouser": 1, "Pullover": 2},
         "iterations": 1,
-        "lr": 0.01,
+        "learning_rate": 0.01,
     }
     run = distil(tmp_path / "home" / "run", prior=prior, **given, **SMALL)
     for license in ((), ("--license", "mit"), ("--permission", " ")):

@@ -163,7 +163,7 @@ def test_with_one_update_per_network_none_is_ever_trained():
 def test_training_is_torchs_sgd_on_the_whole_set_with_moments_that_live_as_long_as_the_network():
     *_, trained = play(objective(augment=plain, outer=3, inner=2, net_momentum=0.5), 3)
     expected = network(START.rng("network"))
-    optimizer = torch.optim.SGD(expected.parameters(), lr=0.1, momentum=0.5)
+    optimizer = torch.optim.SGD(expected.parameters(), learning_rate=0.1, momentum=0.5)
     for _ in range(4):
         optimizer.zero_grad()
         F.cross_entropy(expected(images()), LABELS).backward()
@@ -238,12 +238,12 @@ def test_an_impossible_option_is_an_error(options, message):
         objective(**options)
 
 
-def distill(out, iterations, lr=None, **options):
+def distill(out, iterations, learning_rate=None, **options):
     """A short run on the embedded data with a narrow network."""
     given = {"batch": 8, "outer": 3, "inner": 2, **options}
     return glad.distill(
         objective="dc", prior="pixels", network_options={"width": 8, "depth": 2}, objective_options=given,
-        iterations=iterations, lr=lr, grid_every=100, save_every=100, out=out, device="cpu",
+        iterations=iterations, learning_rate=learning_rate, grid_every=100, save_every=100, out=out, device="cpu",
     )  # fmt: skip
 
 
@@ -263,7 +263,7 @@ def test_a_run_that_is_cut_off_anywhere_ends_with_the_same_bytes(tmp_path):
 
 
 def test_distilling_pixels_lowers_the_loss(tmp_path):
-    found = losses(distill(tmp_path / "run", 15, lr=1.0, batch=32, outer=1))  # ten times the rate, for a short run
+    found = losses(distill(tmp_path / "run", 15, learning_rate=1.0, batch=32, outer=1))
     assert sum(found[-5:]) < 0.8 * sum(found[:5])
 
 

@@ -4,9 +4,9 @@ import json
 import shlex
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, get_args
 
-import measure_recipes
+import measure_presets
 import pytest
 import torch
 from click.testing import CliRunner
@@ -19,15 +19,15 @@ from glad.cli.presets import commands
 from glad.data.readers import known_sources
 from glad.data.splits import load_data
 from glad.experts import RECIPES, Experts
-from glad.initialization import STARTS
 from glad.networks import NETWORKS, make_network
 from glad.objectives import OBJECTIVES
 from glad.presets import MEASURED, files, known, leaves, load
 from glad.priors.pixels import Pixels
 from glad.priors.stylegan import RATES
 from glad.registry import RESERVED, construct, options_of
+from glad.settings.distill import DistillSettings, Initialization
 
-NAMES = {"data", "objective", "prior"}  # what a recipe is about, and no number
+NAMES = {"data", "objective", "prior"}  # what a preset is about, and no number
 
 
 def run(*arguments: str, code: int = 0) -> str:
@@ -42,56 +42,56 @@ def settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     monkeypatch.chdir(tmp_path)
     asked: dict[str, Any] = {}
 
-    def note(**given: Any) -> SimpleNamespace:
-        asked.update(given)
+    def note(settings: DistillSettings, **_: Any) -> SimpleNamespace:
+        asked.update(settings.plain())
         return SimpleNamespace(path="run")
 
-    monkeypatch.setattr("glad.api.distill", note)
+    monkeypatch.setattr("glad.api.run_distillation", note)
     return lambda *options: (run("distill", *options), dict(asked))[1]
 
 
-def options(recipe: Any) -> set[str]:
-    """The options that a recipe sets, as its sources name them."""
-    return {*leaves(recipe.settings())} - NAMES - {"ipc"} | {f"experts.{name}" for name in recipe.experts}
+def options(preset: Any) -> set[str]:
+    """The options that a preset sets, as its sources name them."""
+    return {*leaves(preset.settings())} - NAMES - {"ipc"} | {f"experts.{name}" for name in preset.experts}
 
 
-@pytest.mark.parametrize("recipe", known().values(), ids=known())
-def test_every_number_has_one_source_and_every_source_a_number(recipe: Any) -> None:
-    listed = [option for sourced in recipe.sources.values() for option in sourced]
-    assert all(recipe.source(option) for option in options(recipe))
+@pytest.mark.parametrize("preset", known().values(), ids=known())
+def test_every_number_has_one_source_and_every_source_a_number(preset: Any) -> None:
+    listed = [option for sourced in preset.sources.values() for option in sourced]
+    assert all(preset.source(option) for option in options(preset))
     for option in listed:
-        assert any(option in (set_, set_.partition(".")[0]) for set_ in options(recipe)), option
+        assert any(option in (set_, set_.partition(".")[0]) for set_ in options(preset)), option
     assert len(set(listed)) == len(listed)
-    assert not {*recipe.unrecorded} & {*options(recipe)}
+    assert not {*preset.unrecorded} & {*options(preset)}
 
 
-@pytest.mark.parametrize("recipe", known().values(), ids=known())
-def test_every_option_is_one_of_the_commands_and_of_what_they_construct(recipe: Any) -> None:
-    settings = recipe.settings()
+@pytest.mark.parametrize("preset", known().values(), ids=known())
+def test_every_option_is_one_of_the_commands_and_of_what_they_construct(preset: Any) -> None:
+    settings = preset.settings()
     assert settings.keys() <= {param.name for param in distill.params}
-    assert recipe.experts.keys() <= {param.name for param in train.params}
-    assert recipe.experts.get("recipe", "mtt") in RECIPES
+    assert preset.experts.keys() <= {param.name for param in train.params}
+    assert preset.experts.get("recipe", "mtt") in RECIPES
     assert settings["data"] in known_sources() and settings["network"] in NETWORKS
-    assert settings.get("start", "prior") in STARTS
+    assert settings.get("initialization", "prior") in get_args(Initialization)
     factory, prior = OBJECTIVES[settings["objective"]], Pixels if settings["prior"] == "pixels" else StyleGANPrior
     provided = {**dict.fromkeys(RESERVED, lambda *_: torch.nn.Linear(1, 1))}
     construct(factory, provided, settings["objective_options"])
     assert settings.get("prior_options", {}).keys() <= options_of(prior).keys()
     codes = RATES[settings["objective"]] if prior is StyleGANPrior else {}
-    assert settings["lr"].keys() <= {*factory.learning_rates, *codes}
-    assert all(isinstance(rate, float) for rate in settings["lr"].values())  # YAML takes 1e-6 for a text
+    assert settings["learning_rate"].keys() <= {*factory.learning_rates, *codes}
+    assert all(isinstance(rate, float) for rate in settings["learning_rate"].values())  # YAML takes 1e-6 for a text
     places = {"objective_options": options_of(factory), "experts": {param.name for param in train.params}}
-    for option in recipe.unrecorded:
+    for option in preset.unrecorded:
         place, _, name = option.rpartition(".")
         assert name in places.get(place, {param.name for param in distill.params}), option
-    assert ("segment" in factory.__init__.__annotations__) == bool(recipe.experts)
-    assert bool(recipe.needs) == settings["prior"].endswith(".safetensors")
+    assert ("segment" in factory.__init__.__annotations__) == bool(preset.experts)
+    assert bool(preset.needs) == settings["prior"].endswith(".safetensors")
 
 
 def test_codes_are_of_the_published_layers_and_networks() -> None:
     layers = {name: load(f"{name}-imagenet-e-128").distill["prior_options"]["layer"] for name in ("mtt", "dc", "dm")}
     assert layers == {"mtt": 12, "dc": 16, "dm": 20}
-    assert measure_recipes.GENERATORS.keys() <= {recipe.distill["prior"] for recipe in known().values()}
+    assert measure_presets.GENERATORS.keys() <= {preset.distill["prior"] for preset in known().values()}
     for resolution, depth in ((32, 3), (128, 5)):
         rng = torch.Generator()
         network = make_network("convnet", channels=3, classes=10, resolution=resolution, rng=rng)
@@ -100,81 +100,84 @@ def test_codes_are_of_the_published_layers_and_networks() -> None:
 
 
 def test_numbers_go_by_images_per_class() -> None:
-    recipe = load("dc-cifar10-pixels")
-    found = [recipe.settings(ipc)["iterations"] for ipc in (0, 1, 5, 10, 49, 50, 100)]
+    preset = load("dc-cifar10-pixels")
+    found = [preset.settings(ipc)["iterations"] for ipc in (0, 1, 5, 10, 49, 50, 100)]
     assert found == [1000, 1000, 1000, 10000, 10000, 50000, 50000]
     assert load("dsa-cifar10-pixels").settings(10)["iterations"] == 10000
     assert load("dm-cifar10-pixels").settings(10)["iterations"] == 20000
 
 
 def test_all_are_listed_with_what_they_take(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    keys = {recipe.measure(10) for recipe in known().values()}
+    keys = {preset.measure(10) for preset in known().values()}
     assert len(keys) == 3 + 3 + 2 + 3 * 2  # codes at 128 px and at 32, mtt and ast, and two sizes of three objectives
     cost = {"seconds": 1.8, "gib": 2.25, "machine": "a machine", "command": "measure it"}
     (tmp_path / MEASURED).write_text(json.dumps({"dc-pixels 1x28x28 ipc10": cost}))
     monkeypatch.setattr("glad.presets.files", lambda _: tmp_path)
-    output = run("recipes", "--ipc", "10")
+    output = run("presets", "--ipc", "10")
     assert all(name in output for name in known())
     row = output.split("dc-mnist-pixels")[1].split("│")[1:10]
     assert [cell.strip() for cell in row] == ["dc", "mnist", "28", "10", "pixels", "10000", "1.8", "5", "2.2"]
     assert output.count("not measured") == len(known()) - 2  # mnist and fashionmnist are of one size
-    shown = run("recipes", "show", "dc-mnist-pixels", "--ipc", "10")
+    shown = run("presets", "show", "dc-mnist-pixels", "--ipc", "10")
     assert "Takes: 1.8 s an iteration, 5 hours for 10,000, 2.2 GiB (a machine; by `measure it`)" in shown
 
 
-def test_what_was_measured_is_of_recipes_and_says_how() -> None:
+def test_what_was_measured_is_of_presets_and_says_how() -> None:
     measured = json.loads((files("glad.presets") / MEASURED).read_text())
-    assert {key.split()[0] for key in measured} <= {recipe.file for recipe in known().values()}
+    assert {key.split()[0] for key in measured} <= {preset.file for preset in known().values()}
     for name in known():
         cost = load(name).cost(load(name).ipc[0])
         assert cost is None or (cost.seconds > 0 and cost.gib > 0 and cost.machine and cost.command)
 
 
 def test_show_has_every_setting_with_its_source_and_the_commands() -> None:
-    output = run("recipes", "show", "mtt-imagenet-b-128")
-    row = "│ lr.step_size │ 1e-06 │ Cazenavette et al., CVPR 2023 (GLaD), published defaults │"
+    output = run("presets", "show", "mtt-imagenet-b-128")
+    row = "│ learning_rate.step_size │ 1e-06 │ Cazenavette et al., CVPR 2023 (GLaD), published defaults │"
     assert row in output
     assert "is not recorded: objective_options.batch_syn, experts.count." in output
     assert "TESLA" in output and "a StyleGAN-XL generator of ImageNet at 128 px" in output
     first, second = commands(load("mtt-imagenet-b-128"), 10)
     assert first in output
     assert first.endswith("--resolution 128 --network convnet --recipe glad --out experts/mtt-imagenet-b-128")
-    assert second.endswith("--recipe mtt-imagenet-b-128 --ipc 10 --experts experts/mtt-imagenet-b-128")
+    assert second.endswith("--preset mtt-imagenet-b-128 --ipc 10 --experts experts/mtt-imagenet-b-128")
     assert "--zca --recipe smooth" in commands(load("ast-cifar10-pixels"), None)[0]
 
 
 @pytest.mark.parametrize("name", known())
 def test_the_commands_are_understood(name: str, settings: Any) -> None:
-    recipe = load(name)
+    preset = load(name)
     Path("file.safetensors").touch()
-    own = ["--prior", "file.safetensors"] if recipe.needs else []
-    *first, last = commands(recipe, recipe.ipc[-1])
+    own = ["--prior", "file.safetensors"] if preset.needs else []
+    *first, last = commands(preset, preset.ipc[-1])
     for command in first:
         assert "Usage" in run(*shlex.split(command)[1:], "--help")
     Path("experts", name).mkdir(parents=True)
     asked = settings(*shlex.split(last)[2:], *own)
-    expected = recipe.settings(recipe.ipc[-1])
-    assert {key: asked[key] for key in ("data", "objective", "ipc", "iterations", "lr")}.items() <= expected.items()
-    texts = {key: str(value) for key, value in expected["objective_options"].items()}
-    assert asked["objective_options"] == texts
+    expected = preset.settings(preset.ipc[-1])
+    assert {
+        key: asked[key] for key in ("data", "objective", "ipc", "iterations", "learning_rate")
+    }.items() <= expected.items()
+    assert asked["objective_options"] == expected["objective_options"]
 
 
 def test_the_command_line_wins_key_by_key_and_a_config_stands_between(settings: Any, tmp_path: Path) -> None:
-    asked = settings("--recipe", "mtt-cifar10-pixels")
-    assert asked["lr"] == {"pixels": 1000.0, "step_size": 1e-5} and asked["zca"] and asked["iterations"] == 5000
-    asked = settings("--lr", "step_size=1e-4", "--recipe", "mtt-cifar10-pixels", "-o", "syn_steps=30", "--no-zca")
-    assert asked["lr"] == {"pixels": 1000.0, "step_size": 1e-4} and not asked["zca"]
-    assert asked["objective_options"] == {"max_start_epoch": "25", "syn_steps": "30"}
-    assert settings("--recipe", "mtt-cifar10-pixels", "--lr", "5")["lr"] == 5
+    asked = settings("--preset", "mtt-cifar10-pixels")
+    assert (
+        asked["learning_rate"] == {"pixels": 1000.0, "step_size": 1e-5} and asked["zca"] and asked["iterations"] == 5000
+    )
+    asked = settings("--lr", "step_size=1e-4", "--preset", "mtt-cifar10-pixels", "-o", "syn_steps=30", "--no-zca")
+    assert asked["learning_rate"] == {"pixels": 1000.0, "step_size": 1e-4} and not asked["zca"]
+    assert asked["objective_options"] == {"max_start_epoch": 25, "syn_steps": 30}
+    assert settings("--preset", "mtt-cifar10-pixels", "--lr", "5")["learning_rate"] == 5
     (tmp_path / "mine.yaml").write_text("ipc: 10\nmomentum: 0.25\nlr: 3\n")
-    for order in (["--config", "mine.yaml", "--recipe"], ["--recipe"]):
+    for order in (["--config", "mine.yaml", "--preset"], ["--preset"]):
         rest = [] if "--config" in order else ["--config", "mine.yaml"]
         asked = settings(*order, "dc-svhn-pixels", *rest, "--momentum", "0.75")
-        assert (asked["ipc"], asked["momentum"], asked["lr"]) == (10, 0.75, 3)
+        assert (asked["ipc"], asked["momentum"], asked["learning_rate"]) == (10, 0.75, 3)
         assert (asked["data"], asked["iterations"], asked["augmentation"]) == ("svhn", 10000, "none")
 
 
-@pytest.mark.parametrize("order", [["--ipc", "50", "--recipe"], ["--recipe"]])
+@pytest.mark.parametrize("order", [["--ipc", "50", "--preset"], ["--preset"]])
 def test_iterations_follow_the_images_per_class_wherever_they_are_said(order: list[str], settings: Any) -> None:
     rest = [] if "--ipc" in order else ["--ipc", "50"]
     assert settings(*order, "dsa-mnist-pixels", *rest)["iterations"] == 50000
@@ -182,17 +185,17 @@ def test_iterations_follow_the_images_per_class_wherever_they_are_said(order: li
 
 
 def test_an_unknown_name_and_a_missing_generator_give_one_line(settings: Any) -> None:
-    for command in (["distill", "--recipe"], ["recipes", "show"]):
+    for command in (["distill", "--preset"], ["presets", "show"]):
         output = run(*command, "dm-cifar-pixels", code=1)
-        assert "unknown recipe 'dm-cifar-pixels'; did you mean dm-cifar10-pixels?" in output
+        assert "unknown preset 'dm-cifar-pixels'; did you mean dm-cifar10-pixels?" in output
         assert "mtt-imagenet-b-128" in output and "Traceback" not in output
-    output = run("distill", "--recipe", "mtt-imagenet-b-128", code=2)
+    output = run("distill", "--preset", "mtt-imagenet-b-128", code=2)
     assert "needs a StyleGAN-XL generator of ImageNet at 128 px as a safetensors file" in output
     assert "imagenet128.safetensors" in output and "--prior FILE" in output
-    assert settings("--recipe", "dm-imagenet-a-128", "--prior", "my.safetensors")["prior"] == "my.safetensors"
-    assert " at 0x" not in run("distill", "--recipe", "dc-imagenet-a-128", "--help")
+    assert settings("--preset", "dm-imagenet-a-128", "--prior", "my.safetensors")["prior"] == "my.safetensors"
+    assert " at 0x" not in run("distill", "--preset", "dc-imagenet-a-128", "--help")
     Path("imagenet128.safetensors").touch()
-    assert settings("--recipe", "dm-imagenet-a-128")["prior"] == "imagenet128.safetensors"
+    assert settings("--preset", "dm-imagenet-a-128")["prior"] == "imagenet128.safetensors"
 
 
 def test_measuring_is_of_each_file_and_size_once_and_keeps_what_was_there(
@@ -201,13 +204,13 @@ def test_measuring_is_of_each_file_and_size_once_and_keeps_what_was_there(
     cost = {"seconds": 1.0, "gib": 2.0, "machine": "a machine", "command": "measure it"}
     asked = []
     monkeypatch.setattr(
-        measure_recipes, "measure", lambda recipe, *numbers: asked.append((recipe.name, *numbers)) or cost
+        measure_presets, "measure", lambda preset, *numbers: asked.append((preset.name, *numbers)) or cost
     )
     notes = tmp_path / MEASURED
     notes.write_text(json.dumps({"old": cost}))
     only = ["dm-mnist-pixels", "dm-fashionmnist-pixels", "dm-cifar10", "mtt-imagenet-b-128"]
     given = [word for name in only for word in ("--only", name)]
-    result = CliRunner().invoke(measure_recipes.main, [*given, "--ipc", "10", "--out", str(notes)])
+    result = CliRunner().invoke(measure_presets.main, [*given, "--ipc", "10", "--out", str(notes)])
     assert result.exit_code == 0, result.exception
     assert asked == [("dm-mnist-pixels", 10, 3), ("mtt-imagenet-b-128", 10, 3)]
     keys = {"old", "dm-pixels 1x28x28 ipc10", "mtt-imagenet-128 3x128x128 ipc10"}
@@ -216,20 +219,20 @@ def test_measuring_is_of_each_file_and_size_once_and_keeps_what_was_there(
 
 
 def test_measuring_has_images_for_every_batch_and_experts_for_every_start(tmp_path: Path) -> None:
-    data = measure_recipes.random_data(load("dm-mnist-pixels"), tmp_path / "data.npz")
+    data = measure_presets.random_data(load("dm-mnist-pixels"), tmp_path / "data.npz")
     train = load_data(data).train
     assert train.images.shape[1:] == (1, 28, 28) and len(train.classes) == 10
     assert int(train.labels.bincount().min()) >= 256
-    recipe = load("mtt-cifar10")
-    experts = Experts(Path(measure_recipes.random_experts(recipe, {**recipe.settings(), "data": data}, tmp_path / "e")))
-    options = recipe.distill["objective_options"]
+    preset = load("mtt-cifar10")
+    experts = Experts(Path(measure_presets.random_experts(preset, {**preset.settings(), "data": data}, tmp_path / "e")))
+    options = preset.distill["objective_options"]
     piece = experts.segment(torch.Generator(), options["max_start_epoch"], options["expert_epochs"])
     assert not torch.equal(piece.checkpoint(0), piece.checkpoint(options["expert_epochs"]))
 
 
-def test_a_recipe_runs(tmp_path: Path) -> None:
+def test_a_preset_runs(tmp_path: Path) -> None:
     own = ["--data", "fashion-mini", "--iterations", "1", "-o", "batch=8", "--network-option", "width=16"]
-    run("distill", "--recipe", "dm-fashionmnist-pixels", *own, "--device", "cpu", "--out", str(tmp_path / "run"))
+    run("distill", "--preset", "dm-fashionmnist-pixels", *own, "--device", "cpu", "--out", str(tmp_path / "run"))
     config = (tmp_path / "run" / "config.yaml").read_text()
-    assert "init: real" in config and "pixels: 1.0" in config and "batch: '8'" in config
+    assert "init: real" in config and "pixels: 1.0" in config and "batch: 8" in config
     assert len((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()) == 1

@@ -150,7 +150,7 @@ def test_rows_of_several_images(here):
     assert torch.equal(images[0::2], -images[1::2])
     assert load_file(here / "run" / "synset.safetensors")["latents/code"].shape == (30, 4)
     assert "the start nearest needs one image per row" in distill(
-        "--prior", "own_priors:Tiled", "--start", "nearest", "--out", "other", code=1
+        "--prior", "own_priors:Tiled", "--initialization", "nearest", "--out", "other", code=1
     )
 
 

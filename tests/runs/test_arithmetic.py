@@ -10,6 +10,7 @@ from distilled_sets import distil
 from glad.data import load_data
 from glad.experts.folder import plan, train_plan
 from glad.runs.arithmetic import arithmetic, resume_arithmetic
+from glad.settings.experts import ExpertSettings
 
 
 @pytest.fixture(autouse=True)
@@ -73,11 +74,11 @@ def test_experts_continued_under_other_threads_end_with_the_same_bytes(tmp_path)
             raise KeyboardInterrupt
 
     torch.set_num_threads(1)
-    train_plan(plan(splits, tmp_path / "whole", **settings))
+    train_plan(plan(splits, ExpertSettings(out=str(tmp_path / "whole"), **settings)))
     with pytest.raises(KeyboardInterrupt):
-        train_plan(plan(splits, tmp_path / "halves", **settings), stop)
+        train_plan(plan(splits, ExpertSettings(out=str(tmp_path / "halves"), **settings)), stop)
     torch.set_num_threads(2)
     with pytest.warns(UserWarning, match="began with 1 thread"):
-        train_plan(plan(splits, tmp_path / "halves", **settings))
+        train_plan(plan(splits, ExpertSettings(out=str(tmp_path / "halves"), **settings)))
     first, second = (tmp_path / name / "expert_000.safetensors" for name in ("whole", "halves"))
     assert first.read_bytes() == second.read_bytes()

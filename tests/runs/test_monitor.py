@@ -47,7 +47,7 @@ def test_a_run_whose_images_are_blown_away_says_so(tmp_path):
             ipc=1,
             prior="pixels",
             objective=Flat(),
-            lr={"pixels": 1e6},
+            learning_rate={"pixels": 1e6},
             iterations=IN_A_ROW + 3,
             network_options={"width": 4},
             out=tmp_path,

@@ -3,8 +3,7 @@
 import pytest
 from tuning_cases import SPACE, space_of
 
-from glad.data.splits import load_data
-from glad.experts import folder as expert_run
+import glad
 from glad.experts.files import ExpertError
 from glad.tuning.knobs import Space, complete
 
@@ -12,15 +11,15 @@ from glad.tuning.knobs import Space, complete
 @pytest.fixture(scope="module")
 def experts(tmp_path_factory: pytest.TempPathFactory) -> str:
     out = tmp_path_factory.mktemp("experts")
-    plan = expert_run.plan(
-        load_data("fashion-mini", limit=100),
+    glad.train_experts(
+        "fashion-mini",
         out,
+        limit=100,
         count=1,
         recipe_options={"epochs": 9, "batch": 50},
         network_options={"width": 4},
         device="cpu",
     )
-    expert_run.train_plan(plan)
     return str(out)
 
 
@@ -39,7 +38,7 @@ def test_a_generator_has_a_layer_and_rates_and_pixels_a_rate() -> None:
 
 
 def test_the_settings_own_layer_and_rates_are_the_default() -> None:
-    space = space_of(prior_options={"layer": "2"}, lr={"w": 0.5})
+    space = space_of(prior_options={"layer": "2"}, learning_rate={"w": 0.5})
     assert space.knobs[0].choices == (None, 1, 2, 3, 4, 5, 7)
     assert space.default() == {"layer": 2, "lr.w": 1.0, "lr.f": 1.0}
     assert space.rates == {False: {"w": 0.5}, True: {"w": 0.5, "f": 1.0}}
@@ -47,15 +46,20 @@ def test_the_settings_own_layer_and_rates_are_the_default() -> None:
 
 
 def test_values_become_settings() -> None:
-    settings = complete({"lr": {"g": 0.25}, "prior_options": {"avg_w": 1}, "objective_options": {"batch": 8}})
+    settings = complete(
+        {"learning_rate": {"g": 0.25}, "prior_options": {"avg_w": 1}, "objective_options": {"batch": 8}}
+    )
     space = Space(settings, SPACE.knobs, SPACE.rates)
     found = space.applied({"layer": 3, "lr.w": 1.23456, "lr.f": 0.1})
-    assert found["prior_options"] == {"avg_w": 1, "layer": 3}
-    assert found["lr"] == {"g": 0.25, "w": 0.0123, "f": 1.0}
-    assert found["objective_options"] == {"batch": 8}
-    assert {key for key in found if found[key] != settings[key]} == {"lr", "prior_options"}
-    assert space.applied({"layer": None, "lr.w": 2.0})["lr"] == {"g": 0.25, "w": 0.02}
-    assert settings["lr"] == {"g": 0.25}  # untouched
+    assert found.prior_options == {"avg_w": 1, "layer": 3}
+    assert found.learning_rate == {"g": 0.25, "w": 0.0123, "f": 1.0}
+    assert found.objective_options == {"batch": 8}
+    assert {key for key, value in found.plain().items() if value != settings.plain()[key]} == {
+        "learning_rate",
+        "prior_options",
+    }
+    assert space.applied({"layer": None, "lr.w": 2.0}).learning_rate == {"g": 0.25, "w": 0.02}
+    assert settings.learning_rate == {"g": 0.25}  # untouched
 
 
 @pytest.mark.parametrize("objective", ["mtt", "ast"])
@@ -68,7 +72,7 @@ def test_the_window_is_within_what_the_experts_files_hold(objective: str, expert
     longest, latest = knobs["expert_epochs"].high, knobs["max_start_epoch"].high
     assert longest == 5 and latest - 1 + longest <= 9  # the last piece ends where the file does
     assert knobs["syn_steps"].low == 5 >= longest and knobs["syn_steps"].high == 80
-    assert space.applied({**space.default(), "syn_steps": 40})["objective_options"]["syn_steps"] == 40
+    assert space.applied({**space.default(), "syn_steps": 40}).objective_options["syn_steps"] == 40
     codes = space_of(**{**shared, "prior": "fashion-mini"})
     assert codes.rates[False]["w"] == 3.0  # what the embedded weights recommend in place of 10
     with pytest.raises(ExpertError, match="has 9 epochs"):

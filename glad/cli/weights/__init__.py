@@ -2,19 +2,20 @@
 
 import click
 
-from glad.cli.weights.catalog import list_them
-from glad.cli.weights.compare import compare
-from glad.cli.weights.convert import convert
-from glad.cli.weights.hub import pull, push
-from glad.cli.weights.measure import measure
-from glad.cli.weights.show import show
-from glad.cli.weights.train import train
+from glad.cli.lazy import Entry, LazyGroup
+
+ENTRIES = {
+    "compare": Entry("glad.cli.weights.compare:compare", "Measure which generator suits the data."),
+    "import": Entry("glad.cli.weights.convert:convert", "Convert a file to safetensors without running code of it."),
+    "list": Entry("glad.cli.weights.catalog:list_them", "List the generators that glad knows."),
+    "measure": Entry("glad.cli.weights.measure:measure", "Measure a generator beside the images it was trained on."),
+    "pull": Entry("glad.cli.weights.hub:pull", "Download weights, and check them."),
+    "push": Entry("glad.cli.weights.hub:push", "Publish weights on the Hub, with a model card."),
+    "show": Entry("glad.cli.weights.show:show", "Show what a generator is, and what its latent spaces take."),
+    "train": Entry("glad.cli.weights.train:train", "Train a small generator on a data set: a prior of your own."),
+}
 
 
-@click.group()
+@click.group(cls=LazyGroup, entries=ENTRIES)
 def weights() -> None:
-    """Generators: what there is, what it forbids, how to bring it here, and how to train one."""
-
-
-for command in (list_them, show, compare, train, measure, pull, push, convert):
-    weights.add_command(command)
+    """List, fetch, convert, compare and train generators."""

@@ -7,7 +7,8 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from generators import catalog, store, weights
+from generators import catalog, store
+from generators.files import EMBEDDED
 from generators.license import SAYS, License
 
 PLAIN_WIDTH = 160  # of a table that goes to a file
@@ -18,7 +19,9 @@ NUMBERS = ("px", "classes", "here")
 @click.command("list")
 @click.argument("names", metavar="[NAME]...", nargs=-1)
 def list_them(names: tuple[str, ...]) -> None:
-    """Every generator that glad knows: where it is from, what it forbids, and what of it is here.
+    """List the generators that glad knows.
+
+    Where they are from, what they forbid, and what of them is here.
 
     With a NAME (also org/repo:file) all that is known of it.
     """
@@ -90,7 +93,7 @@ def _number(entry: catalog.Entry, value: int | None) -> str:
 
 def _path(entry: catalog.Entry, record: store.Record | None) -> Path | None:
     """The file on this machine, if there is one."""
-    return weights.EMBEDDED.get(entry.name, record.file if record else None)
+    return EMBEDDED.get(entry.name, record.file if record else None)
 
 
 def _size(entry: catalog.Entry, record: store.Record | None) -> str:

@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
-import torch
 
-from generators import official, weights
 from generators.license import license_of
+
+if TYPE_CHECKING:
+    from generators.official import Found
 
 
 @click.command("import")
@@ -21,7 +23,7 @@ from generators.license import license_of
 )
 @click.option("--force", is_flag=True, help="Replace OUT if it exists.")
 def convert(file: Path, out: Path, force: bool) -> None:
-    """Bring a generator from FILE into a safetensors file, without running any code of FILE.
+    """Convert a file to safetensors without running code of it.
 
     FILE is a published StyleGAN-XL pickle (.pkl), a state dict written by torch.save (.pt, .pth), alone or under
     'G_ema', 'G' or 'state_dict', or a bare safetensors file. Its first bytes tell which, not its name.
@@ -41,6 +43,10 @@ def convert(file: Path, out: Path, force: bool) -> None:
         raise ValueError(f"{out} is the file to read; write to another")
     if out.exists() and not force:
         raise ValueError(f"{out} exists; --force replaces it")
+    import torch
+
+    from generators import official, weights
+
     with click.progressbar(length=file.stat().st_size, label=f"Reading {file.name}") as bar:
         found = official.read(file, bar.update)
     for line in _described(found):
@@ -51,7 +57,7 @@ def convert(file: Path, out: Path, force: bool) -> None:
     click.echo(f"{out}\n  {'SHA-256':<18}{official.sha256(out)}")
 
 
-def _described(found: official.Found) -> Iterator[str]:
+def _described(found: "Found") -> Iterator[str]:
     """What was found, a line each."""
     generator, facts = found.generator, found.facts
     mapping, layers = generator.mapping, generator.synthesis.layer_names

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from generators import card, catalog, hub
+from generators import catalog
 from generators.license import License
 from glad.cli.old_names import OldNames
 from glad.cli.options import Bar, progress_bar
@@ -35,7 +35,7 @@ class DownloadBar:
 @click.argument("name")
 @click.option("--again", is_flag=True, help="Bring it anew, though it is here; it must be what it was the first time.")
 def pull(name: str, again: bool) -> None:
-    """Bring the weights NAME here, and check them.
+    """Download weights, and check them.
 
     NAME is one of `glad weights list`, or org/repo:file[@revision] on the Hub. A download that broke off is continued.
     Pickles are converted to safetensors by a reader that executes nothing of them. A private repository needs
@@ -44,6 +44,8 @@ def pull(name: str, again: bool) -> None:
     if not catalog.find(name).needs_download:
         click.echo(f"{name} needs no download: {catalog.find(name).source}. Use it with `glad distill --prior {name}`.")
         return
+    from generators import hub
+
     with ExitStack() as stack:
         progress = DownloadBar(stack)
         record = hub.obtain(name, again, progress.advance, lambda license: _say(name, license))
@@ -64,11 +66,13 @@ def _say(name: str, license: License) -> None:
 @click.option("--private", is_flag=True, help="Make the repository private, if it is made.")
 @click.option("--dry-run", is_flag=True, help="Show what would go, and send nothing.")
 def push(file: Path, repo: str, license: str | None, private: bool, dry_run: bool) -> None:
-    """Put the weights in FILE on the Hub, with a model card that tells where they come from.
+    """Publish weights on the Hub, with a model card.
 
     Weights of others go only where their license allows it; your own need --license, unless the file states one.
     Needs `hf auth login` or HF_TOKEN with the right to write.
     """
+    from generators import card, hub
+
     parcel = card.pack(file, repo, license)
     for name, content in parcel.contents().items():
         size = content.stat().st_size if isinstance(content, Path) else len(content)

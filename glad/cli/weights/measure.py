@@ -1,55 +1,45 @@
 """``glad weights measure``."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import click
 from rich.console import Console
 from rich.table import Table
 
-from generators.training.measure import Sizes, measure_generator
+from generators.training.settings import Sizes
+from glad.cli.settings import from_options, settings_options
 from glad.cli.weights.bars import Bars
-from glad.data.splits import load_data
+from glad.settings.data import DataSettings
 
 
 @click.command()
 @click.argument("name")
-@click.option("--data", default="fashionmnist", help="The data that it was trained on, as `glad distill --data`.")
-@click.option("--root", default="data", help="Where data sets lie.")
-@click.option("--resolution", type=click.IntRange(min=1), help="Pixels a side.  [default: the data's own]")
-@click.option(
-    "--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder for numbers and pictures."
-)
+@settings_options(DataSettings, skip=("zca",))
+@click.option("--out", type=click.Path(file_okay=False), required=True, help="Folder for numbers and pictures.")
 @click.option(
     "--split",
     type=click.Choice(["validation", "test"]),
     default="validation",
     help="Images that accuracy is measured on; touch the test images once, at the end.",
 )
-@click.option("--images", type=click.IntRange(min=1), default=Sizes.images, help="Samples, and as many real images.")
-@click.option("--seeds", type=click.IntRange(min=1), default=Sizes.seeds, help="Networks trained on each set.")
-@click.option("--epochs", type=click.IntRange(min=1), default=Sizes.epochs, help="Epochs of these networks.")
-@click.option(
-    "--feature-epochs",
-    type=click.IntRange(min=1),
-    default=Sizes.feature_epochs,
-    help="Epochs of the network whose features are compared.",
-)
-@click.option("--width", type=click.IntRange(min=1), default=Sizes.width, help="Channels of all networks.")
-def measure(name: str, data: str, root: str, resolution: int | None, out: Path, split: str, **sizes: int) -> None:
-    """Measure a generator beside the real images that it was trained on.
+@settings_options(Sizes)
+def measure(name: str, out: str, split: str, **options: Any) -> None:
+    """Measure a generator beside the images it was trained on.
 
     NAME is an embedded generator or a safetensors file. Accuracy of networks trained on samples, Fréchet distance,
     precision and recall, diversity, nearest training images and speed are written to measure.json, with three pictures.
     """
-    splits = load_data(data, root=root, resolution=resolution, single_class=True)
+    source, sizes = from_options(DataSettings, options), from_options(Sizes, options)
+    from generators.training.measure import measure_generator
+    from glad.data.splits import open_data
+
     with Bars() as bars:
-        found = measure_generator(name, splits, out, Sizes(**sizes), split=split, progress=bars)
+        found = measure_generator(name, open_data(source, single_class=True), out, sizes, split=split, progress=bars)
     report(found, out)
 
 
-def report(found: Mapping[str, Any], out: Path) -> None:
+def report(found: Mapping[str, Any], out: str) -> None:
     """Print the tables."""
     console = Console(width=None if Console().is_terminal else 160)
     for table in (class_table(found, found["options"]["split"]), feature_table(found), copy_table(found)):

@@ -1,16 +1,20 @@
 """``glad weights show``."""
 
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import click
-import torch
 from rich.console import Console
 from rich.table import Table
 
-from generators.inventory import Cost, Space, costs, spaces
 from generators.provenance import Weights
-from generators.stylegan_xl import Generator
 from glad.cli.options import progress_bar
+
+if TYPE_CHECKING:
+    import torch
+
+    from generators.inventory import Cost, Space
+    from generators.stylegan_xl import Generator
 
 MIB = 2**20
 
@@ -20,11 +24,12 @@ MIB = 2**20
 @click.option("--measure/--no-measure", default=True, help="Time one image, and its memory, in every space.")
 @click.option("--device", default="auto", help="auto, cpu, cuda, ...")
 def show(name: str, measure: bool, device: str) -> None:
-    """What a generator is, and what each of its latent spaces takes.
+    """Show what a generator is, and what its latent spaces take.
 
     NAME is one of `glad weights list`, a safetensors file, or org/repo:file on the Hub. A row per space: W+, and F_n
     for every n that -p layer=n takes.
     """
+    from generators.inventory import spaces
     from glad.device import pick_device
     from glad.priors.stylegan import load_generator
 
@@ -36,7 +41,7 @@ def show(name: str, measure: bool, device: str) -> None:
     console.print(space_table(listed, list(_measured(generator, listed, where)) if measure else []))
 
 
-def described(generator: Generator, told: Weights, metadata: dict[str, str]) -> Iterator[tuple[str, str]]:
+def described(generator: "Generator", told: Weights, metadata: dict[str, str]) -> Iterator[tuple[str, str]]:
     """What the file and the catalogue tell, line by line."""
     mapping = generator.mapping
     names = metadata.get("classes", "").splitlines()
@@ -53,14 +58,16 @@ def described(generator: Generator, told: Weights, metadata: dict[str, str]) -> 
     yield "sha256", told.sha256
 
 
-def _measured(generator: Generator, listed: Sequence[Space], device: torch.device) -> Iterator[Cost]:
+def _measured(generator: "Generator", listed: Sequence["Space"], device: "torch.device") -> Iterator["Cost"]:
+    from generators.inventory import costs
+
     with progress_bar(len(listed), "space") as bar:
         for number, cost in enumerate(costs(generator, list(listed), device)):
             bar.advance(number + 1, listed[number].name)
             yield cost
 
 
-def space_table(listed: Sequence[Space], measured: Sequence[Cost]) -> Table:
+def space_table(listed: Sequence["Space"], measured: Sequence["Cost"]) -> Table:
     """A row per space."""
     table = Table(title="Latent spaces, for one image" + (" (measured with its gradient)" if measured else ""))
     columns = ("space", "-p layer=", "enters", "shape of f", "latents, bytes", "parameters run")

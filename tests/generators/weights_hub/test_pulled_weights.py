@@ -97,7 +97,7 @@ def test_a_run_records_weights_source_and_license(server, tmp_path):
             prior=NAME,
             limit=40,
             iterations=1,
-            lr=0.01,
+            learning_rate=0.01,
             class_map="guess",
             network_options={"width": 8},
             objective_options={"batch": 2},

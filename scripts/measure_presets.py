@@ -1,11 +1,11 @@
-"""Measure an iteration and the peak memory of published recipes, and note them for `glad recipes`.
+"""Measure an iteration and the peak memory of published presets, and note them for `glad presets`.
 
-    python scripts/measure_recipes.py [--only NAME ...] [--ipc 10] [--repeat 3]
+    python scripts/measure_presets.py [--only NAME ...] [--ipc 10] [--repeat 3]
 
-Each recipe runs through ``glad.distill`` in a process of its own, on random images of its size and number of classes,
+Each preset runs through ``glad.distill`` in a process of its own, on random images of its size and number of classes,
 experts with random weights and, as prior, a generator of the published geometry with random weights: nothing is
 downloaded, and neither time nor memory depends on the values. Only the data set itself is smaller than the real one.
-Recipes of one file and size of images are measured once; those whose generator's geometry is not known are left out.
+Presets of one file and size of images are measured once; those whose generator's geometry is not known are left out.
 """
 
 import json
@@ -30,34 +30,36 @@ from bench_ops import commit, processor
 import glad
 from generators import weights
 from generators.configurations import random_generator
-from glad.data.splits import load_data
+from glad.data.splits import open_data
 from glad.experts.folder import plan
 from glad.experts.training import flatten
-from glad.presets import MEASURED, Recipe, known, leaves, load
+from glad.presets import MEASURED, Preset, known, leaves, load
 from glad.rng import rng_for
 from glad.runs.storage import read_json, write_json
+from glad.settings.experts import ExpertSettings
 
-NOTES = Path(glad.__file__).parent / "recipes" / MEASURED
-CLASSES = 10  # of every data set that a recipe names
-IMAGES = 400  # per class, of which 288 are left for training: more than any recipe's batch
+NOTES = Path(glad.__file__).parent / "presets" / MEASURED
+CLASSES = 10  # of every data set that a preset names
+IMAGES = 400  # per class, of which 288 are left for training: more than any preset's batch
 
 
 GENERATORS = {"imagenet128.safetensors": "imagenet128"}
-"""Priors that recipes name, and their configuration: 16 to 128 px, 158.7 M parameters."""
+"""Priors that presets name, and their configuration: 16 to 128 px, 158.7 M parameters."""
 
 
-def random_data(recipe: Recipe, path: Path) -> str:
-    """An npz of random images like the recipe's."""
-    channels, side = recipe.images()
+def random_data(preset: Preset, path: Path) -> str:
+    """An npz of random images like the preset's."""
+    channels, side = preset.images()
     images = np.random.default_rng(0).integers(0, 256, (CLASSES * IMAGES, channels, side, side), np.uint8)
     np.savez(path, images=images, labels=np.arange(CLASSES).repeat(IMAGES))
     return str(path)
 
 
-def random_experts(recipe: Recipe, settings: dict[str, Any], folder: Path) -> str:
-    """One expert with random weights, with as many epochs as the recipe's have."""
-    splits = load_data(settings["data"], resolution=settings.get("resolution"), zca=settings.get("zca", False))
-    planned = plan(splits, folder, count=1, network=settings["network"], **recipe.experts)
+def random_experts(preset: Preset, settings: dict[str, Any], folder: Path) -> str:
+    """One expert with random weights, with as many epochs as the preset's have."""
+    shared = {name: settings[name] for name in ("data", "resolution", "zca", "network") if name in settings}
+    wanted = ExpertSettings(out=str(folder), count=1, **shared, **preset.experts)
+    planned = plan(open_data(wanted), wanted)
     file, start = planned.file(0), flatten(planned.make(rng_for("start")))
     file.begin()
     for epoch in range(file.rows):
@@ -67,19 +69,20 @@ def random_experts(recipe: Recipe, settings: dict[str, Any], folder: Path) -> st
 
 
 def work(name: str, ipc: int, repeat: int, folder: Path) -> dict[str, Any]:
-    """Run the recipe for one iteration to warm up and ``repeat`` more, in this process."""
-    recipe = load(name)
-    settings = recipe.settings(ipc)
-    settings["data"] = random_data(recipe, folder / "data.npz")
+    """Run the preset for one iteration to warm up and ``repeat`` more, in this process."""
+    preset = load(name)
+    settings = preset.settings(ipc)
+    settings["data"] = random_data(preset, folder / "data.npz")
     # Rates cost nothing, and on random weights the published ones lead to infinity.
-    settings["lr"] = {key.partition(".")[2]: 0.0 for key in leaves(settings) if key.startswith("lr.")}
+    rates = [key.partition(".")[2] for key in leaves(settings) if key.startswith("learning_rate.")]
+    settings["learning_rate"] = dict.fromkeys(rates, 0.0)
     if settings["prior"] in GENERATORS:
         network = random_generator(GENERATORS[settings["prior"]], classes=1000)
         weights.save(folder / settings["prior"], network, torch.float16)
         del network
         settings["prior"] = str(folder / settings["prior"])
-    if recipe.experts:
-        settings["experts"] = random_experts(recipe, settings, folder / "experts")
+    if preset.experts:
+        settings["experts"] = random_experts(preset, settings, folder / "experts")
     settings |= {"iterations": repeat + 1, "save_every": repeat + 1, "out": folder / "run"}
     ends: list[float] = []
     glad.distill(**settings, on_step=lambda *_: ends.append(time.perf_counter()))
@@ -98,19 +101,19 @@ def machine(on_gpu: bool) -> str:
     return f"{where}, torch {torch.__version__}, commit {commit(f'glad/presets/{MEASURED}')}"
 
 
-def measure(recipe: Recipe, ipc: int, repeat: int) -> dict[str, Any]:
+def measure(preset: Preset, ipc: int, repeat: int) -> dict[str, Any]:
     """``work`` in a process of its own."""
-    job = ["--only", recipe.name, "--ipc", str(ipc), "--repeat", str(repeat)]
+    job = ["--only", preset.name, "--ipc", str(ipc), "--repeat", str(repeat)]
     done = subprocess.run([sys.executable, __file__, *job, "--work"], stdout=subprocess.PIPE, text=True, check=True)
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return {**found, "command": f"python scripts/measure_recipes.py {' '.join(job)}"}
+    return {**found, "command": f"python scripts/measure_presets.py {' '.join(job)}"}
 
 
 @click.command()
 @click.option(
-    "--only", multiple=True, type=click.Choice(list(known())), metavar="RECIPE", help="May be repeated.  [default: all]"
+    "--only", multiple=True, type=click.Choice(list(known())), metavar="PRESET", help="May be repeated.  [default: all]"
 )
-@click.option("--ipc", type=int, help="Synthetic images per class.  [default: each recipe's first]")
+@click.option("--ipc", type=int, help="Synthetic images per class.  [default: each preset's first]")
 @click.option("--repeat", default=3, show_default=True, help="Iterations after the first; the median counts.")
 @click.option("--out", "notes", type=click.Path(path_type=Path), default=NOTES, help="File to note them in.")
 @click.option("--work", "here", is_flag=True, hidden=True)
@@ -122,13 +125,13 @@ def main(only: tuple[str, ...], ipc: int | None, repeat: int, notes: Path, here:
             click.echo(json.dumps(work(chosen[0].name, ipc or chosen[0].ipc[0], repeat, Path(folder))))
         return
     done = set()
-    for recipe in chosen:
-        count = ipc or recipe.ipc[0]
-        key = recipe.measure(count)
-        if recipe.needs and recipe.distill["prior"] not in GENERATORS:
-            click.echo(f"{recipe.name}: the geometry of {recipe.distill['prior']} is not known")
+    for preset in chosen:
+        count = ipc or preset.ipc[0]
+        key = preset.measure(count)
+        if preset.needs and preset.distill["prior"] not in GENERATORS:
+            click.echo(f"{preset.name}: the geometry of {preset.distill['prior']} is not known")
         elif key not in done:
-            found = measure(recipe, count, repeat)
+            found = measure(preset, count, repeat)
             write_json(notes, dict(sorted({**read_json(notes), key: found}.items())))
             click.echo(f"{key}: {found['seconds']} s, {found['gib']} GiB")
             done.add(key)

@@ -1,0 +1,273 @@
+"""``glad.distill``: from settings to the folder of a finished run."""
+
+import platform
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+import torchvision
+from torch import Tensor
+
+from generators.classes import read_class_map
+from glad.data.dataset import ImageData, Splits
+from glad.data.splits import open_data
+from glad.device import pick_device
+from glad.distillation import Metrics, Progress, learnt_tensors, require_usable_labels
+from glad.distillation import run as iterate
+from glad.experts import Experts
+from glad.experts.folder import experts_digest, open_experts
+from glad.initialization import expert_network, initial_latents, learned_labels
+from glad.networks.factory import network_factory
+from glad.objectives.base import Objective
+from glad.objectives.resolve import resolve_learning_rates, resolve_objective
+from glad.optimizers import make_optimizer
+from glad.priors.base import Prior
+from glad.priors.resolve import ResolvedPrior, resolve_prior
+from glad.rng import rng_for
+from glad.runs.folder import Run
+from glad.runs.monitor import Monitor
+from glad.settings.data import DSA
+from glad.settings.distill import DistillSettings, Initialization, Labels
+from glad.synthetic_set import SyntheticSet
+from glad.version import VERSION
+
+OnStep = Callable[[int, Metrics], None]
+"""Called after each step with its number, from 0 on, and its metrics."""
+
+
+def distill(
+    data: str | Splits = "fashion-mini",
+    objective: str | Objective = "dm",
+    prior: str | Prior = "fashion-mini",
+    ipc: int = 1,
+    *,
+    root: str | Path = "data",
+    classes: Sequence[int | str] | None = None,
+    limit: int | None = None,
+    resolution: int | None = None,
+    zca: bool = False,
+    out: str | Path | None = None,
+    iterations: int = 1000,
+    learning_rate: Mapping[str, float] | float | None = None,
+    momentum: float = 0.5,
+    prior_options: Mapping[str, Any] | None = None,
+    class_map: Mapping[str, str | int] | str | None = None,
+    objective_options: Mapping[str, Any] | None = None,
+    network: str = "convnet",
+    network_options: Mapping[str, Any] | None = None,
+    augmentation: str = DSA,
+    experts: str | Path | None = None,
+    labels: Labels = "hard",
+    initialization: Initialization = "prior",
+    candidates: int = 100,
+    inversion_steps: int = 200,
+    chunk: int = 10,
+    memory: float = 2.0,
+    seed: int = 0,
+    device: str = "auto",
+    save_every: int = 50,
+    grid_every: int = 100,
+    on_step: OnStep | None = None,
+) -> Run:
+    """Distill a data set into a few synthetic images per class.
+
+    A folder with the same settings is continued, to the same result as if it had not been interrupted.
+
+    Args:
+        data: The data set: ``fashion-mini`` (embedded), ``mnist``, ``fashionmnist``, ``svhn``, ``cifar10``,
+            ``cifar100``, ..., ``imagenette``, ``imagenet-a``, ..., a folder CLASS/image, or an .npz file.
+        objective: The objective: ``dm``, ``dc``, ``mtt``, ``ast``, ``datadam``, ``ncfm``, or module:Class of one's own.
+        prior: The prior: a generator of `glad weights list` (``fashion-mini`` and ``digits-mini`` are embedded),
+            FILE.safetensors, org/repo:FILE on the Hub, ``random``, ``pixels``, or module:Class of one's own.
+        ipc: Synthetic images per class.
+        root: Folder of the data sets that have a name.
+        classes: Classes to keep, by number or name; all if None.
+        limit: The most training images to use, of each class its share; all if None.
+        resolution: Side in pixels to which image files are resized and cropped; their own if None.
+        zca: Whiten the images (ZCA).
+        out: Folder of the run; an existing one with the same settings is continued; runs/NAME if None.
+        iterations: Updates of the synthetic set.
+        learning_rate: Learning rate of all latents, or by name (``w``, ``f``, ``pixels``, ``g``); the published ones if
+            None.
+        momentum: Momentum of the latents' SGD.
+        prior_options: Options of the prior by name.
+        class_map: The class of the generator, by name or number, that stands for a class of the data; ``guess`` takes
+            classes that no name decides by their number. Classes that are not given are found by name.
+        objective_options: Options of the objective by name; `glad objectives show NAME` lists them.
+        network: The network to distill with: ``convnet``, ``alexnet``, ``vgg11``, ``resnet18`` or ``vit``.
+        network_options: Options of that network, such as width=64 or norm=batch.
+        augmentation: DSA transforms joined by _, or ``none``.
+        experts: Folder of `glad experts train`, which the objectives mtt and ast and a representative initialization
+            need; no experts if None.
+        labels: ``hard``: the number of a class for each image. ``learned``: a weight per class, at first 1 for the
+            image's own class and 0 for the others, learned at the learning rate called labels (objectives mtt and ast
+            with unroll=full).
+        initialization: First latents. ``prior``: drawn by the prior. ``representative``: the real images (with a
+            generator: drawn codes) nearest to the centres of each class among an expert's logits. ``nearest``: drawn
+            codes whose images are nearest to such real ones (without experts: to those that k-means on pixels chooses).
+            ``inversion``: codes that render them.
+        candidates: Codes drawn per class for an initialization that chooses ``ipc`` of them.
+        inversion_steps: Steps of the initialization ``inversion``, twice as many in F_n.
+        chunk: Images rendered at a time.
+        memory: GiB for the generator's graphs; beyond it images are rendered twice.
+        seed: Seed of every draw.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ...
+        save_every: Iterations between saved states.
+        grid_every: Iterations between pictures.
+        on_step: Called with the iteration, from 0 on, and its metrics after each step.
+
+    Returns:
+        The folder of the finished run.
+
+    Raises:
+        DataError: The data cannot be used.
+        WeightsError: The weights of the prior cannot be used.
+        ValueError: A setting does not exist or makes no sense.
+        RunError: The folder holds a run with other settings, or of other data or weights.
+        DistillationError: A loss or an image is not finite.
+
+    Examples:
+        >>> run = glad.distill(
+        ...     "fashion-mini", "dm", "fashion-mini", ipc=1, iterations=2, out="runs/tiny", device="cpu",
+        ...     network_options={"width": 8}, objective_options={"batch": 8},
+        ... )
+        >>> run.name, run.config["iterations"]
+        ('tiny', 2)
+    """
+    settings = DistillSettings(
+        data=name_of(data), objective=name_of(objective), prior=name_of(prior), ipc=ipc, root=str(root),
+        classes=None if classes is None else tuple(classes), limit=limit, resolution=resolution, zca=zca,
+        out=None if out is None else str(out), iterations=iterations, learning_rate=learning_rate, momentum=momentum,
+        prior_options=prior_options or {}, class_map=read_class_map(class_map),
+        objective_options=objective_options or {}, network=network, network_options=network_options or {},
+        augmentation=augmentation,
+        experts=None if experts is None else str(experts), labels=labels, initialization=initialization,
+        candidates=candidates, inversion_steps=inversion_steps, chunk=chunk, memory=memory, seed=seed, device=device,
+        save_every=save_every, grid_every=grid_every,
+    )  # fmt: skip
+    return run_distillation(settings, data, objective, prior, on_step)
+
+
+def name_of(given: Any) -> str:
+    """A name as it is; for an object the class that it is of, which settings can record and nobody can load."""
+    return given if isinstance(given, str) else f"object:{type(given).__module__}.{type(given).__qualname__}"
+
+
+def run_distillation(
+    settings: DistillSettings,
+    data: str | Splits | None = None,
+    objective: str | Objective | None = None,
+    prior: str | Prior | None = None,
+    on_step: OnStep | None = None,
+) -> Run:
+    """Run ``settings`` to their end, or continue their folder; see ``distill``.
+
+    Args:
+        settings: What to do.
+        data: The data themselves, where the settings cannot name them.
+        objective: The objective itself, likewise.
+        prior: The prior itself, likewise.
+        on_step: As in ``distill``.
+    """
+    device, train = pick_device(settings.device), open_data(settings, data).train
+    opened = resolve_prior(prior or settings.prior, train, settings.prior_options, device, settings.class_map)
+    experts = open_experts(train, settings)
+    segment = None if experts is None else experts.segment
+    asked = objective or settings.objective
+    made, used = resolve_objective(asked, train, opened.description, segment, settings, device)
+    used = replace(used, out=str(settings.folder))
+    synset = _first_set(train, opened, experts, made, used, device)
+    besides = sorted(synset.tensors().keys() - synset.latents.keys())
+    rates = resolve_learning_rates(list(synset.latents), asked, made, opened.description, used.learning_rate, besides)
+    tensors = learnt_tensors(synset, made)
+    optimizer = make_optimizer(tensors, rates, used.momentum, opened.description.optimizers)
+    inputs = _inputs(train, opened, experts)
+    return _run(Progress(synset, made, optimizer), train, inputs, used, on_step)
+
+
+def _first_set(
+    data: ImageData,
+    opened: ResolvedPrior,
+    experts: Experts | None,
+    objective: Objective,
+    settings: DistillSettings,
+    device: torch.device,
+) -> SyntheticSet:
+    """The set before the first iteration."""
+    classes = torch.arange(len(data.classes)).repeat_interleave(settings.ipc)
+    labels = classes.repeat_interleave(opened.description.images_per_row)
+    if settings.labels == "learned":
+        labels = learned_labels(labels, len(data.classes))
+    require_usable_labels(labels, objective)
+    latents = _latents(data, opened.prior, experts, classes, settings, device)
+    return SyntheticSet(opened.prior, latents, labels.to(device), settings.chunk, int(settings.memory * 2**30))
+
+
+def _latents(
+    data: ImageData,
+    prior: Prior,
+    experts: Experts | None,
+    labels: Tensor,
+    settings: DistillSettings,
+    device: torch.device,
+) -> dict[str, Tensor]:
+    """The first latents, a row per label."""
+    rng = rng_for(settings.seed, "init")
+    continued = Run(settings.folder).state.exists()  # and replaces what is made here, whose shapes alone count
+    if settings.initialization == "prior" or continued:
+        latents = prior.init(labels, rng)
+    else:
+        make = network_factory(data, settings.network, settings.network_options, device)
+        network = None if experts is None else expert_network(experts, make, data, rng)
+        sizes = (settings.candidates, settings.inversion_steps, settings.chunk)
+        latents = initial_latents(settings.initialization, data, prior, network, settings.ipc, rng, device, *sizes)
+    return {name: tensor.to(device) for name, tensor in latents.items()}
+
+
+def _run(
+    progress: Progress, data: ImageData, inputs: dict[str, Any], settings: DistillSettings, on_step: OnStep | None
+) -> Run:
+    """Begin or continue the folder, iterate, and write the set."""
+    run = Run(settings.folder)
+    rates = {group["name"]: group["lr"] for group in progress.optimizer.param_groups}
+    old_names = getattr(progress.objective, "old_names", {})
+    if run.begin(settings, {**inputs, "learning_rates": rates}, old_names):
+        progress.restore(run.state)
+    monitor = Monitor(run, data, progress.synset, settings.grid_every, progress.iteration, settings.iterations)
+    if progress.iteration == 0:
+        monitor.snapshot("initial", 0)
+
+    def step(iteration: int, metrics: Metrics) -> None:
+        monitor.record(iteration, metrics)
+        if on_step is not None:
+            on_step(iteration, metrics)
+
+    def save() -> None:
+        progress.save(run.state)
+
+    try:
+        iterate(progress, settings.iterations, settings.seed, save, settings.save_every, step)
+        monitor.snapshot("synset", progress.iteration)
+    finally:
+        monitor.close()
+    return run
+
+
+def _inputs(data: ImageData, opened: ResolvedPrior, experts: Experts | None) -> dict[str, Any]:
+    versions = {"glad": VERSION, "torch": torch.__version__, "torchvision": torchvision.__version__}
+    return {
+        "hashes": {
+            "data": data.digest,
+            **opened.hashes(),
+            **({"experts": experts_digest(experts)} if experts is not None else {}),
+        },
+        "weights": None if opened.weights is None else opened.weights.fields(),
+        "classes": list(data.classes),
+        **({"prior_classes": dict(opened.classes)} if opened.classes else {}),
+        "mean": list(data.mean),
+        "std": list(data.std),
+        "training_images": len(data),
+        "versions": {**versions, "python": platform.python_version()},
+    }

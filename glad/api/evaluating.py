@@ -1,0 +1,121 @@
+"""``glad.evaluate``: from settings to results."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from glad.data.dataset import Splits
+from glad.evaluation.config import EvaluationConfig
+from glad.evaluation.protocol import Protocol
+from glad.evaluation.resolve import ResolvedEvaluation
+from glad.evaluation.runner import run_evaluation
+from glad.runs.folder import Run
+from glad.settings.evaluate import NETWORKS, Baseline, LabelMode, TestSplit
+
+
+def evaluate(
+    runs: str | Path | Run | Sequence[str | Path | Run],
+    *,
+    networks: Sequence[str] = NETWORKS,
+    seeds: int | Sequence[int] = 5,
+    epochs: int | None = None,
+    baselines: Sequence[Baseline] = ("before", "random"),
+    data: str | Splits | None = None,
+    root: str | Path = "data",
+    classes: Sequence[int | str] | None = None,
+    limit: int | None = None,
+    resolution: int | None = None,
+    zca: bool = False,
+    seen: str = "convnet",
+    split: TestSplit = "test",
+    augmentation: str | None = None,
+    protocol: str | Path | Protocol = "default",
+    label_mode: LabelMode = "hard",
+    teacher: str | None = None,
+    full_epochs: int = 20,
+    learning_rate: Mapping[str, float] | float | None = None,
+    network_options: Mapping[str, Mapping[str, int]] | None = None,
+    hybrid: Sequence[float] | None = None,
+    scores: bool = False,
+    cost: bool = False,
+    reach: float = 0.8,
+    workers: int = 1,
+    part: str | None = None,
+    device: str = "auto",
+    on_cell: Callable[[dict[str, Any], int], None] | None = None,
+) -> dict[str, Any]:
+    """Train networks from scratch on finished ``runs``, or other sets, and test them after the last epoch.
+
+    What is finished is kept in each set's results and not computed again under the same settings.
+
+    Args:
+        runs: Folders of one data set, or sets of images with the name of their ``data``, loaded by ``root`` to ``zca``.
+        networks: The networks to train.
+        seeds: How many seeds (0, 1, ...), or which, such as 0,1,2.
+        epochs: Epochs of training on a set; the protocol's if None.
+        baselines: What the set is compared with: ``before`` (the same latents before optimization), ``random`` (real
+            images, as many), ``kmeans`` (those nearest to k-means centres), ``herding`` (those that herding selects),
+            ``full`` (the full data).
+        data: The data that sets of images stand for, by name; the run's own if None.
+        root: Where data sets lie; this and the next four go with the name of the data.
+        classes: The classes to keep, by number or name; all if None.
+        limit: At most so many training images; all if None.
+        resolution: Resize and crop image files to squares of this side; their own if None.
+        zca: Whiten the data.
+        seen: The seen architecture, which is the network that the set was distilled with, where no set says so.
+        split: The images that are tested on: ``test``, or ``validation`` for tuning.
+        augmentation: DSA transforms joined by ``_``, or ``none``; the protocol's if None.
+        protocol: How networks are trained. ``default``: 1000 epochs, cosine, averaged weights. ``dc``: 300 epochs, step
+            decay, as published for DC and DSA. ``glad``: the default at a rate of 1e-3 for every network, as published
+            for GLaD. Or a YAML or JSON file of a protocol's fields, such as `glad protocols default` prints.
+        label_mode: ``hard``: the labels of the set. ``soft``: the probabilities that a teacher trained on the full data
+            gives each image, for baselines too; they are stored with a run's set, and exported with it. A set that
+            brings soft labels keeps them.
+        teacher: The network behind soft labels, in whose features herding works too. It is trained once and kept in
+            ~/.cache/glad/teachers (GLAD_TEACHER_CACHE); convnet where labels are soft if None.
+        full_epochs: Epochs on the full data, for the teacher, the scores and the costs; the baseline full has those of
+            the set.
+        learning_rate: The peak learning rate, of all networks or by name, such as vit=0.001. The protocol's are for
+            1,000 epochs: short trainings need larger ones; the protocol's if None.
+        network_options: Options by network, such as resnet18.width=16.
+        hybrid: Shares of the real images in per cent, such as 1,5,10: each is added to the set, and compared with the
+            share alone; no shares if None.
+        scores: Measure LRS and ARS of DD-Ranking, of the seen architecture.
+        cost: Measure what training takes on the set and on the full data, and when distilling has paid.
+        reach: For ``cost``: the share of the full data's accuracy to be reached, above 0 and at most 1.
+        workers: Processes to spread the trainings over; they share the threads of this one.
+        part: Do only the I-th of N parts, for ranks on one file system; a call without it merges them; all if None.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ...
+        on_cell: Called with each new cell and the number of cells that are left.
+
+    Returns:
+        What ``results.json`` holds (see docs/EVALUATION.md), accuracies in [0, 1].
+
+    Raises:
+        ValueError: A setting is unknown or cannot be.
+        DataError: The data cannot be used.
+        RunError: A set is unfinished, damaged or of other data.
+    """
+    config = EvaluationConfig(
+        networks=tuple(networks), seeds=seeds if isinstance(seeds, int) else tuple(seeds), epochs=epochs,
+        baselines=tuple(baselines), data=data, root=str(root), classes=None if classes is None else tuple(classes),
+        limit=limit, resolution=resolution, zca=zca, seen=seen, split=split, augmentation=augmentation,
+        protocol=protocol, label_mode=label_mode, teacher=teacher, full_epochs=full_epochs,
+        learning_rate=learning_rate, network_options=network_options or {},
+        hybrid=None if hybrid is None else tuple(hybrid), scores=scores, cost=cost, reach=reach, workers=workers,
+        part=part, device=device,
+    )  # fmt: skip
+    return evaluate_runs(runs, config, on_cell)
+
+
+def evaluate_runs(
+    runs: str | Path | Run | Sequence[str | Path | Run],
+    config: EvaluationConfig,
+    on_cell: Callable[[dict[str, Any], int], None] | None = None,
+) -> dict[str, Any]:
+    """Evaluate ``runs`` as ``config`` says; see ``evaluate``."""
+    listed = [runs] if isinstance(runs, str | Path | Run) else list(runs)
+    if not listed:
+        raise ValueError("an evaluation needs at least one run or set of images")
+    paths = [run.path if isinstance(run, Run) else Path(run) for run in listed]
+    return run_evaluation(ResolvedEvaluation(paths, config), on_cell)

@@ -1,0 +1,40 @@
+"""What names a data set: the settings that distilling, training experts and training priors share."""
+
+from dataclasses import dataclass
+
+from glad.settings.fields import Settings
+
+DSA = "color_crop_cutout_flip_scale_rotate"
+"""All transforms of DSA (Zhao & Bilen, ICML 2021)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataSettings(Settings):
+    """Which images, and in which form."""
+
+    data: str = "fashion-mini"
+    """The data set: ``fashion-mini`` (embedded), ``mnist``, ``fashionmnist``, ``svhn``, ``cifar10``, ``cifar100``, ...,
+    ``imagenette``, ``imagenet-a``, ..., a folder CLASS/image, or an .npz file."""
+    root: str = "data"
+    """Folder of the data sets that have a name."""
+    classes: tuple[int | str, ...] | None = None
+    """Classes to keep, by number or name; all if None."""
+    limit: int | None = None
+    """The most training images to use, of each class its share; all if None."""
+    resolution: int | None = None
+    """Side in pixels to which image files are resized and cropped; their own if None."""
+    zca: bool = False
+    """Whiten the images (ZCA)."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("limit", "resolution"):
+            at_least_one(self, name)
+
+
+def at_least_one(settings: Settings, *names: str) -> None:
+    """Raise ``ValueError`` where one of the fields ``names`` is a number below 1; None passes."""
+    for name in names:
+        value = getattr(settings, name)
+        if value is not None and value < 1:
+            raise ValueError(f"{name} must be at least 1, not {value}")

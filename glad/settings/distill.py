@@ -1,0 +1,95 @@
+"""The settings of a distillation."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from glad.settings.data import DSA, DataSettings, at_least_one
+from glad.settings.fields import spelled
+
+REST = "*"
+"""The key of a class map that stands for the classes without one of their own."""
+Labels = Literal["hard", "learned"]
+Initialization = Literal["prior", "representative", "nearest", "inversion"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DistillSettings(DataSettings):
+    """What ``glad.distill`` and `glad distill` are asked for, and what ``config.yaml`` of a run holds."""
+
+    objective: str = "dm"
+    """The objective: ``dm``, ``dc``, ``mtt``, ``ast``, ``datadam``, ``ncfm``, or module:Class of one's own."""
+    prior: str = "fashion-mini"
+    """The prior: a generator of `glad weights list` (``fashion-mini`` and ``digits-mini`` are embedded),
+    FILE.safetensors, org/repo:FILE on the Hub, ``random``, ``pixels``, or module:Class of one's own."""
+    ipc: int = 1
+    """Synthetic images per class."""
+    out: str | None = spelled(None, path="folder")
+    """Folder of the run; an existing one with the same settings is continued; runs/NAME if None."""
+    iterations: int = 1000
+    """Updates of the synthetic set."""
+    learning_rate: Mapping[str, float] | float | None = spelled(
+        None, flags=("--lr", "--learning-rate"), metavar="RATE", old=("lr",)
+    )
+    """Learning rate of all latents, or by name (``w``, ``f``, ``pixels``, ``g``); the published ones if None."""
+    momentum: float = 0.5
+    """Momentum of the latents' SGD."""
+    prior_options: Mapping[str, Any] = spelled({}, flags=("-p", "--prior-option"))
+    """Options of the prior by name."""
+    class_map: Mapping[str, str | int] = spelled({}, metavar="CLASS=CLASS", alone="guess")
+    """The class of the generator, by name or number, that stands for a class of the data; ``guess`` takes classes that
+    no name decides by their number. Classes that are not given are found by name."""
+    objective_options: Mapping[str, Any] = spelled({}, flags=("-o", "--set", "--objective-option"))
+    """Options of the objective by name; `glad objectives show NAME` lists them."""
+    network: str = "convnet"
+    """The network to distill with: ``convnet``, ``alexnet``, ``vgg11``, ``resnet18`` or ``vit``."""
+    network_options: Mapping[str, Any] = spelled({}, flags=("--network-option",))
+    """Options of that network, such as width=64 or norm=batch."""
+    augmentation: str = DSA
+    """DSA transforms joined by _, or ``none``."""
+    experts: str | None = spelled(None, path="folder")
+    """Folder of `glad experts train`, which the objectives mtt and ast and a representative initialization need; no
+    experts if None."""
+    labels: Labels = "hard"
+    """``hard``: the number of a class for each image. ``learned``: a weight per class, at first 1 for the image's own
+    class and 0 for the others, learned at the learning rate called labels (objectives mtt and ast with unroll=full)."""
+    initialization: Initialization = spelled("prior", old=("start",))
+    """First latents. ``prior``: drawn by the prior. ``representative``: the real images (with a generator: drawn codes)
+    nearest to the centres of each class among an expert's logits. ``nearest``: drawn codes whose images are nearest to
+    such real ones (without experts: to those that k-means on pixels chooses). ``inversion``: codes that render them."""
+    candidates: int = 100
+    """Codes drawn per class for an initialization that chooses ``ipc`` of them."""
+    inversion_steps: int = 200
+    """Steps of the initialization ``inversion``, twice as many in F_n."""
+    chunk: int = 10
+    """Images rendered at a time."""
+    memory: float = 2.0
+    """GiB for the generator's graphs; beyond it images are rendered twice."""
+    seed: int = 0
+    """Seed of every draw."""
+    device: str = "auto"
+    """``auto``, ``cpu``, ``cuda``, ``cuda:1``, ..."""
+    save_every: int = 50
+    """Iterations between saved states."""
+    grid_every: int = 100
+    """Iterations between pictures."""
+
+    def __post_init__(self) -> None:
+        if isinstance(self.class_map, str):  # guess, for all that no name decides
+            object.__setattr__(self, "class_map", {REST: self.class_map})
+        super().__post_init__()
+        at_least_one(self, "ipc", "candidates", "inversion_steps", "iterations", "chunk", "save_every", "grid_every")
+        if self.initialization == "representative" and self.experts is None:
+            raise ValueError(
+                "a representative initialization needs --experts FOLDER: train one with `glad experts train --out "
+                "FOLDER --count 1`"
+            )
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the run: ``out``, or one named after what it is about."""
+        if self.out is not None:
+            return Path(self.out)
+        parts = [Path(name).stem.replace(":", "-") for name in (self.data, self.objective, self.prior)]
+        return Path("runs") / "-".join([*parts, f"ipc{self.ipc}", f"seed{self.seed}"])

@@ -1,0 +1,98 @@
+"""The settings of training experts, and the published recipes of their training.
+
+The recipe ``mtt`` is that of Cazenavette et al. (CVPR 2022), ``glad`` the same for fewer epochs (Cazenavette et al.,
+CVPR 2023), ``smooth`` that of AST (Shen et al., 2023): its first epochs count less, and the slope of the logits is held
+near one, so that the trajectory bends less.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from glad.settings.data import DSA, DataSettings, at_least_one
+from glad.settings.fields import Settings, spelled
+
+FIRST_CLIP, CLIP_STEP = 0.50, 0.05  # of AST's clipping loss: the factor of the first epoch, and its growth per epoch
+
+
+RecipeName = Literal["mtt", "glad", "smooth"]
+Dtype = Literal["float32", "bfloat16"]
+
+
+@dataclass(frozen=True)
+class Recipe(Settings):
+    """How experts are trained; a number that is 0 (a ``drop`` of 1) switches its part off."""
+
+    epochs: int = 50
+    """Epochs of training on the real images."""
+    lr: float = 1e-2
+    """Learning rate of SGD."""
+    momentum: float = 0.0
+    """Momentum of SGD."""
+    weight_decay: float = 0.0
+    """Weight decay of SGD."""
+    batch: int = 256
+    """Images in a batch."""
+    clipping: int = 0
+    """1: the loss of epoch e is multiplied by 0.50, 0.55, ... up to 1."""
+    penalty: float = 0.0
+    """Weight of the distance of the slope of the summed logits from 1, per pixel, on images not augmented."""
+    drop: float = 1.0
+    """Factor of the rate from epoch ``epochs // 2 + 1`` on, where the momentum starts from zero again."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("epochs", "batch"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"experts: {name} must be at least 1, not {getattr(self, name)}")
+        for name in ("lr", "drop"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"experts: {name} must be above 0, not {getattr(self, name)}")
+
+    @property
+    def turn(self) -> int:
+        """The epoch from which on the rate is dropped."""
+        return self.epochs // 2 + 1
+
+    def weight(self, epoch: int) -> float:
+        """The factor of the loss in ``epoch``."""
+        return min(1.0, FIRST_CLIP + CLIP_STEP * epoch) if self.clipping else 1.0
+
+
+RECIPES: dict[str, Recipe] = {
+    "mtt": Recipe(),
+    "glad": Recipe(epochs=15),
+    "smooth": Recipe(lr=3e-3, momentum=0.9, weight_decay=1e-3, clipping=1, penalty=2.0, drop=0.6),
+}
+"""Published recipes by name."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExpertSettings(DataSettings):
+    """What ``glad.train_experts`` and `glad experts train` are asked for."""
+
+    out: str = spelled(..., path="folder")
+    """Folder of the experts, one file each; a training that was interrupted is continued there."""
+    count: int = 10
+    """How many experts the folder is to hold."""
+    recipe: RecipeName = "mtt"
+    """How they are trained: ``mtt``, ``glad`` (the same for fewer epochs), or ``smooth``, that of AST."""
+    recipe_options: Mapping[str, Any] = spelled({}, flags=("-o", "--option"))
+    """Numbers of the recipe that are to be others, such as epochs=20."""
+    network: str = "convnet"
+    """The network: ``convnet``, ``alexnet``, ``vgg11``, ``resnet18`` or ``vit``. A run that follows the experts has the
+    same."""
+    network_options: Mapping[str, Any] = spelled({}, flags=("--network-option",))
+    """Options of that network, such as width=64."""
+    augmentation: str = DSA
+    """DSA transforms joined by _, or ``none``."""
+    dtype: Dtype = "float32"
+    """Number format of the stored parameters."""
+    seed: int = 0
+    """Seed of the initial networks, the order of the images and the augmentation."""
+    device: str = "auto"
+    """``auto``, ``cpu``, ``cuda``, ``cuda:1``, ..."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        at_least_one(self, "count")

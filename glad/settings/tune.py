@@ -1,0 +1,41 @@
+"""The settings of a search for the settings of a distillation."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from glad.settings.fields import Settings, spelled
+
+
+@dataclass(frozen=True, kw_only=True)
+class TuneSettings(Settings):
+    """What ``glad.tune`` and `glad tune` are asked for, beside the settings of the distillation."""
+
+    out: str = spelled(..., path="folder")
+    """Folder of the search, which is continued there."""
+    minutes: float | None = None
+    """Budget in minutes of distilling and judging, earlier calls included; no limit if None."""
+    trials: int | None = None
+    """Budget in trials, earlier calls included; no limit if None."""
+    trial_iterations: int = 100
+    """Iterations of a whole trial, if the distillation's are not fewer."""
+    networks: tuple[str, ...] | None = None
+    """Networks that judge; the one distilled with and another architecture if None."""
+    epochs: int = 100
+    """Epochs of their training on a trial's set."""
+    seeds: int = 1
+    """Networks of each kind per judgment."""
+    judge_options: Mapping[str, Mapping[str, int]] = spelled(
+        {}, flags=("--judge-option",), metavar="NETWORK.OPTION=NUMBER"
+    )
+    """Options of the networks that judge, such as resnet18.width=16."""
+    knobs: tuple[str, ...] | None = spelled(None, flags=("--knob",))
+    """Names of the settings to search, such as layer or lr.w; all that the run has if None."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.minutes is None and self.trials is None:
+            raise ValueError("a search needs a budget: --minutes N, or --trials N")
+        for name in ("minutes", "trials", "trial_iterations", "epochs", "seeds"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise ValueError(f"{name} must be above 0, not {value}")
