@@ -95,6 +95,15 @@ def evaluate(
         ValueError: A setting is unknown or cannot be.
         DataError: The data cannot be used.
         RunError: A set is unfinished, damaged or of other data.
+
+    Examples:
+        >>> results = glad.evaluate(
+        ...     "runs/tiny", networks=["convnet"], network_options={"convnet": {"width": 8}}, seeds=1, epochs=2
+        ... )
+        >>> list(results["summary"])
+        ['set:tiny', 'before:tiny', 'random:1']
+        >>> 0 <= results["summary"]["set:tiny"]["seen"]["mean"] <= 1
+        True
     """
     config = EvaluationConfig(
         networks=tuple(networks), seeds=seeds if isinstance(seeds, int) else tuple(seeds), epochs=epochs,
