@@ -123,6 +123,9 @@ def as_defaults(ctx: click.Context, param: click.Parameter, source: str, content
     for name, value in settings.items():
         if known[name].multiple and not isinstance(value, list):
             settings[name] = [value]
+        # click would make a text of a list, or a traceback; types of our own take lists.
+        if isinstance(value, list) and not known[name].multiple and type(known[name].type).__module__ == "click.types":
+            raise click.BadParameter(f"{source} sets {name} to the list {value!r}, and takes one value", ctx, param)
     return settings
 
 

@@ -45,11 +45,28 @@ def read_results(
     """
     content = read_json(path)
     if legacy.is_old(content):
-        return [legacy.convert(content, network, resolve)]
+        return [_checked(legacy.convert(content, network, resolve))]
     if content["format"] != FORMAT:
         raise RunError(f"{path} is of form {content['format']}, this version reads {FORMAT}: use a later version")
     last = {name: value for name, value in content.items() if name not in ("format", EARLIER)}
-    return [last, *content.get(EARLIER, [])]
+    return [_checked(entry) for entry in (last, *content.get(EARLIER, []))]
+
+
+def _checked(found: Results) -> Results:
+    """``found`` if its cells and rows are of the form that is written; ``ValueError`` or what a missing key raises."""
+    for cell in _cells(found):
+        row, network, seed = key_of(cell)
+        if not (isinstance(row, str) and isinstance(network, str) and isinstance(seed, int)):
+            raise ValueError(f"a cell of row {row!r}, network {network!r}, seed {seed!r}")
+        if not isinstance(cell["accuracy"], float | int):
+            raise ValueError(f"an accuracy of {cell['accuracy']!r}")
+    for about in found["settings"]["sets"].values():
+        if not all(isinstance(digest, str) for digest in about["hashes"]):
+            raise ValueError(f"hashes {about['hashes']!r}")
+    found["settings"]["hashes"].items()
+    if not all(isinstance(row["id"], str) for row in found["rows"]):
+        raise ValueError("rows without an id")
+    return found
 
 
 def shown_results(evaluations: Sequence[Results]) -> Results:

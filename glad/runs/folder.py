@@ -1,6 +1,7 @@
 """The folder of one run: what it was asked, what it depends on, how far it is, what it gave."""
 
 import json
+import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,6 +83,11 @@ class Run:
     def inputs(self) -> dict[str, Any]:
         """Hashes of data and weights, class names, normalization, versions."""
         content: dict[str, Any] = read_json(self.path / "inputs.json")
+        hashes = content.get("hashes") if isinstance(content, dict) else None
+        if not isinstance(hashes, dict) or not all(isinstance(digest, str) for digest in hashes.values()):
+            raise RunError(
+                f"{self.path}/inputs.json: its hashes {reprlib.repr(hashes)} are not those of a run: damaged"
+            )
         return content
 
     @property
