@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from glad.objectives.base import Objective
+from glad.objectives.description import ObjectiveDescription
 from glad.rng import rng_for
 from glad.runs.interrupts import Interrupts, Terminated
 from glad.runs.storage import optimizer_tensors, read_tensors, restore_optimizer, write_tensors
@@ -36,28 +37,6 @@ class Step:
     def rng(self, purpose: str) -> torch.Generator:
         """A fresh CPU generator for ``purpose``."""
         return rng_for(self.seed, "distill", self.iteration, purpose)
-
-
-def require_usable_labels(labels: Tensor, objective: Objective) -> None:
-    """Refuse labels that ``objective`` cannot use.
-
-    Args:
-        labels: Those of the set: int64 [N], or float [N, K] (soft), which are learned where they require grad.
-        objective: Soft labels need its member ``soft_labels = True``. Its method ``check_labels(labels)``, if it has
-            one, may refuse more.
-
-    Raises:
-        ValueError: Names the objective and what to change.
-    """
-    if labels.is_floating_point() and not getattr(objective, "soft_labels", False):
-        name = type(objective).__name__.lower()
-        raise ValueError(
-            f"{name} needs the number of a class for each image (int64 [N]) and takes no soft labels "
-            f"{list(labels.shape)}: give hard labels, or take an objective that has soft_labels = True, such as mtt"
-        )
-    check = getattr(objective, "check_labels", None)
-    if check is not None:
-        check(labels)
 
 
 def learnt_tensors(synset: SyntheticSet, objective: Objective) -> dict[str, Tensor]:
@@ -152,7 +131,8 @@ class Progress:
     _clock: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
-        require_usable_labels(self.synset.labels, self.objective)
+        self._description = ObjectiveDescription(self.objective)
+        self._description.require_usable_labels(self.synset.labels)
 
     def _state(self) -> dict[str, Tensor]:
         named = {"latents": self.synset.latents, "prior": self.synset.prior.tensors()}
@@ -170,14 +150,14 @@ class Progress:
         The metadata name the tensor that is the student's step size, where the objective learns one.
         """
         tensors = {**self._state(), **optimizer_tensors(self.optimizer)}
-        learned = getattr(self.objective, "learned_step_size", None)
+        learned = self._description.learned_step_size
         named = {} if learned is None else {"step_size": f"objective/{learned}"}
         write_tensors(path, tensors, iteration=str(self.iteration), seconds=f"{self.elapsed():.3f}", **named)
 
     def restore(self, path: Path) -> None:
         """Put back, in place, what ``save`` wrote; ``DistillationError`` when it belongs to another run."""
         saved, metadata = read_tensors(path)
-        for old, new in getattr(self.objective, "old_names", {}).items():
+        for old, new in self._description.old_names.items():
             if f"objective/{old}" in saved:
                 saved[f"objective/{new}"] = saved.pop(f"objective/{old}")
         state = self._state()

@@ -7,6 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+OPTIMIZERS = ("sgd", "adam")
+"""What may change a tensor: SGD with momentum, or Adam."""
+
 
 def make_optimizer(
     tensors: Mapping[str, Tensor],

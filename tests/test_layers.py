@@ -20,6 +20,8 @@ FLOORS = (
     "glad.settings",
     "glad.rng",
     "glad.registry",
+    "glad.optimizers",
+    "glad.members",
     "glad.device",
     "glad.microbatch",
     "glad.metrics",
@@ -35,7 +37,6 @@ FLOORS = (
     "glad.synthetic_set",
     "glad.runs",
     "glad.objectives",
-    "glad.optimizers",
     "glad.distillation",
     "glad.formats",
     "glad.evaluation",
@@ -54,7 +55,7 @@ FLOORS = (
     "scripts",
 )
 # Rooms and files that may import less than their floor allows, with all of this project that they may import.
-KERNEL = ("glad.rng", "glad.microbatch", "glad.registry", "glad.settings")
+KERNEL = ("glad.rng", "glad.microbatch", "glad.registry", "glad.members", "glad.settings")
 BELOW_TRAINING = ("glad.data", "glad.evaluation", "glad.metrics", "glad.networks", "glad.rng", "glad.runs")
 NARROW = {
     "generators": ("generators", "cuda_ops"),
@@ -70,9 +71,11 @@ NARROW = {
     "glad.objectives.resolve": ("glad.objectives", "glad.data", "glad.networks", "glad.priors", *KERNEL),
     "glad.optimizers": (),
     "glad.synthetic_set": ("glad.priors.base", "glad.priors.description", "glad.runs.html"),
+    "glad.members": ("glad.optimizers",),
     "glad.distillation": (
         "glad.synthetic_set",
         "glad.objectives.base",
+        "glad.objectives.description",
         "glad.runs.interrupts",
         "glad.runs.storage",
         *KERNEL,

@@ -14,13 +14,14 @@ from generators.classes import read_class_map
 from glad.data.dataset import ImageData, Splits
 from glad.data.splits import open_data
 from glad.device import pick_device
-from glad.distillation import Metrics, Progress, learnt_tensors, require_usable_labels
+from glad.distillation import Metrics, Progress, learnt_tensors
 from glad.distillation import run as iterate
 from glad.experts import Experts
 from glad.experts.folder import experts_digest, open_experts
 from glad.initialization import expert_network, initial_latents, learned_labels
 from glad.networks.factory import network_factory
 from glad.objectives.base import Objective
+from glad.objectives.description import ObjectiveDescription
 from glad.objectives.resolve import resolve_learning_rates, resolve_objective
 from glad.optimizers import make_optimizer
 from glad.priors.base import Prior
@@ -182,7 +183,8 @@ def run_distillation(
     besides = sorted(synset.tensors().keys() - synset.latents.keys())
     rates = resolve_learning_rates(list(synset.latents), asked, made, opened.description, used.learning_rate, besides)
     tensors = learnt_tensors(synset, made)
-    optimizer = make_optimizer(tensors, rates, used.momentum, opened.description.optimizers)
+    kinds = {**ObjectiveDescription(made).optimizers, **opened.description.optimizers}
+    optimizer = make_optimizer(tensors, rates, used.momentum, kinds)
     inputs = _inputs(train, opened, experts)
     return _run(Progress(synset, made, optimizer), train, inputs, used, on_step)
 
@@ -200,7 +202,7 @@ def _first_set(
     labels = classes.repeat_interleave(opened.description.images_per_row)
     if settings.labels == "learned":
         labels = learned_labels(labels, len(data.classes))
-    require_usable_labels(labels, objective)
+    ObjectiveDescription(objective).require_usable_labels(labels)
     latents = _latents(data, opened.prior, experts, classes, settings, device)
     return SyntheticSet(opened.prior, latents, labels.to(device), settings.chunk, int(settings.memory * 2**30))
 
@@ -232,7 +234,7 @@ def _run(
     """Begin or continue the folder, iterate, and write the set."""
     run = Run(settings.folder)
     rates = {group["name"]: group["lr"] for group in progress.optimizer.param_groups}
-    old_names = getattr(progress.objective, "old_names", {})
+    old_names = ObjectiveDescription(progress.objective).old_names
     if run.begin(settings, {**inputs, "learning_rates": rates}, old_names):
         progress.restore(run.state)
     monitor = Monitor(run, data, progress.synset, settings.grid_every, progress.iteration, settings.iterations)

@@ -25,10 +25,11 @@ def list_them() -> None:
 def show(name: str) -> None:
     """Show what the objective NAME (or module:Class) computes, its options and its learning rates."""
     from glad import objectives as known
+    from glad.priors.stylegan import RATES
     from glad.registry import options_of
 
     factory = known.OBJECTIVES.find(name)
-    module = inspect.getmodule(factory)
+    module, described = inspect.getmodule(factory), known.ObjectiveDescription(factory)
     for text in (inspect.getdoc(module), inspect.getdoc(factory)):
         if text:
             click.echo(text + "\n")
@@ -38,8 +39,9 @@ def show(name: str) -> None:
         default = "needed" if parameter.default is parameter.empty else f"default {parameter.default}"
         click.echo(f"  {option:18}{_type_name(hints.get(option, str)):14}{default}")
     for title, values in (
-        ("Options where a generator's codes are optimized", getattr(factory, "options_for_codes", {})),
-        ("Learning rates (--lr NAME=RATE)", getattr(factory, "learning_rates", {})),
+        ("Options where a generator's codes are optimized", described.options_for_codes),
+        ("Learning rates (--lr NAME=RATE)", described.learning_rates),
+        ("Learning rates of a generator's codes in F_n (in W+ w takes the rate of f)", RATES.get(name, {})),
     ):
         if values:
             click.echo(f"{title}: " + ", ".join(f"{key} {value:g}" for key, value in values.items()))

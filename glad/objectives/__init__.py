@@ -2,13 +2,8 @@
 
 An objective of one's own is a class with the two methods of ``Objective``, named ``module:Class`` or registered by
 ``register_objective``. Constructor parameters called ``real``, ``network``, ``augment`` and ``segment`` (of an
-expert's trajectory) are handed in; the others are its options. What else it can say of itself:
-
-- ``learning_rates``: the published rates of pixels and of its own tensors, by name. Those of a generator's codes belong
-  to the generator's prior.
-- ``options_for_codes``: the options that are published with other defaults where a generator's codes are optimized.
-- ``learned_step_size``: the name in ``tensors()`` of the student's step size, where it learns one; evaluation uses it.
-- ``old_names``: former names of options and tensors, which are still accepted, with the present ones.
+expert's trajectory) are handed in; the others are its options. What else it can say of itself is in
+``ObjectiveDescription``.
 """
 
 from collections.abc import Callable
@@ -18,12 +13,21 @@ from glad.objectives.ast import AST
 from glad.objectives.base import Objective, Step
 from glad.objectives.datadam import DataDAM
 from glad.objectives.dc import DC
+from glad.objectives.description import ObjectiveDescription
 from glad.objectives.dm import DM
 from glad.objectives.mtt import MTT
 from glad.objectives.ncfm import NCFM
 from glad.registry import Registry
 
-__all__ = ["OBJECTIVES", "Objective", "Step", "list_objectives", "objective", "register_objective"]
+__all__ = [
+    "OBJECTIVES",
+    "Objective",
+    "ObjectiveDescription",
+    "Step",
+    "list_objectives",
+    "objective",
+    "register_objective",
+]
 
 Made = TypeVar("Made", bound=Callable[..., Any])
 

@@ -25,12 +25,9 @@ class Objective(Protocol):
 
     The caller calls ``backward`` on each term as it arrives and so frees its graph: peak memory is one term's.
 
-    Labels are int64 [N]. An objective with a member ``soft_labels = True`` takes float [N, K] too, which may require
-    grad; its method ``check_labels(labels)``, if it has one, raises ``ValueError`` for those that it cannot use.
-
-    An objective that learns the student's step size along with the set names that one of its ``tensors()`` in a member
-    ``learned_step_size``; networks are trained on the set at this rate. A member ``old_names`` maps former names of its
-    tensors to the present ones, for states of earlier versions.
+    These two methods are all that an objective must have. What else it says of itself is optional and listed in
+    ``glad.objectives.description.ObjectiveDescription``, which reads it. Labels are int64 [N], or float [N, K] for an
+    objective that says ``soft_labels``.
     """
 
     def terms(self, images: Tensor, labels: Tensor, step: Step) -> Iterator[Tensor]:

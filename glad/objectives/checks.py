@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from glad.networks import make_network
+from glad.objectives.description import ObjectiveDescription
 from glad.registry import construct, options_of
 from glad.rng import rng_for
 
@@ -119,9 +120,7 @@ def _check_tensors(objective: Any) -> None:
     )
     moved = [name for name in offered if name not in again or offered[name].data_ptr() != again[name].data_ptr()]
     assert not moved, f"tensors() gives copies of {moved}: it must give the tensors themselves, to be restored in place"
-    rates = getattr(objective, "learning_rates", {})
-    assert all(isinstance(rate, int | float) and rate >= 0 for rate in rates.values()), f"learning_rates are {rates}"
-    learned = getattr(objective, "learned_step_size", None)
+    learned = ObjectiveDescription(objective).learned_step_size
     assert learned is None or learned in offered, f"learned_step_size is {learned!r}, which tensors() lacks"
 
 
@@ -184,7 +183,7 @@ def _check_slope(make: Callable[[], Any], dtype: torch.dtype) -> None:
         return _loss(make(), images + distance * direction, labels)
 
     _compare("the images", float((gradient * direction).sum()), along_images, STEP[dtype], TOLERANCE[dtype])
-    learned = getattr(objective, "learned_step_size", None)
+    learned = ObjectiveDescription(objective).learned_step_size
     if learned is None:
         return
     size = objective.tensors()[learned]

@@ -13,6 +13,7 @@ from glad.data.augment import augment, strategy_for
 from glad.data.dataset import ImageData
 from glad.networks.factory import network_factory
 from glad.objectives import OBJECTIVES, Objective
+from glad.objectives.description import ObjectiveDescription
 from glad.priors.description import PriorDescription
 from glad.registry import options_of, read_arguments
 from glad.settings.distill import DistillSettings
@@ -45,9 +46,10 @@ def resolve_learning_rates(
     """
     if isinstance(wanted, int | float):
         wanted = dict.fromkeys(latents, float(wanted))
-    wanted = _present_names(made, wanted or {})
-    known = {**getattr(made, "learning_rates", {}), **prior.learning_rates(registered_name(objective))}
-    names = [*prior.prior.tensors(), *(() if inspect.isclass(made) else getattr(made, "tensors", dict)())]
+    told = ObjectiveDescription(made)
+    wanted = told.present_names(wanted or {})
+    known = {**told.learning_rates, **prior.learning_rates(registered_name(objective))}
+    names = [*prior.prior.tensors(), *told.tensor_names()]
     known_names = list(dict.fromkeys([*latents, *besides, *known, *names, *(name.split("/")[0] for name in names)]))
     if unknown := [name for name in wanted if name not in known_names]:
         raise ValueError(f"there is no {unknown[0]!r} to give a learning rate to; there are {', '.join(known_names)}")
@@ -59,15 +61,6 @@ def registered_name(objective: str | Objective) -> str:
     if not isinstance(objective, str):
         return OBJECTIVES.name_of(type(objective))
     return OBJECTIVES.name_of(OBJECTIVES.find(objective)) or objective
-
-
-def _present_names(objective: Any, given: Mapping[str, Any]) -> dict[str, Any]:
-    """``given`` with the present names of what the objective called otherwise before, and a note for each."""
-    renamed = getattr(objective, "old_names", {})
-    for name in given:
-        if name in renamed:
-            warnings.warn(f"{name} is called {renamed[name]} now", stacklevel=3)
-    return {renamed.get(name, name): value for name, value in given.items()}
 
 
 def resolve_objective(
@@ -110,8 +103,10 @@ def resolve_objective(
             f"{objective} follows experts, and there are none: train some with `glad experts train --out FOLDER` and "
             "name the folder (--experts FOLDER)"
         )
-    published = getattr(factory, "options_for_codes", {}) if prior.codes else {}
-    arguments = read_arguments(factory, provided, {**published, **_present_names(factory, settings.objective_options)})
+    told = ObjectiveDescription(factory)
+    published = told.options_for_codes if prior.codes else {}
+    options = {**published, **told.present_names(settings.objective_options)}
+    arguments = read_arguments(factory, provided, options)
     if "batch" in options_of(factory):
         arguments["batch"] = _fitting_batch(arguments.get("batch", options_of(factory)["batch"].default), data)
     chosen = {name: value for name, value in arguments.items() if name not in provided}

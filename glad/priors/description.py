@@ -12,10 +12,9 @@ from torch import Tensor, nn
 
 from generators.license import read_license
 from generators.provenance import Weights
+from glad.members import KINDS, NAMES, RATES_BY_OBJECTIVE, SWITCH, Form, read_member, whole
 from glad.priors.base import Prior
 
-OPTIMIZERS = ("sgd", "adam")
-"""What may optimize a latent: SGD with momentum, or Adam."""
 UNSTATED = "not stated by the prior"
 
 
@@ -43,12 +42,12 @@ class PriorDescription:
         self.prior = prior
         self.name = name or f"{type(prior).__module__}.{type(prior).__qualname__}"
         self.files = dict(files or {})
-        self.images_per_row = self._read("images_per_row", 1, lambda value: _whole(value) and value >= 1)
-        self.layers = self._read("layers", 0, lambda value: _whole(value) and value >= 0)
-        self.conditional = bool(getattr(prior, "conditional", True))
-        self.codes: tuple[str, ...] = tuple(self._read("codes", (), _names))
-        self.optimizers: dict[str, str] = dict(self._read("optimizers", {}, _known_optimizers))
-        self._rates: dict[str, Any] = dict(self._read("learning_rates", {}, _rates))
+        self.images_per_row: int = self._read("images_per_row", 1, whole(1))
+        self.layers: int = self._read("layers", 0, whole(0))
+        self.conditional: bool = self._read("conditional", True, SWITCH)
+        self.codes: tuple[str, ...] = tuple(self._read("codes", (), NAMES))
+        self.optimizers: dict[str, str] = dict(self._read("optimizers", {}, KINDS))
+        self._rates: dict[str, Any] = dict(self._read("learning_rates", {}, RATES_BY_OBJECTIVE))
 
     def learning_rates(self, objective: str = "") -> dict[str, float]:
         """Read ``learning_rates``: a rate by name of a latent, or for one objective by that objective's name.
@@ -92,9 +91,9 @@ class PriorDescription:
     @cached_property
     def floats_per_row(self) -> int:
         """Read ``floats_per_row``: how many numbers are stored for a row; by default those of its first latents."""
-        stated = self._read("floats_per_row", 0, lambda value: _whole(value) and value >= 0)
+        stated: int = self._read("floats_per_row", 0, whole(0))
         if stated:
-            return int(stated)
+            return stated
         first = self.prior.init(torch.zeros(1, dtype=torch.int64), torch.Generator().manual_seed(0))
         return sum(tensor.numel() for tensor in first.values())
 
@@ -113,11 +112,8 @@ class PriorDescription:
         if self.images_per_row != 1:
             raise ValueError(f"{what} needs one image per row; prior {self.name} renders {self.images_per_row}")
 
-    def _read(self, member: str, default: Any, valid: Callable[[Any], bool]) -> Any:
-        value = getattr(self.prior, member, default)
-        if not valid(value):
-            raise ValueError(f"prior {self.name}: {member} cannot be {value!r}; {EXPECTED[member]}")
-        return value
+    def _read(self, member: str, default: Any, form: Form) -> Any:
+        return read_member(self.prior, member, default, form, f"prior {self.name}")
 
     def _digest(self) -> str:
         """SHA-256 of the files that the options name; without files, of the tensors that the prior holds."""
@@ -126,37 +122,6 @@ class PriorDescription:
         if self.files:
             return hashlib.sha256("".join(sorted(self.files.values())).encode()).hexdigest()
         return _digest_tensors(self.prior)
-
-
-EXPECTED = {
-    "images_per_row": "it is a whole number of at least 1",
-    "floats_per_row": "it is a whole number of at least 0",
-    "layers": "it is a whole number of at least 0",
-    "codes": "it is a tuple of names of latents",
-    "optimizers": f"it is a dict from names of latents to {' or '.join(OPTIMIZERS)}",
-    "learning_rates": "it is a dict from names of latents to rates, or from names of objectives to such dicts",
-}
-
-
-def _whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _names(value: Any) -> bool:
-    return isinstance(value, tuple | list) and all(isinstance(name, str) for name in value)
-
-
-def _known_optimizers(value: Any) -> bool:
-    return isinstance(value, Mapping) and all(kind in OPTIMIZERS for kind in value.values())
-
-
-def _rates(value: Any) -> bool:
-    def rate(entry: Any) -> bool:
-        return isinstance(entry, int | float) and not isinstance(entry, bool) and 0 <= entry < float("inf")
-
-    return isinstance(value, Mapping) and all(
-        all(map(rate, entry.values())) if isinstance(entry, Mapping) else rate(entry) for entry in value.values()
-    )
 
 
 def _digest_tensors(prior: Prior) -> str:

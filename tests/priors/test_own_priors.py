@@ -17,6 +17,7 @@ from glad.evaluation.candidates import of_run
 from glad.priors import Pixels, list_priors, register_prior
 from glad.priors.resolve import resolve_prior
 from glad.runs.folder import Run
+from glad.runs.storage import RunError
 from glad.synthetic_set import SyntheticSet
 
 SMALL = ["--limit", "60", "--network-option", "width=4", "-o", "batch=2", "--iterations", "2", "--device", "cpu"]
@@ -152,6 +153,18 @@ def test_rows_of_several_images(here):
     assert "the start nearest needs one image per row" in distill(
         "--prior", "own_priors:Tiled", "--initialization", "nearest", "--out", "other", code=1
     )
+
+
+@pytest.mark.parametrize("prior", ["Stated", "Tiled"])
+def test_its_codes_alone_are_rendered_again(here, prior):
+    file = ["-p", "file=decoder.safetensors"] if prior == "Stated" else []
+    distill("--prior", f"own_priors:{prior}", *file)
+    exported = glad.export("run", "codes")
+    assert torch.equal(glad.load_distilled(exported.path).images, Run("run").read_set()[0])
+    if prior == "Stated":
+        write(here, 1)
+        with pytest.raises(RunError, match="own_priors:Stated is another generator: its SHA-256 is"):
+            glad.load_distilled(exported.path)
 
 
 def test_more_images_than_it_says_are_an_error():
