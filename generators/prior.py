@@ -114,7 +114,7 @@ class StyleGANPrior:
         return torch.stack([means[c] for c in labels.tolist()])
 
     def __call__(self, w: Tensor, f: Tensor | None = None) -> Tensor:
-        """Normalised images [N, channels, resolution, resolution]; differentiable in ``w`` and ``f``."""
+        """Normalized images [N, channels, resolution, resolution]; differentiable in ``w`` and ``f``."""
         layer = 0 if self.layer is None else self.layer
         return self.normalize((self._fit(self.generator.synthesis.synthesize(w, f, layer)) + 1) / 2)
 
@@ -135,7 +135,7 @@ class StyleGANPrior:
         return nn.ModuleList([*([synthesis.input] if self.layer is None else []), *synthesis.layers[start:]])
 
     def tensors(self) -> dict[str, Tensor]:
-        """The generator's weights that are learnt along with the codes; none while it is frozen."""
+        """The generator's weights that are learned along with the codes; none while it is frozen."""
         named = self.generator.synthesis.named_parameters()
         return {f"g/{name}": parameter for name, parameter in named if parameter.requires_grad}
 

@@ -1,12 +1,12 @@
 """Starts of the latents that need real images or a network.
 
-The representative one of AST (Shen et al., 2023): per class, k-means with as many centres as synthetic images, on the
-logits of an expert at its end; each centre gives the image nearest to it. With a generator the images are those of
+The representative one of AST (Shen et al., 2023): per class, k-means with as many centers as synthetic images, on the
+logits of an expert at its end; each center gives the image nearest to it. With a generator the images are those of
 codes drawn for the class. Public code takes a tenth of the images per class from every cluster, hence none at 1 image
-per class; here each centre gives one.
+per class; here each center gives one.
 
 ``nearest`` and ``inversion`` start from real images: with an expert the representative ones, without those nearest to
-the centres of k-means on pixels. The first takes the drawn code whose image is nearest to each, in the expert's
+the centers of k-means on pixels. The first takes the drawn code whose image is nearest to each, in the expert's
 features or in pixels; the second goes on from there until the code renders it (``glad.priors.inversion``).
 """
 
@@ -122,7 +122,7 @@ def representative(
 ) -> dict[str, Tensor]:
     """``ipc`` rows of latents per class, class after class, whose images stand for the real ones in ``network``'s eyes.
 
-    The logits of a class's real images have ``ipc`` centres; each takes the image whose logits are nearest: of all real
+    The logits of a class's real images have ``ipc`` centers; each takes the image whose logits are nearest: of all real
     images of the class where the prior can encode them, else of ``candidates`` codes that ``prior`` draws for the class
     and renders ``chunk`` at a time. The result is a function of ``rng`` and on the CPU. Raises ``DataError`` where a
     class has fewer than ``ipc`` images, ``ValueError`` where there are fewer candidates.
@@ -131,16 +131,16 @@ def representative(
     if PriorDescription(prior).encode is not None:
         return _encoded(prior, representative_images(data, network, ipc, rng), device)
     chosen = []
-    for c, _, centres in _each_class(data, network, ipc, rng):
-        chosen.append(_nearest_codes(prior, network, torch.full([candidates], c), centres, rng, device, chunk))
+    for c, _, centers in _each_class(data, network, ipc, rng):
+        chosen.append(_nearest_codes(prior, network, torch.full([candidates], c), centers, rng, device, chunk))
     return {key: torch.cat([rows[key] for rows in chosen]) for key in chosen[0]}
 
 
 def representative_images(data: ImageData, network: nn.Module, ipc: Ipc, rng: torch.Generator) -> Tensor:
-    """The ``ipc`` real images of each class whose logits are nearest to the centres, normalized [N, C, H, W]."""
+    """The ``ipc`` real images of each class whose logits are nearest to the centers, normalized [N, C, H, W]."""
     chosen = [
-        data.batch(data.of_class(c)[nearest_distinct(centres, logits)])
-        for c, logits, centres in _each_class(data, network, ipc, rng)
+        data.batch(data.of_class(c)[nearest_distinct(centers, logits)])
+        for c, logits, centers in _each_class(data, network, ipc, rng)
     ]
     return torch.cat(chosen)
 
@@ -148,14 +148,14 @@ def representative_images(data: ImageData, network: nn.Module, ipc: Ipc, rng: to
 def _each_class(
     data: ImageData, network: nn.Module, ipc: Ipc, rng: torch.Generator
 ) -> Iterator[tuple[int, Tensor, Tensor]]:
-    """For every class its number, the logits [n, K] of its real images, and their ``ipc`` centres [ipc, K]."""
+    """For every class its number, the logits [n, K] of its real images, and their ``ipc`` centers [ipc, K]."""
     device = next(network.parameters()).device
     wanted = require_images(data, ipc)
     for c in range(len(data.classes)):
         indices = data.of_class(c)
         with torch.no_grad():
             logits = _embedded(network, (data.batch(part) for part in indices.split(CHUNK)), device)
-        yield c, logits, class_centres(logits, wanted[c], rng)
+        yield c, logits, class_centers(logits, wanted[c], rng)
 
 
 def _encoded(prior: Prior, images: Tensor, device: torch.device) -> dict[str, Tensor]:
@@ -166,25 +166,25 @@ def _encoded(prior: Prior, images: Tensor, device: torch.device) -> dict[str, Te
         return {name: tensor.cpu() for name, tensor in encode(images.to(device)).items()}
 
 
-def class_centres(logits: Tensor, count: int, rng: torch.Generator) -> Tensor:
-    """The centres [count, K] that k-means finds in the logits [n, K] of one class: at 1 their mean."""
+def class_centers(logits: Tensor, count: int, rng: torch.Generator) -> Tensor:
+    """The centers [count, K] that k-means finds in the logits [n, K] of one class: at 1 their mean."""
     from sklearn.cluster import KMeans  # seconds to import, which other runs need not wait for
 
     seed = int(torch.randint(2**31, (), generator=rng))
     return torch.from_numpy(KMeans(count, n_init=10, random_state=seed).fit(logits.numpy()).cluster_centers_)
 
 
-def nearest_distinct(centres: Tensor, logits: Tensor) -> Tensor:
-    """For each of the centres [k, K] the index of the nearest of the logits [n, K], int64 [k]; none is taken twice.
+def nearest_distinct(centers: Tensor, logits: Tensor) -> Tensor:
+    """For each of the centers [k, K] the index of the nearest of the logits [n, K], int64 [k]; none is taken twice.
 
-    Pairs are formed greedily from the closest one on, so a centre misses its nearest only to a centre that is closer.
+    Pairs are formed greedily from the closest one on, so a center misses its nearest only to a center that is closer.
     """
-    distances = torch.cdist(centres, logits)
-    chosen = torch.empty(len(centres), dtype=torch.int64)
-    for _ in centres:
-        centre, candidate = divmod(int(distances.argmin()), len(logits))
-        chosen[centre] = candidate
-        distances[centre] = distances[:, candidate] = torch.inf
+    distances = torch.cdist(centers, logits)
+    chosen = torch.empty(len(centers), dtype=torch.int64)
+    for _ in centers:
+        center, candidate = divmod(int(distances.argmin()), len(logits))
+        chosen[center] = candidate
+        distances[center] = distances[:, candidate] = torch.inf
     return chosen
 
 
@@ -218,21 +218,21 @@ def _nearest_codes(
     prior: Prior,
     embed: Embed,
     classes: Tensor,
-    centres: Tensor,
+    centers: Tensor,
     rng: torch.Generator,
     device: torch.device,
     chunk: int,
 ) -> dict[str, Tensor]:
-    """One row of latents per centre, of the codes drawn for ``classes`` (int64 [n]); their images are not kept."""
+    """One row of latents per center, of the codes drawn for ``classes`` (int64 [n]); their images are not kept."""
     n = len(classes)
-    if n < len(centres):
-        raise ValueError(f"{len(centres)} images per class cannot be chosen of {n} candidates (--candidates)")
+    if n < len(centers):
+        raise ValueError(f"{len(centers)} images per class cannot be chosen of {n} candidates (--candidates)")
     codes, points = [], []
     for part in classes.split(CHUNK):
         drawn = {key: tensor.to(device) for key, tensor in prior.init(part, rng).items()}
         points.append(_embedded(embed, [SyntheticSet(prior, drawn, part, chunk).images()], device))
         codes.append({key: tensor.cpu() for key, tensor in drawn.items()})
-    rows = nearest_distinct(centres, torch.cat(points))
+    rows = nearest_distinct(centers, torch.cat(points))
     return {key: torch.cat([drawn[key] for drawn in codes])[rows] for key in codes[0]}
 
 

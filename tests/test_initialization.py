@@ -1,4 +1,4 @@
-"""The representative start: real images, or codes, nearest to the centres of each class in an expert's eyes."""
+"""The representative start: real images, or codes, nearest to the centers of each class in an expert's eyes."""
 
 from dataclasses import replace
 from itertools import permutations
@@ -18,7 +18,7 @@ from glad.data.splits import load_data
 from glad.experts import Experts
 from glad.experts.files import ExpertFile
 from glad.experts.training import flatten
-from glad.initialization import class_centres, expert_network, nearest_distinct, representative
+from glad.initialization import class_centers, expert_network, nearest_distinct, representative
 from glad.networks import make_network
 from glad.priors.pixels import Pixels
 from glad.rng import rng_for
@@ -74,15 +74,15 @@ def network():
 
 
 @pytest.fixture
-def centres(monkeypatch):
-    """The centres that were found, class by class."""
+def centers(monkeypatch):
+    """The centers that were found, class by class."""
     found = []
 
     def remember(*arguments):
-        found.append(class_centres(*arguments))
+        found.append(class_centers(*arguments))
         return found[-1]
 
-    monkeypatch.setattr(initialize, "class_centres", remember)
+    monkeypatch.setattr(initialize, "class_centers", remember)
     return found
 
 
@@ -97,7 +97,7 @@ def rows_of(images, data):
 
 
 def is_stable(distances, pairs):
-    """No centre and no candidate would both rather have each other: true of one choice, if no two distances tie."""
+    """No center and no candidate would both rather have each other: true of one choice, if no two distances tie."""
     owner = {n: k for k, n in enumerate(pairs)}
     rivals = [distances[owner[n]][n] if n in owner else torch.inf for n in range(len(distances[0]))]
     return not any(
@@ -115,44 +115,44 @@ def test_at_one_image_per_class_it_is_the_one_nearest_to_the_mean(data, network)
         assert row == data.of_class(c)[distances.argmin()]
 
 
-def test_three_per_class_are_distinct_in_class_order_and_nearest_to_a_centre(data, network, centres):
+def test_three_per_class_are_distinct_in_class_order_and_nearest_to_a_center(data, network, centers):
     rows = rows_of(start(data, network, 3)["pixels"], data)
     assert len(set(rows)) == 9
     assert data.labels[rows].tolist() == [0, 0, 0, 1, 1, 1, 2, 2, 2]
     for c in range(3):
         of_class = data.of_class(c).tolist()
         logits = network(data.batch(data.of_class(c))).double()
-        distances = torch.cdist(centres[c], logits)
+        distances = torch.cdist(centers[c], logits)
         member = distances.argmin(0)
-        for i, centre in enumerate(centres[c]):  # where k-means ends, a centre is the mean of those nearest to it
-            torch.testing.assert_close(centre, logits[member == i].mean(0))
+        for i, center in enumerate(centers[c]):  # where k-means ends, a center is the mean of those nearest to it
+            torch.testing.assert_close(center, logits[member == i].mean(0))
         assert is_stable(distances.tolist(), [of_class.index(row) for row in rows[3 * c : 3 * c + 3]])
 
 
-def test_all_images_of_a_class_are_each_their_own_centre(data, network):
+def test_all_images_of_a_class_are_each_their_own_center(data, network):
     few = data.select(torch.cat([data.of_class(c)[:4] for c in range(3)]))
     rows = rows_of(start(few, network, 4)["pixels"], few)
     assert sorted(rows) == list(range(12))
 
 
-def test_a_centre_misses_its_nearest_only_to_a_closer_centre():
+def test_a_center_misses_its_nearest_only_to_a_closer_center():
     few, many = (torch.randn(n, 2, generator=rng_for("points", n)) for n in (4, 6))
     few[1] = few[0] + 0.01  # two that want the same
     chosen = nearest_distinct(few, many).tolist()
-    distances = [[float((centre - point).norm()) for point in many] for centre in few]
+    distances = [[float((center - point).norm()) for point in many] for center in few]
     assert min(range(6), key=distances[0].__getitem__) == min(range(6), key=distances[1].__getitem__)
     assert [pairs for pairs in permutations(range(6), 4) if is_stable(distances, pairs)] == [tuple(chosen)]
 
 
-def test_centres_of_one_cluster_are_the_mean_and_a_function_of_the_generator():
+def test_centers_of_one_cluster_are_the_mean_and_a_function_of_the_generator():
     logits = torch.randn(300, 5, generator=rng_for("logits"), dtype=torch.float64)
-    torch.testing.assert_close(class_centres(logits, 1, rng_for(0)), logits.mean(0, keepdim=True))
-    first, again = (class_centres(logits, 4, rng_for(1)) for _ in range(2))
+    torch.testing.assert_close(class_centers(logits, 1, rng_for(0)), logits.mean(0, keepdim=True))
+    first, again = (class_centers(logits, 4, rng_for(1)) for _ in range(2))
     torch.testing.assert_close(first, again, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("ipc", [1, 3])
-def test_codes_are_the_nearest_of_all_that_were_drawn(data, network, ipc, centres, monkeypatch):
+def test_codes_are_the_nearest_of_all_that_were_drawn(data, network, ipc, centers, monkeypatch):
     """With both latents of a code, whatever the size of the chunks."""
     prior, kept = TwoCodes(), []
     draw = prior.init
@@ -166,9 +166,9 @@ def test_codes_are_the_nearest_of_all_that_were_drawn(data, network, ipc, centre
         logits = network(prior(**codes)).double()
     for c in range(3):
         mine = slice(120 * c, 120 * (c + 1))
-        rows = nearest_distinct(centres[c], logits[mine])
+        rows = nearest_distinct(centers[c], logits[mine])
         if ipc == 1:
-            assert rows.item() == (logits[mine] - centres[c]).norm(dim=1).argmin()
+            assert rows.item() == (logits[mine] - centers[c]).norm(dim=1).argmin()
         for name in codes:
             assert torch.equal(found[name][c * ipc : (c + 1) * ipc], codes[name][mine][rows])
 

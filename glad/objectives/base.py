@@ -35,5 +35,5 @@ class Objective(Protocol):
         ...
 
     def tensors(self) -> dict[str, Tensor]:
-        """State to save; what requires grad is optimised along with the latents."""
+        """State to save; what requires grad is optimized along with the latents."""
         ...

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 
 class DataDAM:
-    """Match class means of attention maps and of features in randomly initialised networks.
+    """Match class means of attention maps and of features in randomly initialized networks.
 
     ``real(c, n, rng)`` gives n normalized real images of class c; ``network(rng)`` a fresh network with ``stages`` and
     ``readout``; ``augment(images, rng, shared)`` a differentiable augmentation, the same draw for the real and

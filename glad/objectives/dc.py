@@ -143,8 +143,8 @@ class DC:
         gradient = torch.autograd.grad(loss, list(leaves.values()), create_graph=True)
         distance = self._distance(list(gradient), target)
         # The graph leads to the weights as well; asked for the images alone, autograd does nothing for them.
-        (slope,) = torch.autograd.grad(distance, seen)
-        return distance.detach() + (slope * (synthetic - seen.detach())).sum()  # the distance, with this gradient
+        (cotangent,) = torch.autograd.grad(distance, seen)
+        return distance.detach() + (cotangent * (synthetic - seen.detach())).sum()  # the distance, with this gradient
 
     def _gradient(self, x: Tensor, labels: Tensor) -> list[Tensor]:
         """Gradient of the loss on x [n, C, H, W] in every weight, without a graph."""

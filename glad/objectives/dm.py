@@ -14,7 +14,7 @@ from glad.microbatch import microbatch_size, uses_batch_statistics
 
 
 class DM:
-    """Match class means in the feature space of randomly initialised networks.
+    """Match class means in the feature space of randomly initialized networks.
 
     ``real(c, n, rng)`` gives n normalized real images of class c; ``network(rng)`` a fresh network with ``embed``;
     ``augment(images, rng, shared)`` a differentiable augmentation, the same draw for the real and synthetic images of

@@ -56,9 +56,9 @@ class NCFM:
             real, synthetic = (self.augment(x, step.rng(f"augment {c}"), True) for x in (real, images[labels == c]))
             with torch.no_grad():
                 target = network.embed(real)
-                centre, deviation = target.mean(0), target.std(0, correction=0).norm() + TINY
+                center, deviation = target.mean(0), target.std(0, correction=0).norm() + TINY
             at = self._propose(step.rng(f"frequencies {c}")).to(images)
-            ours, theirs = ((x - centre) / deviation for x in (network.embed(synthetic), target))
+            ours, theirs = ((x - center) / deviation for x in (network.embed(synthetic), target))
             yield discrepancy(ours, theirs, at, self.phase)
 
     def _propose(self, rng: torch.Generator) -> Tensor:

@@ -1,7 +1,7 @@
 """Inversion: latents whose images are given real ones, found by gradient descent.
 
 As Abdal et al. (Image2StyleGAN, ICCV 2019) do it in W+: style codes first; where the prior's latents hold features too
-(F_n), they begin as those of the codes found and are then optimised along with them.
+(F_n), they begin as those of the codes found and are then optimized along with them.
 """
 
 import math

@@ -1,4 +1,4 @@
-"""Generators by name: a StyleGAN-XL of the catalogue, of a file, of the Hub, or with random weights."""
+"""Generators by name: a StyleGAN-XL of the catalog, of a file, of the Hub, or with random weights."""
 
 import hashlib
 import warnings
