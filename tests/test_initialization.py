@@ -263,7 +263,7 @@ def drawn(tmp_path_factory):
     """Images of codes that the prior draws."""
     out = tmp_path_factory.mktemp("drawn") / "run"
     return distill(
-        out, None, start="prior", prior="fashion-mini", iterations=1, objective_options={"batch": 2}
+        out, None, initialization="prior", prior="fashion-mini", iterations=1, objective_options={"batch": 2}
     ).read_set("initial")[0]
 
 

@@ -163,7 +163,7 @@ def test_with_one_update_per_network_none_is_ever_trained():
 def test_training_is_torchs_sgd_on_the_whole_set_with_moments_that_live_as_long_as_the_network():
     *_, trained = play(objective(augment=plain, outer=3, inner=2, net_momentum=0.5), 3)
     expected = network(START.rng("network"))
-    optimizer = torch.optim.SGD(expected.parameters(), learning_rate=0.1, momentum=0.5)
+    optimizer = torch.optim.SGD(expected.parameters(), lr=0.1, momentum=0.5)
     for _ in range(4):
         optimizer.zero_grad()
         F.cross_entropy(expected(images()), LABELS).backward()
