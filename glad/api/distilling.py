@@ -11,6 +11,7 @@ import torchvision
 from torch import Tensor
 
 from generators.classes import read_class_map
+from glad.api.monitor import Monitor
 from glad.data.dataset import ImageData, Splits
 from glad.data.splits import open_data
 from glad.device import pick_device
@@ -28,7 +29,6 @@ from glad.priors.base import Prior
 from glad.priors.resolve import ResolvedPrior, resolve_prior
 from glad.rng import rng_for
 from glad.runs.folder import Run
-from glad.runs.monitor import Monitor
 from glad.settings.data import DSA
 from glad.settings.distill import DistillSettings, Initialization, Labels
 from glad.synthetic_set import SyntheticSet

@@ -19,7 +19,7 @@ ENDED = """
 import os, signal, sys, torch
 from glad.cli import main
 from glad.objectives.dm import DM
-from glad.runs.monitor import Monitor
+from glad.api.monitor import Monitor
 
 number, place = int(sys.argv[1]), sys.argv[2]
 def send(): os.kill(os.getpid(), number)

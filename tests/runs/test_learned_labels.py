@@ -63,7 +63,7 @@ def test_labels_are_learned_and_saved(run):
 KILLED = """
 import os, signal, sys
 from glad.cli import main
-from glad.runs.monitor import Monitor
+from glad.api.monitor import Monitor
 
 record = Monitor.record
 def killed(self, iteration, metrics):

@@ -3,7 +3,7 @@ import warnings
 import pytest
 
 import glad
-from glad.runs.monitor import IN_A_ROW, Fading
+from glad.api.monitor import IN_A_ROW, Fading
 
 
 class Flat:
