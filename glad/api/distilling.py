@@ -23,7 +23,7 @@ from glad.initialization import expert_network, initial_latents, learned_labels
 from glad.networks.factory import network_factory
 from glad.objectives.base import Objective
 from glad.objectives.description import ObjectiveDescription
-from glad.objectives.resolve import resolve_learning_rates, resolve_objective
+from glad.objectives.resolve import hash_option_files, resolve_learning_rates, resolve_objective
 from glad.optimizers import make_optimizer
 from glad.priors.base import Prior
 from glad.priors.resolve import ResolvedPrior, resolve_prior
@@ -185,7 +185,7 @@ def run_distillation(
     tensors = learnt_tensors(synset, made)
     kinds = {**ObjectiveDescription(made).optimizers, **opened.description.optimizers}
     optimizer = make_optimizer(tensors, rates, used.momentum, kinds)
-    inputs = _inputs(train, opened, experts)
+    inputs = _inputs(train, opened, experts, hash_option_files(asked, used.objective_options))
     return _run(Progress(synset, made, optimizer), train, inputs, used, on_step)
 
 
@@ -257,12 +257,15 @@ def _run(
     return run
 
 
-def _inputs(data: ImageData, opened: ResolvedPrior, experts: Experts | None) -> dict[str, Any]:
+def _inputs(
+    data: ImageData, opened: ResolvedPrior, experts: Experts | None, files: Mapping[str, str]
+) -> dict[str, Any]:
     versions = {"glad": VERSION, "torch": torch.__version__, "torchvision": torchvision.__version__}
     return {
         "hashes": {
             "data": data.digest,
             **opened.hashes(),
+            **{f"file {path}": digest for path, digest in files.items()},
             **({"experts": experts_digest(experts)} if experts is not None else {}),
         },
         "weights": None if opened.weights is None else opened.weights.fields(),

@@ -9,13 +9,14 @@ from typing import Any
 
 import torch
 
+from generators.official import sha256
 from glad.data.augment import augment, strategy_for
 from glad.data.dataset import ImageData
 from glad.networks.factory import network_factory
 from glad.objectives import OBJECTIVES, Objective
 from glad.objectives.description import ObjectiveDescription
 from glad.priors.description import PriorDescription
-from glad.registry import options_of, read_arguments
+from glad.registry import files_among, options_of, read_arguments
 from glad.settings.distill import DistillSettings
 
 
@@ -61,6 +62,13 @@ def registered_name(objective: str | Objective) -> str:
     if not isinstance(objective, str):
         return OBJECTIVES.name_of(type(objective))
     return OBJECTIVES.name_of(OBJECTIVES.find(objective)) or objective
+
+
+def hash_option_files(objective: str | Objective, options: Mapping[str, Any]) -> dict[str, str]:
+    """SHA-256 by path of the files that the options of an objective name; none of one that was handed in."""
+    if not isinstance(objective, str):
+        return {}
+    return {str(path): sha256(path) for path in files_among(OBJECTIVES.find(objective), options)}
 
 
 def resolve_objective(

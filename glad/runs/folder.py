@@ -126,7 +126,8 @@ class Run:
             )
             keys = sorted((old.keys() | new.keys()) - MAY_CHANGE)
             if self.inputs.get("weights") == {}:  # a version that did not look at what a prior of one's own loads
-                keys = [key for key in keys if not key.startswith(("hash of weights", "hash of file "))]
+                keys = [key for key in keys if key != "hash of weights"]
+            keys = [key for key in keys if key in old or not key.startswith("hash of file ")]  # nor at files of options
             if "prior_classes" not in self.inputs and new["class_map"] == {**old["class_map"], "*": "guess"}:
                 keys.remove("class_map")  # a version that guessed where nothing said which class was meant
             named = {"hash of weights": f"hash of weights {(inputs.get('weights') or {}).get('name', '')}".rstrip()}

@@ -53,6 +53,24 @@ def test_options_of_ones_own_are_checked(page):
     assert "cannot be imported" in invoke("distill", "--objective", "moments:Moment", code=1)
 
 
+def test_a_run_is_not_continued_with_another_file_of_its_objective(page):
+    (page / "filed.py").write_text(
+        "from pathlib import Path\n"
+        "from moments import Moments\n"
+        "class Filed(Moments):\n"
+        "    def __init__(self, real, network, augment, file: Path, batch: int = 4):\n"
+        "        super().__init__(real, network, augment, batch, float(file.read_text()))\n"
+    )
+    (page / "weight.txt").write_text("0.5")
+    sizes = ["--limit", "60", "--network-option", "width=4", "--iterations", "1", "--lr", "1", "--prior", "pixels"]
+    run = ["distill", "--objective", "filed:Filed", "-o", "file=weight.txt", *sizes, "--out", "runs/filed"]
+    invoke(*run)
+    invoke(*run)
+    (page / "weight.txt").write_text("0.6")
+    assert "hash of file weight.txt" in " ".join(invoke(*run, code=1).split())
+    sys.modules.pop("filed")
+
+
 def test_a_name_is_taken_once(page):
     invoke("objectives", "show", "moments:Moments")
     made = glad.objectives.OBJECTIVES["moments"]

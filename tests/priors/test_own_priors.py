@@ -99,6 +99,14 @@ def test_what_it_says_of_its_weights_is_recorded(here):
     assert recorded["file"] == str(here / "decoder.safetensors")
 
 
+def test_a_path_of_python_and_a_text_of_the_command_line_are_one_setting(here):
+    distill("--prior", "own_priors:Decoder", "-p", "file=decoder.safetensors")
+    small = {"limit": 60, "network_options": {"width": 4}, "objective_options": {"batch": 2}, "device": "cpu"}
+    options = {"file": Path("decoder.safetensors")}
+    run = glad.distill(prior="own_priors:Decoder", prior_options=options, iterations=3, out="run", **small)
+    assert run.config["prior_options"] == {"file": "decoder.safetensors"} and run.config["iterations"] == 3
+
+
 def test_weights_that_there_are_not(here):
     distill("--prior", "own_priors:Plain", "--lr", "code=1")
     assert inputs(here)["weights"] is None and inputs(here)["hashes"]["weights"] == ""
