@@ -39,7 +39,7 @@ class Step:
         return rng_for(self.seed, "distill", self.iteration, purpose)
 
 
-def learnt_tensors(synset: SyntheticSet, objective: Objective) -> dict[str, Tensor]:
+def select_learned(synset: SyntheticSet, objective: Objective) -> dict[str, Tensor]:
     """All that the optimizer changes, by name: latents, and what prior and objective offer that requires grad."""
     offered = {**synset.tensors(), **synset.prior.tensors(), **objective.tensors()}
     return {name: tensor for name, tensor in offered.items() if tensor.requires_grad}

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn.functional import mse_loss
 
-from glad.distillation import DistillationError, Progress, Step, iterate, learnt_tensors, run
+from glad.distillation import DistillationError, Progress, Step, iterate, run, select_learned
 from glad.optimizers import make_optimizer
 from glad.runs.storage import read_step_size, read_tensors
 from glad.synthetic_set import SyntheticSet
@@ -50,7 +50,7 @@ def progress(objective=None, rows=3, momentum=0.5):
     latents = {"z": torch.linspace(-1, 1, rows * 4).view(rows, 4), "scale": torch.full([rows, 1], 2.0)}
     synset = SyntheticSet(Affine(), latents, LABELS[:rows], chunk=2)
     objective = objective or Quadratic()
-    return Progress(synset, objective, make_optimizer(learnt_tensors(synset, objective), RATES, momentum))
+    return Progress(synset, objective, make_optimizer(select_learned(synset, objective), RATES, momentum))
 
 
 def go(p, iterations, path=None, seed=0):
@@ -61,7 +61,7 @@ def go(p, iterations, path=None, seed=0):
 
 
 def values(p):
-    tensors = {**learnt_tensors(p.synset, p.objective), "count": p.objective.count}
+    tensors = {**select_learned(p.synset, p.objective), "count": p.objective.count}
     return {name: tensor.tolist() for name, tensor in tensors.items()}
 
 
@@ -72,12 +72,12 @@ def test_iterations_lower_the_loss():
 
 def test_an_iteration_is_gradient_descent_on_the_sum_of_the_terms():
     p, expected = progress(momentum=0.0), progress(momentum=0.0)
-    tensors = learnt_tensors(expected.synset, expected.objective)
+    tensors = select_learned(expected.synset, expected.objective)
     images = expected.synset.prior(**expected.synset.tensors())
     loss = sum(expected.objective.terms(images, LABELS, Step(0, 0)))
     gradients = dict(zip(tensors, torch.autograd.grad(loss, list(tensors.values())), strict=True))
     metrics = iterate(p.synset, p.objective, p.optimizer, Step(0, 0))
-    for name, tensor in learnt_tensors(p.synset, p.objective).items():
+    for name, tensor in select_learned(p.synset, p.objective).items():
         rate = RATES[name.split("/")[0]]
         torch.testing.assert_close(tensor, tensors[name] - rate * gradients[name])
         assert metrics[f"grad/{name}"] == pytest.approx(gradients[name].norm().item())
@@ -98,7 +98,7 @@ def test_each_tensor_has_the_rate_of_its_name_or_of_the_part_before_the_slash():
 
 def test_only_what_requires_grad_is_optimised():
     p = progress()
-    assert set(learnt_tensors(p.synset, p.objective)) == {"z", "scale", "g/bias", "alpha"}
+    assert set(select_learned(p.synset, p.objective)) == {"z", "scale", "g/bias", "alpha"}
 
 
 def not_a_number(term, images):

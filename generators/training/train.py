@@ -31,6 +31,7 @@ from generators.training.progress import Progress
 from generators.training.settings import LOOSE, TrainingSettings
 from glad.data.dataset import ImageData, Splits
 from glad.runs.arithmetic import arithmetic, resume_arithmetic
+from glad.runs.interrupts import Interrupts, Terminated
 from glad.runs.storage import RunError, read_tensors
 
 SNAPSHOT = 250  # steps between states and pictures
@@ -209,12 +210,18 @@ def train(
         n.save(state, minutes=str(budget.spent), **told)
     log = Log(out, n.step, settings.batch, progress)
     classes = reals.data.classes if settings.conditional else ()
-    while budget.left(n.step):
-        log.metrics(n.step + 1, train_step(n, reals, settings))
-        progress.spend(budget.spent, budget.minutes, f"step {n.step}")
-        if n.step % SNAPSHOT == 0:
+    with Interrupts() as interrupts:
+        try:
+            while budget.left(n.step):
+                with interrupts.held():  # a step is taken as a whole
+                    log.metrics(n.step + 1, train_step(n, reals, settings))
+                    progress.spend(budget.spent, budget.minutes, f"step {n.step}")
+                    if n.step % SNAPSHOT == 0:
+                        n.save(state, minutes=str(budget.spent), **told)
+                        log.snapshot(n, budget.spent, classes)
+        except (KeyboardInterrupt, Terminated):
             n.save(state, minutes=str(budget.spent), **told)
-            log.snapshot(n, budget.spent, classes)
+            raise
     n.save(state, minutes=str(budget.spent), **told)
     draw(n, classes, out / "samples.png")
     log.events.close()

@@ -15,7 +15,7 @@ from glad.api.monitor import Monitor
 from glad.data.dataset import ImageData, Splits
 from glad.data.splits import open_data
 from glad.device import pick_device
-from glad.distillation import Metrics, Progress, learnt_tensors
+from glad.distillation import Metrics, Progress, select_learned
 from glad.distillation import run as iterate
 from glad.experts import Experts
 from glad.experts.folder import experts_digest, open_experts
@@ -182,7 +182,7 @@ def run_distillation(
     synset = _first_set(train, opened, experts, made, used, device)
     besides = sorted(synset.tensors().keys() - synset.latents.keys())
     rates = resolve_learning_rates(list(synset.latents), asked, made, opened.description, used.learning_rate, besides)
-    tensors = learnt_tensors(synset, made)
+    tensors = select_learned(synset, made)
     kinds = {**ObjectiveDescription(made).optimizers, **opened.description.optimizers}
     optimizer = make_optimizer(tensors, rates, used.momentum, kinds)
     inputs = _inputs(train, opened, experts, hash_option_files(asked, used.objective_options))

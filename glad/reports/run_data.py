@@ -101,7 +101,7 @@ def tensors_of(path: Path, *names: str) -> tuple[Tensor, ...]:
 
 
 def _state(path: Path) -> tuple[dict[str, str], float | None]:
-    """How far the state is, and the student's step size if it is learnt."""
+    """How far the state is, and the student's step size if it is learned."""
     if not path.exists():
         return {}, None
     with open_tensors(path) as file:

@@ -11,7 +11,7 @@ from PIL import Image
 from torch.nn import functional as F
 
 import glad
-from glad.distillation import Progress, Step, iterate, learnt_tensors
+from glad.distillation import Progress, Step, iterate, select_learned
 from glad.formats.load import load_distilled
 from glad.objectives import OBJECTIVES
 from glad.optimizers import make_optimizer
@@ -102,7 +102,7 @@ class Classify:
 def made(labels, objective=None):
     images = torch.randn(3, 1, 2, 2, generator=rng_for("images"))
     synset, objective = SyntheticSet(Pixels(None), {"pixels": images}, labels), objective or Classify()
-    optimizer = make_optimizer(learnt_tensors(synset, objective), {"pixels": 0.1, "labels": 0.5}, 0.9)
+    optimizer = make_optimizer(select_learned(synset, objective), {"pixels": 0.1, "labels": 0.5}, 0.9)
     return Progress(synset, objective, optimizer)
 
 
@@ -118,7 +118,7 @@ def test_an_update_of_labels_is_gradient_descent():
 
 def test_soft_labels_that_require_no_grad_stay():
     progress = made(torch.eye(3))
-    assert set(learnt_tensors(progress.synset, progress.objective)) == {"pixels"}
+    assert set(select_learned(progress.synset, progress.objective)) == {"pixels"}
     iterate(progress.synset, progress.objective, progress.optimizer, Step(0, 0))
     assert torch.equal(progress.synset.labels, torch.eye(3))
 

@@ -1,6 +1,8 @@
 """Training a generator: what it may see, one step of it, resuming, and that it learns."""
 
 import json
+import os
+import signal
 
 import numpy as np
 import pytest
@@ -201,6 +203,25 @@ def test_an_interrupted_run_ends_with_the_same_bits(tmp_path, monkeypatch, class
     assert list((tmp_path / "once" / "tensorboard").iterdir())
 
 
+def test_sigterm_ends_a_training_after_its_step_with_its_state(tmp_path, monkeypatch):
+    data, step = folder(tmp_path / "data"), train.train_step
+
+    def ended(n, *arguments):
+        if n.step == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return step(n, *arguments)
+
+    monkeypatch.setattr(train, "train_step", ended)
+    result = run(tmp_path / "cut", data, *QUICK, "--steps", "5")
+    assert result.exit_code == 143 and "Terminated. What is finished is saved" in result.output
+    monkeypatch.setattr(train, "train_step", step)
+    result = run(tmp_path / "cut", data, *QUICK, "--steps", "5")
+    assert "continuing at step 3" in result.output
+    assert run(tmp_path / "once", data, *QUICK, "--steps", "5").exit_code == 0
+    one, two = (load_file(tmp_path / name / "state.safetensors") for name in ("once", "cut"))
+    assert one.keys() == two.keys() and all(torch.equal(one[name], two[name]) for name in one)
+
+
 @pytest.mark.parametrize(("classes", "mode", "side"), [(("a", "b"), "RGB", 20), (("all",), "L", 16)])
 def test_what_is_written_is_a_prior_for_the_same_data(tmp_path, classes, mode, side):
     data = folder(tmp_path / "data", classes, side, mode)
@@ -259,7 +280,7 @@ def test_a_run_that_diverges_says_so_and_keeps_the_last_state(tmp_path):
         (("--rates", '{"dm": 1}'), "is not JSON"),
         (("--augment", "colour"), "unknown augmentation 'colour'"),
         (("--resolution", "27"), "even --resolution"),
-        (("--layers", "3"), "x>=4"),
+        (("--layers", "3"), "layers must be at least 4, not 3"),
     ],
 )
 def test_bad_options_are_one_line(tmp_path, options, said):
