@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 
 from generators import weights
 from generators.prior import StyleGANPrior
-from generators.training import discriminator, gan, held_out, train
+from generators.training import budget, discriminator, gan, held_out, train
 from glad.cli import main
 from glad.data.dataset import DataError
 from glad.data.notices import DataNotice
@@ -23,6 +23,11 @@ from glad.rng import rng_for
 TINY = ("--batch", "8", "--channels", "8", "--channel-base", "64", "--layers", "4", "--w-dim", "16")
 QUICK = (*TINY, "--feature-steps", "2")
 SETTINGS = gan.TrainingSettings(batch=8, channels=8, channel_base=64, layers=4, w_dim=16, augment="none")
+
+
+@pytest.fixture(autouse=True)
+def few_steps_are_timed(monkeypatch):
+    monkeypatch.setattr(budget, "TIMED", 1)
 
 
 def folder(path, classes=("dark", "light"), side=16, mode="RGB", count=12):
