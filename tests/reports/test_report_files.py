@@ -66,7 +66,7 @@ def test_many_pictures_are_thinned_and_keep_first_best_and_last(tmp_path):
     ("break_it", "message"),
     [
         (lambda path: (path / "config.yaml").unlink(), "is not the folder of a run"),
-        (lambda path: (path / "inputs.json").write_text("{}"), "inputs.json has no classes"),
+        (lambda path: (path / "inputs.json").write_text("{}"), "inputs.json: its hashes None are not those of a run"),
         (lambda path: (path / "results.json").write_text("{"), "results.json: cannot be read"),
         (
             lambda path: (path / "results.json").write_text("[]"),
