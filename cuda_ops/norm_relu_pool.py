@@ -19,7 +19,7 @@ def norm_relu_pool_ref(x: Tensor, weight: Tensor, bias: Tensor, eps: float = EPS
 
 
 def norm_relu_pool(x: Tensor, weight: Tensor, bias: Tensor, eps: float = EPS) -> Tensor:
-    """Normalise each plane of ``x`` [N, C, H, W], scale and shift it per channel, clamp below 0, and average 2x2.
+    """Normalize each plane of ``x`` [N, C, H, W], scale and shift it per channel, clamp below 0, and average 2x2.
 
     ``weight`` and ``bias`` are [C]. Returns [N, C, H // 2, W // 2]. On a CPU, in float32 or float64 with even sides, it
     runs on kernels that go through each plane in the first cache, its first and second derivatives too; the third and
@@ -53,7 +53,7 @@ def _backward(ctx: Any, g: Tensor) -> tuple[Any, ...]:
 
 def _grad_reference(g: Tensor, x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor]:
     """The gradients in x, and per plane in weight and bias [N, C]."""
-    normal, rate = _normalised(x, eps)
+    normal, rate = _normalized(x, eps)
     t = _spread(g, normal, weight, bias)
     mean, slope = t.mean((2, 3), True), (t * normal).mean((2, 3), True)
     dx = _column(weight) * rate * (t - mean - normal * slope)
@@ -64,7 +64,7 @@ def _grad_grad_reference(
     u: Tensor, p: Tensor, q: Tensor, g: Tensor, x: Tensor, weight: Tensor, bias: Tensor, eps: float
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The gradients of <u, dx> + <p, dweight> + <q, dbias> in g, x, and per plane in weight [N, C]."""
-    (normal, rate), count = _normalised(x, eps), x.shape[2] * x.shape[3]
+    (normal, rate), count = _normalized(x, eps), x.shape[2] * x.shape[3]
     scale, p, q = _column(weight) * rate, p[..., None, None], q[..., None, None]
     t = _spread(g, normal, weight, bias)
     slope, h = (u * normal).mean((2, 3), True), (t * normal).mean((2, 3), True)
@@ -81,7 +81,7 @@ def _column(channels: Tensor) -> Tensor:
     return channels[:, None, None]
 
 
-def _normalised(x: Tensor, eps: float) -> tuple[Tensor, Tensor]:
+def _normalized(x: Tensor, eps: float) -> tuple[Tensor, Tensor]:
     """Planes of mean 0 and deviation 1, and what they were multiplied with."""
     variance, mean = torch.var_mean(x, (2, 3), correction=0, keepdim=True)
     rate = (variance + eps).rsqrt()

@@ -82,11 +82,11 @@ def map_classes(
     notice = ""
     if left and numbering == count and (not generator_names or of_imagenet):
         found |= {i: ids[i] for i in left}
-        notice, left = _told("by the number that they have in the data", left, names, found, generator_names), []
+        notice, left = _stated("by the number that they have in the data", left, names, found, generator_names), []
     if left and not guess:
         raise ValueError(_question(left, names, count, generator_names))
     found |= {i: ids[i] % count for i in left}
-    guessed = _told("by number, which is a guess", left, names, found, generator_names)
+    guessed = _stated("by number, which is a guess", left, names, found, generator_names)
     numbers = [found[i] for i in range(len(names))]
     shown = {name: _shown(number, generator_names) for name, number in zip(names, numbers, strict=True)}
     return ClassMap(numbers, shown, guessed, guessed or notice)
@@ -162,7 +162,7 @@ def _question(left: Sequence[int], names: Sequence[str], count: int, generator_n
     )
 
 
-def _told(
+def _stated(
     how: str, which: Sequence[int], names: Sequence[str], found: Mapping[int, int], generator_names: Sequence[str]
 ) -> str:
     if not which:

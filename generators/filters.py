@@ -28,7 +28,7 @@ def lowpass(taps: int, cutoff: float, width: float, rate: float, radial: bool = 
     """Design a low-pass filter of unit sum; ``None`` (identity) when ``taps`` is 1.
 
     Returns float32 ``[taps]``, or ``[taps, taps]`` when ``radial``. Frequencies are in cycles per image; ``width`` is
-    the whole transition band. Raises ``ValueError`` on an odd number of taps, whose centre the radial form divides by.
+    the whole transition band. Raises ``ValueError`` on an odd number of taps, whose center the radial form divides by.
     """
     if taps == 1:
         return None

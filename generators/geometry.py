@@ -212,7 +212,7 @@ def _recovered(
         shapes = [None if f is None else list(f.shape) for f in filters]
         raise ValueError(f"layer {name}: filters of shape {shapes} are neither [taps] nor [taps, taps]")
     up_taps, down_taps = (1 if f is None else f.shape[0] for f in filters)
-    up, down = (_factor(name, taps, told) for taps, told in zip((up_taps, down_taps), factors, strict=True))
+    up, down = (_factor(name, taps, stated) for taps, stated in zip((up_taps, down_taps), factors, strict=True))
     return LayerSpec(
         name=name,
         in_channels=weight.shape[1],
@@ -229,10 +229,10 @@ def _recovered(
     )
 
 
-def _factor(name: str, taps: int, told: int | None) -> int:
+def _factor(name: str, taps: int, stated: int | None) -> int:
     """The resampling factor that a filter of ``taps`` belongs to; ``told`` counts where the taps tell none."""
     if taps == 1 or (taps and taps % FILTER_SIZE == 0):
         return max(taps // FILTER_SIZE, 1)
-    if not taps or not told or taps % told:
+    if not taps or not stated or taps % stated:
         raise ValueError(f"layer {name}: a filter of {taps} taps is not {FILTER_SIZE} per resampling factor")
-    return told
+    return stated

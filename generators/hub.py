@@ -32,7 +32,7 @@ _FAILURES = (errors.HTTPError, OSError, ValueError, RuntimeError)  # the first: 
 def fetch(
     name: str, again: bool = False, advance: download.Advance | None = None, notice: Notice | None = None
 ) -> Path:
-    """The safetensors file of ``name``, a name of the catalogue or ``org/repo:file[@revision]``; see ``obtain``."""
+    """The safetensors file of ``name``, a name of the catalog or ``org/repo:file[@revision]``; see ``obtain``."""
     return obtain(name, again, advance, notice).file
 
 
@@ -112,7 +112,7 @@ def _from_hub(reference: str, again: bool) -> tuple[Path, str, str]:
 def _accepted(entry: Entry, original: Path, place: tuple[str, str], license: License) -> store.Record:
     """Check what came from ``place``, a source and a revision, bring it into its final form, and note it."""
     if expected := store.known_digest(entry):
-        store.require_digest(original, expected, "the catalogue says")
+        store.require_digest(original, expected, "the catalog says")
     if before := store.read(entry.name):
         forget = f"it was the first time (to trust the new one, delete {store.place(entry.name, '.json')})"
         store.require_digest(original, before.original, forget)
@@ -138,7 +138,7 @@ def _final(entry: Entry, original: Path, source: str, license: License) -> Path:
 
 
 def stated_license(entry: Entry) -> License:
-    """The license that the catalogue knows, or that the repository's card on the Hub states."""
+    """The license that the catalog knows, or that the repository's card on the Hub states."""
     if entry.name in catalog.CATALOG or not entry.hub or constants.HF_HUB_OFFLINE:
         return entry.license
     repo, _, revision = _parts(entry.hub)

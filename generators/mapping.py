@@ -12,7 +12,7 @@ from generators.draws import normal
 W_EMA_BETA = 0.998
 
 
-def _normalise(v: Tensor) -> Tensor:
+def _normalize(v: Tensor) -> Tensor:
     """Scale each row of ``v`` [N, D] to unit mean square."""
     return v * (v.square().mean(1, keepdim=True) + 1e-8).rsqrt()
 
@@ -93,10 +93,10 @@ class Mapping(nn.Module):
         ``labels`` int64 [N] (ignored when unconditional). Raises ``ValueError`` on another shape or an unknown class.
         """
         self._check(z, labels)
-        x = _normalise(z.to(self.w_avg.dtype))
+        x = _normalize(z.to(self.w_avg.dtype))
         if self.c_dim:
             assert labels is not None
-            x = torch.cat([x, _normalise(self.embed_proj(self.embed.weight[labels]))], 1)
+            x = torch.cat([x, _normalize(self.embed_proj(self.embed.weight[labels]))], 1)
         for i in range(self.layers):
             x = getattr(self, f"fc{i}")(x)
         if update_emas:

@@ -1,7 +1,7 @@
 """Convolutions whose weights a style scales per sample (Karras et al., StyleGAN2, CVPR 2020), with shared weights.
 
 Scaling the input's channels, one convolution with the same weights for all, and scaling the output's channels: nothing
-per-sample is ever materialised. The published code makes every sample's weights and groups the convolution.
+per-sample is ever materialized. The published code makes every sample's weights and groups the convolution.
 """
 
 import torch
@@ -24,7 +24,7 @@ def modulated_conv(
 
     ``demodulate`` gives every per-sample filter unit norm; ``gain`` (scalar, [I] or [N, I]) multiplies afterwards.
     Equals the published per-sample weights: the styles' norm, taken there over the batch, cancels, so it is taken per
-    sample here and a sample's image does not depend on its neighbours. The convolution itself runs in ``dtype``, by
+    sample here and a sample's image does not depend on its neighbors. The convolution itself runs in ``dtype``, by
     default that of ``x``, which the result has.
     """
     if not demodulate:

@@ -87,8 +87,8 @@ class Module:
             return None
         sides = value if isinstance(value, list) else [value, value]
         if len(sides) != 2 or sides[0] != sides[1] or type(sides[0]) is not int:
-            told = ", ".join(map(describe, sides[:4]))
-            raise PickleError(f"{self.path}.{key}: the side of a square is expected, not {told}")
+            stated = ", ".join(map(describe, sides[:4]))
+            raise PickleError(f"{self.path}.{key}: the side of a square is expected, not {stated}")
         return sides[0]
 
 
@@ -191,8 +191,8 @@ def _settings(modules: Mapping[str, Module]) -> dict[str, Any]:
         raise PickleError(f"the generator has no {absent[0]}")
     synthesis, source = modules["synthesis"], modules["synthesis.input"]
     settings: dict[str, Any] = {**synthesis.numbers("output_scale"), **source.numbers("bandwidth")}
-    told = {**synthesis.numbers("margin_size"), **modules[""].numbers("c_dim")}
-    settings |= {key: told[name] for key, name in (("margin", "margin_size"), ("classes", "c_dim")) if name in told}
+    stated = {**synthesis.numbers("margin_size"), **modules[""].numbers("c_dim")}
+    settings |= {key: stated[name] for key, name in (("margin", "margin_size"), ("classes", "c_dim")) if name in stated}
     size, rate = source.side("size"), source.numbers("sampling_rate").get("sampling_rate")
     if size is not None and rate is not None:
         margin = (size - rate) / 2
@@ -204,25 +204,25 @@ def _settings(modules: Mapping[str, Module]) -> dict[str, Any]:
 
 def _layer(module: Module) -> dict[str, Any]:
     """What the attributes of one layer tell."""
-    told = {LAYER[key]: value for key, value in module.values(*LAYER).items()}
+    stated = {LAYER[key]: value for key, value in module.values(*LAYER).items()}
     sides = {key: module.side(key) for key in ("in_size", "out_size")}
-    told |= {key: side for key, side in sides.items() if side is not None}
+    stated |= {key: side for key, side in sides.items() if side is not None}
     if module.tensors.get("down_filter") is None:
-        told.pop("radial", None)  # a layer may be meant to have a radial filter and yet need none
+        stated.pop("radial", None)  # a layer may be meant to have a radial filter and yet need none
     signals = []
     for side in ("in", "out"):
         values = module.numbers(*(f"{side}_{key}" for key in SIGNAL))
         signal = {SIGNAL[key.removeprefix(f"{side}_")]: float(value) for key, value in values.items()}
-        signals.append(signal | {key: told.get(f"{side}_{key}") for key in ("size", "channels")})
+        signals.append(signal | {key: stated.get(f"{side}_{key}") for key in ("size", "channels")})
     if all(len(signal) == 5 and None not in signal.values() for signal in signals):
-        told["signals"] = signals
+        stated["signals"] = signals
     rates = module.numbers("in_sampling_rate", "tmp_sampling_rate", "up_factor")
     if len(rates) == 3 and rates["in_sampling_rate"] * rates["up_factor"] != rates["tmp_sampling_rate"]:
         raise ValueError(
             f"{module.path}: {rates['in_sampling_rate']:g} samples times {rates['up_factor']:g} "
             f"are not the {rates['tmp_sampling_rate']:g} that are told"
         )
-    return told
+    return stated
 
 
 def _half(module: Module) -> bool:
@@ -245,15 +245,15 @@ def _compare(generator: Generator, modules: Mapping[str, Module]) -> None:
         "synthesis.input": {"channels": synthesis.input.weight.shape[0]},
     }
     for path, expected in ours.items():
-        for key, told in modules[path].values(*expected).items():
-            if told != expected[key]:
-                words = ", ".join(map(describe, told)) if isinstance(told, list) else describe(told)
+        for key, stated in modules[path].values(*expected).items():
+            if stated != expected[key]:
+                words = ", ".join(map(describe, stated)) if isinstance(stated, list) else describe(stated)
                 raise ValueError(f"{modules[path].path}.{key} is told to be {words}, its tensors tell {expected[key]}")
     if (size := modules["synthesis.input"].side("size")) not in (None, synthesis.input.size):
         raise ValueError(f"synthesis.input.size is told to be {size}, its first layer takes {synthesis.input.size}")
     for path, layer in generator.named_modules():
-        told = modules[path].numbers("weight_gain") if isinstance(layer, FullyConnected) else {}
-        for gain in told.values():
+        stated = modules[path].numbers("weight_gain") if isinstance(layer, FullyConnected) else {}
+        for gain in stated.values():
             if not math.isclose(gain, expected_gain := layer.rate / math.sqrt(layer.weight.shape[1]), rel_tol=1e-5):
                 raise ValueError(f"{path}.weight_gain is told to be {gain:g}, not {expected_gain:g}")
 

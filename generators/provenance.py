@@ -30,8 +30,8 @@ class Weights:
 
     def fields(self) -> dict[str, Any]:
         """What ``weights`` of a run's ``inputs.json`` holds."""
-        told = {"name": self.name, "source": self.source, "sha256": self.sha256, "license": self.license.fields()}
-        return {**told, "file": self.file} if self.file else told
+        stated = {"name": self.name, "source": self.source, "sha256": self.sha256, "license": self.license.fields()}
+        return {**stated, "file": self.file} if self.file else stated
 
     @classmethod
     def read(cls, fields: Mapping[str, Any]) -> "Weights":

@@ -53,6 +53,6 @@ def _rates(rates: object) -> dict[str, dict[str, float]]:
         for latent, rate in entry.items():
             number = isinstance(rate, int | float) and not isinstance(rate, bool)
             if not (number and math.isfinite(rate) and rate >= 0):
-                told = f"{reprlib.repr(rate)} for {objective}, {latent}"
-                raise ValueError(f"its learning_rates have {told}, not a number of 0 or more")
+                stated = f"{reprlib.repr(rate)} for {objective}, {latent}"
+                raise ValueError(f"its learning_rates have {stated}, not a number of 0 or more")
     return rates

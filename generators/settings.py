@@ -16,7 +16,7 @@ from torch import Tensor
 from generators.geometry import MARGIN, LayerSpec, Signal, from_state_dict
 from generators.stylegan_xl import Generator
 
-TOLD = ("clamp", "ema_beta", "critical", "pads", "signals")  # fields that no tensor tells
+STATED = ("clamp", "ema_beta", "critical", "pads", "signals")  # fields that no tensor tells
 
 
 @dataclass(frozen=True)
@@ -50,9 +50,9 @@ def read_settings(state: Mapping[str, Tensor], settings: Any) -> Settings:
     """
     if not isinstance(settings, dict) or not isinstance(layers := settings.get("layers", {}), dict):
         raise ValueError(f"settings {reprlib.repr(settings)} are not of the form written by save")
-    if not all(isinstance(told, dict) for told in layers.values()):
+    if not all(isinstance(stated, dict) for stated in layers.values()):
         raise ValueError(f"settings of layers {reprlib.repr(layers)} are not of the form written by save")
-    factors = {name: [_natural(told.get(key)) for key in ("up", "down")] for name, told in layers.items()}
+    factors = {name: [_natural(stated.get(key)) for key in ("up", "down")] for name, stated in layers.items()}
     specs = from_state_dict(state, factors)
     if unknown := sorted(layers.keys() - {spec.name for spec in specs}):
         raise ValueError(f"settings of layers {reprlib.repr(unknown)} that the tensors lack")
@@ -61,28 +61,28 @@ def read_settings(state: Mapping[str, Tensor], settings: Any) -> Settings:
     if len(clamps) != len(specs):
         raise ValueError(f"settings tell {len(clamps)} clamps, the generator has {len(specs)} layers")
     specs = [replace(spec, clamp=_clamp(clamp)) for spec, clamp in zip(specs, clamps, strict=True)]
-    specs = [_told(spec, layers.get(spec.name, {}), first=not i) for i, spec in enumerate(specs)]
+    specs = [_stated(spec, layers.get(spec.name, {}), first=not i) for i, spec in enumerate(specs)]
     margin, bandwidth = settings.get("margin", MARGIN), _number("bandwidth", settings.get("bandwidth", 2.0))
     if type(margin) is not int or margin < 0 or specs[0].in_size - 2 * margin <= 2 * bandwidth:
-        told = f"{reprlib.repr(margin)} and bandwidth {bandwidth:g}"
-        raise ValueError(f"the input's {specs[0].in_size} pixels do not go with margin {told}")
+        stated = f"{reprlib.repr(margin)} and bandwidth {bandwidth:g}"
+        raise ValueError(f"the input's {specs[0].in_size} pixels do not go with margin {stated}")
     classes = settings.get("classes")
     if classes is not None and (type(classes) is not int or classes < 0):
         raise ValueError(f"settings tell {reprlib.repr(classes)} classes")
     return Settings(specs, _number("output_scale", settings.get("output_scale", 0.25)), margin, bandwidth, classes)
 
 
-def _told(spec: LayerSpec, told: dict[str, Any], first: bool) -> LayerSpec:
+def _stated(spec: LayerSpec, stated: dict[str, Any], first: bool) -> LayerSpec:
     """``spec`` with what is told of it; all that the tensors tell as well must be equal."""
     known = {field.name for field in fields(LayerSpec)} - {"name"}
-    for key, value in told.items():
+    for key, value in stated.items():
         if key not in known:
             raise ValueError(f"layer {spec.name}: unknown setting {reprlib.repr(key)}")
-        free = key in TOLD or (first and key == "in_size" and _natural(value))
+        free = key in STATED or (first and key == "in_size" and _natural(value))
         ours = getattr(spec, key)
         if not free and (type(value) is not type(ours) or value != ours):
             raise ValueError(f"layer {spec.name}: {key} is told to be {reprlib.repr(value)}, its tensors tell {ours}")
-    values = {key: value for key, value in told.items() if key in (*TOLD, "in_size")}
+    values = {key: value for key, value in stated.items() if key in (*STATED, "in_size")}
     if "clamp" in values:
         values["clamp"] = _clamp(values["clamp"])
     if "ema_beta" in values:
@@ -90,28 +90,30 @@ def _told(spec: LayerSpec, told: dict[str, Any], first: bool) -> LayerSpec:
     if not isinstance(values.get("critical", False), bool):
         raise ValueError(f"layer {spec.name}: critical is told to be {reprlib.repr(values['critical'])}")
     spec = replace(spec, **{**values, "pads": None, "signals": None})
-    return replace(spec, pads=_pads(spec, told.get("pads")), signals=_signals(spec, told.get("signals")))
+    return replace(spec, pads=_pads(spec, stated.get("pads")), signals=_signals(spec, stated.get("signals")))
 
 
-def _pads(spec: LayerSpec, told: Any) -> tuple[int, int, int, int] | None:
+def _pads(spec: LayerSpec, stated: Any) -> tuple[int, int, int, int] | None:
     """The padding that is told where it differs from the usual one; it must lead to the same size."""
     usual = spec.padding
-    if told is None or told == list(usual):
+    if stated is None or stated == list(usual):
         return None
-    whole = isinstance(told, list) and len(told) == 4 and all(type(n) is int for n in told)
-    if not whole or {told[0] + told[1], told[2] + told[3]} != {usual[0] + usual[1]}:
-        raise ValueError(f"layer {spec.name}: padding is told to be {reprlib.repr(told)}, its sizes need {list(usual)}")
-    return told[0], told[1], told[2], told[3]
+    whole = isinstance(stated, list) and len(stated) == 4 and all(type(n) is int for n in stated)
+    if not whole or {stated[0] + stated[1], stated[2] + stated[3]} != {usual[0] + usual[1]}:
+        raise ValueError(
+            f"layer {spec.name}: padding is told to be {reprlib.repr(stated)}, its sizes need {list(usual)}"
+        )
+    return stated[0], stated[1], stated[2], stated[3]
 
 
-def _signals(spec: LayerSpec, told: Any) -> tuple[Signal, Signal] | None:
+def _signals(spec: LayerSpec, stated: Any) -> tuple[Signal, Signal] | None:
     """The signals that are told, in and out; their sizes and rates must be those of the layer."""
-    if told is None:
+    if stated is None:
         return None
     try:
-        source, target = (_signal(**signal) for signal in told)
+        source, target = (_signal(**signal) for signal in stated)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"layer {spec.name}: signals {reprlib.repr(told)} are no two signals: {error}") from error
+        raise ValueError(f"layer {spec.name}: signals {reprlib.repr(stated)} are no two signals: {error}") from error
     for signal, size, channels in (
         (source, spec.in_size, spec.in_channels),
         (target, spec.out_size, spec.out_channels),

@@ -34,7 +34,7 @@ class FourierInput(nn.Module):
         self.register_buffer("transform", torch.tensor(identity))
 
     def initialize(self, rng: torch.Generator) -> None:
-        """Draw frequencies inside the bandwidth; the learnt transform starts at the identity."""
+        """Draw frequencies inside the bandwidth; the learned transform starts at the identity."""
         self.weight.data.copy_(normal(self.weight.shape, rng))
         g = normal(self.freqs.shape, rng)
         r = g.norm(dim=1, keepdim=True)
@@ -44,7 +44,7 @@ class FourierInput(nn.Module):
         self.affine.bias.data.copy_(torch.tensor([1.0, 0, 0, 0]))
 
     def _motion(self, w: Tensor) -> Tensor:
-        """The learnt rotation and translation times the user's transform: [N, 3, 3]."""
+        """The learned rotation and translation times the user's transform: [N, 3, 3]."""
         t = self.affine(w)
         c, s, tx, ty = (t / t[:, :2].norm(dim=1, keepdim=True)).unbind(1)
         zero, one = torch.zeros_like(c), torch.ones_like(c)
@@ -53,7 +53,7 @@ class FourierInput(nn.Module):
         return rotation @ shift @ self.transform
 
     def forward(self, w: Tensor) -> Tensor:
-        """Sample the sines at the pixel centres; those beyond the bandwidth fade out."""
+        """Sample the sines at the pixel centers; those beyond the bandwidth fade out."""
         m = self._motion(w)
         phases = self.phases + (self.freqs @ m[:, :2, 2:]).squeeze(2)  # [N, C]
         freqs = self.freqs @ m[:, :2, :2]  # [N, C, 2]

@@ -50,20 +50,20 @@ def view_tensor(node: Any, budget: Budget) -> np.ndarray:
 
 def _check_view(count: int, offset: Any, size: Any, stride: Any) -> None:
     """Hold a view of ``count`` elements to what torch writes: nothing negative, outside, or counted twice."""
-    told = (
+    stated = (
         f"offset {describe(offset)}, size {_numbers(size)}, stride {_numbers(stride)} in a storage of {count} elements"
     )
     for numbers in (size, stride, (offset,)):
         if not isinstance(numbers, tuple) or not all(type(n) is int and 0 <= n < 2**48 for n in numbers):
-            raise PickleError(f"a tensor cannot have {told}")
+            raise PickleError(f"a tensor cannot have {stated}")
     if len(size) != len(stride) or len(size) > DIMENSIONS:
-        raise PickleError(f"a tensor cannot have {told}")
+        raise PickleError(f"a tensor cannot have {stated}")
     last, elements = offset, 1
     for n, step in zip(size, stride, strict=True):
         elements *= n
         last += (n - 1) * step
     if offset > count or (elements and last >= count) or elements > count:
-        raise PickleError(f"a tensor cannot have {told}: it reaches beyond it")
+        raise PickleError(f"a tensor cannot have {stated}: it reaches beyond it")
 
 
 def _numbers(values: Any) -> str:

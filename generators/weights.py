@@ -38,16 +38,16 @@ def build(state: Dict[str, Tensor], settings: Dict[str, Any] | None = None) -> G
     for name, tensor in state.items():
         if not isinstance(tensor, Tensor) or not tensor.is_floating_point() or tensor.layout is not torch.strided:
             raise ValueError(f"{name[:WORDS]} is {_kind(tensor)}, not a dense tensor of floating-point numbers")
-    told = read_settings(state, {} if settings is None else settings)
+    stated = read_settings(state, {} if settings is None else settings)
     with torch.device("meta"):
-        mapping = _mapping(state, len(told.specs) + 1, told.classes)
+        mapping = _mapping(state, len(stated.specs) + 1, stated.classes)
         # Without the signals: they would have filters designed that the file holds.
-        bare = [replace(spec, signals=None) for spec in told.specs]
-        generator = Generator(mapping, Synthesis(bare, mapping.w_dim, told.output_scale))
-    for layer, spec in zip(generator.synthesis.layers, told.specs, strict=True):
+        bare = [replace(spec, signals=None) for spec in stated.specs]
+        generator = Generator(mapping, Synthesis(bare, mapping.w_dim, stated.output_scale))
+    for layer, spec in zip(generator.synthesis.layers, stated.specs, strict=True):
         layer.spec = spec
     source = generator.synthesis.input
-    source.rate, source.bandwidth = source.size - 2 * told.margin, told.bandwidth
+    source.rate, source.bandwidth = source.size - 2 * stated.margin, stated.bandwidth
     try:
         generator.load_state_dict({name: tensor.float() for name, tensor in state.items()}, assign=True)
     except RuntimeError as error:

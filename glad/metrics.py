@@ -5,15 +5,15 @@ from torch import Tensor
 from torch.nn import functional as F
 
 ROWS = 1000  # rows of a distance matrix in memory at once
-NEIGHBOURS = 3  # the k of Kynkäänniemi et al.
+NEIGHBORS = 3  # the k of Kynkäänniemi et al.
 
 
 def moments(features: Tensor) -> tuple[Tensor, Tensor]:
     """The mean [D] and the unbiased covariance [D, D] of ``features`` [N, D], in float64."""
     rows = features.double()
     mean = rows.mean(0)
-    centred = rows - mean
-    return mean, centred.t() @ centred / (len(rows) - 1)
+    centered = rows - mean
+    return mean, centered.t() @ centered / (len(rows) - 1)
 
 
 def root(matrix: Tensor) -> Tensor:
@@ -41,26 +41,26 @@ def frechet(features: Tensor, others: Tensor) -> float:
     return gaussian_frechet(moments(features), moments(others))
 
 
-def radii(features: Tensor, k: int = NEIGHBOURS) -> Tensor:
+def radii(features: Tensor, k: int = NEIGHBORS) -> Tensor:
     """The distance [N] of each row to its ``k``-th nearest other row, float64; ``ValueError`` for too few rows."""
     if len(features) <= k:
-        raise ValueError(f"{len(features)} images have no {k} neighbours each: take more images")
+        raise ValueError(f"{len(features)} images have no {k} neighbors each: take more images")
     rows = features.double()
     # The nearest of all is the row itself.
     return torch.cat([torch.cdist(part, rows).topk(k + 1, largest=False).values[:, k] for part in rows.split(ROWS)])
 
 
-def covered(points: Tensor, features: Tensor, k: int = NEIGHBOURS) -> float:
+def covered(points: Tensor, features: Tensor, k: int = NEIGHBORS) -> float:
     """The share of ``points`` [M, D] that lie in the ball of any row of ``features`` [N, D], its radius ``radii``."""
     reach, rows = radii(features, k), features.double()
     inside = [(torch.cdist(part, rows) <= reach).any(1) for part in points.double().split(ROWS)]
     return torch.cat(inside).double().mean().item()
 
 
-def precision_recall(generated: Tensor, real: Tensor, k: int = NEIGHBOURS) -> tuple[float, float]:
+def precision_recall(generated: Tensor, real: Tensor, k: int = NEIGHBORS) -> tuple[float, float]:
     """Improved precision and recall (Kynkäänniemi et al., NeurIPS 2019) of features [M, D] and [N, D], in [0, 1].
 
-    Precision is the share of generated images among the real ones' ``k``-nearest-neighbour balls, recall the reverse.
+    Precision is the share of generated images among the real ones' ``k``-nearest-neighbor balls, recall the reverse.
     """
     return covered(generated, real, k), covered(real, generated, k)
 

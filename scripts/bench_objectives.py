@@ -4,8 +4,8 @@
 
 The transcriptions and the floor are in ``plain_objectives.py``. Both sides take turns in one process, with the same
 random images, draws and augmentation, on a ConvNet-3 with instance norm for 10 classes of 3 x 32 x 32; before a row is
-timed they must have computed the same. A ratio is the median, over rounds, of that of two neighbours in wall time.
-Normalisation, pooling and memory traffic are not in the floor, so that one time the floor is out of reach. Memory is
+timed they must have computed the same. A ratio is the median, over rounds, of that of two neighbors in wall time.
+Normalization, pooling and memory traffic are not in the floor, so that one time the floor is out of reach. Memory is
 that of processes of their own. Run it on an otherwise idle machine.
 """
 

@@ -1,7 +1,7 @@
 """Memory, time and exactness of the three gradients of an unrolled student, by its number of steps.
 
 Each point runs in a process of its own; its peak of resident memory, less that before, is the gradient's. ConvNet-3 on
-one image per class of grey 28 x 28 by default, augmentation replayed, plain SGD.
+one image per class of gray 28 x 28 by default, augmentation replayed, plain SGD.
 
     THP_MEM_ALLOC_ENABLE=1 python scripts/bench_unroll.py --out runs/unroll
 """

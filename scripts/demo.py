@@ -23,7 +23,7 @@ from glad.runs.image_grid import grid, save_png
 
 ITERATIONS, REAL_BATCH, EPOCHS, SEEDS = 40, 48, 300, 3
 NETWORKS = ("convnet", "alexnet", "vit")
-# The published 1e-3 is for 1,000 epochs. AlexNet, which has no normalisation, needs more to begin to learn in 300.
+# The published 1e-3 is for 1,000 epochs. AlexNet, which has no normalization, needs more to begin to learn in 300.
 LR = {"convnet": 1e-2, "alexnet": 2e-2, "vit": 1e-2}
 NARROW = {"alexnet": {"width": 32}, "vit": {"width": 64}}  # sized for two cores
 PRIORS: dict[str, dict[str, Any]] = {
@@ -47,7 +47,7 @@ def distil(name: str, settings: dict[str, Any], out: Path) -> Run:
 
 
 def compare(runs: list[Run]) -> dict[str, Any]:
-    """Train the networks on both sets, on random real images and on the codes before optimisation."""
+    """Train the networks on both sets, on random real images and on the codes before optimization."""
     total = len(NETWORKS) * SEEDS * 4
     click.echo(f"\nTraining {', '.join(NETWORKS)} from scratch, {EPOCHS} epochs, {SEEDS} seeds")
     with progress_bar(total, "training") as bar:
@@ -81,7 +81,7 @@ def main(out: Path) -> None:
     results = compare(list(runs.values()))
     picture(runs, out / "comparison.png")
     Console(width=None if Console().is_terminal else 160).print(results_table(results))
-    click.echo(f"{out}/comparison.png, from the top: random real images, codes before optimisation, codes, pixels.")
+    click.echo(f"{out}/comparison.png, from the top: random real images, codes before optimization, codes, pixels.")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     minutes = (time.monotonic() - began) / 60
     click.echo(

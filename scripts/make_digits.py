@@ -20,7 +20,7 @@ INNER, FRAME, BRIGHTEST = 24, 2, 16  # BRIGHTEST: the largest value of the 8 x 8
 
 
 def enlarged(images: torch.Tensor) -> torch.Tensor:
-    """Grey images [N, 8, 8] with values 0 to 16 as uint8 [N, 1, 28, 28]."""
+    """Gray images [N, 8, 8] with values 0 to 16 as uint8 [N, 1, 28, 28]."""
     larger = F.interpolate(images[:, None] / BRIGHTEST, size=(INNER, INNER), mode="bicubic", align_corners=False)
     return F.pad((larger.clamp(0, 1) * 255).round(), [FRAME] * 4).to(torch.uint8)
 

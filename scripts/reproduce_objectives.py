@@ -40,7 +40,7 @@ EXPERTS = {"mtt": {"count": 2, "epochs": 16}, "smooth": {"count": 1, "epochs": 6
 EVALUATION: dict[int, dict[str, Any]] = {1: {"epochs": 300}, 10: {"epochs": 25, "protocol": Protocol(batch=25)}}
 """At 10 images per class small batches give four times the steps for the same price."""
 FULL_EPOCHS, FULL_BATCH = 1, 64  # of a training on all images
-RATES = {name: LR for name in NETWORKS if name != "convnet"}  # ConvNet's is 1e-2, or what MTT and AST learnt
+RATES = {name: LR for name in NETWORKS if name != "convnet"}  # ConvNet's is 1e-2, or what MTT and AST learned
 SECONDS = 8 * 60  # of a run at 10 images per class
 CURVE = (0.125, 0.25, 0.5, 1.0)  # shares of them after which the set is looked at
 PACE = 3  # iterations by which it is judged how many the seconds pay for
@@ -50,7 +50,7 @@ CODES = {"prior": "fashion-mini"}
 BATCH = {"batch": 64}  # real images per class, of the published 256
 SMOOTH = {"recipe": "smooth", "changes": {"batch": 64}}
 """In batches of 256, 10,000 images are so few steps that until the last epoch most of the way is the growth of the
-penalised slope, which no student can follow: cross-entropy does not see the sum of logits."""
+penalized slope, which no student can follow: cross-entropy does not see the sum of logits."""
 FOLLOWED = {"max_start_epoch": 4, "step_size": 5e-3}
 SLOW = {"step_size": 1e-3}
 """With momentum the student's end follows its step size ten times as fast as MTT's."""

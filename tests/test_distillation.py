@@ -16,7 +16,7 @@ RATES = {"z": 0.1, "scale": 0.01, "alpha": 0.001, "step": 0.001, "g": 0.0001}
 
 
 class Affine:
-    """Images of latents z [N, 4] and scale [N, 1]; the bias is learnt along with them."""
+    """Images of latents z [N, 4] and scale [N, 1]; the bias is learned along with them."""
 
     def __init__(self):
         self.bias = torch.zeros(4).requires_grad_()
@@ -96,7 +96,7 @@ def test_each_tensor_has_the_rate_of_its_name_or_of_the_part_before_the_slash():
     assert all(group["momentum"] == 0.5 for group in groups)
 
 
-def test_only_what_requires_grad_is_optimised():
+def test_only_what_requires_grad_is_optimized():
     p = progress()
     assert set(select_learned(p.synset, p.objective)) == {"z", "scale", "g/bias", "alpha"}
 
@@ -154,7 +154,7 @@ def test_a_resumed_run_is_the_uninterrupted_one_bit_for_bit(tmp_path, cut):
     kept = second.synset.tensors()["z"]
     second.restore(tmp_path / "state")
     after = go(second, 7)
-    assert second.synset.tensors()["z"] is kept  # in place: the optimiser holds it
+    assert second.synset.tensors()["z"] is kept  # in place: the optimizer holds it
     assert before + after == expected
     assert values(second) == values(straight)
 

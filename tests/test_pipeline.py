@@ -34,7 +34,7 @@ def fails(*arguments: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def optimised(tmp_path_factory: pytest.TempPathFactory) -> Run:
+def optimized(tmp_path_factory: pytest.TempPathFactory) -> Run:
     out = tmp_path_factory.mktemp("run") / "codes"
     return glad.distill(
         network_options={"width": 16},
@@ -46,9 +46,9 @@ def optimised(tmp_path_factory: pytest.TempPathFactory) -> Run:
     )
 
 
-def test_optimised_codes_train_better_than_the_same_codes_before(optimised: Run) -> None:
+def test_optimized_codes_train_better_than_the_same_codes_before(optimized: Run) -> None:
     results = glad.evaluate(
-        optimised,
+        optimized,
         networks=["convnet"],
         network_options={"convnet": {"width": 16}},
         seeds=2,
@@ -62,28 +62,28 @@ def test_optimised_codes_train_better_than_the_same_codes_before(optimised: Run)
     assert after["seen"]["mean"] > 0.3  # chance is 0.1
 
 
-def test_the_run_folder_says_what_happened(optimised: Run) -> None:
-    metrics = [json.loads(line) for line in (optimised.path / "metrics.jsonl").read_text().splitlines()]
+def test_the_run_folder_says_what_happened(optimized: Run) -> None:
+    metrics = [json.loads(line) for line in (optimized.path / "metrics.jsonl").read_text().splitlines()]
     assert [entry["iteration"] for entry in metrics] == list(range(30))
     assert sum(entry["loss"] for entry in metrics[-5:]) < sum(entry["loss"] for entry in metrics[:5])
-    assert {"grid_000000.png", "grid_000030.png"} <= {path.name for path in optimised.path.iterdir()}
-    assert list((optimised.path / "tensorboard").iterdir())
-    assert len(optimised.inputs["hashes"]["weights"]) == 64
-    assert optimised.inputs["learning_rates"] == {"w": 0.03}  # what the embedded weights recommend
-    images, labels = optimised.read_set()
+    assert {"grid_000000.png", "grid_000030.png"} <= {path.name for path in optimized.path.iterdir()}
+    assert list((optimized.path / "tensorboard").iterdir())
+    assert len(optimized.inputs["hashes"]["weights"]) == 64
+    assert optimized.inputs["learning_rates"] == {"w": 0.03}  # what the embedded weights recommend
+    images, labels = optimized.read_set()
     assert images.shape == (10, 1, 28, 28) and labels.tolist() == list(range(10))
 
 
-def test_export_comes_back_as_data(optimised: Run, tmp_path: Path) -> None:
+def test_export_comes_back_as_data(optimized: Run, tmp_path: Path) -> None:
     for kind, suffix in (("npz", ".npz"), ("folder", ""), ("safetensors", ".safetensors")):
-        invoke("export", str(optimised.path), "--format", kind, "--out", str(tmp_path / f"set{suffix}"))
+        invoke("export", str(optimized.path), "--format", kind, "--out", str(tmp_path / f"set{suffix}"))
     assert len(list((tmp_path / "set").rglob("*.png"))) == 10
     stored = load_file(tmp_path / "set.safetensors")
-    assert torch.equal(stored["images"], optimised.read_set()[0])
-    assert "exists already" in fails("export", str(optimised.path), "--out", str(tmp_path / "set"))
+    assert torch.equal(stored["images"], optimized.read_set()[0])
+    assert "exists already" in fails("export", str(optimized.path), "--out", str(tmp_path / "set"))
 
 
-def test_evaluation_keeps_finished_cells(optimised: Run) -> None:
+def test_evaluation_keeps_finished_cells(optimized: Run) -> None:
     def command(epochs: int) -> None:
         options = [
             "--networks",
@@ -95,21 +95,21 @@ def test_evaluation_keeps_finished_cells(optimised: Run) -> None:
             "--split",
             "validation",
         ]
-        invoke("evaluate", str(optimised.path), *options, "--epochs", str(epochs), "--baselines", "before")
+        invoke("evaluate", str(optimized.path), *options, "--epochs", str(epochs), "--baselines", "before")
 
     command(2)
-    cells = json.loads((optimised.path / "results.json").read_text())["cells"]
+    cells = json.loads((optimized.path / "results.json").read_text())["cells"]
     command(2)
-    assert json.loads((optimised.path / "results.json").read_text())["cells"] == cells  # seconds included
+    assert json.loads((optimized.path / "results.json").read_text())["cells"] == cells  # seconds included
     command(3)
-    assert json.loads((optimised.path / "results.json").read_text())["cells"] != cells
+    assert json.loads((optimized.path / "results.json").read_text())["cells"] != cells
 
 
-def test_evaluation_in_the_protocol_of_dc(optimised: Run) -> None:
+def test_evaluation_in_the_protocol_of_dc(optimized: Run) -> None:
     def results(protocol: str) -> dict[str, Any]:
         narrow = {"vgg11": {"width": 4}}
         return glad.evaluate(
-            optimised, networks=["vgg11"], network_options=narrow, seeds=1, epochs=1, baselines=[], protocol=protocol
+            optimized, networks=["vgg11"], network_options=narrow, seeds=1, epochs=1, baselines=[], protocol=protocol
         )
 
     published, ours = results("dc"), results("default")
@@ -123,12 +123,12 @@ def test_gradient_matching_takes_the_rate_that_the_weights_recommend(tmp_path: P
     assert run.inputs["learning_rates"] == {"w": 0.03}  # the published 1 diverges
 
 
-def test_learning_rates_are_published_unless_given(optimised: Run) -> None:
+def test_learning_rates_are_published_unless_given(optimized: Run) -> None:
     def rates(lr: dict[str, float] | float | None) -> list[float]:
         options = {"convnet": {"width": 8}, "vgg11": {"width": 4}}
         networks = list(options)
         results = glad.evaluate(
-            optimised, networks=networks, network_options=options, seeds=1, epochs=1, learning_rate=lr, baselines=[]
+            optimized, networks=networks, network_options=options, seeds=1, epochs=1, learning_rate=lr, baselines=[]
         )
         return [cell["learning_rate"] for cell in results["cells"]]
 

@@ -23,19 +23,19 @@ def normal(*shape, key="normal"):
 
 
 class Nonlinear:
-    """Two latents to [N, 3, 4, 4] through a learnt and a frozen matrix; counts its calls."""
+    """Two latents to [N, 3, 4, 4] through a learned and a frozen matrix; counts its calls."""
 
     def __init__(self):
-        self.learnt = normal(6, 9, key="learnt").requires_grad_()
+        self.learned = normal(6, 9, key="learned").requires_grad_()
         self.frozen = normal(9, 48, key="frozen")
         self.calls = 0
 
     def __call__(self, z, scale):
         self.calls += 1
-        return (torch.tanh(z @ self.learnt) * scale.exp()).sin().matmul(self.frozen).tanh().view(-1, 3, 4, 4)
+        return (torch.tanh(z @ self.learned) * scale.exp()).sin().matmul(self.frozen).tanh().view(-1, 3, 4, 4)
 
     def tensors(self):
-        return {"g": self.learnt}
+        return {"g": self.learned}
 
 
 def nonlinear():

@@ -25,7 +25,7 @@ def activate(x: Tensor) -> Tensor:
 
 
 def initialize(module: nn.Module, rng: torch.Generator) -> None:
-    """He initialisation of convolutions and dense layers from ``rng``; embeddings and biases start at zero."""
+    """He initialization of convolutions and dense layers from ``rng``; embeddings and biases start at zero."""
     for part in module.modules():
         if isinstance(part, nn.Conv2d | nn.Linear):
             part.weight.data.normal_(generator=rng).mul_(math.sqrt(2 / (1 + SLOPE**2) / part.weight[0].numel()))

@@ -70,7 +70,7 @@ class Reals:
 
 @dataclass
 class Networks:
-    """The networks and their optimisers."""
+    """The networks and their optimizers."""
 
     generator: Generator
     average: Generator
@@ -117,7 +117,7 @@ def build_generator(reals: Reals, settings: TrainingSettings) -> Generator:
 
 
 def start(reals: Reals, settings: TrainingSettings, device: str = "cpu") -> Networks:
-    """Fresh networks and optimisers; the features are untrained."""
+    """Fresh networks and optimizers; the features are untrained."""
     generator, average = (build_generator(reals, settings).to(device) for _ in range(2))
     features = Features(reals.data.channels, reals.resolution, pretext_classes(reals))
     discriminator = Discriminator(features.widths, reals.classes)
@@ -135,7 +135,7 @@ def start(reals: Reals, settings: TrainingSettings, device: str = "cpu") -> Netw
 
 
 def pretext_classes(reals: Reals) -> int:
-    """What the features learn to tell: the classes, or of unlabelled images by how many quarters they are turned."""
+    """What the features learn to tell: the classes, or of unlabeled images by how many quarters they are turned."""
     return reals.classes if reals.classes > 1 else 4
 
 
@@ -175,12 +175,12 @@ def discriminator_step(
     n: Networks, real: Tensor, fake: list[Tensor], labels: Tensor, settings: TrainingSettings
 ) -> dict[str, float]:
     """One update of the discriminator on ``real`` images and the features of fake ones."""
-    penalised = n.step % R1_EVERY == 0 and settings.r1 > 0
-    real = real.requires_grad_(penalised)
+    penalized = n.step % R1_EVERY == 0 and settings.r1 > 0
+    real = real.requires_grad_(penalized)
     on_real = n.discriminator(n.features(real), labels)
     loss = saturation(n.discriminator([part.detach() for part in fake], labels), 1) + saturation(on_real, -1)
     metrics, total = {"loss/discriminator": float(loss.detach())}, loss
-    if penalised:
+    if penalized:
         score = torch.stack([part.mean(1).sum() for part in on_real]).mean()
         (slope,) = torch.autograd.grad(score, real, create_graph=True)
         penalty = slope.square().sum((1, 2, 3)).mean()
@@ -226,7 +226,7 @@ def train_step(n: Networks, reals: Reals, settings: TrainingSettings) -> dict[st
     maps = n.features(fake)
     metrics = discriminator_step(n, real, maps, labels, settings) | generator_step(n, maps, labels, settings)
     if not all(math.isfinite(value) and abs(value) < DIVERGED for value in metrics.values()):
-        told = ", ".join(f"{name} {value:.4g}" for name, value in metrics.items())
-        raise DivergedError(f"training diverged at step {n.step} ({told})")
+        stated = ", ".join(f"{name} {value:.4g}" for name, value in metrics.items())
+        raise DivergedError(f"training diverged at step {n.step} ({stated})")
     n.step += 1
     return metrics

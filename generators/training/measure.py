@@ -12,7 +12,7 @@ from typing import Any
 
 from generators.training.measures import (
     SEED,
-    Subject,
+    MeasuredGenerator,
     classification,
     copies,
     disjoint_halves,
@@ -20,7 +20,7 @@ from generators.training.measures import (
     draw_images,
     embed,
     make_extractor,
-    open_subject,
+    open_measured,
     speed,
     train_extractor,
 )
@@ -61,50 +61,54 @@ def measure_generator(
         ValueError: weights that cannot be used, or not with these data; too few images.
     """
     sizes, out, progress = sizes or Sizes(), Path(out), progress or Progress()
-    subject = open_subject(weights, splits, split)
-    extractor = make_extractor(subject.train, sizes.width)
-    disjoint_halves(subject.train, sizes.images)  # says at once where there are too few
+    measured = open_measured(weights, splits, split)
+    extractor = make_extractor(measured.train, sizes.width)
+    disjoint_halves(measured.train, sizes.images)  # says at once where there are too few
     out.mkdir(parents=True, exist_ok=True)
-    found = measure(subject, extractor, out, sizes, progress)
-    options = {"weights": weights, "resolution": subject.train.resolution, "split": split, **asdict(sizes)}
-    found |= provenance(subject, options)
+    found = measure(measured, extractor, out, sizes, progress)
+    options = {"weights": weights, "resolution": measured.train.resolution, "split": split, **asdict(sizes)}
+    found |= provenance(measured, options)
     write_json(out / "measure.json", found)
     return found
 
 
-def measure(subject: Subject, extractor: Network, out: Path, sizes: Sizes, progress: Progress) -> dict[str, Any]:
+def measure(
+    measured: MeasuredGenerator, extractor: Network, out: Path, sizes: Sizes, progress: Progress
+) -> dict[str, Any]:
     """Everything there is to measure; the pictures go to ``out``."""
     for name, rows in {"samples": sample_rows, "interpolations": interpolation_rows}.items():
-        drawn = sheet(rows(subject.prior, subject.groups, rng_for(SEED, "measure", name)))
+        drawn = sheet(rows(measured.prior, measured.groups, rng_for(SEED, "measure", name)))
         save_png(drawn, out / f"{name}.png")
-    found: dict[str, Any] = {"speed": speed(subject), "copies": copies(subject, out)}
-    images = draw_images(subject, sizes.images)
-    found["feature_accuracy"] = train_extractor(extractor, subject, sizes.feature_epochs, progress)
-    real, other, generated = (embed(extractor, subject.train, x) for x in (images.real, images.other, images.generated))
+    found: dict[str, Any] = {"speed": speed(measured), "copies": copies(measured, out)}
+    images = draw_images(measured, sizes.images)
+    found["feature_accuracy"] = train_extractor(extractor, measured, sizes.feature_epochs, progress)
+    real, other, generated = (
+        embed(extractor, measured.train, x) for x in (images.real, images.other, images.generated)
+    )
     found["features"] = {"generated": distances(generated, real), "floor": distances(other, real)}
-    found["diversity"] = diversities(generated, real, subject.in_groups(images.labels), len(subject.groups))
-    if subject.conditional:
-        found["classification"] = classification(subject, images, sizes.seeds, sizes.epochs, sizes.width, progress)
+    found["diversity"] = diversities(generated, real, measured.in_groups(images.labels), len(measured.groups))
+    if measured.conditional:
+        found["classification"] = classification(measured, images, sizes.seeds, sizes.epochs, sizes.width, progress)
     else:
         progress.say("The generator is unconditional, its samples have no labels: no classification accuracy score.")
     return found | {"images_compared": len(images.labels)}
 
 
-def provenance(subject: Subject, options: dict[str, Any]) -> dict[str, Any]:
+def provenance(measured: MeasuredGenerator, options: dict[str, Any]) -> dict[str, Any]:
     """What the numbers depend on."""
-    content = subject.path.read_bytes()
+    content = measured.path.read_bytes()
     return {
         "weights": {
             "sha256": hashlib.sha256(content).hexdigest(),
             "bytes": len(content),
-            "metadata": subject.metadata,
+            "metadata": measured.metadata,
         },
         "data": {
-            "name": subject.train.name,
-            "classes": list(subject.train.classes),
-            "groups": list(subject.groups),
-            "training_images": len(subject.train),
-            "tested_images": len(subject.tested),
+            "name": measured.train.name,
+            "classes": list(measured.train.classes),
+            "groups": list(measured.groups),
+            "training_images": len(measured.train),
+            "tested_images": len(measured.tested),
         },
         "options": options,
         "seed": SEED,

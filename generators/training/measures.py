@@ -17,7 +17,7 @@ from generators.training.pictures import nearest_rows, render
 from generators.training.progress import Progress
 from glad.data.dataset import ImageData, Splits
 from glad.evaluation import Protocol, accuracy, evaluate_sets, train_network
-from glad.metrics import NEIGHBOURS, diversity, nearest
+from glad.metrics import NEIGHBORS, diversity, nearest
 from glad.networks import Network, make_network
 from glad.rng import rng_for
 from glad.runs.image_grid import save_png, sheet
@@ -30,7 +30,7 @@ TIMED = 100  # images rendered at once for the speed
 
 
 @dataclass(frozen=True)
-class Subject:
+class MeasuredGenerator:
     """A generator, whose prior gives pixels in [0, 1], and real images: its training data, and two unseen parts."""
 
     path: Path
@@ -69,7 +69,7 @@ class Images:
     labels: Tensor
 
 
-def open_subject(name: str, splits: Splits, split: str) -> Subject:
+def open_measured(name: str, splits: Splits, split: str) -> MeasuredGenerator:
     """Load weights; ``ValueError`` where they cannot be used, or not with these data."""
     path = weights.EMBEDDED.get(name, Path(name))
     generator, metadata = weights.load(path)
@@ -80,7 +80,7 @@ def open_subject(name: str, splits: Splits, split: str) -> Subject:
     train = training_images(splits)
     frame = int(metadata.get("frame", 0))
     prior = StyleGANPrior(generator, lambda x: x, train.resolution, train.channels, train.class_ids, frame=frame)
-    return Subject(path, metadata, prior, train, splits.validation, getattr(splits, split))
+    return MeasuredGenerator(path, metadata, prior, train, splits.validation, getattr(splits, split))
 
 
 def disjoint_halves(data: ImageData, n: int) -> tuple[Tensor, Tensor]:
@@ -93,17 +93,17 @@ def disjoint_halves(data: ImageData, n: int) -> tuple[Tensor, Tensor]:
         size = min(share, len(members) // 2)
         halves[0].append(members[:size])
         halves[1].append(members[size : 2 * size])
-    if sum(map(len, halves[0])) <= NEIGHBOURS or not share:
+    if sum(map(len, halves[0])) <= NEIGHBORS or not share:
         raise ValueError(f"{n} images of {len(data.classes)} classes are too few to compare: use more (--images)")
     return torch.cat(halves[0]), torch.cat(halves[1])
 
 
-def draw_images(subject: Subject, n: int) -> Images:
+def draw_images(measured: MeasuredGenerator, n: int) -> Images:
     """Two disjoint sets of real images, and samples of the same classes."""
-    first, second = disjoint_halves(subject.train, n)
-    labels = subject.train.labels[first]
-    generated = render(subject.prior, subject.in_groups(labels), rng_for(SEED, "measure", "generated"))
-    return Images(subject.train.raw(first), subject.train.raw(second), generated, labels)
+    first, second = disjoint_halves(measured.train, n)
+    labels = measured.train.labels[first]
+    generated = render(measured.prior, measured.in_groups(labels), rng_for(SEED, "measure", "generated"))
+    return Images(measured.train.raw(first), measured.train.raw(second), generated, labels)
 
 
 def as_seen(data: ImageData, images: Tensor) -> Tensor:
@@ -117,14 +117,14 @@ def protocol_for(data: ImageData, epochs: int) -> Protocol:
 
 
 def classification(
-    subject: Subject, images: Images, seeds: int, epochs: int, width: int, progress: Progress
+    measured: MeasuredGenerator, images: Images, seeds: int, epochs: int, width: int, progress: Progress
 ) -> dict[str, Any]:
     """The classification accuracy score (Ravuri & Vinyals, NeurIPS 2019), and that of as many real images.
 
     ConvNets learn from the samples and from real images alike, and are tested on real images that neither they nor
     the generator saw. Both sets are fixed: the deviation is that of the training seed.
     """
-    data, tested = subject.train, subject.tested
+    data, tested = measured.train, measured.tested
     sets = {kind: (as_seen(data, getattr(images, kind)), images.labels) for kind in ("generated", "real")}
     total, done = len(sets) * seeds, itertools.count(1)
     progress.say(f"Training {total} networks, {epochs} epochs of {len(images.labels)} images")
@@ -155,9 +155,9 @@ def make_extractor(data: ImageData, width: int) -> Network:
     return make_network("convnet", rng=rng_for(SEED, "measure", "features"), norm="instance", width=width, **shape)
 
 
-def train_extractor(network: Network, subject: Subject, epochs: int, progress: Progress) -> float:
+def train_extractor(network: Network, measured: MeasuredGenerator, epochs: int, progress: Progress) -> float:
     """Train ``network`` on all real training images; its accuracy on the validation images."""
-    data = subject.train
+    data = measured.train
     progress.say(f"Training the feature network, {epochs} epochs of {len(data)} images")
     train_network(
         network,
@@ -169,7 +169,7 @@ def train_extractor(network: Network, subject: Subject, epochs: int, progress: P
         on_epoch=lambda epoch, loss: progress.advance("epoch", epoch + 1, epochs, f"loss {loss:.3f}"),
     )
     network.eval()
-    return accuracy(network, subject.validation.tensor(), subject.validation.labels)
+    return accuracy(network, measured.validation.tensor(), measured.validation.labels)
 
 
 @torch.no_grad()
@@ -186,15 +186,15 @@ def diversities(generated: Tensor, real: Tensor, labels: Tensor, groups: int) ->
     return {"per_class": ratios, "mean": statistics.fmean(known) if known else None, "images": list(map(len, members))}
 
 
-def copies(subject: Subject, out: Path) -> dict[str, Any]:
+def copies(measured: MeasuredGenerator, out: Path) -> dict[str, Any]:
     """How near samples come to the training images, beside unseen real images; ``nearest.png`` shows the pairs."""
-    validation, pool = subject.validation, subject.train.raw(torch.arange(len(subject.train)))
-    labels = subject.spread_labels(COPIES)
-    samples = render(subject.prior, labels, rng_for(SEED, "measure", "copies"))
+    validation, pool = measured.validation, measured.train.raw(torch.arange(len(measured.train)))
+    labels = measured.spread_labels(COPIES)
+    samples = render(measured.prior, labels, rng_for(SEED, "measure", "copies"))
     unseen = torch.randperm(len(validation), generator=rng_for(SEED, "measure", "unseen"))[:COPIES]
     ours, where = nearest(samples, pool)
     theirs, _ = nearest(validation.raw(unseen), pool)
-    save_png(sheet(nearest_rows(samples, labels, pool[where], ours, subject.groups)), out / "nearest.png")
+    save_png(sheet(nearest_rows(samples, labels, pool[where], ours, measured.groups)), out / "nearest.png")
     limit = theirs.quantile(0.01)
     return {
         "generated": {"images": len(ours), "median": ours.quantile(0.5).item(), "minimum": ours.min().item()},
@@ -204,13 +204,13 @@ def copies(subject: Subject, out: Path) -> dict[str, Any]:
     }
 
 
-def speed(subject: Subject) -> dict[str, Any]:
+def speed(measured: MeasuredGenerator) -> dict[str, Any]:
     """Seconds for a batch of images and the gradient of their codes in W+: the median of three after a warm-up."""
-    codes = subject.prior.init(subject.spread_labels(TIMED), rng_for(SEED, "measure", "speed"))["w"]
+    codes = measured.prior.init(measured.spread_labels(TIMED), rng_for(SEED, "measure", "speed"))["w"]
     seconds = []
     for _ in range(4):
         leaf = codes.clone().requires_grad_()
         began = time.perf_counter()
-        subject.prior(leaf).square().mean().backward()
+        measured.prior(leaf).square().mean().backward()
         seconds.append(time.perf_counter() - began)
     return {"seconds": statistics.median(seconds[1:]), "images": TIMED, "threads": torch.get_num_threads()}

@@ -84,8 +84,8 @@ def train_generator(
         history = train(n, reals, settings, out, budget, splits, progress)
     except DivergedError as error:
         raise DivergedError(f"{error}: lower --lr or raise --r1; {out} has the last state") from error
-    told = {"minutes": f"{budget.spent:.0f}", "recipes": history, "learning_rates": json.dumps(dict(rates or {}))}
-    ship(n, reals, settings.batch, out / WEIGHTS, told)
+    stated = {"minutes": f"{budget.spent:.0f}", "recipes": history, "learning_rates": json.dumps(dict(rates or {}))}
+    ship(n, reals, settings.batch, out / WEIGHTS, stated)
     return out / WEIGHTS
 
 
@@ -99,7 +99,7 @@ def choose(settings: TrainingSettings, data: ImageData) -> TrainingSettings:
     )
 
 
-def ship(n: Networks, reals: Reals, batch: int, path: Path, told: dict[str, str]) -> None:
+def ship(n: Networks, reals: Reals, batch: int, path: Path, stated: dict[str, str]) -> None:
     """Write the averaged generator in half precision, with where it comes from as metadata.
 
     Raises ``RunError`` where no step was made: untrained weights would pass for trained ones.
@@ -118,7 +118,7 @@ def ship(n: Networks, reals: Reals, batch: int, path: Path, told: dict[str, str]
         steps=str(n.step),
         frame=str(reals.frame),
         classes="\n".join(reals.data.classes),
-        **told,
+        **stated,
     )
 
 
@@ -205,9 +205,9 @@ def train(
     else:
         made = pretrain(n, reals, settings, splits.validation, budget, progress)
         history = [{"step": 0, **asdict(made)}]
-    told = {"recipes": json.dumps(history), "images": reals.data.digest, "arithmetic": json.dumps(arithmetic())}
+    stated = {"recipes": json.dumps(history), "images": reals.data.digest, "arithmetic": json.dumps(arithmetic())}
     if not state.exists():
-        n.save(state, minutes=str(budget.spent), **told)
+        n.save(state, minutes=str(budget.spent), **stated)
     log = Log(out, n.step, settings.batch, progress)
     classes = reals.data.classes if settings.conditional else ()
     with Interrupts() as interrupts:
@@ -217,12 +217,12 @@ def train(
                     log.metrics(n.step + 1, train_step(n, reals, settings))
                     progress.spend(budget.spent, budget.minutes, f"step {n.step}")
                     if n.step % SNAPSHOT == 0:
-                        n.save(state, minutes=str(budget.spent), **told)
+                        n.save(state, minutes=str(budget.spent), **stated)
                         log.snapshot(n, budget.spent, classes)
         except (KeyboardInterrupt, Terminated):
-            n.save(state, minutes=str(budget.spent), **told)
+            n.save(state, minutes=str(budget.spent), **stated)
             raise
-    n.save(state, minutes=str(budget.spent), **told)
+    n.save(state, minutes=str(budget.spent), **stated)
     draw(n, classes, out / "samples.png")
     log.events.close()
-    return told["recipes"]
+    return stated["recipes"]

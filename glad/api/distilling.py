@@ -106,7 +106,7 @@ def distill(
             image's own class and 0 for the others, learned at the learning rate called labels (objectives mtt and ast
             with unroll=full).
         initialization: First latents. ``prior``: drawn by the prior. ``representative``: the real images (with a
-            generator: drawn codes) nearest to the centres of each class among an expert's logits. ``nearest``: drawn
+            generator: drawn codes) nearest to the centers of each class among an expert's logits. ``nearest``: drawn
             codes whose images are nearest to such real ones (without experts: to those that k-means on pixels chooses).
             ``inversion``: codes that render them.
         candidates: Codes drawn per class for an initialization that chooses ``ipc`` of them.
@@ -173,25 +173,25 @@ def run_distillation(
         on_step: As in ``distill``.
     """
     device, train = pick_device(settings.device), open_data(settings, data).train
-    opened = resolve_prior(prior or settings.prior, train, settings.prior_options, device, settings.class_map)
+    resolved = resolve_prior(prior or settings.prior, train, settings.prior_options, device, settings.class_map)
     experts = open_experts(train, settings)
     segment = None if experts is None else experts.segment
     asked = objective or settings.objective
-    made, used = resolve_objective(asked, train, opened.description, segment, settings, device)
+    made, used = resolve_objective(asked, train, resolved.description, segment, settings, device)
     used = replace(used, out=str(settings.folder))
-    synset = _first_set(train, opened, experts, made, used, device)
+    synset = _first_set(train, resolved, experts, made, used, device)
     besides = sorted(synset.tensors().keys() - synset.latents.keys())
-    rates = resolve_learning_rates(list(synset.latents), asked, made, opened.description, used.learning_rate, besides)
+    rates = resolve_learning_rates(list(synset.latents), asked, made, resolved.description, used.learning_rate, besides)
     tensors = select_learned(synset, made)
-    kinds = {**ObjectiveDescription(made).optimizers, **opened.description.optimizers}
+    kinds = {**ObjectiveDescription(made).optimizers, **resolved.description.optimizers}
     optimizer = make_optimizer(tensors, rates, used.momentum, kinds)
-    inputs = _inputs(train, opened, experts, hash_option_files(asked, used.objective_options))
+    inputs = _inputs(train, resolved, experts, hash_option_files(asked, used.objective_options))
     return _run(Progress(synset, made, optimizer), train, inputs, used, on_step)
 
 
 def _first_set(
     data: ImageData,
-    opened: ResolvedPrior,
+    resolved: ResolvedPrior,
     experts: Experts | None,
     objective: Objective,
     settings: DistillSettings,
@@ -199,12 +199,12 @@ def _first_set(
 ) -> SyntheticSet:
     """The set before the first iteration."""
     classes = torch.arange(len(data.classes)).repeat_interleave(settings.ipc)
-    labels = classes.repeat_interleave(opened.description.images_per_row)
+    labels = classes.repeat_interleave(resolved.description.images_per_row)
     if settings.labels == "learned":
         labels = learned_labels(labels, len(data.classes))
     ObjectiveDescription(objective).require_usable_labels(labels)
-    latents = _latents(data, opened.prior, experts, classes, settings, device)
-    return SyntheticSet(opened.prior, latents, labels.to(device), settings.chunk, int(settings.memory * 2**30))
+    latents = _latents(data, resolved.prior, experts, classes, settings, device)
+    return SyntheticSet(resolved.prior, latents, labels.to(device), settings.chunk, int(settings.memory * 2**30))
 
 
 def _latents(
@@ -258,19 +258,19 @@ def _run(
 
 
 def _inputs(
-    data: ImageData, opened: ResolvedPrior, experts: Experts | None, files: Mapping[str, str]
+    data: ImageData, resolved: ResolvedPrior, experts: Experts | None, files: Mapping[str, str]
 ) -> dict[str, Any]:
     versions = {"glad": VERSION, "torch": torch.__version__, "torchvision": torchvision.__version__}
     return {
         "hashes": {
             "data": data.digest,
-            **opened.hashes(),
+            **resolved.hashes(),
             **{f"file {path}": digest for path, digest in files.items()},
             **({"experts": experts_digest(experts)} if experts is not None else {}),
         },
-        "weights": None if opened.weights is None else opened.weights.fields(),
+        "weights": None if resolved.weights is None else resolved.weights.fields(),
         "classes": list(data.classes),
-        **({"prior_classes": dict(opened.classes)} if opened.classes else {}),
+        **({"prior_classes": dict(resolved.classes)} if resolved.classes else {}),
         "mean": list(data.mean),
         "std": list(data.std),
         "training_images": len(data),

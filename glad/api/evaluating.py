@@ -54,7 +54,7 @@ def evaluate(
         seeds: How many seeds (0, 1, ...), or which, such as 0,1,2.
         epochs: Epochs of training on a set; the protocol's if None.
         baselines: What the set is compared with: ``before`` (the same latents before optimization), ``random`` (real
-            images, as many), ``kmeans`` (those nearest to k-means centres), ``herding`` (those that herding selects),
+            images, as many), ``kmeans`` (those nearest to k-means centers), ``herding`` (those that herding selects),
             ``full`` (the full data).
         data: The data that sets of images stand for, by name; the run's own if None.
         root: Where data sets lie; this and the next four go with the name of the data.

@@ -25,7 +25,7 @@ from glad.version import VERSION
 
 SCHEMA = 1
 """Of ``audit.json``; it grows when a key changes its meaning or goes."""
-COLUMNS, BLOCKS = 12, 3  # of the picture of neighbours
+COLUMNS, BLOCKS = 12, 3  # of the picture of neighbors
 PICTURED = 20  # images a row of the picture before and after
 SETTINGS: tuple[str, ...] = (
     "data",
@@ -160,8 +160,8 @@ def _measure(audited: AuditedRun, on_network: Callable[[int, int, str], None] | 
         "settings": _settings(audited),
         "losses": checks.losses(tested[0], tested[1], audited.tested.labels, names),
         "coverage": checks.coverage((after, distilled.labels), real, train, names),
-        "memorisation": _memorisation(audited, judge, after, real[0]),
-        "recognised": _recognised(audited, full, distilled.images, distilled.labels),
+        "memorisation": _memorization(audited, judge, after, real[0]),
+        "recognised": _recognized(audited, full, distilled.images, distilled.labels),
     }
     found["prior"] = _prior(audited, full, after, real[0])
     return {**found, "provenance": _provenance(audited)}
@@ -198,13 +198,13 @@ def _settings(audited: AuditedRun) -> dict[str, Any]:
     }
 
 
-def _recognised(audited: AuditedRun, full: Sequence[Network], images: Tensor, labels: Tensor) -> dict[str, Any]:
+def _recognized(audited: AuditedRun, full: Sequence[Network], images: Tensor, labels: Tensor) -> dict[str, Any]:
     seen = [audited.predict(network, images) for network in full]
-    return checks.recognised(seen, labels, audited.train.classes)
+    return checks.recognized(seen, labels, audited.train.classes)
 
 
-def _memorisation(audited: AuditedRun, judge: Network, after: Tensor, real: Tensor) -> dict[str, Any]:
-    """Neighbours among the training images, with their picture."""
+def _memorization(audited: AuditedRun, judge: Network, after: Tensor, real: Tensor) -> dict[str, Any]:
+    """Neighbors among the training images, with their picture."""
     distilled, train, queried = audited.distilled, audited.train, audited.queried
     start = audited.run.read_set("initial")[0]
     parts = [eight_bit(distilled.pixels), queried.raw(torch.arange(len(queried))), eight_bit(train.pixels(start))]
@@ -215,16 +215,16 @@ def _memorisation(audited: AuditedRun, judge: Network, after: Tensor, real: Tens
         {kind: (distances[index], where[index]) for kind, (distances, where) in found.items()} for index in rows_of
     )
     limits = checks.too_near(others["pixels"][0], queried.labels, len(train.classes))
-    rows = _neighbour_rows("synthetic", parts[0], own, limits[distilled.labels], train, BLOCKS)
-    rows += _neighbour_rows("real, unseen", parts[1], others, limits[queried.labels], train, 1)
+    rows = _neighbor_rows("synthetic", parts[0], own, limits[distilled.labels], train, BLOCKS)
+    rows += _neighbor_rows("real, unseen", parts[1], others, limits[queried.labels], train, 1)
     save_png(sheet(rows), audited.out / "audit_nearest.png")
     write_tensors(audited.out / "audit_nearest.safetensors", {"pixels": train.raw(own["pixels"][1])})
-    found_copies = checks.memorisation(own, others, distilled.labels, queried.labels, train)
+    found_copies = checks.memorization(own, others, distilled.labels, queried.labels, train)
     return {**found_copies, "start": checks.beginnings(own, before)}
 
 
-def _neighbour_rows(
-    name: str, images: Tensor, found: checks.Neighbours, limits: Tensor, train: ImageData, blocks: int
+def _neighbor_rows(
+    name: str, images: Tensor, found: checks.Neighbors, limits: Tensor, train: ImageData, blocks: int
 ) -> list[Row]:
     """Images above their nearest training images, the closest for their class first; ``COLUMNS`` a block."""
     rows: list[Row] = []
@@ -253,7 +253,7 @@ def _prior(audited: AuditedRun, full: Sequence[Network], after: Tensor, real: Te
     return {
         "generator": True,
         "moved": checks.moved(before, after, labels, real, names),
-        "recognised_before": _recognised(audited, full, images, labels),
+        "recognised_before": _recognized(audited, full, images, labels),
         "appearance": seen,
         **{f"{key}_shift": abs(seen["after"][key] - seen["real"][key]) for key in ("brightness", "contrast")},
     }

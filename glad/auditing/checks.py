@@ -12,16 +12,16 @@ import torch
 from torch import Tensor
 
 from glad.data.dataset import ImageData
-from glad.metrics import NEIGHBOURS, ROWS, covered, diversity, nearest, spread
+from glad.metrics import NEIGHBORS, ROWS, covered, diversity, nearest, spread
 from glad.rng import rng_for
 
 PAIRS = 10  # of confusions that are listed
 DRAWS = 10  # of random real images
 COPY = 0.01  # the quantile of real images' distances under which a synthetic image is too near
 MEMBERS = 20  # fewer images say too little about the distances of their class
-Labelled = tuple[Tensor, Tensor]
+Labeled = tuple[Tensor, Tensor]
 """Features [N, D] and labels, int64 [N]."""
-Neighbours = Mapping[str, tuple[Tensor, Tensor]]
+Neighbors = Mapping[str, tuple[Tensor, Tensor]]
 """By ``pixels`` and ``features``: distances, float64 [N], and positions in the training images, int64 [N]."""
 Embed = Callable[[Tensor], Tensor]
 """From normalized images to features, both on the CPU."""
@@ -90,25 +90,25 @@ def nearest_row(points: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
     return torch.cat([entry.values for entry in found]), torch.cat([entry.indices for entry in found])
 
 
-def cover(ours: Labelled, real: Labelled) -> tuple[Tensor, float]:
+def cover(ours: Labeled, real: Labeled) -> tuple[Tensor, float]:
     """Whether the row of ``ours`` nearest to each of ``real`` has its class, bool [N], and the mean distance to it."""
     distances, index = nearest_row(real[0], ours[0])
     return ours[1][index] == real[1], float(distances.mean())
 
 
-def coverage(ours: Labelled, real: Labelled, train: Labelled, names: Sequence[str], seed: int = 0) -> dict[str, Any]:
+def coverage(ours: Labeled, real: Labeled, train: Labeled, names: Sequence[str], seed: int = 0) -> dict[str, Any]:
     """How well the set stands for ``real`` images, beside as many random ones of the ``train`` images.
 
     Two numbers fit sets of any size: the share of real images whose nearest synthetic image has their class, and the
     mean distance to the nearest. Precision and recall are Kynkäänniemi et al.'s (NeurIPS 2019): recall draws a ball to
-    the third neighbour around each synthetic image, and is None unless every class has more images than that.
+    the third neighbor around each synthetic image, and is None unless every class has more images than that.
     """
     own, distance = cover(ours, real)
     counts = ours[1].bincount(minlength=len(names))
     draws = [cover(_drawn(train, counts, (seed, "audit", "random", i)), real) for i in range(DRAWS)]
     random_distance = statistics.fmean(entry[1] for entry in draws)
-    precision = covered(ours[0], real[0]) if len(real[0]) > NEIGHBOURS else None
-    recall = covered(real[0], ours[0]) if int(counts.min()) > NEIGHBOURS else None
+    precision = covered(ours[0], real[0]) if len(real[0]) > NEIGHBORS else None
+    recall = covered(real[0], ours[0]) if int(counts.min()) > NEIGHBORS else None
     per_class = [float(own[real[1] == c].double().mean()) if c in real[1] else None for c in range(len(names))]
     return {
         "images": len(real[0]),
@@ -124,7 +124,7 @@ def coverage(ours: Labelled, real: Labelled, train: Labelled, names: Sequence[st
     }
 
 
-def _drawn(train: Labelled, counts: Tensor, key: tuple[int | str, ...]) -> Labelled:
+def _drawn(train: Labeled, counts: Tensor, key: tuple[int | str, ...]) -> Labeled:
     """As many random rows of each class as ``counts`` [K] says, or all that there are."""
     picked = []
     for c, count in enumerate(counts.tolist()):
@@ -134,7 +134,7 @@ def _drawn(train: Labelled, counts: Tensor, key: tuple[int | str, ...]) -> Label
     return train[0][index], train[1][index]
 
 
-def _diversities(ours: Labelled, real: Labelled, names: Sequence[str]) -> dict[str, Any]:
+def _diversities(ours: Labeled, real: Labeled, names: Sequence[str]) -> dict[str, Any]:
     """The mean distance of two images of a class over that of two real ones, by class; None for a single image."""
     ratios = [diversity(ours[0][ours[1] == c], real[0][real[1] == c]) for c in range(len(names))]
     defined = [ratio for ratio in ratios if ratio is not None]
@@ -178,9 +178,7 @@ def too_near(distances: Tensor, labels: Tensor, classes: int) -> Tensor:
     return torch.stack([(part if len(part) >= MEMBERS else distances).quantile(COPY) for part in members])
 
 
-def memorisation(
-    ours: Neighbours, real: Neighbours, labels: Tensor, unseen: Tensor, train: ImageData
-) -> dict[str, Any]:
+def memorization(ours: Neighbors, real: Neighbors, labels: Tensor, unseen: Tensor, train: ImageData) -> dict[str, Any]:
     """Whether synthetic images, of ``labels``, lie nearer to training images than real images, of ``unseen``, do.
 
     Both are what ``nearest_training`` found. ``share`` is that of synthetic images no further away than ``too_near``;
@@ -199,16 +197,16 @@ def memorisation(
         }
     found["nearest"] = [
         {"image": i, "class": train.classes[int(labels[i])]}
-        | {kind: _neighbour(distance[i], ratios[kind][i], where[i], train) for kind, (distance, where) in ours.items()}
+        | {kind: _neighbor(distance[i], ratios[kind][i], where[i], train) for kind, (distance, where) in ours.items()}
         for i in ratios["pixels"].argsort(stable=True).tolist()
     ]
     return found
 
 
-def beginnings(ours: Neighbours, start: Neighbours) -> dict[str, Any]:
+def beginnings(ours: Neighbors, start: Neighbors) -> dict[str, Any]:
     """Whether images began as copies of training images, and whether these are still the nearest, in pixels.
 
-    Both are what ``nearest_training`` found of the same rows, after and before optimisation.
+    Both are what ``nearest_training`` found of the same rows, after and before optimization.
     """
     copied = start["pixels"][0] < 1 / 255  # less than one level of one pixel
     still = copied & (ours["pixels"][1] == start["pixels"][1])
@@ -220,7 +218,7 @@ def nearness(distances: Tensor, limits: Tensor) -> Tensor:
     return distances / limits.clamp(min=1e-9)  # 0 where unseen real images are copies of training images
 
 
-def _neighbour(distance: Tensor, ratio: Tensor, where: Tensor, train: ImageData) -> dict[str, Any]:
+def _neighbor(distance: Tensor, ratio: Tensor, where: Tensor, train: ImageData) -> dict[str, Any]:
     named = {"training_image": int(where), "class": train.classes[int(train.labels[where])]}
     return {"distance": float(distance), "ratio": float(ratio), **named}
 
@@ -231,7 +229,7 @@ def appearance(images: Tensor) -> dict[str, float]:
     return {"brightness": float(values.mean()), "contrast": float(values.std(1, correction=0).mean())}
 
 
-def recognised(predicted: Sequence[Tensor], labels: Tensor, names: Sequence[str]) -> dict[str, Any]:
+def recognized(predicted: Sequence[Tensor], labels: Tensor, names: Sequence[str]) -> dict[str, Any]:
     """The share of synthetic images that networks trained on the full data classify as labeled, and the rest."""
     seen = confusion(predicted, labels, len(names))
     return {
@@ -243,7 +241,7 @@ def recognised(predicted: Sequence[Tensor], labels: Tensor, names: Sequence[str]
 
 
 def moved(before: Tensor, after: Tensor, labels: Tensor, real: Tensor, names: Sequence[str]) -> dict[str, Any]:
-    """How far optimisation moved images: features before to after, over the mean distance of two ``real`` images."""
+    """How far optimization moved images: features before to after, over the mean distance of two ``real`` images."""
     scale = spread(real)
     distances = (after.double() - before.double()).norm(dim=1)
     if not scale:

@@ -37,7 +37,7 @@ def verdicts(found: Mapping[str, Any]) -> dict[str, str]:
     return {
         "losses": _losses(found["losses"], split),
         "coverage": _coverage(found["coverage"], split),
-        "memorisation": _memorisation(found["memorisation"]),
+        "memorisation": _memorization(found["memorisation"]),
         "prior": _prior(found["prior"], found["recognised"]),
         "provenance": _provenance(provenance),
     }
@@ -75,25 +75,25 @@ def _coverage(coverage: Mapping[str, Any], split: str) -> str:
     )
 
 
-def _memorisation(memorisation: Mapping[str, Any]) -> str:
-    count, closest = memorisation["images"], memorisation["nearest"][0]
-    start, began = memorisation["start"], ""
+def _memorization(memorization: Mapping[str, Any]) -> str:
+    count, closest = memorization["images"], memorization["nearest"][0]
+    start, began = memorization["start"], ""
     if start["copies"]:
         began = (
             f" {start['copies']} began as real images, which are still the nearest to {start['still_nearest']} of them."
         )
-    near = [f"{round(memorisation[kind]['share'] * count)} of {count} in {kind}" for kind in ("pixels", "features")]
+    near = [f"{round(memorization[kind]['share'] * count)} of {count} in {kind}" for kind in ("pixels", "features")]
     return (
-        f"{' and '.join(near)} lie as near to a training image as the nearest {_percent(memorisation['quantile'])} of "
+        f"{' and '.join(near)} lie as near to a training image as the nearest {_percent(memorization['quantile'])} of "
         f"unseen real images of their class do. The closest, image {closest['image']} ({closest['class']}), is "
         f"{closest['pixels']['ratio']:.2f} times as far away as that.{began}"
     )
 
 
-def _prior(prior: Mapping[str, Any], recognised: Mapping[str, Any]) -> str:
+def _prior(prior: Mapping[str, Any], recognized: Mapping[str, Any]) -> str:
     if not prior["generator"]:
         return (
-            f"{prior['why']} The network trained on real images classifies {_percent(recognised['share'])} of the "
+            f"{prior['why']} The network trained on real images classifies {_percent(recognized['share'])} of the "
             "synthetic images as labeled."
         )
     before, after, real = (prior["appearance"][kind] for kind in ("before", "after", "real"))
@@ -101,7 +101,7 @@ def _prior(prior: Mapping[str, Any], recognised: Mapping[str, Any]) -> str:
     far = "" if moved is None else f" Optimization moved images {moved:.2f} times as far as two real images lie apart."
     return (
         f"The network trained on real images classifies {_percent(prior['recognised_before']['share'])} of the images "
-        f"before optimization as labeled, and {_percent(recognised['share'])} after it.{far} Brightness "
+        f"before optimization as labeled, and {_percent(recognized['share'])} after it.{far} Brightness "
         f"{before['brightness']:.2f} became {after['brightness']:.2f} (real {real['brightness']:.2f}), contrast "
         f"{before['contrast']:.2f} became {after['contrast']:.2f} (real {real['contrast']:.2f})."
     )

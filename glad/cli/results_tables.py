@@ -75,7 +75,7 @@ def scores_table(results: Mapping[str, Any]) -> Table:
     for column in columns:
         table.add_column(column, justify="right")
     for row, entry in results["scores"].items():
-        told = {
+        stated = {
             part: f"{100 * entry[part]:+.1f} = {100 * entry['accuracies'][one]:.1f} - "
             f"{100 * entry['accuracies'][other]:.1f}"
             for part, (_, one, other) in made.items()
@@ -83,10 +83,10 @@ def scores_table(results: Mapping[str, Any]) -> Table:
         table.add_row(
             label_of(results, row),
             f"{entry['lrs']:.1f}",
-            told["hlr"],
-            told["ior"],
+            stated["hlr"],
+            stated["ior"],
             f"{entry['ars']:.1f}",
-            told["ior_augmented"],
-            told["ior_plain"],
+            stated["ior_augmented"],
+            stated["ior_plain"],
         )
     return table

@@ -58,8 +58,8 @@ def color(images: Tensor, draw: Draw) -> Tensor:
     """Change brightness by ±0.5, then saturation by a factor in [0, 2), then contrast by one in [0.5, 1.5)."""
     brightness, saturation, contrast = draw(3).to(images.dtype)[..., None, None, None].unbind(1)  # [rows, 1, 1, 1]
     images = images + (brightness - 0.5)
-    grey = images.mean(1, keepdim=True)
-    images = _blend(grey, images, 2 * saturation).to(images.dtype) if images.shape[1] > 1 else images
+    gray = images.mean(1, keepdim=True)
+    images = _blend(gray, images, 2 * saturation).to(images.dtype) if images.shape[1] > 1 else images
     mean = images.mean((1, 2, 3), keepdim=True)
     return _blend(mean, images, contrast + 0.5).to(images.dtype)
 
@@ -84,12 +84,12 @@ def crop(images: Tensor, draw: Draw) -> Tensor:
 
 
 def cutout(images: Tensor, draw: Draw) -> Tensor:
-    """Blank a rectangle of half of each side, centred on any pixel and cut off at the border."""
-    centres = _pixels(draw(2), images.shape[2:])
+    """Blank a rectangle of half of each side, centered on any pixel and cut off at the border."""
+    centers = _pixels(draw(2), images.shape[2:])
     inside = []
-    for centre, side in zip(centres, images.shape[2:], strict=True):
+    for center, side in zip(centers, images.shape[2:], strict=True):
         size = int(side * 0.5 + 0.5)
-        offset = torch.arange(side, device=images.device) - (centre[:, None] - size // 2)  # [rows, side]
+        offset = torch.arange(side, device=images.device) - (center[:, None] - size // 2)  # [rows, side]
         inside.append((offset >= 0) & (offset < size))
     hole = inside[0][:, None, :, None] & inside[1][:, None, None, :]  # [rows, 1, H, W]
     return images.masked_fill(hole, 0.0)
@@ -107,7 +107,7 @@ def scale(images: Tensor, draw: Draw) -> Tensor:
 
 
 def rotate(images: Tensor, draw: Draw) -> Tensor:
-    """Rotate about the centre by an angle uniform in ±15°."""
+    """Rotate about the center by an angle uniform in ±15°."""
     angle = math.radians(15) * (2 * draw(1)[:, 0] - 1)
     aspect = images.shape[2] / images.shape[3]
     sine, cosine = angle.sin(), angle.cos()

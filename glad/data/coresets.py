@@ -14,7 +14,7 @@ from glad.data.notices import shorten, warn_of
 from glad.rng import rng_for
 
 Labeled = tuple[Tensor, Tensor]
-"""Normalised images [N, C, H, W] and what they are trained towards: int64 [N] or distributions [N, K]."""
+"""Normalized images [N, C, H, W] and what they are trained towards: int64 [N] or distributions [N, K]."""
 Embed = Callable[[Tensor], Tensor]
 
 
@@ -28,12 +28,12 @@ def select_random(data: ImageData, ipc: Ipc, seed: int) -> Labeled:
 
 
 def select_kmeans(data: ImageData, ipc: Ipc, seed: int) -> Labeled:
-    """The real images nearest to the centres of ``ipc``-means on the pixels of each class; a function of ``seed``.
+    """The real images nearest to the centers of ``ipc``-means on the pixels of each class; a function of ``seed``.
 
     Shapes are those of ``select_random``. At 1 image per class it is the one nearest to the class's mean, whatever
     the seed.
     """
-    return _by_class(data, ipc, lambda c, n: _nearest_to_centres(data, c, n, seed))
+    return _by_class(data, ipc, lambda c, n: _nearest_to_centers(data, c, n, seed))
 
 
 def _by_class(data: ImageData, ipc: Ipc, chosen: Callable[[int, int], Tensor]) -> Labeled:
@@ -48,7 +48,7 @@ def _by_class(data: ImageData, ipc: Ipc, chosen: Callable[[int, int], Tensor]) -
     return images, torch.arange(len(counts)).repeat_interleave(torch.tensor(counts))
 
 
-def _nearest_to_centres(data: ImageData, c: int, n: int, seed: int) -> Tensor:
+def _nearest_to_centers(data: ImageData, c: int, n: int, seed: int) -> Tensor:
     """One image of each of ``n`` clusters of class ``c``."""
     from sklearn.cluster import KMeans  # half a second to import, which other commands need not wait for
 

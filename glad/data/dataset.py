@@ -1,4 +1,4 @@
-"""Labelled images in memory or on disk, with the normalisation that belongs to them."""
+"""Labeled images in memory or on disk, with the normalization that belongs to them."""
 
 import hashlib
 import math
@@ -22,7 +22,7 @@ CHUNK = 1000
 
 @dataclass(frozen=True, eq=False)
 class ImageData:
-    """N labelled images of K classes, and the map from pixels to what networks see.
+    """N labeled images of K classes, and the map from pixels to what networks see.
 
     ``images`` is uint8 [N, C, H, W], or N paths that are decoded on demand; ``labels`` is int64 [N] in 0..K-1.
     ``class_ids`` are the classes' indices in the source's own numbering (the ImageNet index for its subsets), which is
@@ -91,13 +91,13 @@ class ImageData:
         return self.batch(indices[torch.randperm(len(indices), generator=rng)[:n]])
 
     def select(self, indices: Tensor) -> "ImageData":
-        """Return the images of ``indices`` (int64 [n]) with the same classes and normalisation."""
+        """Return the images of ``indices`` (int64 [n]) with the same classes and normalization."""
         return replace(self, images=take(self.images, indices), labels=self.labels[indices])
 
     def statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Return the exact mean and standard deviation per channel of these images' pixels in [0, 1].
 
-        A channel that is constant has 1 as its deviation, so that normalising it only centres it.
+        A channel that is constant has 1 as its deviation, so that normalizing it only centers it.
         """
         counts = torch.zeros(self.channels, 256, dtype=torch.int64)
         for indices in self.chunks():

@@ -60,10 +60,10 @@ def say_of_copies(name: str, parts: dict[str, Part]) -> list[str]:
         "validation": sum(value in known for value in validation),
         "test": sum(value in known for value in test),
     }
-    told = [f"{count} of {len(parts[split].labels)} {split} images" for split, count in counts.items() if count]
-    if not told:
+    stated = [f"{count} of {len(parts[split].labels)} {split} images" for split, count in counts.items() if count]
+    if not stated:
         return []
-    return [f"{name}: {' and '.join(told)} are identical to training images"]
+    return [f"{name}: {' and '.join(stated)} are identical to training images"]
 
 
 def drop_copies(name: str, parts: dict[str, Part], classes: Sequence[str]) -> tuple[dict[str, Part], list[str]]:
@@ -87,5 +87,5 @@ def drop_copies(name: str, parts: dict[str, Part], classes: Sequence[str]) -> tu
                     )
         seen.update(values)
     lost = {split: len(parts[split].labels) - len(kept[split].labels) for split in ("train", "validation")}
-    told = [f"{count} {split} images" for split, count in lost.items() if count]
-    return kept, [f"{name}: {' and '.join(told)} are left out, for they are there twice"] * bool(told)
+    stated = [f"{count} {split} images" for split, count in lost.items() if count]
+    return kept, [f"{name}: {' and '.join(stated)} are left out, for they are there twice"] * bool(stated)

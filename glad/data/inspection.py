@@ -181,7 +181,7 @@ def _scan(part: Part) -> list[_Scan]:
 def _scan_file(path: Path) -> _Scan:
     try:
         header = read_header(path)
-        return _Scan(_hash(read_pixels(path, 1 if header.grey else 3)), header.size, path, header)
+        return _Scan(_hash(read_pixels(path, 1 if header.gray else 3)), header.size, path, header)
     except DataError as error:
         return _Scan(b"", None, path, error=str(error))
 
@@ -239,7 +239,7 @@ def _steps(sizes: Counter[tuple[int, int]], channels: int, side: int) -> list[st
     """What happens to pixels; nothing where the side is not known."""
     if not side:
         return []
-    steps = [f"read as {'grey' if channels == 1 else 'RGB'}"]
+    steps = [f"read as {'gray' if channels == 1 else 'RGB'}"]
     if set(sizes) == {(side, side)}:
         return [*steps, f"kept at {side}x{side}"]
     larger = sum(n for size, n in sizes.items() if min(size) < side)
@@ -256,7 +256,7 @@ def describe(splits: Splits) -> str:
         f"{name} {len(getattr(splits, name)):,}" + (f" ({origin})" if (origin := splits.origins.get(name)) else "")
         for name in SPLITS
     ]
-    kind = "grey" if train.channels == 1 else "RGB"
+    kind = "gray" if train.channels == 1 else "RGB"
     return (
         f"{train.name}: {len(train.classes)} classes, {kind} {train.resolution}x{train.resolution}; {', '.join(parts)}"
     )

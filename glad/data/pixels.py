@@ -19,7 +19,7 @@ from torchvision.transforms import functional
 
 from glad.data.notices import DataError
 
-GREY = ("1", "L", "LA", "La", "I;16", "I;16B", "I;16L", "I;16N", "I")
+GRAY = ("1", "L", "LA", "La", "I;16", "I;16B", "I;16L", "I;16N", "I")
 ORIENTATION = 0x0112  # the EXIF tag
 SIDEWAYS = (5, 6, 7, 8)  # orientations that swap width and height
 TIFF_BITS, TIFF_PHOTOMETRIC, TIFF_FORMAT = 258, 262, 339
@@ -46,7 +46,7 @@ class Header:
     """
 
     size: tuple[int, int]
-    grey: bool
+    gray: bool
     mode: str
     turned: bool
     alpha: bool
@@ -61,7 +61,7 @@ def read_header(path: Path) -> Header:
         size = _stored_size(image)
         return Header(
             size=size[::-1] if orientation in SIDEWAYS else size,
-            grey=image.mode in GREY or (image.format == "PNG" and _stored_mode(image).startswith("LA")),
+            gray=image.mode in GRAY or (image.format == "PNG" and _stored_mode(image).startswith("LA")),
             mode=image.mode,
             turned=orientation != 1,
             alpha=_has_alpha(image),
@@ -81,7 +81,7 @@ def decode(paths: Sequence[Path], channels: int, resolution: int) -> Tensor:
 
     Pixels are those that a viewer shows: turned by the EXIF orientation, laid on white where they are transparent,
     16 bits per channel scaled to 8. Raises ``DataError`` with the path of a file that is missing, truncated or no
-    image, or whose values have no such meaning (floats, signed values, 16-bit colour in a TIFF).
+    image, or whose values have no such meaning (floats, signed values, 16-bit color in a TIFF).
     """
     images = torch.empty(len(paths), channels, resolution, resolution, dtype=torch.uint8)
     with ThreadPoolExecutor() as pool:
@@ -105,7 +105,7 @@ def read_pixels(path: Path, channels: int) -> Tensor:
 
 
 def fit(images: Tensor, resolution: int) -> Tensor:
-    """Scale images [..., C, H, W] until the shorter side is ``resolution``, then crop the centre square."""
+    """Scale images [..., C, H, W] until the shorter side is ``resolution``, then crop the center square."""
     if images.shape[-2:] == (resolution, resolution):
         return images
     scaled = functional.resize(images, [resolution], antialias=True)
@@ -144,7 +144,7 @@ def _stored_size(image: Image.Image) -> tuple[int, int]:
 
 
 def _stored_mode(image: Image.Image) -> str:
-    """What a PNG holds, in Pillow's words, which open grey with alpha of 16 bits as colors; empty once it is loaded."""
+    """What a PNG holds, in Pillow's words, which open gray with alpha of 16 bits as colors; empty once it is loaded."""
     tile = _tile(image)
     return str(tile[3]) if tile else ""
 
@@ -188,14 +188,14 @@ def _is_deep_tiff(image: Image.Image) -> bool:
     if bits > 16:
         raise ValueError(f"it has {bits} bits per channel")
     if bits > 8 and not (bits == 16 and image.mode.startswith("I;16") and tags.get(TIFF_PHOTOMETRIC) == 1):
-        raise ValueError(f"it is a TIFF of {bits} bits per channel that is no plain grey image: save it as PNG")
+        raise ValueError(f"it is a TIFF of {bits} bits per channel that is no plain gray image: save it as PNG")
     return bits > 8
 
 
 def _deep_values(image: Image.Image, path: Path) -> np.ndarray:
     """Values of a deep image, whole numbers [H, W, C] in 0..65535."""
     if image.format == "PNG" and _stored_mode(image).startswith("LA"):
-        return _deep_grey_with_alpha(path)
+        return _deep_gray_with_alpha(path)
     if image.format == "PNG" and image.mode.startswith("RGB"):
         return _deep_color(image, path)
     values = np.asarray(image).astype(np.int32)
@@ -211,8 +211,8 @@ def _deep_color(image: Image.Image, path: Path) -> np.ndarray:
         return high * 256 + np.asarray(again)
 
 
-def _deep_grey_with_alpha(path: Path) -> np.ndarray:
-    """A PNG's grey and alpha of 16 bits, read as the four bytes of a pixel of red, green, blue and alpha."""
+def _deep_gray_with_alpha(path: Path) -> np.ndarray:
+    """A PNG's gray and alpha of 16 bits, read as the four bytes of a pixel of red, green, blue and alpha."""
     content = bytearray(path.read_bytes())
     content[24:26] = (8, 6)  # bits per channel, and the number of that kind of color
     content[29:33] = zlib.crc32(content[12:29]).to_bytes(4, "big")

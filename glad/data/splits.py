@@ -64,7 +64,7 @@ def load_data(
 
     Returns:
         The splits ``train``, ``validation`` and ``test``. Their images are [N, C, H, W], of one channel if all files
-        are grey, else of three; ``tensor()`` normalizes them by the training images' mean and deviation. ``origins``
+        are gray, else of three; ``tensor()`` normalizes them by the training images' mean and deviation. ``origins``
         says where each split is from. What the owner of the data may not expect is in ``notices``, each of which is
         also a warning, ``DataNotice``.
 
@@ -99,7 +99,7 @@ def split_parts(raw: Raw, classes: Sequence[int | str] | None, limit: int | None
 
 
 def _choose(raw: Raw, wanted: Sequence[int | str] | None) -> Raw:
-    """Keep the wanted classes, in the order asked, labelled 0..K-1; every one must have images in every part."""
+    """Keep the wanted classes, in the order asked, labeled 0..K-1; every one must have images in every part."""
     positions = range(len(raw.classes)) if wanted is None else [_position(raw, c) for c in wanted]
     if not positions or len(set(positions)) < len(positions):
         raise DataError(f"classes are {wanted}: name at least one class, and none twice")

@@ -19,12 +19,12 @@ def read_all_headers(raw: Raw) -> dict[Path, Header]:
 
 
 def settle(raw: Raw, headers: Mapping[Path, Header], resolution: int | None) -> tuple[int, int]:
-    """One number of channels and one resolution for all parts; files are grey only if all of them are."""
+    """One number of channels and one resolution for all parts; files are gray only if all of them are."""
     found = {part.images.shape[1] for part in raw.parts.values() if isinstance(part.images, Tensor)}
     if len(found) > 1:
         raise DataError(f"{raw.name} mixes images of {' and '.join(map(str, sorted(found)))} channels: store one kind")
-    grey = all(header.grey for header in headers.values())
-    channels = raw.channels or (found.pop() if found else 1 if grey else 3)
+    gray = all(header.gray for header in headers.values())
+    channels = raw.channels or (found.pop() if found else 1 if gray else 3)
     return channels, _side(raw, headers) if resolution is None else resolution
 
 

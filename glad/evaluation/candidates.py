@@ -1,7 +1,7 @@
 """What competes in an evaluation: the set of a run, or any other set of images that stands in place of one.
 
 A set that is no run is what ``glad export`` wrote, a folder CLASS/image or an npz of uint8 images. It is brought to the
-data that it stands for: their classes, resolution and normalisation.
+data that it stands for: their classes, resolution and normalization.
 """
 
 import warnings
@@ -34,7 +34,7 @@ class Candidate:
     """A set and what is known of it.
 
     ``images`` are normalized float32 [N, C, H, W], ``labels`` int64 [N], ``soft_labels`` distributions [N, K] that came
-    with the set. ``initial`` is the set before optimisation, where codes have one; ``network`` the one it was distilled
+    with the set. ``initial`` is the set before optimization, where codes have one; ``network`` the one it was distilled
     with; ``step_size`` the student's, learned with it; ``seconds`` what distilling took; None where it is not known.
     ``hashes`` are what finished cells depend on, ``results`` is where they are kept, and ``run`` the folder of a run.
     """
@@ -140,7 +140,7 @@ def _from_export(loaded: Distilled, data: ImageData, path: Path) -> tuple[Tensor
 
 
 def _from_images(path: Path, data: ImageData) -> Labeled:
-    """Normalised images and labels of a folder or an npz of uint8 images."""
+    """Normalized images and labels of a folder or an npz of uint8 images."""
     raw = read(str(path.resolve()), path, download=False)
     part = raw.parts["train"]
     labels = _match_classes(raw, data)[part.labels]
@@ -178,8 +178,8 @@ def _match_classes(raw: Raw, data: ImageData) -> Tensor:
             f"{raw.name} has {len(raw.classes)} classes, {data.name} has {len(names)}: name the data that the set "
             "stands for with --data"
         )
-    told = ", ".join(f"{name} as {of}" for name, of in list(zip(raw.classes, data.classes, strict=True))[:3])
-    warnings.warn(f"{raw.name}: its classes are taken in the order of their names: {told}, ...", stacklevel=2)
+    stated = ", ".join(f"{name} as {of}" for name, of in list(zip(raw.classes, data.classes, strict=True))[:3])
+    warnings.warn(f"{raw.name}: its classes are taken in the order of their names: {stated}, ...", stacklevel=2)
     return torch.arange(len(names))
 
 
@@ -199,9 +199,9 @@ def require_one_data(runs: Sequence[Run], data: ImageData) -> None:
             )
 
 
-def network_of(candidates: Sequence[Candidate], unless_told: str) -> str:
+def network_of(candidates: Sequence[Candidate], default_network: str) -> str:
     """The network that sets were distilled with, or ``unless_told`` where none says; ``RunError`` if they differ."""
-    names = {candidate.network for candidate in candidates if candidate.network is not None} or {unless_told}
+    names = {candidate.network for candidate in candidates if candidate.network is not None} or {default_network}
     if len(names) > 1:
         raise RunError(f"the runs were distilled with different networks ({', '.join(sorted(names))}): evaluate apart")
     return names.pop()

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from glad.data.dataset import ImageData, Splits
 from glad.evaluation import Protocol, accuracy, train_network
-from glad.metrics import NEIGHBOURS, frechet, precision_recall
+from glad.metrics import NEIGHBORS, frechet, precision_recall
 from glad.networks import Network, make_network
 from glad.priors.base import Prior
 from glad.priors.description import PriorDescription
@@ -52,10 +52,10 @@ def judge(data: Splits, sizes: Sizes, device: torch.device, seed: int = 0) -> Ju
     train, validation = data.train, data.validation
     order = torch.randperm(len(train), generator=rng_for(seed, STAGE, "real"))
     first, second = order[: sizes.images], order[sizes.images : 2 * sizes.images]
-    if len(second) <= NEIGHBOURS or len(train.classes) < 2:
+    if len(second) <= NEIGHBORS or len(train.classes) < 2:
         raise ValueError(
             f"{train.name} has {len(train)} training images of {len(train.classes)} classes: comparing {sizes.images} "
-            f"takes two classes and more than {sizes.images + NEIGHBOURS} images (fewer with --images)"
+            f"takes two classes and more than {sizes.images + NEIGHBORS} images (fewer with --images)"
         )
     network = _trained(train, train.batch(first), train.labels[first], sizes, device, "features", seed)
     reals, others = (embed(network, train.batch(index), device) for index in (first, second))
@@ -127,7 +127,7 @@ def measure(judge: Judge, prior: Prior, matched: bool, on_part: Callable[[str], 
 
 @torch.no_grad()
 def sampled(prior: Prior, labels: Tensor, chunk: int, device: torch.device, seed: int = 0) -> Tensor:
-    """Normalised images of fresh latents of ``labels`` (int64 [n]), on the CPU."""
+    """Normalized images of fresh latents of ``labels`` (int64 [n]), on the CPU."""
     rng, parts = rng_for(seed, STAGE, "samples"), []
     for part in labels.split(50):
         latents = {name: tensor.to(device) for name, tensor in prior.init(part, rng).items()}

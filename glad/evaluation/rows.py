@@ -37,9 +37,9 @@ class Wording:
 LABELS = Wording(
     kinds={
         SET: "{owner}",
-        BEFORE: "{owner} before optimisation",
+        BEFORE: "{owner} before optimization",
         "random": "random real images, {ipc} per class",
-        "kmeans": "real images nearest to k-means centres, {ipc} per class",
+        "kmeans": "real images nearest to k-means centers, {ipc} per class",
         "herding": "real images by herding in {features}, {ipc} per class",
         FULL: "all {images} training images",
         HYBRID: "{owner} + {percent:g} % of the real images",

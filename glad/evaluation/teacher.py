@@ -3,7 +3,7 @@
 A set's soft labels are the teacher's probabilities of its images as they are, without augmentation, at temperature 1;
 training then takes the cross-entropy against them (knowledge distillation: Hinton et al., 2015; as labels of distilled
 sets: Cui et al., ICML 2023). A teacher depends on the training images, its network and its epochs and on nothing else
-of an evaluation, so that every set is labelled by the same one, and it is trained once.
+of an evaluation, so that every set is labeled by the same one, and it is trained once.
 """
 
 import hashlib

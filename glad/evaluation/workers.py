@@ -63,8 +63,8 @@ def _write(folder: Path, jobs: Sequence[Job], data: Callable[[Job], Labeled], te
     return names
 
 
-def _save(labelled: Labeled, path: Path) -> None:
-    images, labels = (tensor.detach().cpu().contiguous() for tensor in labelled)
+def _save(labeled: Labeled, path: Path) -> None:
+    images, labels = (tensor.detach().cpu().contiguous() for tensor in labeled)
     save_file({"images": images, "labels": labels}, path)
 
 

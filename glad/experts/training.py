@@ -27,7 +27,7 @@ def slope_penalty(network: nn.Module, images: Tensor) -> Tensor:
 
 
 def make_optimizer(network: nn.Module, recipe: Recipe, epoch: int) -> torch.optim.SGD:
-    """The optimiser of ``epoch``."""
+    """The optimizer of ``epoch``."""
     rate = recipe.lr * (recipe.drop if epoch >= recipe.turn else 1.0)
     return torch.optim.SGD(
         network.parameters(), rate, momentum=recipe.momentum, weight_decay=recipe.weight_decay, foreach=True
@@ -87,7 +87,7 @@ def unflatten(network: nn.Module, vector: Tensor) -> None:
 
 
 OnEpoch = Callable[[int, nn.Module, torch.optim.Optimizer], None]
-"""Told the number of epochs behind, the network and the optimiser."""
+"""Told the number of epochs behind, the network and the optimizer."""
 
 
 def train_expert(
@@ -102,7 +102,7 @@ def train_expert(
 ) -> None:
     """Train ``network`` from epoch ``start`` on, and tell ``on_epoch`` of every epoch's end.
 
-    ``restore`` puts back the optimiser of an interrupted training. ``ArithmeticError`` if the loss is not finite.
+    ``restore`` puts back the optimizer of an interrupted training. ``ArithmeticError`` if the loss is not finite.
     """
     optimizer = make_optimizer(network, recipe, start)
     if restore is not None:

@@ -31,16 +31,16 @@ def render(codes: Codes, card: Card, labels: Tensor, prior: str | Path | None = 
             f"{codes.sha256 or 'unknown'}; name its file with --prior FILE"
         )
     # Classes only say where codes start: any of the generator's will do.
-    opened = resolve_prior(name, card.data(), codes.options, place, dict.fromkeys(card.classes, 0))
-    _require_same(name, opened.digest, codes.sha256)
-    offered = opened.prior.tensors()
+    resolved = resolve_prior(name, card.data(), codes.options, place, dict.fromkeys(card.classes, 0))
+    _require_same(name, resolved.digest, codes.sha256)
+    offered = resolved.prior.tensors()
     have, bring = ({key: list(t.shape) for key, t in tensors.items()} for tensors in (offered, codes.learned))
     if have != bring:
         raise RunError(f"{name} has tensors of its own {have}, the codes bring {bring}")
     for key, tensor in offered.items():
         tensor.data.copy_(codes.learned[key])
     latents = {key: tensor.to(place) for key, tensor in codes.latents.items()}
-    return SyntheticSet(opened.prior, latents, labels.to(place), codes.chunk).images().cpu()
+    return SyntheticSet(resolved.prior, latents, labels.to(place), codes.chunk).images().cpu()
 
 
 def _require_same(name: str, found: str, recorded: str) -> None:

@@ -110,7 +110,7 @@ def make_network(
         raise ValueError(f"network {name} has no option {min(unknown)!r}; known: {', '.join(sorted(known))}")
     if not 16 <= resolution <= 512:
         raise ValueError(f"networks take 16 to 512 pixels a side, not {resolution}")
-    with torch.device("meta"):  # torch's own initialisation would draw from the global generator
+    with torch.device("meta"):  # torch's own initialization would draw from the global generator
         network = build(channels=channels, classes=classes, resolution=resolution, norm=norm, **options)
     network.to_empty(device="cpu")
     network.initialize(rng)

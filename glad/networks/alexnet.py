@@ -9,7 +9,7 @@ def alexnet(*, channels: int, classes: int, resolution: int, norm: str, width: i
     """Return five convolutions of (1, 1.5, 2, 1.5, 1.5) × ``width`` channels with three max poolings.
 
     Up to 64 pixels the stem is 5×5 with stride 1 and pooling 2×2; above, 11×11 with stride 4 and pooling 3×3 with
-    stride 2, and the last map is averaged to at most 6×6. There is no normalisation: ``norm`` is without effect.
+    stride 2, and the last map is averaged to at most 6×6. There is no normalization: ``norm`` is without effect.
     """
     small = resolution <= 64
     pool = 2 if small else 3

@@ -54,7 +54,7 @@ NORMS = ("instance", "batch", "none")
 
 
 def norm_layer(kind: str, channels: int) -> nn.Module:
-    """Return the normalisation ``kind`` ("instance", "batch" or "none") of maps with ``channels`` channels."""
+    """Return the normalization ``kind`` ("instance", "batch" or "none") of maps with ``channels`` channels."""
     if kind == "instance":
         return nn.GroupNorm(channels, channels)
     if kind == "batch":
@@ -65,5 +65,5 @@ def norm_layer(kind: str, channels: int) -> nn.Module:
 
 
 def stem_padding(kernel: int, channels: int, resolution: int) -> int:
-    """Return the first convolution's padding: it keeps the size, but makes 32 pixels of grey 28 as the field does."""
+    """Return the first convolution's padding: it keeps the size, but makes 32 pixels of gray 28 as the field does."""
     return kernel // 2 + (2 if (channels, resolution) == (1, 28) else 0)

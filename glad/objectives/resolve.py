@@ -47,10 +47,10 @@ def resolve_learning_rates(
     """
     if isinstance(wanted, int | float):
         wanted = dict.fromkeys(latents, float(wanted))
-    told = ObjectiveDescription(made)
-    wanted = told.present_names(wanted or {})
-    known = {**told.learning_rates, **prior.learning_rates(registered_name(objective))}
-    names = [*prior.prior.tensors(), *told.tensor_names()]
+    stated = ObjectiveDescription(made)
+    wanted = stated.present_names(wanted or {})
+    known = {**stated.learning_rates, **prior.learning_rates(registered_name(objective))}
+    names = [*prior.prior.tensors(), *stated.tensor_names()]
     known_names = list(dict.fromkeys([*latents, *besides, *known, *names, *(name.split("/")[0] for name in names)]))
     if unknown := [name for name in wanted if name not in known_names]:
         raise ValueError(f"there is no {unknown[0]!r} to give a learning rate to; there are {', '.join(known_names)}")
@@ -111,9 +111,9 @@ def resolve_objective(
             f"{objective} follows experts, and there are none: train some with `glad experts train --out FOLDER` and "
             "name the folder (--experts FOLDER)"
         )
-    told = ObjectiveDescription(factory)
-    published = told.options_for_codes if prior.codes else {}
-    options = {**published, **told.present_names(settings.objective_options)}
+    stated = ObjectiveDescription(factory)
+    published = stated.options_for_codes if prior.codes else {}
+    options = {**published, **stated.present_names(settings.objective_options)}
     arguments = read_arguments(factory, provided, options)
     if "batch" in options_of(factory):
         arguments["batch"] = _fitting_batch(arguments.get("batch", options_of(factory)["batch"].default), data)

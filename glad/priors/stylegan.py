@@ -108,8 +108,8 @@ def random_network(data: ImageData, options: Mapping[str, Any]) -> tuple[Generat
     for key, tensor in network.state_dict().items():
         digest.update(key.encode() + tensor.numpy().tobytes())
     made = ", ".join(f"{key}={value}" for key, value in own.items())
-    told = Weights("random", f"made from {made}", digest.hexdigest(), catalog.find("random").license)
-    return network, told, {key: value for key, value in options.items() if key not in own}
+    stated = Weights("random", f"made from {made}", digest.hexdigest(), catalog.find("random").license)
+    return network, stated, {key: value for key, value in options.items() if key not in own}
 
 
 def _note(name: str, license: License) -> None:

@@ -74,15 +74,15 @@ def _classes(audit: Mapping[str, Any]) -> TextTable | None:
     return TextTable(caption, ("class", "real images", "the set", "difference", "images"), rows)
 
 
-def neighbours(run_data: RunData) -> dict[int, str]:
+def neighbors(run_data: RunData) -> dict[int, str]:
     """The nearest training image of each image, in words, by the image's number; empty where nobody looked."""
     if run_data.audit is None or not _known(run_data.audit):
         return {}
     listed = run_data.audit.get("memorisation", {}).get("nearest", [])
-    return {int(entry["image"]): _neighbour(entry["pixels"]) for entry in listed}
+    return {int(entry["image"]): _neighbor(entry["pixels"]) for entry in listed}
 
 
-def _neighbour(found: Mapping[str, Any]) -> str:
+def _neighbor(found: Mapping[str, Any]) -> str:
     return (
         f"nearest training image, in pixels: number {found['training_image']}, {found['class']}, "
         f"{number(found['ratio'])} times as far as the nearest 1 % of unseen real images"

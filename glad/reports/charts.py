@@ -15,7 +15,7 @@ LEFT, RIGHT, TOP, BOTTOM = 46.0, 8.0, 10.0, 34.0
 POINTS = 300  # of a line, at most
 BAR, ROW = 9.0, 31.0  # height of a bar, and of its row with the name above it
 VALUE = 74.0  # to the right of the bars
-COLOURS = 6
+COLORS = 6
 
 Point = tuple[float, float]
 
@@ -30,10 +30,10 @@ class Tick:
 
 @dataclass(frozen=True)
 class Line:
-    """A line by its points, the band of what was averaged into them, and the number of its colour."""
+    """A line by its points, the band of what was averaged into them, and the number of its color."""
 
     name: str
-    colour: int
+    color: int
     points: str
     band: str
 
@@ -55,7 +55,7 @@ class AccuracyBar:
 
     name: str
     kind: str
-    colour: int
+    color: int
     top: float
     end: float
     low: float | None
@@ -102,7 +102,7 @@ def curves(title: str, series: Mapping[str, Sequence[Point]], logarithmic: bool 
         middle = " ".join(f"{x(at):.1f},{y(mean):.1f}" for at, _, mean, _ in rows)
         edges = [f"{x(at):.1f},{y(top):.1f}" for at, _, _, top in rows]
         edges += [f"{x(at):.1f},{y(bottom):.1f}" for at, bottom, _, _ in reversed(rows)]
-        lines.append(Line(name, i % COLOURS, middle, " ".join(edges) if len(rows) < len(series[name]) else ""))
+        lines.append(Line(name, i % COLORS, middle, " ".join(edges) if len(rows) < len(series[name]) else ""))
     below = [value for value in nice(first, last, 4) if value == int(value)]
     return LineChart(
         title=title,
@@ -123,7 +123,7 @@ def _in_words(name: str, points: Sequence[Point]) -> str:
 
 
 def thin_out(points: Sequence[Point]) -> list[tuple[float, float, float, float]]:
-    """At most ``POINTS`` of ``(place, least, mean, greatest)``, each over neighbouring points."""
+    """At most ``POINTS`` of ``(place, least, mean, greatest)``, each over neighboring points."""
     step = -(-len(points) // POINTS)
     rows = []
     for start in range(0, len(points), step):
@@ -154,14 +154,14 @@ def decades(low: float, high: float) -> list[float]:
 
 
 def bars(title: str, entries: Sequence[tuple[str, str, int, Mapping[str, Any]]], most: float) -> BarChart:
-    """Accuracies of one network: name, kind, colour and statistics of each set, on an axis from 0 to ``most``."""
+    """Accuracies of one network: name, kind, color and statistics of each set, on an axis from 0 to ``most``."""
     marks = nice(0, most, 4)
     scale = (WIDTH - VALUE) / marks[-1]
     drawn = []
-    for i, (name, kind, colour, entry) in enumerate(entries):
+    for i, (name, kind, color, entry) in enumerate(entries):
         mean, std = entry["mean"], entry["std"]
         low, high = (None, None) if std is None else (max(0, mean - std) * scale, min(marks[-1], mean + std) * scale)
-        drawn.append(AccuracyBar(name, kind, colour, i * ROW, mean * scale, low, high, percent(entry)))
+        drawn.append(AccuracyBar(name, kind, color, i * ROW, mean * scale, low, high, percent(entry)))
     said = "; ".join(f"{bar.name} {bar.value} %" for bar in drawn)
     ticks = tuple(Tick(value * scale, f"{100 * value:g}") for value in marks)
     return BarChart(title, f"Accuracy of {title}: {said}.", tuple(drawn), ticks, len(drawn) * ROW + 22)

@@ -16,9 +16,9 @@ from glad.reports.run_results import RowAccuracies, RunResults
 QUESTIONS = ("What does it save?", "Does it transfer to other networks?", "What do we depend on?")
 SEEDS = 5  # from so many on the interval of paired differences decides; of fewer it is too narrow
 BESIDE = {
-    BEFORE: "the set before optimisation",
+    BEFORE: "the set before optimization",
     "random": "random real images",
-    "kmeans": "real images nearest to k-means centres",
+    "kmeans": "real images nearest to k-means centers",
     "herding": "real images by herding",
 }
 """What a set has to beat, by the kind of the row."""

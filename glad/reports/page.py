@@ -10,7 +10,7 @@ from typing import Any
 import jinja2
 
 from glad.evaluation.rows import SET
-from glad.reports.audits import Audit, audit_of, neighbours
+from glad.reports.audits import Audit, audit_of, neighbors
 from glad.reports.charts import LineChart, curves
 from glad.reports.commands import (
     audit_command,
@@ -24,7 +24,7 @@ from glad.reports.conclusions import QUESTIONS, Conclusion, draw_conclusions
 from glad.reports.formatting import count, duration, number, plural, share
 from glad.reports.run_data import RunData
 from glad.reports.run_results import explain_damage
-from glad.reports.snapshots import Film, Frame, film, neighbours_of
+from glad.reports.snapshots import Film, Frame, film, neighbors_of
 from glad.reports.tables import TextTable, comparisons, cost, scores
 
 ASSETS = Path(__file__).parent / "assets"
@@ -116,7 +116,7 @@ def _part(run_data: RunData) -> RunSection:
     own = results.row(SET) if results else None
     extra: dict[str, TextTable | None] = {}
     with explain_damage(run_data.run.path / "audit.json"):
-        audit, nearest = audit_of(run_data), neighbours(run_data)
+        audit, nearest = audit_of(run_data), neighbors(run_data)
     with explain_damage(run_data.run.path / "results.json"):
         conclusions = draw_conclusions(run_data)
         if results and own:
@@ -127,7 +127,7 @@ def _part(run_data: RunData) -> RunSection:
         conclusions=conclusions,
         film=frames,
         nearest=nearest,
-        nearest_pictures=neighbours_of(run_data, frames.shown) if frames else {},
+        nearest_pictures=neighbors_of(run_data, frames.shown) if frames else {},
         curves=_curves(run_data),
         audit=audit,
         extra={title: table for title, table in extra.items() if table is not None},

@@ -16,7 +16,7 @@ from glad.runs.storage import RunError, open_tensors, read_json, read_step_size
 AUDIT_PICTURES = {
     "audit_nearest.png": "Synthetic images, and below each its nearest training images; the last rows the same for "
     "real images that no network was trained on",
-    "audit_before_after.png": "The first image of each class before and after optimisation, above a real one",
+    "audit_before_after.png": "The first image of each class before and after optimization, above a real one",
 }
 
 

@@ -99,7 +99,7 @@ def _pictures(path: Path, changed: int) -> tuple[str, ...]:
     return tuple(encode(_picture(image)) for image in read_snapshot(path).images)
 
 
-def neighbours_of(run_data: RunData, shown: Sequence[int]) -> dict[int, str]:
+def neighbors_of(run_data: RunData, shown: Sequence[int]) -> dict[int, str]:
     """The training images nearest to those that are ``shown``, as the audit found them; empty where it did not look."""
     path = run_data.run.path / "audit_nearest.safetensors"
     if run_data.audit is None or run_data.pixels is None or not path.exists():

@@ -61,12 +61,12 @@ def _comparison(group: Sequence[tuple[RunData, RunResults]]) -> Comparison:
 
 def _caption(results: RunResults) -> str:
     """How accuracies were measured."""
-    told = f"{results.settings['split'].capitalize()} accuracy in %, mean ± sample deviation over "
-    told += plural(len(results.seeds), "seed")
-    told += f", {count(results.epochs)} epochs" if isinstance(results.epochs, int) else ""
-    told += ", soft labels" if results.settings["label_mode"] == "soft" else ""
+    stated = f"{results.settings['split'].capitalize()} accuracy in %, mean ± sample deviation over "
+    stated += plural(len(results.seeds), "seed")
+    stated += f", {count(results.epochs)} epochs" if isinstance(results.epochs, int) else ""
+    stated += ", soft labels" if results.settings["label_mode"] == "soft" else ""
     name = results.content.get("protocol_name", "default")
-    return told + (f", protocol {name}" if name != "default" else "")
+    return stated + (f", protocol {name}" if name != "default" else "")
 
 
 def _merge_rows(group: Sequence[tuple[RunData, RunResults]]) -> list[tuple[RowAccuracies, int]]:
@@ -153,9 +153,9 @@ def cost(results: RunResults) -> TextTable | None:
         )
         for name, entry in entries.items()
     )
-    told = f"{share(goal['target'])}, {share(goal['reach'])} of that of the full data (seed {goal['seed']})"
+    stated = f"{share(goal['target'])}, {share(goal['reach'])} of that of the full data (seed {goal['seed']})"
     columns = ("trained on", "reached", "time", "updates", "images seen", "bytes of the set")
-    return TextTable(f"What it took {goal['network']} to reach a test accuracy of {told}", columns, rows)
+    return TextTable(f"What it took {goal['network']} to reach a test accuracy of {stated}", columns, rows)
 
 
 SCORES = {

@@ -27,8 +27,8 @@ def section(title: str, facts: Mapping[str, object], *parts: str) -> str:
     Returns:
         HTML.
     """
-    told = ", ".join(f"{escape(name)} {escape(' '.join(str(value).split()))}" for name, value in facts.items())
-    return f"<div><p><b>{escape(title)}</b>{': ' + told if told else ''}</p>{''.join(parts)}</div>"
+    stated = ", ".join(f"{escape(name)} {escape(' '.join(str(value).split()))}" for name, value in facts.items())
+    return f"<div><p><b>{escape(title)}</b>{': ' + stated if stated else ''}</p>{''.join(parts)}</div>"
 
 
 def note(text: str) -> str:

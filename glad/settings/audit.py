@@ -35,7 +35,7 @@ NUMBERS = {
     "memorised_share_features": Number("memorisation.features.share", False, "the same, in features"),
     "near_start_share": Number("memorisation.start.share", False, "images still nearest to the real one they began as"),
     "recognised_share": Number("recognised.share", True, "images in which the full data's network sees their class"),
-    "moved": Number("prior.moved.mean", False, "distance that optimisation moved images, of two real images: 1"),
+    "moved": Number("prior.moved.mean", False, "distance that optimization moved images, of two real images: 1"),
     "brightness_shift": Number("prior.brightness_shift", False, "brightness of the set, away from real images"),
     "contrast_shift": Number("prior.contrast_shift", False, "contrast of the set, away from real images"),
 }

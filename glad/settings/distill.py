@@ -56,7 +56,7 @@ class DistillSettings(DataSettings):
     class and 0 for the others, learned at the learning rate called labels (objectives mtt and ast with unroll=full)."""
     initialization: Initialization = spelled("prior", old=("start",))
     """First latents. ``prior``: drawn by the prior. ``representative``: the real images (with a generator: drawn codes)
-    nearest to the centres of each class among an expert's logits. ``nearest``: drawn codes whose images are nearest to
+    nearest to the centers of each class among an expert's logits. ``nearest``: drawn codes whose images are nearest to
     such real ones (without experts: to those that k-means on pixels chooses). ``inversion``: codes that render them."""
     candidates: int = 100
     """Codes drawn per class for an initialization that chooses ``ipc`` of them."""

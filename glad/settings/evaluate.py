@@ -27,7 +27,7 @@ class EvaluateSettings(Settings):
     """Epochs of training on a set; the protocol's if None."""
     baselines: tuple[Baseline, ...] = ("before", "random")
     """What the set is compared with: ``before`` (the same latents before optimization), ``random`` (real images, as
-    many), ``kmeans`` (those nearest to k-means centres), ``herding`` (those that herding selects), ``full`` (the full
+    many), ``kmeans`` (those nearest to k-means centers), ``herding`` (those that herding selects), ``full`` (the full
     data)."""
     data: Any = None
     """The data that sets of images stand for, by name; the run's own if None."""

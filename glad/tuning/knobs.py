@@ -146,9 +146,9 @@ def find_space(settings: DistillSettings, wanted: Sequence[str] | None = None) -
     """
     factory = OBJECTIVES.find(settings.objective)
     train = open_data(settings).train
-    opened = _open(settings, train, layer_of(settings))
-    layers = _layers(opened.description.layers, layer_of(settings))
-    rates = {layer_of(settings) is not None: _rates(opened, factory, settings)}
+    resolved = _open(settings, train, layer_of(settings))
+    layers = _layers(resolved.description.layers, layer_of(settings))
+    rates = {layer_of(settings) is not None: _rates(resolved, factory, settings)}
     if layers:
         other = next(layer for layer in layers if (layer is None) == (layer_of(settings) is not None))
         rates[other is not None] = _rates(_open(settings, train, other), factory, settings)
@@ -167,7 +167,7 @@ def find_space(settings: DistillSettings, wanted: Sequence[str] | None = None) -
         knobs = [knob for knob in knobs if (layer_of(settings) is not None) in knob.spaces]
     if not knobs:
         raise ValueError("there is nothing to tune: neither a layer, nor a learning rate, nor a window of experts")
-    return Space(settings, tuple(knobs), rates, {"data": train.digest[:12], "weights": opened.digest[:12]})
+    return Space(settings, tuple(knobs), rates, {"data": train.digest[:12], "weights": resolved.digest[:12]})
 
 
 def _open(settings: DistillSettings, train: ImageData, layer: int | None) -> ResolvedPrior:
@@ -188,10 +188,10 @@ def _layers(count: int, own: int | None) -> tuple[int | None, ...]:
     return (None, *sorted(inner))
 
 
-def _rates(opened: ResolvedPrior, factory: Any, settings: DistillSettings) -> dict[str, float]:
+def _rates(resolved: ResolvedPrior, factory: Any, settings: DistillSettings) -> dict[str, float]:
     """The learning rate of each latent that has one."""
-    latents = list(opened.prior.init(torch.zeros(1, dtype=torch.int64), rng_for(0, "tune")))
-    rates = resolve_learning_rates(latents, settings.objective, factory, opened.description, settings.learning_rate)
+    latents = list(resolved.prior.init(torch.zeros(1, dtype=torch.int64), rng_for(0, "tune")))
+    rates = resolve_learning_rates(latents, settings.objective, factory, resolved.description, settings.learning_rate)
     return {name: rates[name] for name in latents if name in rates}
 
 

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from glad.tuning.knobs import RATE, Knob, Space, layer_name
 from glad.tuning.search import Row
 
-COLOURS = {"finished": "C0", "stopped": "0.7", "unfinished": "C1", "failed": "C3"}
+COLORS = {"finished": "C0", "stopped": "0.7", "unfinished": "C1", "failed": "C3"}
 COEFFICIENTS = 3  # of a parabola
 
 
@@ -79,11 +79,11 @@ def _draw_knob(panel: Any, knob: Knob, rows: Sequence[Row], best: Row, rung: int
     def place(row: Row) -> Any:
         return knob.choices.index(row.values[knob.name]) if knob.choices else row.values[knob.name]
 
-    for state, colour in COLOURS.items():
+    for state, color in COLORS.items():
         some = [row for row in seen if row.state == state]
         xs, ys = [place(row) for row in some], [100 * row.accuracies[rung] for row in some]
         if some:
-            panel.scatter(xs, ys, color=colour, s=22, label=state)
+            panel.scatter(xs, ys, color=color, s=22, label=state)
     for row, marker, name in ((rows[0], "s", "default"), (best, "*", "best")):
         if row in seen:
             size = 70 if marker == "s" else 170

@@ -243,7 +243,7 @@ def _tell_what_fits(
 ) -> Callable[[Search, Row], None]:
     """``on_rung``, and after the first trial how many the time is enough for."""
 
-    def told(search: Search, row: Row) -> None:
+    def stated(search: Search, row: Row) -> None:
         on_rung(search, row)
         pace = search.pace()
         if row.number or row.state != "finished":
@@ -254,7 +254,7 @@ def _tell_what_fits(
             line += f": about {max(0, (60 * minutes - search.spent()) // max(trial, 1e-9)):.0f} fit"
         say(f"{line}. The comparison in the end comes on top.")
 
-    return told
+    return stated
 
 
 def _require_default(search: Search, minutes: float | None) -> None:

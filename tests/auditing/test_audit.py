@@ -121,7 +121,7 @@ def test_a_copy_is_too_near_even_where_unseen_images_are_copies(copies):
     where, labels = torch.tensor([5, 7]), torch.tensor([0, 1])
     own = {kind: (torch.tensor([0.0, 2.0]).double(), where) for kind in ("pixels", "features")}
     unseen = {kind: (torch.zeros(40).double(), torch.zeros(40).long()) for kind in ("pixels", "features")}
-    found = checks.memorisation(own, unseen, labels, torch.arange(40) % 4, train)
+    found = checks.memorization(own, unseen, labels, torch.arange(40) % 4, train)
     assert found["pixels"]["share"] == found["features"]["share"] == 0.5
     assert [entry["image"] for entry in found["nearest"]] == [0, 1] and found["nearest"][0]["pixels"]["ratio"] == 0
     assert found["nearest"][1]["pixels"]["class"] == NAMES[int(train.labels[7])]
@@ -191,24 +191,24 @@ def test_the_file_is_what_is_returned(copies, audited):
 
 def test_a_second_audit_trains_nothing_and_says_the_same(copies, audited, monkeypatch):
     monkeypatch.setattr(audited_run, "train_network", None)  # to call it fails
-    told = []
-    assert glad.audit(copies, **QUICK, on_network=lambda *said: told.append(said)) == audited
-    assert told == [(1, 2, "real images, seed 0 (kept)"), (2, 2, "the set, seed 0 (kept)")]
+    stated = []
+    assert glad.audit(copies, **QUICK, on_network=lambda *said: stated.append(said)) == audited
+    assert stated == [(1, 2, "real images, seed 0 (kept)"), (2, 2, "the set, seed 0 (kept)")]
     with pytest.raises(TypeError):
         glad.audit(copies, **{**QUICK, "epochs": 4})
 
 
 def test_networks_of_other_seeds_or_data_are_not_taken_for_these(copies, tmp_path):
-    told = []
+    stated = []
     settings = {**QUICK, "epochs": 1, "set_epochs": 1, "images": 40, "out": tmp_path / "out"}
     fewer = {**DATA, "limit": 200}
     other = glad.distill(prior="pixels", iterations=1, out=tmp_path / "other", device="cpu", **fewer)
     for run, seeds in ((copies, [0]), (copies, [0, 1]), (other, [0])):
-        glad.audit(run, **{**settings, "seeds": seeds}, on_network=lambda *said: told.append("kept" in said[2]))
-    assert told == [False, False, True, True, False, False, False, False]
+        glad.audit(run, **{**settings, "seeds": seeds}, on_network=lambda *said: stated.append("kept" in said[2]))
+    assert stated == [False, False, True, True, False, False, False, False]
 
 
-def test_neighbours_are_those_of_all_training_images(copies, monkeypatch):
+def test_neighbors_are_those_of_all_training_images(copies, monkeypatch):
     monkeypatch.setattr("glad.data.dataset.CHUNK", 50)  # several parts, one of them short
     splits = open_data(copies.settings)
     train, images = splits.train, splits.validation.raw(torch.arange(30))

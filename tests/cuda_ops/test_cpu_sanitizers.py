@@ -52,7 +52,7 @@ def test_every_family_has_a_store_outside_and_a_race_planted():
 @pytest.mark.parametrize("name", ["g++", "clang++"])
 @pytest.mark.parametrize("sanitizers", [MEMORY, THREADS, CLANG_MEMORY])
 def test_the_sources_as_they_are_by_every_compiler_for_every_instruction_set(build_folder, sanitizers, name):
-    """Optimised, as compilers then assume that nothing undefined happens; "memory" is Clang's alone."""
+    """Optimized, as compilers then assume that nothing undefined happens; "memory" is Clang's alone."""
     file = cpu_sweep.program(Build(name, sanitizers, "-O1", every_isa=True, planted=False), build_folder)
     best = cpu_sweep.run(file, "norm_pool", 1).stdout.strip()
     isas = list(_build.ISAS)

@@ -26,7 +26,7 @@ def emulator(library: Path) -> Iterator[Emulator]:
 
 @pytest.mark.parametrize("dtype", FLOATS, ids=str)
 @pytest.mark.parametrize("case", STREAMED, ids=str)
-def test_specialised(kernels, case, dtype):
+def test_specialized(kernels, case, dtype):
     check(kernels, case, dtype)
     if isinstance(kernels, Emulator):
         assert kernels.streamed == (dtype != torch.float64)

@@ -9,8 +9,8 @@ from kernel_cases import FLOATS, NEEDS_COMPILER, Resampling, check_bias_act, che
 
 from cuda_ops.bias_act import bias_act_ref
 
-# One row per specialisation (up, down, taps), on an image that needs more than one ragged tile in each direction.
-SPECIALISED = [
+# One row per specialization (up, down, taps), on an image that needs more than one ragged tile in each direction.
+SPECIALIZED = [
     Resampling((1, 2, 37, 70), (1, 1), (1, 1), 12, (5, 7, 6, 4)),
     Resampling((1, 1, 40, 70), (1, 1), (1, 1), 24, (11, 12, 13, 10), flip=True),
     Resampling((1, 2, 35, 37), (2, 2), (1, 1), 12, (6, 5, 7, 4), gain=4),
@@ -50,8 +50,8 @@ EDGES = {
 
 
 @pytest.mark.parametrize("dtype", FLOATS, ids=str)
-@pytest.mark.parametrize("case", SPECIALISED, ids=lambda c: f"{c.up[0]}-{c.down[0]}-{c.taps}")
-def test_upfirdn2d_specialised(kernels, case, dtype):
+@pytest.mark.parametrize("case", SPECIALIZED, ids=lambda c: f"{c.up[0]}-{c.down[0]}-{c.taps}")
+def test_upfirdn2d_specialized(kernels, case, dtype):
     check_upfirdn2d(kernels, random(case.shape, dtype), case.filter(), case)
     if isinstance(kernels, emulation.Emulator):
         assert kernels.was_tiled == (dtype != torch.float64)
@@ -79,7 +79,7 @@ def test_upfirdn2d_every_phase(kernels, x0, y0):
 
 
 @pytest.mark.parametrize("layout", ["channels_last", "transposed", "sliced", "one channel of many"])
-@pytest.mark.parametrize("case", [SPECIALISED[2], GENERIC[1]], ids=["separable", "2-D"])
+@pytest.mark.parametrize("case", [SPECIALIZED[2], GENERIC[1]], ids=["separable", "2-D"])
 def test_upfirdn2d_strides(kernels, case, layout):
     x = random((2, 3, 12, 10), torch.float32)
     x = {
@@ -94,7 +94,7 @@ def test_upfirdn2d_strides(kernels, case, layout):
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 def test_upfirdn2d_double_filter(kernels, dtype):
-    for case in (SPECIALISED[0], GENERIC[0]):
+    for case in (SPECIALIZED[0], GENERIC[0]):
         check_upfirdn2d(kernels, random(case.shape, dtype), case.filter(torch.float64), case)
 
 
@@ -116,7 +116,7 @@ def test_upfirdn2d_random(kernels, seed):
 
 @NEEDS_COMPILER
 @pytest.mark.parametrize("schedule", ["reversed", "shuffled"])
-@pytest.mark.parametrize("case", [*SPECIALISED, GENERIC[0]], ids=lambda c: f"{c.up[0]}-{c.down[0]}-{c.taps}")
+@pytest.mark.parametrize("case", [*SPECIALIZED, GENERIC[0]], ids=lambda c: f"{c.up[0]}-{c.down[0]}-{c.taps}")
 def test_upfirdn2d_in_any_order(emulator, case, schedule):
     emulator.schedule(schedule, seed=3)
     emulator.max_blocks = 2  # each block takes several tiles, which must not disturb each other
@@ -125,7 +125,7 @@ def test_upfirdn2d_in_any_order(emulator, case, schedule):
 
 @NEEDS_COMPILER
 @pytest.mark.parametrize(
-    "case", [*SPECIALISED, EDGES["16-byte loads"]], ids=lambda c: f"{c.up[0]}-{c.taps}-{c.padding}"
+    "case", [*SPECIALIZED, EDGES["16-byte loads"]], ids=lambda c: f"{c.up[0]}-{c.taps}-{c.padding}"
 )
 def test_upfirdn2d_unaligned_buffers(emulator, case):
     emulator.offset = 1

@@ -184,7 +184,7 @@ def test_what_is_not_a_number_stays_one(name):
         "upfirdn2d": lambda: upfirdn2d(x, f, up=2, padding=6),
     }[name]()
     planes = y.isnan().flatten(2).any(2)[0]
-    assert planes.nonzero().flatten().tolist() == [3]  # nor does it reach its neighbours in a vector
+    assert planes.nonzero().flatten().tolist() == [3]  # nor does it reach its neighbors in a vector
 
 
 CALLS = {
@@ -215,7 +215,7 @@ def test_torch_finds_nothing_wrong(name, layout):
 
 
 @pytest.mark.parametrize("size", [3, 5])
-def test_derivatives_of_both_orders_of_the_specialised_kernels(size):
+def test_derivatives_of_both_orders_of_the_specialized_kernels(size):
     x, b = leaf(randn(1, 2, size, size)), leaf(randn(2, seed=1))
     for up, u in ((2, 12), (4, 24)):
         padding = [u // 2 + 3, u // 2 + 2, u // 2 + 1, u // 2 + 4]

@@ -91,8 +91,8 @@ def test_color_against_the_formulas():
     x = images()
     result = module.color(x, fixed(0.9, 0.25, 0.3))
     bright = x + 0.4
-    grey = bright.mean(1, keepdim=True)
-    saturated = grey + 0.5 * (bright - grey)
+    gray = bright.mean(1, keepdim=True)
+    saturated = gray + 0.5 * (bright - gray)
     mean = saturated.flatten(1).mean(1)[:, None, None, None]
     torch.testing.assert_close(result, mean + 0.8 * (saturated - mean))
     torch.testing.assert_close(module.color(x, fixed(0.5, 0.5, 0.5)), x)
@@ -118,8 +118,8 @@ def test_cutout_blanks_half_of_each_side_around_any_pixel():
     rows, columns = holes.any(2).sum(1), holes.any(1).sum(1)
     assert torch.equal(holes.sum((1, 2)), rows * columns)  # a rectangle
     assert rows.max() == 4 and rows.min() == 2 and columns.max() == 4 and columns.min() == 2
-    centred = module.cutout(x, fixed(0.5, 0.5))[0, 0] == 0
-    assert centred.sum() == 16 and centred[2:6, 2:6].all()
+    centered = module.cutout(x, fixed(0.5, 0.5))[0, 0] == 0
+    assert centered.sum() == 16 and centered[2:6, 2:6].all()
 
 
 def test_flip_mirrors_half_of_the_samples():
@@ -144,7 +144,7 @@ def test_scale_and_rotate_against_grid_sample():
             ],
         ),
     ]:
-        along = (2 * torch.arange(10) + 1) / 10 - 1  # the pixels' centres
+        along = (2 * torch.arange(10) + 1) / 10 - 1  # the pixels' centers
         y, x_ = torch.meshgrid(along, along, indexing="ij")
         grid = torch.stack([x_, y], -1) @ torch.tensor(matrix).T
         expected = F.grid_sample(x, grid.expand(3, -1, -1, -1), align_corners=False)
@@ -152,7 +152,7 @@ def test_scale_and_rotate_against_grid_sample():
 
 
 def test_rotation_of_a_wide_image_keeps_right_angles():
-    def centre(image):
+    def center(image):
         weight = image / image.sum()
         return torch.stack([(weight.sum(1) * torch.arange(40)).sum(), (weight.sum(0) * torch.arange(80)).sum()])
 
@@ -160,7 +160,7 @@ def test_rotation_of_a_wide_image_keeps_right_angles():
     for index, (y, x) in enumerate([(16, 32), (16, 48), (24, 32)]):
         corners[index, 0, y - 2 : y + 3, x - 2 : x + 3] = 1
     turned = module.rotate(corners, fixed(1.0))
-    origin, right, down = (centre(image[0]) for image in turned)
+    origin, right, down = (center(image[0]) for image in turned)
     torch.testing.assert_close((right - origin).norm(), torch.tensor(16.0), rtol=0.01, atol=0)
     torch.testing.assert_close((down - origin).norm(), torch.tensor(8.0), rtol=0.01, atol=0)
     assert abs((right - origin) @ (down - origin)) < 1

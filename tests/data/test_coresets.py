@@ -9,7 +9,7 @@ from glad.data.notices import DataNotice
 
 
 def blobs(per_class=12):
-    """Two classes of grey 4 x 4 images; each image is of one brightness, in three well separated groups of a class."""
+    """Two classes of gray 4 x 4 images; each image is of one brightness, in three well separated groups of a class."""
     group = torch.arange(per_class) % 3
     brightness = torch.stack([20 + 80 * group + torch.arange(per_class), 10 + 90 * group + torch.arange(per_class)])
     images = brightness.flatten().clamp(max=255).to(torch.uint8)[:, None, None, None].expand(-1, 1, 4, 4).contiguous()

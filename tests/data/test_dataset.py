@@ -1,4 +1,4 @@
-"""ImageData: normalisation, draws, digests; ZCA."""
+"""ImageData: normalization, draws, digests; ZCA."""
 
 from dataclasses import replace
 
@@ -32,13 +32,13 @@ def whitened(data):
 
 
 @pytest.mark.parametrize("prepare", [lambda d: d, whitened], ids=["plain", "zca"])
-def test_pixels_undoes_normalise_and_keeps_values_outside_the_range(prepare):
+def test_pixels_undoes_normalize_and_keeps_values_outside_the_range(prepare):
     data, pixels = prepare(make()), torch.rand(5, 3, 6, 6) * 3 - 1
     torch.testing.assert_close(data.pixels(data.normalize(pixels)), pixels, rtol=0, atol=2e-5)
 
 
 @pytest.mark.parametrize("prepare", [lambda d: d, whitened], ids=["plain", "zca"])
-def test_normalise_is_differentiable(prepare):
+def test_normalize_is_differentiable(prepare):
     data, pixels = prepare(make(side=2, channels=1)), torch.rand(2, 1, 2, 2, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(data.normalize, pixels)
 
@@ -129,7 +129,7 @@ def test_paths_are_decoded_on_demand_and_have_a_digest_that_moves_with_them(tmp_
         data.batch(torch.tensor([0]))
 
 
-def test_zca_whitens_by_the_regularised_spectrum():
+def test_zca_whitens_by_the_regularized_spectrum():
     mixing = torch.randn(12, 12, generator=rng_for(3), dtype=torch.float64)
     rows = torch.randn(500, 12, generator=rng_for(4), dtype=torch.float64) @ mixing + 2
     images = rows.view(500, 3, 2, 2).float()

@@ -55,7 +55,7 @@ def test_images_that_are_enlarged_or_kept_are_counted(pets):
     write_images(pets / "train" / "cat", 1, size=(5, 5), seed=99)
     assert inspect_data(str(pets), resolution=7).steps[1] == "the shorter side is scaled to 7, which enlarges 1 of 34"
     path = write_npz(pets / "a.npz")
-    assert inspect_data(path).steps == ["read as grey", "kept at 8x8"]
+    assert inspect_data(path).steps == ["read as gray", "kept at 8x8"]
 
 
 def test_every_file_that_cannot_be_read_is_named(pets):
@@ -116,6 +116,6 @@ def test_the_short_form(pets, tmp_path):
     )
     splits, _ = load_with_notices("fashion-mini", limit=20)
     assert describe(splits).startswith(
-        "fashion-mini: 10 classes, grey 28x28; train 20 (its train images (20 of 5000 images, limit)), validation 1,000"
+        "fashion-mini: 10 classes, gray 28x28; train 20 (its train images (20 of 5000 images, limit)), validation 1,000"
     )
     assert torch.equal(splits.train.labels.bincount(), torch.full((10,), 2))

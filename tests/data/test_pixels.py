@@ -46,7 +46,7 @@ def write_png(path, values, color, exif=b"", transparent=b""):
 
 
 def write_tiff(path, array, **tags):
-    """A TIFF of one strip, written by hand: ``tags`` by number override those of unsigned grey values."""
+    """A TIFF of one strip, written by hand: ``tags`` by number override those of unsigned gray values."""
     data = array.tobytes()
     height, width = array.shape[:2]
     entries = {256: width, 257: height, 258: 8 * array.itemsize, 259: 1, 262: 1, 273: 8, 277: 1, 278: height}
@@ -69,7 +69,7 @@ def test_images_are_turned_as_their_orientation_says(tmp_path, suffix, orientati
     Image.fromarray(CORNERS).convert("RGB").save(path, exif=exif, **options)
     seen, header = SEEN.get(orientation, CORNERS), read_header(path)
     assert header.size == seen.shape[::-1] and header.turned == (orientation in range(2, 9))
-    expected = fit(torch.from_numpy(seen.copy())[None], 16)[0].numpy()  # the centre square
+    expected = fit(torch.from_numpy(seen.copy())[None], 16)[0].numpy()  # the center square
     assert abs(decoded(path, resolution=16).astype(int) - expected[..., None]).max() <= (3 if suffix == "jpg" else 0)
 
 
@@ -92,7 +92,7 @@ def test_what_is_transparent_is_white(tmp_path, alpha):
     expected = [round((v * alpha + 255 * (255 - alpha)) / 255) for v in (200, 100, 0)]
     assert decoded(tmp_path / "a.png")[2, 2].tolist() == expected
     assert decoded(tmp_path / "b.png", 1)[2, 2].tolist() == expected[1:2]
-    assert read_header(tmp_path / "b.png").grey and not read_header(tmp_path / "a.png").grey
+    assert read_header(tmp_path / "b.png").gray and not read_header(tmp_path / "a.png").gray
 
 
 def test_opaque_pixels_keep_their_values(tmp_path):
@@ -127,7 +127,7 @@ def test_sixteen_bits_are_scaled(tmp_path, color, channels):
     alpha = np.full((8, 8, 1), 16384)
     write_png(tmp_path / "a.png", np.dstack([values, alpha]) if color >= 4 else values, color)
     header, seen = read_header(tmp_path / "a.png"), eight(values)
-    assert header.deep and header.grey == (channels == 1) and header.alpha == (color >= 4)
+    assert header.deep and header.gray == (channels == 1) and header.alpha == (color >= 4)
     tolerance = 0
     if color >= 4:  # the values and the alpha are rounded before one is laid on white
         seen, tolerance = 255 + (seen - 255) * 16384 / 65535, 1
@@ -160,7 +160,7 @@ def test_sixteen_bits_of_other_formats_are_scaled(tmp_path, maximum):
         (np.zeros((4, 4), np.int16), {"tag339": 2}, "its values are signed"),
         (np.zeros((4, 4), np.float32), {"tag339": 3}, "its values are floats"),
         (np.zeros((4, 4), np.uint32), {}, "it has 32 bits per channel"),
-        (np.zeros((4, 4), np.uint16), {"tag262": 0}, "is a TIFF of 16 bits per channel that is no plain grey image"),
+        (np.zeros((4, 4), np.uint16), {"tag262": 0}, "is a TIFF of 16 bits per channel that is no plain gray image"),
     ],
 )
 def test_values_that_are_no_picture_are_refused(tmp_path, values, tags, message):
@@ -177,7 +177,7 @@ def test_sixteen_bit_color_in_a_tiff_is_refused(tmp_path):
     at = content.index(struct.pack("<HHH", 8, 8, 8))
     content[at : at + 6] = struct.pack("<HHH", 16, 16, 16)
     (tmp_path / "a.tif").write_bytes(content)
-    with pytest.raises(DataError, match="is a TIFF of 16 bits per channel that is no plain grey image: save it as PNG"):
+    with pytest.raises(DataError, match="is a TIFF of 16 bits per channel that is no plain gray image: save it as PNG"):
         read_header(tmp_path / "a.tif")
 
 
@@ -228,7 +228,7 @@ def test_eight_bit_values_in_sixteen_bits_are_refused(tmp_path):
 # --- size ---
 
 
-def test_fit_scales_the_shorter_side_and_crops_the_centre():
+def test_fit_scales_the_shorter_side_and_crops_the_center():
     image = torch.zeros(1, 4, 12, dtype=torch.uint8)
     image[:, :, 4:8] = 200
     assert torch.equal(fit(image, 4), torch.full((1, 4, 4), 200, dtype=torch.uint8))

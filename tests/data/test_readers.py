@@ -157,7 +157,7 @@ def fake_imagenet(root, ids):
                 size=(10 + i % 3, 9),
                 suffix="JPEG",
                 seed=i + 1000 * (part == "val"),
-                grey=i % 2 == 0,
+                gray=i % 2 == 0,
             )
 
 

@@ -131,8 +131,8 @@ def test_large_folders_stay_paths(folder, monkeypatch):
 
 
 def test_images_are_grey_only_if_all_are(tmp_path):
-    write_images(tmp_path / "a", 5, grey=True)
-    write_images(tmp_path / "b", 5, grey=True, suffix="jpg")
+    write_images(tmp_path / "a", 5, gray=True)
+    write_images(tmp_path / "b", 5, gray=True, suffix="jpg")
     assert load_data(str(tmp_path)).train.channels == 1
     write_images(tmp_path / "b", 1)
     splits = load_data(str(tmp_path))

@@ -63,7 +63,7 @@ def test_an_exported_set_is_that_of_its_run(run, train, tmp_path, kind):
     assert found.results == tmp_path / f"{path.name}.results.json"
 
 
-def test_an_exported_set_for_data_with_another_normalisation(run, tmp_path):
+def test_an_exported_set_for_data_with_another_normalization(run, tmp_path):
     other = load_data("fashion-mini", limit=40).train
     export(load_distilled(run.path), "safetensors", tmp_path / "set")
     found = of_path(tmp_path / "set", other)
@@ -108,9 +108,9 @@ def test_folders_01_to_11_are_numbers_whatever_their_order(tmp_path):
 def test_other_names_are_taken_in_order_and_other_sizes_resized_with_a_word(train, tmp_path):
     images, labels = pictures(train, 1)
     save_folders(tmp_path / "set", images.repeat(2, 1).repeat(2, 2), labels, [f"thing {c}" for c in "abcdefghij"])
-    with pytest.warns(UserWarning) as told:
+    with pytest.warns(UserWarning) as stated:
         found = of_path(tmp_path / "set", train)
-    words = " ".join(str(warning.message) for warning in told)
+    words = " ".join(str(warning.message) for warning in stated)
     assert "its classes are taken in the order of their names: thing a as T-shirt/top" in words
     assert "images of 56x56 are resized to 28x28" in words
     assert found.labels.tolist() == labels.tolist() and found.images.shape == (10, 1, 28, 28)

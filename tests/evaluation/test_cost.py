@@ -90,7 +90,7 @@ def test_it_pays_when_what_is_saved_is_what_it_took():
     assert pays_after(None, make(10), make(30)) is None
 
 
-def told(ours, full, seconds, name=None):
+def stated(ours, full, seconds, name=None):
     goal = {"seed": 0, "target": 0.68, "reach": 0.8, "network": "convnet"}
     rows = [ResultRow("set", owner="codes"), ResultRow("full", images=60, epochs=20)]
     cost = {"full:20": {**goal, "training": vars(full)}, "set:codes": {**goal, **entry_of(ours, full, seconds)}}
@@ -100,18 +100,18 @@ def told(ours, full, seconds, name=None):
 
 
 def test_three_sentences():
-    first, second, third = told(make(10), make(30), 100.0)
+    first, second, third = stated(make(10), make(30), 100.0)
     assert first == (
         "To reach a test accuracy of 68.0 % (80 % of that of the full data, convnet), training on codes takes 10 s, "
         "1,000 images seen and 7,840 bytes."
     )
     assert second == "Training on the full data takes 30 s, 1,000 images seen and 7,840 bytes."
     assert third == "The distillation took 100 s and has paid for itself after 5 trainings."
-    assert "training on mine takes" in told(make(10), make(30), 100.0, "mine")[0]
-    assert told(make(1), make(200), 100.0)[2].endswith("after 1 training.")
-    first, _, third = told(make(10, False, 0.5), make(30), 100.0)
+    assert "training on mine takes" in stated(make(10), make(30), 100.0, "mine")[0]
+    assert stated(make(1), make(200), 100.0)[2].endswith("after 1 training.")
+    first, _, third = stated(make(10, False, 0.5), make(30), 100.0)
     assert "does not suffice: it ends at 50.0 %" in first
     assert "never pays for itself: training on the set does not get there." in third
-    assert "the full data is as fast" in told(make(40), make(30), 100.0)[2]
-    assert "is not known" in told(make(10), make(30), None)[2]
+    assert "the full data is as fast" in stated(make(40), make(30), 100.0)[2]
+    assert "is not known" in stated(make(10), make(30), None)[2]
     assert entry_of(make(10), make(30), 100.0)["training"]["seconds"] == 10

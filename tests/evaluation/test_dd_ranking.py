@@ -36,7 +36,7 @@ def test_each_part_moves_its_score_alone():
 
 
 def test_the_parts_are_told():
-    told = PARTS.to_dict()
-    assert told["hlr"] == pytest.approx(0.3) and told["ior"] == pytest.approx(0.25)
-    assert told["ior_augmented"] == pytest.approx(0.25) and told["ior_plain"] == pytest.approx(0.1)
-    assert told["accuracies"]["random_plain"] == 0.4 and told["lrs"] == PARTS.lrs
+    stated = PARTS.to_dict()
+    assert stated["hlr"] == pytest.approx(0.3) and stated["ior"] == pytest.approx(0.25)
+    assert stated["ior_augmented"] == pytest.approx(0.25) and stated["ior_plain"] == pytest.approx(0.1)
+    assert stated["accuracies"]["random_plain"] == 0.4 and stated["lrs"] == PARTS.lrs

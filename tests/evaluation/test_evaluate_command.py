@@ -25,12 +25,12 @@ COMMAND += ["--epochs", "1", "--full-epochs", "1", "--device", "cpu"]
 def test_the_command_prints_tables_and_sentences(codes):
     options = ["--scores", "--cost", "--hybrid", "1", "--label-mode", "soft", "--baselines", "herding"]
     output = invoke("evaluate", codes.path, *COMMAND, *options)
-    for told in (
+    for stated in (
         *("1 epochs, 1 seed, soft labels", "Paired differences", "LRS", "HLR", "ARS", "codes + 1 % of the real"),
         *("features of a trained convnet", "To reach a test accuracy of", "Training on the full data"),
         *("The distillation took", "Teacher: convnet, 1 epochs on the full data", "results.json"),
     ):
-        assert told in output, told
+        assert stated in output, stated
     message = fails("evaluate", codes.path, *COMMAND, "--hybrid", "1;2")
     assert "hybrid is 1;2: name shares of the real images in per cent, such as 1,5,10" in message
     (codes.path.parent / "empty").mkdir(exist_ok=True)
@@ -48,9 +48,9 @@ def test_the_commands_and_options_of_the_docs_are_understood(tmp_path, monkeypat
     assert len(lines) == 8
     for _, command, *arguments in lines:
         main.commands[command].make_context(command, arguments)
-    told = CliRunner().invoke(main, ["evaluate", "--help"]).output
+    stated = CliRunner().invoke(main, ["evaluate", "--help"]).output
     named = set(re.findall(r"`(--[a-z][a-z-]+)", text))
-    assert named and named <= set(re.findall(r"--[a-z][a-z-]+", told))
+    assert named and named <= set(re.findall(r"--[a-z][a-z-]+", stated))
 
 
 def test_protocols_are_printed_and_evaluated_under(codes, tmp_path):

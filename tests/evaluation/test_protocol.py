@@ -1,4 +1,4 @@
-"""The protocol: what is learnt, how weights are averaged, and what a table is made of."""
+"""The protocol: what is learned, how weights are averaged, and what a table is made of."""
 
 import json
 import math
@@ -30,7 +30,7 @@ QUICK = Protocol(epochs=2, batch=8, augmentation="color_crop")
 
 
 def blobs(n, seed=0):
-    """Return grey images [n, 1, 16, 16] whose class of three is the place of a bright stripe."""
+    """Return gray images [n, 1, 16, 16] whose class of three is the place of a bright stripe."""
     labels = torch.arange(n) % 3
     images = torch.randn(n, 1, 16, 16, generator=rng_for(seed, "blobs")) * 0.5
     for c in range(3):
@@ -116,8 +116,8 @@ def test_equal_keys_give_equal_bits():
         network = make_network("convnet", channels=1, classes=3, resolution=16, rng=rng_for(0), width=4)
         losses = []
         protocol = Protocol(epochs=3, batch=5)
-        told = {"on_epoch": lambda _, loss: losses.append(loss)}
-        train_network(network, *blobs(12), key=key, learning_rate=0.01, protocol=protocol, **told)
+        stated = {"on_epoch": lambda _, loss: losses.append(loss)}
+        train_network(network, *blobs(12), key=key, learning_rate=0.01, protocol=protocol, **stated)
         assert len(losses) == 3
         return torch.cat([p.flatten() for p in network.parameters()])
 
@@ -152,11 +152,11 @@ def test_accuracies():
 
 def test_cells_are_reproducible_paired_and_kept():
     sets = {"a": blobs(12), "b": blobs(9, seed=4)}
-    told = []
-    results = evaluate(sets, on_cell=told.append)
-    assert told == results["cells"] and len(told) == 2 * 2 * 2
-    again = evaluate(sets, done=results["cells"][:5], on_cell=lambda cell: told.append(cell))
-    assert len(told) == 8 + 3
+    stated = []
+    results = evaluate(sets, on_cell=stated.append)
+    assert stated == results["cells"] and len(stated) == 2 * 2 * 2
+    again = evaluate(sets, done=results["cells"][:5], on_cell=lambda cell: stated.append(cell))
+    assert len(stated) == 8 + 3
     untimed = [[{k: v for k, v in c.items() if k != "seconds"} for c in r["cells"]] for r in (results, again)]
     assert untimed[0] == untimed[1]
     assert again["cells"][:5] == results["cells"][:5]

@@ -62,9 +62,9 @@ def test_results_of_d10c73f_are_what_this_version_writes(codes, name):
 
 def test_an_evaluation_that_d10c73f_was_cut_off_at_is_completed(codes):
     put(codes, OLD["unfinished"])
-    told = []
-    results = evaluate(codes, networks=NETWORKS, on_cell=lambda cell, left: told.append((key_of(cell), left)))
-    assert told == [(("set:codes", "alexnet", 1), 0)]
+    stated = []
+    results = evaluate(codes, networks=NETWORKS, on_cell=lambda cell, left: stated.append((key_of(cell), left)))
+    assert stated == [(("set:codes", "alexnet", 1), 0)]
     assert [cell["accuracy"] for cell in results["cells"][:3]] == [c["accuracy"] for c in OLD["unfinished"]["cells"]]
 
 
@@ -113,11 +113,11 @@ def test_parts_give_what_one_call_gives(codes):
     whole = evaluate(codes, **given)
     for path in codes.path.glob("results*.json"):
         path.unlink()
-    told = []
+    stated = []
     for number in (1, 2, 3):
-        some = evaluate(codes, **given, part=f"{number}/3", on_cell=lambda cell, left: told.append(key_of(cell)))
+        some = evaluate(codes, **given, part=f"{number}/3", on_cell=lambda cell, left: stated.append(key_of(cell)))
         assert some["written"] == [str(codes.path / f"results.part-{number}-of-3.json")]
-    assert len(told) == len(set(told)) == len(whole["cells"]) and "scores" in some  # the last one has all cells
+    assert len(stated) == len(set(stated)) == len(whole["cells"]) and "scores" in some  # the last one has all cells
     keys = [key_of(cell) for cell in whole["cells"]]
     part = read_json(codes.path / "results.part-2-of-3.json")
     assert [key_of(cell) for cell in part["cells"]] == keys[1::3]
@@ -130,11 +130,11 @@ def test_parts_give_what_one_call_gives(codes):
 
 
 def test_a_protocol_that_changed_under_its_name_is_trained_anew(codes, monkeypatch):
-    told = []
-    before = evaluate(codes, on_cell=lambda *_: told.append(1))
+    stated = []
+    before = evaluate(codes, on_cell=lambda *_: stated.append(1))
     monkeypatch.setitem(PROTOCOLS._entries, "default", replace(Protocol(), momentum=0.0, learning_rate_seen=1.0))
-    after = evaluate(codes, on_cell=lambda *_: told.append(1))
-    assert len(told) == 4 and untimed(before["cells"]) != untimed(after["cells"])
+    after = evaluate(codes, on_cell=lambda *_: stated.append(1))
+    assert len(stated) == 4 and untimed(before["cells"]) != untimed(after["cells"])
     assert (before["protocol"]["momentum"], after["protocol"]["momentum"]) == (0.9, 0.0)
 
 
@@ -151,11 +151,11 @@ def test_every_field_of_a_protocol_counts(codes):
 
 
 def test_accuracies_of_another_version_of_the_training_are_not_valid(codes, monkeypatch):
-    told = []
-    evaluate(codes, seeds=1, on_cell=lambda *_: told.append(1))
+    stated = []
+    evaluate(codes, seeds=1, on_cell=lambda *_: stated.append(1))
     monkeypatch.setattr(resolve, "TRAINING_VERSION", 2)
-    evaluate(codes, seeds=1, on_cell=lambda *_: told.append(1))
-    assert len(told) == 2
+    evaluate(codes, seeds=1, on_cell=lambda *_: stated.append(1))
+    assert len(stated) == 2
 
 
 def test_evaluations_under_several_protocols_lie_side_by_side(codes):

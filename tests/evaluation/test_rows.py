@@ -81,21 +81,21 @@ def shown(codes):
     console = Console(record=True, width=300, file=io.StringIO())
     for table in (results_table, differences_table, scores_table):
         console.print(table(results.content))
-    (told,) = read_results(codes.path / "results.json")
+    (stated,) = read_results(codes.path / "results.json")
     page = Page(glad.report(codes, codes.path / "page.html").read_text()).text
     return {
         "command": same_evaluation_command(run, results),
         "conclusions": draw_conclusions(run),
         "tables": console.export_text(),
         "page": page,
-        "card": dataset_card.results(told, "set:codes"),
-        "costs": sentences(told, "set:codes"),
+        "card": dataset_card.results(stated, "set:codes"),
+        "costs": sentences(stated, "set:codes"),
     }
 
 
 def test_rewording_every_label_changes_no_number_and_no_command(codes, monkeypatch):
     before = evaluate(codes, **ALL)
-    told = shown(codes)
+    stated = shown(codes)
     words = Wording(*(reworded(vars(LABELS)[part]) for part in ("kinds", "variants", "features")))
     monkeypatch.setattr(rows, "LABELS", words)
     again = evaluate(codes, **ALL, on_cell=lambda *_: pytest.fail("a network was trained"))
@@ -104,8 +104,8 @@ def test_rewording_every_label_changes_no_number_and_no_command(codes, monkeypat
     labels = [row.label for row in rows_of(again).values()]
     assert len(set(labels)) == len(labels) and not {row["label"] for row in before["rows"]} & set(labels)
     other = shown(codes)
-    assert other["command"] == told["command"] and other["conclusions"] == told["conclusions"]
-    assert all("Zeile" in other[part] and "Zeile" not in told[part] for part in ("tables", "page", "card"))
+    assert other["command"] == stated["command"] and other["conclusions"] == stated["conclusions"]
+    assert all("Zeile" in other[part] and "Zeile" not in stated[part] for part in ("tables", "page", "card"))
     for path in codes.path.glob("results*.json"):
         path.unlink()
     anew = evaluate(codes, **ALL)

@@ -23,7 +23,7 @@ def test_rows_differences_and_the_file(codes):
     results = evaluate(codes, networks=["convnet", "alexnet"], baselines=["before", "herding"])
     rows = ["set:codes", "before:codes", "herding:1"]
     assert ids(results) == list(results["summary"]) == [row["id"] for row in results["rows"]] == rows
-    labels = ["codes", "codes before optimisation", "real images by herding in pixels, 1 per class"]
+    labels = ["codes", "codes before optimization", "real images by herding in pixels, 1 per class"]
     assert [row["label"] for row in results["rows"]] == labels
     assert [(e["row"], e["against"]) for e in results["differences"]] == [(rows[0], rows[1]), (rows[0], rows[2])]
     by_seed = {(c["row"], c["network"], c["seed"]): c["accuracy"] for c in results["cells"]}

@@ -93,10 +93,10 @@ def test_a_killed_worker_loses_its_cell_and_no_other(one_thread, monkeypatch):
 
 
 def test_threads_are_shared(monkeypatch):
-    told = []
-    monkeypatch.setattr(workers, "_Worker", lambda settings: told.append(settings["threads"]) or 1 / 0)
+    stated = []
+    monkeypatch.setattr(workers, "_Worker", lambda settings: stated.append(settings["threads"]) or 1 / 0)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 8)
     for count in (2, 3, 20):
         with pytest.raises(ZeroDivisionError):
             list(compute(jobs() * 5, data, TEST, 3, CPU, workers=count))
-    assert told == [4, 2, 1]
+    assert stated == [4, 2, 1]

@@ -151,12 +151,12 @@ def test_an_interrupted_training_ends_with_the_same_bytes(splits, tmp_path, reci
 
 
 def test_experts_differ_from_epoch_to_epoch_and_from_each_other_and_learn(splits, tmp_path):
-    told = []
+    stated = []
     experts = expert_run.train_plan(
         make_plan(splits, tmp_path, recipe_options={"epochs": 6, "lr": 0.05, "momentum": 0.9}),
-        lambda *a: told.append(a),
+        lambda *a: stated.append(a),
     )
-    assert [(number, epoch) for number, epoch, _ in told] == [(n, e) for n in range(2) for e in range(7)]
+    assert [(number, epoch) for number, epoch, _ in stated] == [(n, e) for n in range(2) for e in range(7)]
     for expert in experts.experts:
         rows = [expert.checkpoint(epoch) for epoch in range(7)]
         assert all((b - a).norm() > 1e-3 for a, b in pairwise(rows))
@@ -166,9 +166,9 @@ def test_experts_differ_from_epoch_to_epoch_and_from_each_other_and_learn(splits
 
 def test_what_is_there_is_not_trained_again_and_other_kinds_are_refused(splits, tmp_path):
     expert_run.train_plan(make_plan(splits, tmp_path, count=1))
-    told = []
-    expert_run.train_plan(make_plan(splits, tmp_path, count=2), lambda *a: told.append(a[0]))
-    assert set(told) == {1}
+    stated = []
+    expert_run.train_plan(make_plan(splits, tmp_path, count=2), lambda *a: stated.append(a[0]))
+    assert set(stated) == {1}
     with pytest.raises(ExpertError, match="another recipe"):
         expert_run.train_plan(make_plan(splits, tmp_path, recipe_options={"lr": 0.5}))
     with pytest.raises(ExpertError, match=r"network_options \{'width': 4\}, this run has \{'width': 5\}"):
@@ -256,8 +256,8 @@ def test_the_commands_from_experts_to_a_set(tmp_path):
         result = runner.invoke(main, ["distill", *small, *settings, *options, "--experts", str(tmp_path / recipe)])
         assert result.exit_code == 0, result.output
         assert json.loads((out / "inputs.json").read_text())["hashes"]["experts"]
-        learnt = float(load_file(out / "state.safetensors")["objective/step_size"])
-        for lr, taken in ((None, learnt), ({"vit": 0.5}, learnt), ({"convnet": 0.5}, 0.5), (0.5, 0.5)):
+        learned = float(load_file(out / "state.safetensors")["objective/step_size"])
+        for lr, taken in ((None, learned), ({"vit": 0.5}, learned), ({"convnet": 0.5}, 0.5), (0.5, 0.5)):
             options = {"networks": ["convnet"], "seeds": 1, "epochs": 1, "baselines": [], "split": "validation"}
             results = glad.evaluate(out, learning_rate=lr, network_options={"convnet": {"width": 4}}, **options)
             assert [cell["learning_rate"] for cell in results["cells"]] == [pytest.approx(taken)]

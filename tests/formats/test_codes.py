@@ -1,4 +1,4 @@
-"""Codes render to the pixels they were optimised for, or are refused; and what whitening does to an export."""
+"""Codes render to the pixels they were optimized for, or are refused; and what whitening does to an export."""
 
 import hashlib
 import json
@@ -165,10 +165,10 @@ def test_a_generator_that_was_learnt_along_is_in_the_codes(tmp_path):
     }
     small = {"limit": 60, "network_options": {"width": 8}, "objective_options": {"batch": 2}, "device": "cpu"}
     run = glad.distill(iterations=2, save_every=1, out=tmp_path / "run", **options, **small)
-    learnt = {name: tensor for name, tensor in load_file(run.state).items() if name.startswith("prior/g/")}
+    learned = {name: tensor for name, tensor in load_file(run.state).items() if name.startswith("prior/g/")}
     shipped, _ = weights.load(weights.EMBEDDED["fashion-mini"])
-    moved = {name for name in learnt if not torch.equal(learnt[name], shipped.synthesis.get_parameter(name[8:]))}
-    assert {name.split(".")[0] for name in learnt} == {"prior/g/L5_52_21", "prior/g/L6_32_21", "prior/g/L7_32_1"}
+    moved = {name for name in learned if not torch.equal(learned[name], shipped.synthesis.get_parameter(name[8:]))}
+    assert {name.split(".")[0] for name in learned} == {"prior/g/L5_52_21", "prior/g/L6_32_21", "prior/g/L7_32_1"}
     assert "prior/g/L5_52_21.weight" in moved and "prior/g/L7_32_1.bias" in moved
     invoke("export", run.path, "--format", "codes", "--out", tmp_path / "codes.safetensors")
     invoke("render", tmp_path / "codes.safetensors", "--out", tmp_path / "again.safetensors")

@@ -153,7 +153,7 @@ def test_pillow_reads_sixteen_bits(channels):
         read = np.asarray(Image.open(io.BytesIO(png.encode(order)))).reshape(5, 7, channels)
         if channels == 1:
             assert np.array_equal(read, order)
-        else:  # of 16-bit colour Pillow keeps the high byte
+        else:  # of 16-bit color Pillow keeps the high byte
             assert np.array_equal(read, image >> 8 - low & 255)
     assert np.array_equal(png.decode(png.encode(image)), image)
 

@@ -112,9 +112,9 @@ def test_names_have_files_of_their_own():
 def test_the_embedded_generator_in_a_run(data):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        opened = resolve_prior("fashion-mini", data, {}, CPU)
-    assert opened.weights.license == catalog.OURS
-    assert opened.weights.sha256 == opened.digest and opened.weights.source.startswith("comes with glad")
+        resolved = resolve_prior("fashion-mini", data, {}, CPU)
+    assert resolved.weights.license == catalog.OURS
+    assert resolved.weights.sha256 == resolved.digest and resolved.weights.source.startswith("comes with glad")
     assert resolve_prior("pixels", data, {}, CPU).weights is None
 
 
@@ -127,11 +127,11 @@ def test_a_file_of_ones_own_in_a_run(tmp_path, data, stated, note):
     weights.save(path, tiny_generator(c_dim=0), **stated)
     with warnings.catch_warnings(record=True) as notes:
         warnings.simplefilter("always")
-        opened = resolve_prior(str(path), data, {}, CPU)
+        resolved = resolve_prior(str(path), data, {}, CPU)
     assert [note in str(warning.message) for warning in notes] == ([True] if note else [])
-    assert opened.weights.file == str(path) and opened.weights.source == "a file of one's own"
-    assert opened.weights.license.text == stated.get("license", "no license stated")
-    assert opened.digest == official.sha256(path)
+    assert resolved.weights.file == str(path) and resolved.weights.source == "a file of one's own"
+    assert resolved.weights.license.text == stated.get("license", "no license stated")
+    assert resolved.digest == official.sha256(path)
 
 
 @pytest.fixture
@@ -181,7 +181,7 @@ def test_a_mistake_gives_one_line(arguments, message, tmp_path):
 
 
 def test_list_tells_all_of_one():
-    told = CliRunner().invoke(main, ["weights", "list", "ffhq256", "random"]).output
+    stated = CliRunner().invoke(main, ["weights", "list", "ffhq256", "random"]).output
     for fact in (CATALOG["ffhq256"].url, CATALOG["ffhq256"].hub, catalog.UNSTATED.text, "issue 67", "not published"):
-        assert fact in told
-    assert str(Path("generators") / "assets") not in told and "no file" in told
+        assert fact in stated
+    assert str(Path("generators") / "assets") not in stated and "no file" in stated

@@ -1,4 +1,4 @@
-"""Modulated convolutions: few multiplications, frozen and learnt weights, types, layouts, compilation."""
+"""Modulated convolutions: few multiplications, frozen and learned weights, types, layouts, compilation."""
 
 import pytest
 import torch
@@ -101,7 +101,7 @@ def test_it_is_compiled_whole(everywhere):
 
 
 @pytest.mark.parametrize(
-    ("channels", "size", "kernel", "dtype", "learnt", "expected"),
+    ("channels", "size", "kernel", "dtype", "learned", "expected"),
     [
         (256, 36, 3, torch.float32, False, True),
         (256, 36, 3, torch.float32, True, False),  # whose derivative is not made of few multiplications
@@ -112,9 +112,9 @@ def test_it_is_compiled_whole(everywhere):
         (256, 16, 3, torch.float32, False, False),
     ],
 )
-def test_where_few_multiplications_pay(channels, size, kernel, dtype, learnt, expected):
+def test_where_few_multiplications_pay(channels, size, kernel, dtype, learned, expected):
     x = torch.empty(2, channels, size, size, dtype=dtype)
-    weight = torch.empty(256, channels, kernel, kernel, dtype=dtype, requires_grad=learnt)
+    weight = torch.empty(256, channels, kernel, kernel, dtype=dtype, requires_grad=learned)
     assert winograd.pays(x, weight) == expected
 
 
@@ -122,11 +122,11 @@ def test_a_wide_frozen_layer_gives_what_a_learnt_one_gives(calls):
     x, weight, style = normal(2, 256, 36, 36), normal(256, 256, 3, 3, seed=1), 1 + 0.5 * normal(2, 256, seed=2)
     v = normal(2, 256, 38, 38, seed=3)
     results = []
-    for learnt in (False, True):
+    for learned in (False, True):
         tensors = leaf(x), leaf(style)
-        y = modulated_conv(tensors[0], weight.clone().requires_grad_(learnt), tensors[1], padding=2)
+        y = modulated_conv(tensors[0], weight.clone().requires_grad_(learned), tensors[1], padding=2)
         results.append((y, *grad(y, tensors, v)))
-    assert calls == [(2, 256, 36, 36), (2, 256, 38, 38)]  # and its derivative; the learnt one took neither
+    assert calls == [(2, 256, 36, 36), (2, 256, 38, 38)]  # and its derivative; the learned one took neither
     for found, expected in zip(*results, strict=True):
         check(found, expected.detach(), CLOSE)
 

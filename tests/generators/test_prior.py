@@ -1,4 +1,4 @@
-"""The generator as a prior: W+ and F_n, normalisation, fitting to the data, starts, gradients, errors."""
+"""The generator as a prior: W+ and F_n, normalization, fitting to the data, starts, gradients, errors."""
 
 import pytest
 import torch
@@ -81,8 +81,8 @@ def test_random_features_have_the_mean_and_deviation_of_each_sample():
     count = plain["f"][0].numel()
     assert ((found_mean - mean).abs() < 5 * std / count**0.5).all()
     assert ((found_std / std - 1).abs() < 5 / (2 * count) ** 0.5).all()
-    centred = [(t["f"] - t["f"].mean((1, 2, 3), keepdim=True)).flatten(1) for t in (plain, noise)]
-    assert (F.cosine_similarity(*centred).abs() < 0.1).all()  # nothing of the features themselves remains
+    centered = [(t["f"] - t["f"].mean((1, 2, 3), keepdim=True)).flatten(1) for t in (plain, noise)]
+    assert (F.cosine_similarity(*centered).abs() < 0.1).all()  # nothing of the features themselves remains
 
 
 def test_average_codes_are_the_mean_of_the_class():
@@ -97,7 +97,7 @@ def test_average_codes_are_the_mean_of_the_class():
         assert ((ws[row, 0] - sample.mean(0)).abs() < 5 * deviation).all()
 
 
-def test_images_reach_the_network_normalised():
+def test_images_reach_the_network_normalized():
     prior = make(normalize=lambda x: (x - 0.4) / 0.2)
     latents, pixels = images(prior)
     check(prior(**latents), (pixels - 0.4) / 0.2, 1e-6)
@@ -120,19 +120,19 @@ def test_images_have_the_resolution_of_the_data(resolution):
     check(found.mean((2, 3)), pixels.mean((2, 3)), 0.2)
 
 
-def test_colours_become_grey_by_their_mean_and_grey_three_equal_channels():
+def test_colors_become_grey_by_their_mean_and_grey_three_equal_channels():
     prior = make(channels=1)
     latents, pixels = images(prior)
     check(prior(**latents), pixels.mean(1, keepdim=True), 1e-6)
-    grey = tiny_generator()
-    last = grey.synthesis.layers[-1]
+    gray = tiny_generator()
+    last = gray.synthesis.layers[-1]
     last.weight.copy_(last.weight[:1].expand_as(last.weight))
     last.bias.zero_()
-    wide = make(grey)(**latents)
-    check(make(grey, channels=1)(**latents), wide[:, :1], 1e-6)
+    wide = make(gray)(**latents)
+    check(make(gray, channels=1)(**latents), wide[:, :1], 1e-6)
 
 
-def test_a_grey_generator_gives_colour_data_three_equal_channels():
+def test_a_grey_generator_gives_color_data_three_equal_channels():
     specs = geometry.superres(geometry.stem(8, 4, 48, 6, img_channels=1), 4, 2, 48, 6, img_channels=1)
     prior = make(tiny_generator(specs=specs))
     latents, pixels = images(prior)
@@ -223,12 +223,12 @@ def test_codes_and_features_of_another_shape_are_refused():
         make(generator, layer=1)(codes(generator))
 
 
-@pytest.mark.parametrize(("layer", "learnt"), [(None, range(8)), (0, range(8)), (3, range(3, 8)), (6, [6])])
-def test_learn_g_learns_the_layers_that_are_run(layer, learnt):
+@pytest.mark.parametrize(("layer", "learned"), [(None, range(8)), (0, range(8)), (3, range(3, 8)), (6, [6])])
+def test_learn_g_learns_the_layers_that_are_run(layer, learned):
     generator = tiny_generator().requires_grad_(False)
     prior = make(generator, layer=layer, learn_g=1)
     names = {name.split(".")[0] for name in prior.tensors()}
-    wanted = {f"g/{generator.synthesis.layer_names[i]}" for i in learnt if i < len(generator.synthesis.layer_names)}
+    wanted = {f"g/{generator.synthesis.layer_names[i]}" for i in learned if i < len(generator.synthesis.layer_names)}
     assert names == wanted | ({"g/input"} if layer is None else set())
     prior(**prior.init(torch.tensor([0]), rng())).sum().backward()
     assert all(tensor.grad is not None for tensor in prior.tensors().values())

@@ -204,7 +204,7 @@ def test_features_split_the_synthesis_exactly():
     assert torch.equal(f * 0.25, image)
 
 
-def test_an_image_does_not_depend_on_its_neighbours():
+def test_an_image_does_not_depend_on_its_neighbors():
     generator = tiny_generator()
     ws = codes(generator, 3)
     alone = torch.cat([generator.synthesis.synthesize(row) for row in ws.split(1)])

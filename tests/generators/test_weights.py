@@ -308,7 +308,7 @@ def test_a_type_that_cannot_be_written_is_named(tmp_path):
 
 def test_settings_hold_every_field_of_a_layer():
     generator = tiny_generator()
-    told = describe_settings(generator)["layers"]
-    assert list(told) == generator.synthesis.layer_names
+    stated = describe_settings(generator)["layers"]
+    assert list(stated) == generator.synthesis.layer_names
     for layer in generator.synthesis.layers:
-        assert {"name": layer.spec.name, **told[layer.spec.name]} == asdict(layer.spec)
+        assert {"name": layer.spec.name, **stated[layer.spec.name]} == asdict(layer.spec)

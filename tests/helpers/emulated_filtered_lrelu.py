@@ -207,7 +207,7 @@ def check(kernels: Any, case: Case, dtype: torch.dtype, x: Tensor | None = None,
 
 # ---- cases
 
-# Layers of StyleGAN-XL and their neighbours, one specialised kernel each; several tiles and strips, ragged ends.
+# Layers of StyleGAN-XL and their neighbors, one specialized kernel each; several tiles and strips, ragged ends.
 STREAMED = [
     Case((1, 2, 36, 36), 2, 2, 12, 12, (9, 8, 9, 8), clamp=256),
     Case((1, 1, 70, 153), 2, 2, 12, 12, (9, 8, 9, 8)),

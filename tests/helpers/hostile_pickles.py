@@ -173,9 +173,9 @@ def _tensor(*geometry, storage=None):
     return changed(change)
 
 
-def stream(count=5, told=None, name="FloatStorage", content=None, junk=b"", little=True) -> bytes:
+def stream(count=5, stated=None, name="FloatStorage", content=None, junk=b"", little=True) -> bytes:
     """A storage in torch's stream, with claims of one's own."""
-    identity = ("storage", Global("torch", name), "1", "cuda:0", count if told is None else told, None)
+    identity = ("storage", Global("torch", name), "1", "cuda:0", count if stated is None else stated, None)
     system = {"protocol_version": 1001, "little_endian": little, "type_sizes": {"short": 2, "int": 4, "long": 4}}
     file = io.BytesIO()
     for value in (0x1950A86A20F9469CFC6C, 1001, system):
@@ -206,8 +206,8 @@ def tensors() -> dict[str, tuple[bytes, str]]:
         "list for a size": (_tensor(0, [5], (1,)), outside),
         "text for a size": (_tensor(0, ("5",), (1,)), outside),
         "1 TB": (_tensor(storage=stream(2**38)), f"{claims} 274877906944 elements"),
-        "1 TB in the count": (_tensor(storage=stream(2**38, told=5)), f"{claims} 5 elements .* 274877906944 are"),
-        "1 TB in the reference": (_tensor(storage=stream(5, told=2**38)), f"{claims} 274877906944 elements"),
+        "1 TB in the count": (_tensor(storage=stream(2**38, stated=5)), f"{claims} 5 elements .* 274877906944 are"),
+        "1 TB in the reference": (_tensor(storage=stream(5, stated=2**38)), f"{claims} 274877906944 elements"),
         "negative count": (_tensor(storage=stream(-1)), "a storage of -1 elements"),
         "short storage": (
             _tensor(storage=stream(content=bytes(19))),

@@ -23,10 +23,10 @@ def noise(*shape, seed=0):
     return torch.randint(0, 256, shape, generator=rng_for(seed), dtype=torch.uint8).numpy()
 
 
-def write_images(folder, count, size=(8, 8), grey=False, suffix="png", seed=0):
+def write_images(folder, count, size=(8, 8), gray=False, suffix="png", seed=0):
     folder.mkdir(parents=True, exist_ok=True)
     width, height = size
-    for i, pixels in enumerate(noise(count, height, width, *(() if grey else (3,)), seed=seed)):
+    for i, pixels in enumerate(noise(count, height, width, *(() if gray else (3,)), seed=seed)):
         Image.fromarray(pixels).save(folder / f"{i:03}.{suffix}")
 
 

@@ -135,8 +135,8 @@ class Writer:
                 wrap_storage=tensor.untyped_storage(), dtype=tensor.dtype, _internal=True
             )
             torch.save(storage, file, _use_new_zipfile_serialization=False)
-            told = f"X{chr(len(self.device))}\0\0\0{self.device}".encode()
-            stream = file.getvalue().replace(b"X\x03\0\0\0cpu", told, 1)
+            stated = f"X{chr(len(self.device))}\0\0\0{self.device}".encode()
+            stream = file.getvalue().replace(b"X\x03\0\0\0cpu", stated, 1)
             self.storages[key] = Call(Global("torch.storage", "_load_from_bytes"), stream), tensor
         return self.storages[key][0]
 
@@ -184,7 +184,7 @@ class Writer:
         sizes = {"z_dim": mapping.z_dim, "c_dim": mapping.c_dim, "num_ws": mapping.num_ws}
         return self.module("MappingNetwork", {}, {"w_avg": mapping.w_avg}, children, **sizes)
 
-    def layer(self, layer, told=True):
+    def layer(self, layer, stated=True):
         spec = layer.spec
         attributes = {
             "is_torgb": spec.to_rgb,
@@ -213,9 +213,9 @@ class Writer:
         buffers = {name: getattr(layer, name) for name in ("magnitude_ema", "up_filter", "down_filter")}
         parameters = {"weight": layer.weight, "bias": layer.bias}
         children = {"affine": self.fully_connected(layer.affine)}
-        return self.module("SynthesisLayer", parameters, buffers, children, **(attributes if told else {}))
+        return self.module("SynthesisLayer", parameters, buffers, children, **(attributes if stated else {}))
 
-    def generator(self, generator, told=True):
+    def generator(self, generator, stated=True):
         """The whole of ``generator``; ``told=False`` leaves out every attribute."""
         synthesis, source = generator.synthesis, generator.synthesis.input
         sizes = {"img_resolution": generator.resolution, "img_channels": generator.channels}
@@ -227,9 +227,9 @@ class Writer:
             {"weight": source.weight},
             {name: getattr(source, name) for name in ("freqs", "phases", "transform")},
             {"affine": self.fully_connected(source.affine)},
-            **(about if told else {}),
+            **(about if stated else {}),
         )
-        layers = {layer.spec.name: self.layer(layer, told) for layer in synthesis.layers}
+        layers = {layer.spec.name: self.layer(layer, stated) for layer in synthesis.layers}
         about = {"layer_names": list(synthesis.layer_names), "output_scale": synthesis.output_scale}
         about |= {
             "margin_size": (source.size - source.rate) // 2,
@@ -239,9 +239,9 @@ class Writer:
         }
         children = {"input": fourier, **layers}
         networks = {"mapping": self.mapping(generator.mapping)}
-        networks["synthesis"] = self.module("SynthesisNetwork", {}, {}, children, **(about if told else {}))
+        networks["synthesis"] = self.module("SynthesisNetwork", {}, {}, children, **(about if stated else {}))
         about = {"z_dim": generator.mapping.z_dim, "c_dim": generator.mapping.c_dim, **codes, **sizes}
-        return self.module("SuperresGenerator", {}, {}, networks, **(about if told else {}))
+        return self.module("SuperresGenerator", {}, {}, networks, **(about if stated else {}))
 
 
 def attributes(network, path=""):

@@ -14,8 +14,8 @@ LAYER = "synthesis.L4_36_5"
 
 def clamped(specs, *clamps):
     """``specs`` with other clamps, from the first on."""
-    told = [*clamps, *(spec.clamp for spec in specs[len(clamps) :])]
-    return [replace(spec, clamp=clamp) for spec, clamp in zip(specs, told, strict=True)]
+    stated = [*clamps, *(spec.clamp for spec in specs[len(clamps) :])]
+    return [replace(spec, clamp=clamp) for spec, clamp in zip(specs, stated, strict=True)]
 
 
 NETWORKS = {

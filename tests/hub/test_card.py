@@ -81,7 +81,7 @@ def evaluated(copy):
 def test_results_come_with_spread_and_protocol(evaluated):
     card = card_of(evaluated)
     results = read_json(evaluated.path / "results.json")
-    for name, title in (("set:codes", "**this set**"), ("before:codes", "codes before optimisation")):
+    for name, title in (("set:codes", "**this set**"), ("before:codes", "codes before optimization")):
         entry = results["summary"][name]
         cells = [entry["seen"], entry["networks"]["vit"], entry["cross"]]
         shown = " | ".join(f"{100 * cell['mean']:.1f} ± {100 * cell['std']:.1f}" for cell in cells)

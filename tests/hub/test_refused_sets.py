@@ -65,9 +65,9 @@ WORDS = read_license("mit").in_words()
         (None, "not recorded"),
     ],
 )
-def test_only_fields_that_allow_passing_on_count(copy, told, said):
+def test_only_fields_that_allow_passing_on_count(copy, stated, said):
     kept = {key: value for key, value in copy.inputs["weights"].items() if key != "license"}
-    change(copy, "inputs.json", weights={} if told is None else {**kept, **told})
+    change(copy, "inputs.json", weights={} if stated is None else {**kept, **stated})
     for options in ((), ("--license", "mit"), ("--format", "parquet")):
         message = refused(copy, *options)
         assert "its weights fashion-mini" in message and said in message
@@ -89,7 +89,7 @@ def test_non_commercial_weights_make_no_commercial_set(copy):
 def test_what_is_no_finished_run_is_refused(copy, tmp_path):
     (tmp_path / "empty").mkdir()
     assert "is not the folder of a run" in refused(Run(tmp_path / "empty"))
-    (tmp_path / "empty" / "config.yaml").write_text("colour: red")
+    (tmp_path / "empty" / "config.yaml").write_text("color: red")
     assert "the run is not finished" in refused(Run(tmp_path / "empty"))
     inputs = (copy.path / "inputs.json").read_text()
     (copy.path / "inputs.json").unlink()

@@ -52,7 +52,7 @@ def test_shapes_at_full_width(name, resolution):
 
 @each_network
 @pytest.mark.parametrize(("channels", "resolution"), [(3, 16), (1, 28), (3, 28), (3, 32), (3, 65), (3, 128)])
-def test_no_single_pixel_is_normalised(name, channels, resolution):
+def test_no_single_pixel_is_normalized(name, channels, resolution):
     network = narrow(name, channels, resolution)
     sizes = []
     for module in network.modules():
@@ -67,7 +67,7 @@ def test_the_published_sizes():
     def build(name, channels, resolution):
         return make_network(name, channels=channels, classes=10, resolution=resolution, rng=rng_for(0))
 
-    # 3·(3·3·width + 1 + 2) per block of the ConvNet, counted by hand; 2048 features at 32 pixels and at grey 28.
+    # 3·(3·3·width + 1 + 2) per block of the ConvNet, counted by hand; 2048 features at 32 pixels and at gray 28.
     count = sum(p.numel() for p in build("convnet", 3, 32).parameters())
     assert count == (27 * 128 + 3 * 128) + 2 * (9 * 128 * 128 + 3 * 128) + (2048 * 10 + 10)
     assert build("convnet", 1, 28).classifier.in_features == 2048

@@ -38,7 +38,7 @@ def images():
     return torch.randn(3, 1, 16, 16, generator=rng_for("images"))
 
 
-def test_attention_is_the_normalised_sum_of_powers():
+def test_attention_is_the_normalized_sum_of_powers():
     maps = torch.tensor([[[[1.0, -2.0]], [[2.0, 0.0]]]])  # one image, two channels, 1 x 2 pixels
     expected = torch.tensor([[1.0 + 16, 16.0]])
     torch.testing.assert_close(attention(maps, 4), expected / expected.norm())

@@ -54,10 +54,10 @@ def test_the_rates_that_are_published(name):
 
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_rates_that_the_weights_recommend_go_before_the_published_ones(name):
-    told = RECOMMENDED.get(name, {})
+    stated = RECOMMENDED.get(name, {})
     for layer in (None, 2):
         plain, recommended = resolved(stylegan(layer), name), resolved(stylegan(layer, RECOMMENDED), name)
-        assert recommended == {**plain, **told}
+        assert recommended == {**plain, **stated}
 
 
 def test_the_users_rates_go_first():

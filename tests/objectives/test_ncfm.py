@@ -85,7 +85,7 @@ def test_images_descend_and_frequencies_climb():
     with torch.no_grad():
         lower = loss(pixels - 0.5 * pixels.grad)
         for name, t in sampler.items():
-            t -= 0.05 * steps[name]  # what an optimiser that descends does
+            t -= 0.05 * steps[name]  # what an optimizer that descends does
         higher = loss(pixels)
     assert lower < before < higher
 

@@ -26,13 +26,13 @@ def having(**members):
 
 @pytest.mark.parametrize("objective", [Bare, Bare()])
 def test_an_objective_that_says_nothing(objective):
-    told = ObjectiveDescription(objective)
-    assert told.learning_rates == told.options_for_codes == told.optimizers == told.old_names == {}
-    assert told.learned_step_size is None and not told.soft_labels and told.name == "bare"
-    assert told.tensor_names() == ([] if objective is Bare else ["own"])
-    told.require_usable_labels(torch.zeros(3, dtype=torch.int64))
+    stated = ObjectiveDescription(objective)
+    assert stated.learning_rates == stated.options_for_codes == stated.optimizers == stated.old_names == {}
+    assert stated.learned_step_size is None and not stated.soft_labels and stated.name == "bare"
+    assert stated.tensor_names() == ([] if objective is Bare else ["own"])
+    stated.require_usable_labels(torch.zeros(3, dtype=torch.int64))
     with pytest.raises(ValueError, match=r"bare needs the number of a class .* takes no soft labels \[3, 2\]"):
-        told.require_usable_labels(torch.zeros(3, 2))
+        stated.require_usable_labels(torch.zeros(3, 2))
 
 
 def test_a_function_that_makes_one_is_described_by_its_name():
@@ -43,10 +43,12 @@ def test_a_function_that_makes_one_is_described_by_its_name():
 
 
 def test_what_ours_say():
-    told = {name: ObjectiveDescription(made) for name, made in OBJECTIVES.items()}
-    assert {name for name, one in told.items() if one.learned_step_size} == {"mtt", "ast"}
-    assert {name for name, one in told.items() if one.options_for_codes} == {"dc"}
-    assert all("pixels" in one.learning_rates and not {"w", "f", "g"} & {*one.learning_rates} for one in told.values())
+    stated = {name: ObjectiveDescription(made) for name, made in OBJECTIVES.items()}
+    assert {name for name, one in stated.items() if one.learned_step_size} == {"mtt", "ast"}
+    assert {name for name, one in stated.items() if one.options_for_codes} == {"dc"}
+    assert all(
+        "pixels" in one.learning_rates and not {"w", "f", "g"} & {*one.learning_rates} for one in stated.values()
+    )
 
 
 @pytest.mark.parametrize(
@@ -78,9 +80,9 @@ def test_what_only_objects_compute_is_absent_in_their_class():
 
 
 def test_former_names_are_replaced_and_said():
-    told = ObjectiveDescription(having(old_names={"alpha": "step_size"}))
+    stated = ObjectiveDescription(having(old_names={"alpha": "step_size"}))
     with pytest.warns(UserWarning, match="^alpha is called step_size now$"):
-        assert told.present_names({"alpha": 1, "batch": 2}) == {"step_size": 1, "batch": 2}
+        assert stated.present_names({"alpha": 1, "batch": 2}) == {"step_size": 1, "batch": 2}
 
 
 def test_its_own_check_of_labels_is_asked():

@@ -21,7 +21,7 @@ OPTIONS = ("--iterations", "1", "--device", "cpu", "--set", "batch=4")
 
 def folder(root, *names):
     for c, name in enumerate(names):
-        write_images(root / name, 10, size=(28, 28), grey=True, seed=c)
+        write_images(root / name, 10, size=(28, 28), gray=True, seed=c)
     return root
 
 

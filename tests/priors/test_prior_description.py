@@ -33,16 +33,16 @@ def having(**members):
 
 
 def test_a_prior_that_says_nothing():
-    told = PriorDescription(Bare())
-    assert (told.images_per_row, told.layers, told.codes, told.optimizers) == (1, 0, (), {})
-    assert told.conditional and told.encode is None and told.from_codes is None
-    assert told.learning_rates("dm") == {} and told.floats_per_row == 4
-    assert told.name == f"{__name__}.Bare"
-    assert told.weights == Weights(told.name, "not stated by the prior", "", License(None, "no license stated"))
+    stated = PriorDescription(Bare())
+    assert (stated.images_per_row, stated.layers, stated.codes, stated.optimizers) == (1, 0, (), {})
+    assert stated.conditional and stated.encode is None and stated.from_codes is None
+    assert stated.learning_rates("dm") == {} and stated.floats_per_row == 4
+    assert stated.name == f"{__name__}.Bare"
+    assert stated.weights == Weights(stated.name, "not stated by the prior", "", License(None, "no license stated"))
 
 
 def test_what_a_prior_says_is_read():
-    told = PriorDescription(
+    stated = PriorDescription(
         having(
             images_per_row=3,
             floats_per_row=7,
@@ -54,11 +54,11 @@ def test_what_a_prior_says_is_read():
             provenance=lambda: None,
         )
     )
-    assert (told.images_per_row, told.floats_per_row, told.codes, told.layers) == (3, 7, ("z",), 5)
-    assert not told.conditional and told.optimizers == {"z": "adam"} and told.weights is None
-    assert told.from_codes is not None
+    assert (stated.images_per_row, stated.floats_per_row, stated.codes, stated.layers) == (3, 7, ("z",), 5)
+    assert not stated.conditional and stated.optimizers == {"z": "adam"} and stated.weights is None
+    assert stated.from_codes is not None
     with pytest.raises(ValueError, match=r"the start nearest needs one image per row; prior .*Bare renders 3"):
-        told.require_one_image_per_row("the start nearest")
+        stated.require_one_image_per_row("the start nearest")
 
 
 def test_codes_alone_make_it_a_generators():
@@ -66,9 +66,9 @@ def test_codes_alone_make_it_a_generators():
 
 
 def test_rates_go_by_latent_and_before_that_by_objective():
-    told = PriorDescription(having(learning_rates={"code": 1, "g": 0.5, "mtt": {"code": 9.0}}))
-    assert told.learning_rates() == told.learning_rates("dm") == {"code": 1.0, "g": 0.5}
-    assert told.learning_rates("mtt") == {"code": 9.0, "g": 0.5}
+    stated = PriorDescription(having(learning_rates={"code": 1, "g": 0.5, "mtt": {"code": 9.0}}))
+    assert stated.learning_rates() == stated.learning_rates("dm") == {"code": 1.0, "g": 0.5}
+    assert stated.learning_rates("mtt") == {"code": 9.0, "g": 0.5}
 
 
 @pytest.mark.parametrize(
@@ -119,8 +119,8 @@ def test_what_a_prior_learns_is_not_its_weights():
 
 def test_files_of_the_options_stand_for_weights_without_a_hash(tmp_path):
     file = str(tmp_path / "decoder.safetensors")
-    told = PriorDescription(having(weights=torch.ones(2)), files={file: "ab" * 32}).weights
-    assert (told.sha256, told.file) == ("ab" * 32, file)
+    stated = PriorDescription(having(weights=torch.ones(2)), files={file: "ab" * 32}).weights
+    assert (stated.sha256, stated.file) == ("ab" * 32, file)
     two = {file: "ab" * 32, "other": "cd" * 32}
     assert digest(Bare(), two) == digest(Bare(), dict(reversed(two.items()))) != digest(Bare(), {**two, "other": "e"})
     own = Weights("mine", "here", "12" * 32, License("mit", "MIT", True, True))

@@ -113,7 +113,7 @@ def test_a_renamed_run_finds_its_results(run):
     put(run, "results.json", results_of("called otherwise"))
     page = page_of(run)
     assert "Yes: better than every baseline" in page.text
-    assert "toy before optimisation 30.0" in page.text and "called otherwise" not in page.text
+    assert "toy before optimization 30.0" in page.text and "called otherwise" not in page.text
 
 
 def test_an_evaluation_that_goes_on(run):
@@ -175,7 +175,7 @@ def test_images_say_what_they_are(run):
     last = images[-1]
     assert last["data-class"] == "class 2" and last["data-label"] == "2"
     assert last["data-near"].startswith("nearest training image, in pixels: number 75, class 1, 1.5 times as far")
-    assert "data-near" not in first  # neighbours are those of the final set
+    assert "data-near" not in first  # neighbors are those of the final set
     put(run, "audit.json", audit_of(6, schema=2))
     other = page_of(run)
     assert not any("data-near" in image for image in other.all("img"))
@@ -244,7 +244,7 @@ def test_runs_side_by_side(tmp_path):
     assert len(page.all("table", **{"aria-labelledby": "results-1-caption"})) == 1
     assert "two 60.0 ± 1.0 50.0 ± 1.0" in page.text and page.text.count("Yes: better than every baseline") == 2
     assert page.text.count("random real images, 2 per class 30.0 ± 1.0 20.0 ± 1.0") == 1  # in the table once
-    assert page.text.index("two before optimisation 40.0") < page.text.index("all 600 training images 80.0")
+    assert page.text.index("two before optimization 40.0") < page.text.index("all 600 training images 80.0")
     results = results_of("two")
     results["settings"]["protocol"]["epochs"] = 9
     put(two, "results.json", results)
@@ -269,8 +269,8 @@ def test_a_real_run_with_its_evaluation_and_audit(tmp_path, monkeypatch):
     text = (run.path / "report.html").read_text()
     page = assert_self_contained(text)
     assert len(page.all("img")) == 32 and "Weights fashion-mini" in page.text  # 3 snapshots of 10, 2 of the audit
-    for told in ("LRS", "What it took convnet to reach a test accuracy of", "What it copied"):
-        assert told in page.text
+    for stated in ("LRS", "What it took convnet to reach a test accuracy of", "What it copied"):
+        assert stated in page.text
     before = json.loads((run.path / "results.json").read_text())
     command = next(line for line in re.findall(r'<code class="command">(glad evaluate[^<]*)', text) if "--cost" in line)
     invoke(*shlex.split(command)[1:], "--device", "cpu")

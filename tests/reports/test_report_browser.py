@@ -57,14 +57,14 @@ class ResolvedPrior:
 
 @pytest.fixture
 def open_page(browser):
-    opened = []
+    resolved = []
 
     def open_(address, **options):
-        opened.append(ResolvedPrior(browser, address, **options))
-        return opened[-1]
+        resolved.append(ResolvedPrior(browser, address, **options))
+        return resolved[-1]
 
     yield open_
-    for one in opened:
+    for one in resolved:
         one.context.close()
 
 

@@ -141,7 +141,7 @@ def test_missing_and_foreign_files_are_errors_with_their_path(tmp_path, read):
 
 
 @pytest.mark.parametrize("make", [lambda p: torch.optim.SGD(p, 0.1, momentum=0.5), lambda p: torch.optim.Adam(p, 0.1)])
-def test_a_restored_optimiser_goes_on_as_if_never_stopped(tmp_path, make):
+def test_a_restored_optimizer_goes_on_as_if_never_stopped(tmp_path, make):
     def steps(parameters, optimizer, count):
         for _ in range(count):
             optimizer.zero_grad()

@@ -110,13 +110,13 @@ def test_what_diverges_is_a_failed_trial(tmp_path: Path) -> None:
             raise DistillationError("iteration 3: term 0 of the\nobjective is not finite")
         return known(values, iterations)
 
-    told: list[str] = []
-    found = search(measure, tmp_path, on_rung=lambda search, row: told.append(row.state))
+    stated: list[str] = []
+    found = search(measure, tmp_path, on_rung=lambda search, row: stated.append(row.state))
     found.run(trials=8)
     failed = [row for row in found.rows() if row.state == "failed"]
     assert failed and all(row.reason == "iteration 3: term 0 of the objective is not finite" for row in failed)
     assert any(row.state == "finished" for row in found.rows()[1:])
-    assert told.count("failed") == len(failed)
+    assert stated.count("failed") == len(failed)
 
     def broken(values: Any, iterations: int, folder: Path, seeds: Any) -> float:
         raise DistillationError("never finite")

@@ -81,7 +81,7 @@ def _cells(entry: catalog.Entry, record: store.Record | None) -> list[str]:
 
 
 def _license(entry: catalog.Entry, record: store.Record | None) -> License:
-    """The license of what is here, else what the catalogue knows."""
+    """The license of what is here, else what the catalog knows."""
     return record.license if record else entry.license
 
 

@@ -46,11 +46,11 @@ def compare(names: tuple[str, ...], **options: Any) -> None:
     device, splits = pick_device(settings.device), open_data(settings)
     chosen = {} if settings.layer is None else {"layer": settings.layer}
     classes = {REST: GUESS, **settings.class_map}
-    opened = {name: resolve_prior(name, splits.train, chosen, device, classes) for name in names}
+    resolved = {name: resolve_prior(name, splits.train, chosen, device, classes) for name in names}
     click.echo(f"training a network on {sizes.images} real images of {splits.train.name}")
     measured_with = judge(splits, sizes, device, settings.seed)
     found = {}
-    for name, prior in opened.items():
+    for name, prior in resolved.items():
         matched = not prior.guessed and prior.description.conditional
         found[name] = measure(measured_with, prior.prior, matched, partial(_say, name), settings.seed)
         found[name]["license"] = None if prior.weights is None else prior.weights.license.fields()

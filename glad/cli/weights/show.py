@@ -34,28 +34,28 @@ def show(name: str, measure: bool, device: str) -> None:
     from glad.priors.stylegan import load_generator
 
     where = pick_device(device)
-    generator, told, metadata = load_generator(name)
+    generator, stated, metadata = load_generator(name)
     generator.to(where)
-    click.echo("\n".join(f"{key}: {value}" for key, value in described(generator, told, metadata)))
+    click.echo("\n".join(f"{key}: {value}" for key, value in described(generator, stated, metadata)))
     console, listed = Console(width=None if Console().is_terminal else 140), spaces(generator)
     console.print(space_table(listed, list(_measured(generator, listed, where)) if measure else []))
 
 
-def described(generator: "Generator", told: Weights, metadata: dict[str, str]) -> Iterator[tuple[str, str]]:
-    """What the file and the catalogue tell, line by line."""
+def described(generator: "Generator", stated: Weights, metadata: dict[str, str]) -> Iterator[tuple[str, str]]:
+    """What the file and the catalog tell, line by line."""
     mapping = generator.mapping
     names = metadata.get("classes", "").splitlines()
     listed = f" ({', '.join(names[:10])}{', ...' if len(names) > 10 else ''})" if len(names) == mapping.c_dim else ""
-    yield "name", told.name
+    yield "name", stated.name
     side, channels = generator.resolution, generator.channels
     yield "images", f"{side} x {side}, {'1 channel' if channels == 1 else f'{channels} channels'}"
     yield "classes", f"{mapping.c_dim}{listed}" if mapping.c_dim else "none, it is unconditional"
     yield "parameters", f"{sum(p.numel() for p in generator.parameters()):,}"
     yield "style codes", f"{mapping.num_ws} of {mapping.w_dim}, from z of {mapping.z_dim}"
     yield "trained on", metadata.get("data", "not told by the file")
-    yield "source", told.file or told.source
-    yield "license", told.license.in_words()
-    yield "sha256", told.sha256
+    yield "source", stated.file or stated.source
+    yield "license", stated.license.in_words()
+    yield "sha256", stated.sha256
 
 
 def _measured(generator: "Generator", listed: Sequence["Space"], device: "torch.device") -> Iterator["Cost"]:

@@ -60,10 +60,10 @@ def read_apart(folder, contents):
     genuine = official_pickles.write(folder / "genuine.pkl", tiny_generator(), with_d=True)
     done = forked.run(READ_ALL, json.dumps([*map(str, files), str(genuine)]), genuine, PYTHONWARNINGS="default")
     assert done.returncode == 0, (done.returncode, done.stdout[-500:], done.stderr[-2000:])
-    told = [json.loads(line) for line in done.stdout.splitlines()]
-    assert [path for path, _ in told] == [*map(str, files), str(genuine)]  # and nothing forbidden in between
-    assert told[-1][1] == "read"
-    return [outcome.replace(f"{path}: ", "", 1) for path, outcome in told[:-1]]
+    stated = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [path for path, _ in stated] == [*map(str, files), str(genuine)]  # and nothing forbidden in between
+    assert stated[-1][1] == "read"
+    return [outcome.replace(f"{path}: ", "", 1) for path, outcome in stated[:-1]]
 
 
 @linux

@@ -82,7 +82,7 @@ def test_tensors_that_share_a_storage_and_are_not_contiguous(tmp_path):
 
 def test_every_attribute_may_be_missing(tmp_path):
     generator = tiny_generator(specs=chain())
-    found = official.read(official_pickles.write(tmp_path / "g.pkl", generator, told=False)).generator
+    found = official.read(official_pickles.write(tmp_path / "g.pkl", generator, stated=False)).generator
     assert torch.equal(found(Z, LABELS), generator(Z, LABELS))
     bare = weights.build({name: tensor.clone() for name, tensor in generator.state_dict().items()})
     assert [layer.spec for layer in found.synthesis.layers] == [layer.spec for layer in bare.synthesis.layers]
@@ -103,9 +103,9 @@ def test_the_attributes_of_the_published_networks(tmp_path, network, protocol):
         {key: listed[key] for key in ("layer_names", "output_scale", "margin_size")}
     )
     attributes(pickled, "synthesis.input").update(listed["input"])
-    for name, told in listed["layers"].items():
-        told = {k: v if k not in ("in_size", "out_size") else writer.array(v) for k, v in told.items()}
-        attributes(pickled, f"synthesis.{name}").update(told)
+    for name, stated in listed["layers"].items():
+        stated = {k: v if k not in ("in_size", "out_size") else writer.array(v) for k, v in stated.items()}
+        attributes(pickled, f"synthesis.{name}").update(stated)
     (tmp_path / "g.pkl").write_bytes(dumps({"G_ema": pickled}, protocol))
     found = official.read(tmp_path / "g.pkl").generator
     numbers = arrays(ROOT / f"{network}.npz")
@@ -183,9 +183,9 @@ def test_each_attribute_may_be_missing(tmp_path):
         (LAYER, {"in_cutoff": 0.0}, "L4_36_5: signals .* are no two signals: cutoff is told to be 0.0"),
     ],
 )
-def test_what_attributes_and_tensors_tell_must_agree(tmp_path, path, told, message):
+def test_what_attributes_and_tensors_tell_must_agree(tmp_path, path, stated, message):
     network = Writer().generator(tiny_generator(specs=chain()))
-    attributes(network, path).update(told)
+    attributes(network, path).update(stated)
     (tmp_path / "g.pkl").write_bytes(dumps({"G_ema": network}))
     with pytest.raises(WeightsError, match=rf"g\.pkl: not readable as a generator: .*{message}"):
         official.read(tmp_path / "g.pkl")

@@ -72,14 +72,14 @@ def test_rotations_are_what_unlabelled_features_learn(tmp_path):
     corner[:, :, :4, :4] = 1
     images, turned = gan.pretext(real, corner, torch.zeros(40, dtype=torch.int64), rng_for(1))
     assert set(turned.tolist()) == {0, 1, 2, 3}
-    centre = [
+    center = [
         (slice(0, 8), slice(0, 8)),
         (slice(8, 16), slice(0, 8)),
         (slice(8, 16), slice(8, 16)),
         (slice(0, 8), slice(8, 16)),
     ]
     for image, quarters in zip(images, turned.tolist(), strict=True):
-        brightness = [image[0, y, x].mean() for y, x in centre]
+        brightness = [image[0, y, x].mean() for y, x in center]
         assert max(range(4), key=brightness.__getitem__) == quarters
 
 

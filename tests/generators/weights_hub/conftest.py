@@ -1,4 +1,4 @@
-"""A Hub with one repository, and a generator in the catalogue."""
+"""A Hub with one repository, and a generator in the catalog."""
 
 import time
 
@@ -40,8 +40,8 @@ def waits(monkeypatch):
 
 
 @pytest.fixture
-def catalogued(server, monkeypatch):
-    """Put a generator called tiny into the catalogue, by default at both places."""
+def catalogd(server, monkeypatch):
+    """Put a generator called tiny into the catalog, by default at both places."""
 
     def add(at_hub="org/repo:g.safetensors", url="/official/tiny.safetensors", sha256=None):
         entry = catalog.Entry("tiny", 16, 3, "digits", read_license("mit"), "these tests", "yes", at_hub, url, sha256)

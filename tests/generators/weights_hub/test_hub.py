@@ -17,12 +17,12 @@ from generators.license import read_license
 
 
 def test_first_download_and_a_hit_that_asks_nobody(server, content):
-    told = []
-    record = hub.obtain(NAME, notice=told.append)
+    stated = []
+    record = hub.obtain(NAME, notice=stated.append)
     assert record.file.read_bytes() == content
     assert record.sha256 == record.original == hashlib.sha256(content).hexdigest()
     assert record.revision == server.first and server.first in record.source
-    assert record.license == read_license("apache-2.0") and told == [record.license]
+    assert record.license == read_license("apache-2.0") and stated == [record.license]
     assert [seen.sent for seen in server.asked("GET", "/resolve/")] == [len(content)]
     asked = len(server.log)
     assert hub.fetch(NAME) == record.file and len(server.log) == asked
@@ -36,10 +36,10 @@ def test_a_hit_without_network_or_server(server, content, monkeypatch):
     assert hub.fetch(NAME) == path and path.read_bytes() == content
 
 
-def test_offline_with_nothing_here_says_what_to_run(server, monkeypatch, catalogued):
+def test_offline_with_nothing_here_says_what_to_run(server, monkeypatch, catalogd):
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     fails(NAME, f"run `glad weights pull {NAME}` where there is a network")
-    fails(catalogued(at_hub=None), "run `glad weights pull tiny` where there is a network")
+    fails(catalogd(at_hub=None), "run `glad weights pull tiny` where there is a network")
     assert not server.log
 
 
@@ -83,12 +83,12 @@ def test_revisions_are_pinned(server, content, tmp_path):
 
 
 @pytest.mark.parametrize("at_hub", [True, False])
-def test_a_wrong_checksum_is_refused_and_deleted(catalogued, tmp_path, content, at_hub):
-    name = catalogued(at_hub="org/repo:g.safetensors" if at_hub else None, sha256="0" * 64)
+def test_a_wrong_checksum_is_refused_and_deleted(catalogd, tmp_path, content, at_hub):
+    name = catalogd(at_hub="org/repo:g.safetensors" if at_hub else None, sha256="0" * 64)
     fails(name, hashlib.sha256(content).hexdigest(), "0" * 64, "not used and has been deleted")
     assert not files_in(tmp_path / "cache")
     assert not [path for path in files_in(tmp_path / "hf") if "blobs" in path.parts or "snapshots" in path.parts]
-    assert hub.fetch(catalogued(sha256=hashlib.sha256(content).hexdigest())).read_bytes() == content
+    assert hub.fetch(catalogd(sha256=hashlib.sha256(content).hexdigest())).read_bytes() == content
 
 
 def test_bytes_that_changed_on_the_way_are_refused(server, content, tmp_path):
@@ -97,9 +97,9 @@ def test_bytes_that_changed_on_the_way_are_refused(server, content, tmp_path):
     assert hub.fetch(NAME).read_bytes() == content
 
 
-def test_a_private_repository_needs_a_token(server, content, monkeypatch, catalogued):
+def test_a_private_repository_needs_a_token(server, content, monkeypatch, catalogd):
     server.private.add("org/repo")
-    for name in (NAME, catalogued(url=None)):
+    for name in (NAME, catalogd(url=None)):
         fails(name, "org/repo", "401", "hf auth login", "HF_TOKEN")
     monkeypatch.setenv("HF_TOKEN", server.token)
     assert hub.fetch(NAME).read_bytes() == content
@@ -117,8 +117,8 @@ def test_what_is_not_there_is_named(server, name, what):
     assert server.address in fails(name, name, what)
 
 
-def test_forbidden_and_broken_servers(server, catalogued, waits):
-    name = catalogued(url=None)
+def test_forbidden_and_broken_servers(server, catalogd, waits):
+    name = catalogd(url=None)
     server.faults.append(Fault("HEAD", "/resolve/", status=403))
     fails(name, "403", "accept the conditions")
     server.faults.append(Fault("HEAD", "/resolve/", status=503, times=99))
@@ -138,7 +138,7 @@ def test_too_many_requests_for_ever(server, waits):
     assert len(server.asked("HEAD")) < 20
 
 
-def test_a_proxys_page_is_no_weights(server, catalogued, content, tmp_path, waits):
+def test_a_proxys_page_is_no_weights(server, catalogd, content, tmp_path, waits):
     same_size = PAGE + b" " * (len(content) - len(PAGE))
     for fault in (
         Fault("HEAD", "/resolve/", page=True),  # instead of every answer
@@ -146,37 +146,37 @@ def test_a_proxys_page_is_no_weights(server, catalogued, content, tmp_path, wait
         Fault("GET", "/resolve/", replace=same_size),
     ):
         server.faults[:] = [fault, *([Fault("GET", "/resolve/", page=True)] if fault.method == "HEAD" else [])]
-        fails(catalogued(url=None), "page", "proxy")
+        fails(catalogd(url=None), "page", "proxy")
         assert not [path for path in files_in(tmp_path / "hf") if "snapshots" in path.parts]
     server.faults[:] = [Fault("GET", "/api/models/", status=200)]
-    assert hub.fetch(catalogued(url=None)).read_bytes() == content
+    assert hub.fetch(catalogd(url=None)).read_bytes() == content
 
 
-def test_a_name_that_cannot_be_resolved(server, monkeypatch, waits, catalogued):
+def test_a_name_that_cannot_be_resolved(server, monkeypatch, waits, catalogd):
     def unknown(*_, **__):
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
     monkeypatch.setattr(socket, "getaddrinfo", unknown)
     fails(NAME, "cannot be resolved", "is there a network?")
-    fails(catalogued(at_hub=None), "cannot be resolved", "is there a network?")
+    fails(catalogd(at_hub=None), "cannot be resolved", "is there a network?")
 
 
-def test_a_server_that_says_nothing(server, monkeypatch, waits, catalogued):
+def test_a_server_that_says_nothing(server, monkeypatch, waits, catalogd):
     monkeypatch.setattr(constants, "HF_HUB_DOWNLOAD_TIMEOUT", 0.1)
     monkeypatch.setattr(download, "TIMEOUT", 0.1)
     server.faults += [Fault("GET", "/resolve/", stall=True, times=99), Fault("GET", "/official/", stall=True, times=99)]
     fails(NAME, "did not answer within 0.1 s", "HF_HUB_DOWNLOAD_TIMEOUT")
-    fails(catalogued(at_hub=None), "broke off", "5 times in a row")
+    fails(catalogd(at_hub=None), "broke off", "5 times in a row")
     assert len(server.log) < 30
 
 
-def test_a_full_disk_is_named(server, monkeypatch, catalogued, tmp_path):
+def test_a_full_disk_is_named(server, monkeypatch, catalogd, tmp_path):
     def full(*_, **__):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(file_download, "http_get", full)
     monkeypatch.setattr(download, "_copy", full)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
-    fails(catalogued(), f"the disk of {tmp_path} is full")  # and the official address is not asked
-    fails(catalogued(at_hub=None), f"the disk of {tmp_path / 'cache'} is full", "GLAD_WEIGHTS_CACHE")
+    fails(catalogd(), f"the disk of {tmp_path} is full")  # and the official address is not asked
+    fails(catalogd(at_hub=None), f"the disk of {tmp_path / 'cache'} is full", "GLAD_WEIGHTS_CACHE")
     assert not server.asked("GET", "/resolve/")

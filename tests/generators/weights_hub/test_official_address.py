@@ -13,8 +13,8 @@ from generators import catalog, download, hub, official, store, weights
 from generators.license import license_of, read_license
 
 
-def test_the_official_address_when_the_hub_does_not_give_it(server, catalogued, content):
-    name = catalogued(at_hub="org/none:g.safetensors")
+def test_the_official_address_when_the_hub_does_not_give_it(server, catalogd, content):
+    name = catalogd(at_hub="org/none:g.safetensors")
     progress = []
     with pytest.warns(UserWarning, match="no such repository.*Instead tiny is taken from http"):
         record = hub.obtain(name, advance=lambda *at: progress.append(at))
@@ -24,14 +24,14 @@ def test_the_official_address_when_the_hub_does_not_give_it(server, catalogued, 
     assert {path.suffix for path in files_in(record.file.parent)} == {".safetensors", ".json"}
 
 
-def test_neither_hub_nor_official_address(server, catalogued):
-    name = catalogued(at_hub="org/none:g.safetensors", url="/official/gone.safetensors")
+def test_neither_hub_nor_official_address(server, catalogd):
+    name = catalogd(at_hub="org/none:g.safetensors", url="/official/gone.safetensors")
     with pytest.warns(UserWarning, match="no such repository"):
         fails(name, "/official/gone.safetensors", "404", "no such file")
 
 
-def test_an_official_download_is_continued_by_the_next_command(server, catalogued, content, waits, monkeypatch):
-    name = catalogued(at_hub=None)
+def test_an_official_download_is_continued_by_the_next_command(server, catalogd, content, waits, monkeypatch):
+    name = catalogd(at_hub=None)
     monkeypatch.setattr(download, "ATTEMPTS", 1)
     server.faults.append(Fault("GET", "/official/", cut=5000))
     fails(name, "5,000 of", "the same command continues it")
@@ -41,9 +41,9 @@ def test_an_official_download_is_continued_by_the_next_command(server, catalogue
     assert second.sent == len(content) - 5000
 
 
-def test_an_official_download_that_breaks_off_is_tried_again(server, catalogued, content, waits):
+def test_an_official_download_that_breaks_off_is_tried_again(server, catalogd, content, waits):
     server.faults.append(Fault("GET", "/official/", cut=2000, times=3))
-    assert hub.fetch(catalogued(at_hub=None)).read_bytes() == content
+    assert hub.fetch(catalogd(at_hub=None)).read_bytes() == content
     assert [seen.headers.get("Range") for seen in server.asked("GET")] == [
         None,
         "bytes=2000-",
@@ -52,8 +52,8 @@ def test_an_official_download_that_breaks_off_is_tried_again(server, catalogued,
     ]
 
 
-def test_a_file_that_changed_meanwhile_is_not_continued(server, catalogued, content, waits, monkeypatch, tmp_path):
-    name = catalogued(at_hub=None)
+def test_a_file_that_changed_meanwhile_is_not_continued(server, catalogd, content, waits, monkeypatch, tmp_path):
+    name = catalogd(at_hub=None)
     monkeypatch.setattr(download, "ATTEMPTS", 1)
     server.faults.append(Fault("GET", "/official/", cut=5000))
     fails(name, "broke off")
@@ -69,10 +69,10 @@ def test_a_file_that_changed_meanwhile_is_not_continued(server, catalogued, cont
 
 
 @pytest.mark.parametrize("form", ["seconds", "date"])
-def test_the_official_server_may_ask_to_wait(server, catalogued, content, waits, form):
+def test_the_official_server_may_ask_to_wait(server, catalogd, content, waits, form):
     later = "9" if form == "seconds" else email.utils.formatdate(time.time() + 9, usegmt=True)
     server.faults.append(Fault("GET", "/official/", status=429, times=2, headers={"Retry-After": later}))
-    assert hub.fetch(catalogued(at_hub=None)).read_bytes() == content
+    assert hub.fetch(catalogd(at_hub=None)).read_bytes() == content
     assert len(waits) == 2 and all(7 < wait <= 9 for wait in waits)
 
 
@@ -88,9 +88,9 @@ def test_the_official_server_may_ask_to_wait(server, catalogued, content, waits,
         ({"cut": 0}, ["broke off", "5 times in a row"]),
     ],
 )
-def test_the_official_server_may_refuse(server, catalogued, waits, tmp_path, fault, patterns):
+def test_the_official_server_may_refuse(server, catalogd, waits, tmp_path, fault, patterns):
     server.faults.append(Fault("GET", "/official/", times=99, **fault))
-    fails(catalogued(at_hub=None), *patterns)
+    fails(catalogd(at_hub=None), *patterns)
     assert len(server.log) <= download.ATTEMPTS
     assert not (tmp_path / "cache" / "tiny.safetensors").exists()
 
@@ -102,12 +102,12 @@ def test_a_closed_port(server, monkeypatch, waits):
     fails("tiny", "no connection", "refused")
 
 
-def test_a_pickle_is_converted_and_not_kept(server, catalogued, tmp_path):
+def test_a_pickle_is_converted_and_not_kept(server, catalogd, tmp_path):
     torch.save(tiny_generator().state_dict(), tmp_path / "g.pkl")
     server.official["g.pkl"] = (tmp_path / "g.pkl").read_bytes()
     server.commit("org/repo", {"orig/g.pkl": server.official["g.pkl"]})
     for at_hub in (None, "org/repo:orig/g.pkl"):
-        record = hub.obtain(catalogued(at_hub, "/official/g.pkl", official.sha256(tmp_path / "g.pkl")), again=True)
+        record = hub.obtain(catalogd(at_hub, "/official/g.pkl", official.sha256(tmp_path / "g.pkl")), again=True)
         network, metadata = weights.load(record.file)
         assert torch.equal(network.mapping.w_avg, tiny_generator().mapping.w_avg)
         assert record.original == metadata["source_sha256"] == official.sha256(tmp_path / "g.pkl")
@@ -117,8 +117,8 @@ def test_a_pickle_is_converted_and_not_kept(server, catalogued, tmp_path):
     assert server.first not in record.source and "/blob/" in record.source
 
 
-def test_a_pickle_that_is_no_generator_is_refused(server, catalogued, tmp_path):
+def test_a_pickle_that_is_no_generator_is_refused(server, catalogd, tmp_path):
     server.official["bad.pkl"] = b"\x80\x04cos\nsystem\n."
     with pytest.raises(weights.WeightsError, match="not readable as a generator"):
-        hub.fetch(catalogued(None, "/official/bad.pkl"))
+        hub.fetch(catalogd(None, "/official/bad.pkl"))
     assert store.read("tiny") is None

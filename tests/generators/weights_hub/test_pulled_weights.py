@@ -33,8 +33,8 @@ def test_a_file_that_changed_there_is_refused(server, content, tmp_path):
     assert hub.obtain(NAME, again=True).sha256 == official.sha256(tmp_path / "other.safetensors") != before.sha256
 
 
-def test_an_official_file_that_changed_leaves_the_first_one(server, catalogued, content):
-    before = hub.obtain(catalogued(at_hub=None))
+def test_an_official_file_that_changed_leaves_the_first_one(server, catalogd, content):
+    before = hub.obtain(catalogd(at_hub=None))
     server.official["tiny.safetensors"] = content[:-1] + b"x"
     fails("tiny", "as it was the first time", again=True)
     assert hub.obtain("tiny") == before and before.file.read_bytes() == content
@@ -69,18 +69,18 @@ def test_pull_says_the_license_first(server, content):
     assert "no weights called 'imagenet'" in invoke("weights", "pull", "imagenet", code=1)
 
 
-def test_pull_shows_progress_of_an_official_download(server, catalogued, content):
-    output = invoke("weights", "pull", catalogued(at_hub=None))
+def test_pull_shows_progress_of_an_official_download(server, catalogd, content):
+    output = invoke("weights", "pull", catalogd(at_hub=None))
     assert "1/1" in output and output.startswith("tiny: mit (commercial use allowed")
 
 
-def test_list_shows_what_is_here(server, catalogued):
+def test_list_shows_what_is_here(server, catalogd):
     assert NAME not in invoke("weights", "list")
     path = hub.fetch(NAME)
     table = invoke("weights", "list")
     assert all(name in table for name in catalog.CATALOG) and f"  {NAME}: apache-2.0 (commercial use allowed" in table
-    told = invoke("weights", "list", NAME)
-    assert str(path) in told and "0.0 MB" in told and official.sha256(path) in told
+    stated = invoke("weights", "list", NAME)
+    assert str(path) in stated and "0.0 MB" in stated and official.sha256(path) in stated
     pinned = f"{NAME}@{server.first}"  # the same bytes by another name
     hub.fetch(pinned)
     (line,) = [line for line in invoke("weights", "list").splitlines() if "apache-2.0" in line and NAME in line]
