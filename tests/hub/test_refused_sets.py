@@ -53,7 +53,7 @@ WORDS = read_license("mit").in_words()
 
 
 @pytest.mark.parametrize(
-    ("told", "said"),
+    ("stated", "said"),
     [
         ({"license": catalog.UNSTATED.fields()}, "license of the weights unstated"),
         ({"license": License(None, "strict", redistribution=False).fields()}, "passing on forbidden"),

@@ -144,7 +144,7 @@ def test_each_attribute_may_be_missing(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("path", "told", "message"),
+    ("path", "stated", "message"),
     [
         ("", {"z_dim": 5}, "G_ema.z_dim is told to be 5, its tensors tell 4"),
         ("", {"c_dim": 4}, "4 classes are told, the tensors tell 3"),
