@@ -234,7 +234,7 @@ def _config(
         "teacher": teacher.get("network"),
         "full_epochs": teacher.get("epochs") or (epochs or [FULL_EPOCHS])[0],
         "learning_rate": settings.get("lr"),
-        "network_options": settings.get("network_options") or None,
+        "network_options": settings.get("network_options", {}),
         "hybrid": list(dict.fromkeys(row.percent for row in shown if row.kind == HYBRID)),
         "scores": "scores" in content,
         "cost": bool(cost),

@@ -27,8 +27,8 @@ STAGE = "compare priors"  # of all random draws
 
 
 @dataclass(frozen=True)
-class Judge:
-    """What all priors are measured with: a network that knows the data, and real images with their features."""
+class ComparisonSetup:
+    """What all priors are measured with: a network trained on the data, and real images with their features."""
 
     data: Splits
     network: Network
@@ -39,15 +39,15 @@ class Judge:
     targets: Tensor
     """Validation images to be inverted, normalized [m, C, H, W], and their labels."""
     labels: Tensor
-    floor: Mapping[str, float]
-    """Other real images in place of samples: the best that there is."""
-    known: float
+    real_distances: Mapping[str, float]
+    """Distances of other real images, in place of samples: the best that there is."""
+    validation_accuracy: float
     """Validation accuracy of the network."""
     sizes: Sizes
     device: torch.device
 
 
-def judge(data: Splits, sizes: Sizes, device: torch.device, seed: int = 0) -> Judge:
+def prepare_comparison(data: Splits, sizes: Sizes, device: torch.device, seed: int = 0) -> ComparisonSetup:
     """Train the network on real images and take theirs as the measure; ``ValueError`` where there are too few."""
     train, validation = data.train, data.validation
     order = torch.randperm(len(train), generator=rng_for(seed, STAGE, "real"))
@@ -57,24 +57,24 @@ def judge(data: Splits, sizes: Sizes, device: torch.device, seed: int = 0) -> Ju
             f"{train.name} has {len(train)} training images of {len(train.classes)} classes: comparing {sizes.images} "
             f"takes two classes and more than {sizes.images + NEIGHBORS} images (fewer with --images)"
         )
-    network = _trained(train, train.batch(first), train.labels[first], sizes, device, "features", seed)
+    network = _train(train, train.batch(first), train.labels[first], sizes, device, "features", seed)
     reals, others = (embed(network, train.batch(index), device) for index in (first, second))
     chosen = torch.randperm(len(validation), generator=rng_for(seed, STAGE, "targets"))[: sizes.inverted]
-    return Judge(
+    return ComparisonSetup(
         data=data,
         network=network,
         real=first,
         features=reals,
         targets=validation.batch(chosen),
         labels=validation.labels[chosen],
-        floor=distances(others, reals),
-        known=accuracy(network, validation.tensor().to(device), validation.labels.to(device)),
+        real_distances=distances(others, reals),
+        validation_accuracy=accuracy(network, validation.tensor().to(device), validation.labels.to(device)),
         sizes=sizes,
         device=device,
     )
 
 
-def _trained(
+def _train(
     data: ImageData, images: Tensor, labels: Tensor, sizes: Sizes, device: torch.device, purpose: str, seed: int
 ) -> Network:
     """A ConvNet after its training on normalized images [n, C, H, W]."""
@@ -98,7 +98,9 @@ def distances(features: Tensor, real: Tensor) -> dict[str, float]:
     return {"frechet": frechet(features, real), "precision": precision, "recall": recall}
 
 
-def measure(judge: Judge, prior: Prior, matched: bool, on_part: Callable[[str], None], seed: int = 0) -> dict[str, Any]:
+def measure_prior(
+    setup: ComparisonSetup, prior: Prior, matched: bool, on_part: Callable[[str], None], seed: int = 0
+) -> dict[str, Any]:
     """What ``prior`` is worth for the data; ``matched`` says whether its classes are those of the data.
 
     Numbers: ``frechet``, ``precision``, ``recall`` of its samples; ``psnr`` (dB, of pixels in [0, 1]) and
@@ -107,26 +109,26 @@ def measure(judge: Judge, prior: Prior, matched: bool, on_part: Callable[[str], 
     ``inverted`` pixels.
     """
     PriorDescription(prior).require_one_image_per_row("comparing priors")
-    train, sizes = judge.data.train, judge.sizes
-    labels = train.labels[judge.real]
+    train, sizes = setup.data.train, setup.sizes
+    labels = train.labels[setup.real]
     on_part("samples")
-    samples = sampled(prior, labels, sizes.chunk, judge.device, seed)
-    found: dict[str, Any] = distances(embed(judge.network, samples, judge.device), judge.features)
+    samples = sample_images(prior, labels, sizes.chunk, setup.device, seed)
+    found: dict[str, Any] = distances(embed(setup.network, samples, setup.device), setup.features)
     found["bytes"] = 4 * PriorDescription(prior).floats_per_row
-    found["samples"] = train.pixels(samples[:: max(1, len(samples) // len(judge.targets))][: len(judge.targets)])
+    found["samples"] = train.pixels(samples[:: max(1, len(samples) // len(setup.targets))][: len(setup.targets)])
     on_part("inversion")
-    found |= _inverted(judge, prior, seed)
+    found |= _measure_inversion(setup, prior, seed)
     found["accuracy"] = None
     if matched:
         on_part("training on samples")
-        network = _trained(train, samples, labels, sizes, judge.device, "samples", seed)
-        tested = judge.data.validation
-        found["accuracy"] = accuracy(network, tested.tensor().to(judge.device), tested.labels.to(judge.device))
+        network = _train(train, samples, labels, sizes, setup.device, "samples", seed)
+        tested = setup.data.validation
+        found["accuracy"] = accuracy(network, tested.tensor().to(setup.device), tested.labels.to(setup.device))
     return found
 
 
 @torch.no_grad()
-def sampled(prior: Prior, labels: Tensor, chunk: int, device: torch.device, seed: int = 0) -> Tensor:
+def sample_images(prior: Prior, labels: Tensor, chunk: int, device: torch.device, seed: int = 0) -> Tensor:
     """Normalized images of fresh latents of ``labels`` (int64 [n]), on the CPU."""
     rng, parts = rng_for(seed, STAGE, "samples"), []
     for part in labels.split(50):
@@ -135,23 +137,23 @@ def sampled(prior: Prior, labels: Tensor, chunk: int, device: torch.device, seed
     return torch.cat(parts)
 
 
-def _inverted(judge: Judge, prior: Prior, seed: int) -> dict[str, Any]:
+def _measure_inversion(setup: ComparisonSetup, prior: Prior, seed: int) -> dict[str, Any]:
     """How near inversion comes to the targets, in pixels and in features."""
-    train = judge.data.train
+    train = setup.data.train
     encode = PriorDescription(prior).encode
     if encode is not None:
         with torch.no_grad():
-            images = prior(**encode(judge.targets.to(judge.device))).cpu()
+            images = prior(**encode(setup.targets.to(setup.device))).cpu()
     else:
-        start = prior.init(judge.labels, rng_for(seed, STAGE, "inversion"))
-        moved = {name: tensor.to(judge.device) for name, tensor in start.items()}
-        aims = judge.targets.to(judge.device)
-        latents = invert(prior, moved, aims, judge.sizes.steps, judge.network.embed, judge.sizes.chunk)
+        start = prior.init(setup.labels, rng_for(seed, STAGE, "inversion"))
+        moved = {name: tensor.to(setup.device) for name, tensor in start.items()}
+        aims = setup.targets.to(setup.device)
+        latents = invert(prior, moved, aims, setup.sizes.steps, setup.network.embed, setup.sizes.chunk)
         with torch.no_grad():
-            images = SyntheticSet(prior, latents, judge.labels, judge.sizes.chunk).images().cpu()
-    ours, theirs = train.pixels(images), train.pixels(judge.targets)
+            images = SyntheticSet(prior, latents, setup.labels, setup.sizes.chunk).images().cpu()
+    ours, theirs = train.pixels(images), train.pixels(setup.targets)
     error = (ours - theirs).square().flatten(1).mean(1).clamp(min=1e-10)
-    seen, aimed = (embed(judge.network, part, judge.device) for part in (images, judge.targets))
+    seen, aimed = (embed(setup.network, part, setup.device) for part in (images, setup.targets))
     relative = (seen - aimed).square().sum(1) / aimed.square().sum(1).clamp(min=1e-12)
     return {
         "psnr": float((-10 * error.log10()).mean()),

@@ -32,7 +32,7 @@ def test_the_command_prints_tables_and_sentences(codes):
     ):
         assert stated in output, stated
     message = fails("evaluate", codes.path, *COMMAND, "--hybrid", "1;2")
-    assert "hybrid is 1;2: name shares of the real images in per cent, such as 1,5,10" in message
+    assert "'1;2' is no list of numbers such as 1,5,10" in message
     (codes.path.parent / "empty").mkdir(exist_ok=True)
     message = fails("evaluate", codes.path.parent / "empty", *COMMAND)
     assert "is not the folder of a run: for a set of images name the data that it stands for (--data NAME)" in message

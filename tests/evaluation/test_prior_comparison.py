@@ -18,29 +18,29 @@ CPU = torch.device("cpu")
 
 
 @pytest.fixture(scope="module")
-def judge():
-    return comparison.judge(load_data("fashion-mini"), SIZES, CPU)
+def setup():
+    return comparison.prepare_comparison(load_data("fashion-mini"), SIZES, CPU)
 
 
-def test_real_images_as_a_prior_are_as_good_as_other_real_images(judge):
-    train = judge.data.train
-    found = comparison.measure(judge, Pixels(train.real, "real"), True, lambda part: None)
-    assert found["frechet"] < 3 * judge.floor["frechet"]
+def test_real_images_as_a_prior_are_as_good_as_other_real_images(setup):
+    train = setup.data.train
+    found = comparison.measure_prior(setup, Pixels(train.real, "real"), True, lambda part: None)
+    assert found["frechet"] < 3 * setup.real_distances["frechet"]
     assert found["psnr"] == pytest.approx(100) and found["feature_error"] == 0
     assert found["bytes"] == 28 * 28 * 4
     assert found["samples"].shape == found["inverted"].shape == (4, 1, 28, 28)
 
 
-def test_noise_is_further_than_real_images(judge):
-    noise = comparison.measure(judge, Pixels(judge.data.train.real, "noise"), False, lambda part: None)
-    assert noise["frechet"] > 5 * judge.floor["frechet"]
+def test_noise_is_further_than_real_images(setup):
+    noise = comparison.measure_prior(setup, Pixels(setup.data.train.real, "noise"), False, lambda part: None)
+    assert noise["frechet"] > 5 * setup.real_distances["frechet"]
     assert noise["accuracy"] is None
 
 
 def test_too_few_images_and_sizes_of_nothing_are_refused():
     splits = load_data("fashion-mini", limit=60)
     with pytest.raises(ValueError, match=r"has 60 training images of 10 classes: comparing 60 takes .* more than 63"):
-        comparison.judge(splits, SIZES, CPU)
+        comparison.prepare_comparison(splits, SIZES, CPU)
     with pytest.raises(ValueError, match="steps must be at least 1, not 0"):
         Sizes(steps=0)
 

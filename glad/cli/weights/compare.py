@@ -19,7 +19,7 @@ from glad.settings.compare import CompareSettings, Sizes
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from glad.evaluation.prior_comparison import Judge
+    from glad.evaluation.prior_comparison import ComparisonSetup
 
 PICTURED = 20  # images a row
 
@@ -38,7 +38,7 @@ def compare(names: tuple[str, ...], **options: Any) -> None:
     settings, sizes = from_options(CompareSettings, options), from_options(Sizes, options)
     from glad.data.splits import open_data
     from glad.device import pick_device
-    from glad.evaluation.prior_comparison import judge, measure
+    from glad.evaluation.prior_comparison import measure_prior, prepare_comparison
     from glad.priors.resolve import resolve_prior
     from glad.runs.image_grid import save_png
     from glad.runs.storage import write_json
@@ -48,17 +48,17 @@ def compare(names: tuple[str, ...], **options: Any) -> None:
     classes = {REST: GUESS, **settings.class_map}
     resolved = {name: resolve_prior(name, splits.train, chosen, device, classes) for name in names}
     click.echo(f"training a network on {sizes.images} real images of {splits.train.name}")
-    measured_with = judge(splits, sizes, device, settings.seed)
+    setup = prepare_comparison(splits, sizes, device, settings.seed)
     found = {}
     for name, prior in resolved.items():
         matched = not prior.guessed and prior.description.conditional
-        found[name] = measure(measured_with, prior.prior, matched, partial(_say, name), settings.seed)
+        found[name] = measure_prior(setup, prior.prior, matched, partial(_say, name), settings.seed)
         found[name]["license"] = None if prior.weights is None else prior.weights.license.fields()
     out = Path(settings.out)
     out.mkdir(parents=True, exist_ok=True)
-    save_png(picture(measured_with, found), out / "compare.png")
-    write_json(out / "compare.json", record(measured_with, found, settings.layer, settings.seed))
-    table = comparison_table(measured_with, found, settings.layer)
+    save_png(picture(setup, found), out / "compare.png")
+    write_json(out / "compare.json", record(setup, found, settings.layer, settings.seed))
+    table = comparison_table(setup, found, settings.layer)
     Console(width=None if Console().is_terminal else 160).print(table)
     click.echo(f"{out}: compare.json, and compare.png with the images: real, inverted and drawn")
 
@@ -67,31 +67,31 @@ def _say(name: str, part: str) -> None:
     click.echo(f"{name}: {part}")
 
 
-def picture(measured_with: "Judge", found: Mapping[str, Mapping[str, Any]]) -> "Image":
+def picture(setup: "ComparisonSetup", found: Mapping[str, Mapping[str, Any]]) -> "Image":
     """The targets above each prior's inversions and samples."""
     from glad.runs.image_grid import eight_bit, sheet
 
-    rows = [("real (validation)", measured_with.data.train.pixels(measured_with.targets))]
+    rows = [("real (validation)", setup.data.train.pixels(setup.targets))]
     for name, entry in found.items():
         rows += [(f"{name}, inverted", entry["inverted"]), (f"{name}, samples", entry["samples"])]
     return sheet([(name, eight_bit(images[:PICTURED])) for name, images in rows])
 
 
 def record(
-    measured_with: "Judge", found: Mapping[str, Mapping[str, Any]], layer: int | None, seed: int
+    setup: "ComparisonSetup", found: Mapping[str, Mapping[str, Any]], layer: int | None, seed: int
 ) -> dict[str, Any]:
     """What ``compare.json`` holds."""
     from torch import Tensor
 
     numbers = {name: {k: v for k, v in entry.items() if not isinstance(v, Tensor)} for name, entry in found.items()}
     return {
-        "data": measured_with.data.train.name,
-        "hash": measured_with.data.train.digest,
+        "data": setup.data.train.name,
+        "hash": setup.data.train.digest,
         "layer": layer,
         "seed": seed,
-        "sizes": asdict(measured_with.sizes),
-        "network_accuracy": measured_with.known,
-        "real": dict(measured_with.floor),
+        "sizes": asdict(setup.sizes),
+        "network_accuracy": setup.validation_accuracy,
+        "real": dict(setup.real_distances),
         "priors": numbers,
     }
 
@@ -109,11 +109,11 @@ COLUMNS = (
 )
 
 
-def comparison_table(measured_with: "Judge", found: Mapping[str, Mapping[str, Any]], layer: int | None) -> Table:
+def comparison_table(setup: "ComparisonSetup", found: Mapping[str, Mapping[str, Any]], layer: int | None) -> Table:
     """A row per prior, and one of other real images: the best that there is."""
-    sizes, space = measured_with.sizes, "W+" if layer is None else f"F_{layer}"
+    sizes, space = setup.sizes, "W+" if layer is None else f"F_{layer}"
     title = f"{sizes.images} images, {sizes.inverted} inverted in {sizes.steps} steps in {space}; {sizes.epochs} epochs"
-    table = Table(title=f"{measured_with.data.train.name}: {title}")
+    table = Table(title=f"{setup.data.train.name}: {title}")
     for column in COLUMNS:
         table.add_column(column, justify="left" if column in ("prior", "license") else "right")
     ordered = sorted(found.items(), key=lambda item: item[1]["frechet"])
@@ -123,8 +123,8 @@ def comparison_table(measured_with: "Judge", found: Mapping[str, Mapping[str, An
         shown = [f"{entry['psnr']:.1f}", f"{entry['feature_error']:.3f}", f"{entry['bytes']:,}", words]
         table.add_row(name, known, *_distances(entry), *shown)
     table.add_section()
-    own = [f"{100 * measured_with.known:.1f}", *_distances(measured_with.floor)]
-    table.add_row("other real images", *own, "-", "-", f"{_pixel_bytes(measured_with):,}", "")
+    own = [f"{100 * setup.validation_accuracy:.1f}", *_distances(setup.real_distances)]
+    table.add_row("other real images", *own, "-", "-", f"{_pixel_bytes(setup):,}", "")
     return table
 
 
@@ -132,6 +132,6 @@ def _distances(entry: Mapping[str, float]) -> Sequence[str]:
     return [f"{entry['frechet']:.2f}", f"{entry['precision']:.2f}", f"{entry['recall']:.2f}"]
 
 
-def _pixel_bytes(measured_with: "Judge") -> int:
-    train = measured_with.data.train
+def _pixel_bytes(setup: "ComparisonSetup") -> int:
+    train = setup.data.train
     return 4 * train.channels * train.resolution**2
