@@ -154,7 +154,7 @@ def expert_row(setting: Setting) -> Row:
     def published(number: int) -> Results:
         network = setting.plain_network(rng_for("bench", number))
         order = torch.randperm(len(data), generator=rng_for("bench", number, 0, "order")).split(BATCH)
-        optimizer = torch.optim.SGD(network.parameters(), recipe.lr)
+        optimizer = torch.optim.SGD(network.parameters(), recipe.learning_rate)
         draws = rng_for("bench", number, 0, "augment")
         loss, snapshot = plain.train_epoch(network, optimizer, kept, data.labels, order, draws)
         return {"loss": torch.tensor(loss), "parameters": torch.cat([part.flatten() for part in snapshot])}

@@ -50,7 +50,9 @@ FLOORS = (
 )
 # Rooms and files that may import less than their floor allows, with all of this project that they may import.
 KERNEL = ("glad.rng", "glad.microbatch", "glad.registry", "glad.members", "glad.settings")
-BELOW_TRAINING = ("glad.data", "glad.evaluation", "glad.metrics", "glad.networks", "glad.rng", "glad.runs")
+BELOW_TRAINING = (
+    "glad.data", "glad.evaluation", "glad.metrics", "glad.networks", "glad.rng", "glad.runs", "glad.settings",
+)  # fmt: skip
 NARROW = {
     "generators": ("generators", "cuda_ops"),
     "generators.training": ("generators", *BELOW_TRAINING),

@@ -129,8 +129,8 @@ def start(reals: Reals, settings: TrainingSettings, device: str = "cpu") -> Netw
         average.requires_grad_(False),
         features,
         discriminator,
-        torch.optim.Adam(generator.parameters(), lr=settings.lr, betas=(0.0, 0.99)),
-        torch.optim.Adam(discriminator.parameters(), lr=settings.discriminator_lr, betas=(0.0, 0.99)),
+        torch.optim.Adam(generator.parameters(), lr=settings.learning_rate, betas=(0.0, 0.99)),
+        torch.optim.Adam(discriminator.parameters(), lr=settings.discriminator_learning_rate, betas=(0.0, 0.99)),
     )
 
 

@@ -2,15 +2,17 @@
 
 from dataclasses import dataclass
 
+from glad.settings.fields import Settings, spelled
+
 GROUP = 4  # images of one class that stand together in a batch, so that their spread tells how much a class varies
 LAYERS = 4  # of a generator, at least
 
-LOOSE = ("lr", "discriminator_lr", "r1", "guidance", "augment")
+LOOSE = ("learning_rate", "discriminator_learning_rate", "r1", "guidance", "augment")
 """Training settings that may be others when a run is continued."""
 
 
-@dataclass(frozen=True)
-class TrainingSettings:
+@dataclass(frozen=True, kw_only=True)
+class TrainingSettings(Settings):
     """How a generator is trained. A run may be continued with other numbers for ``LOOSE``, and none of the others."""
 
     seed: int = 0
@@ -31,9 +33,11 @@ class TrainingSettings:
     """Steps of training the discriminator's features; 1800, or what fits into a quarter of the minutes, if None."""
     feature_batch: int = 64
     """Images in a batch of that training, a multiple of 4."""
-    lr: float = 2e-3
+    learning_rate: float = spelled(2e-3, flags=("--lr", "--learning-rate"), old=("lr",))
     """Learning rate of the generator."""
-    discriminator_lr: float = 1e-3
+    discriminator_learning_rate: float = spelled(
+        1e-3, flags=("--discriminator-lr", "--discriminator-learning-rate"), old=("discriminator_lr",)
+    )
     """Learning rate of the discriminator."""
     r1: float = 0.1
     """Weight of the penalty on the gradient at real images; 0 is off."""
@@ -44,6 +48,7 @@ class TrainingSettings:
     none."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for name in ("batch", "feature_batch"):
             if getattr(self, name) % GROUP or getattr(self, name) < GROUP:
                 raise ValueError(
@@ -55,8 +60,8 @@ class TrainingSettings:
                 raise ValueError(f"{name} must be at least {least}, not {value}")
 
 
-@dataclass(frozen=True)
-class Sizes:
+@dataclass(frozen=True, kw_only=True)
+class Sizes(Settings):
     """How much of a generator is measured."""
 
     images: int = 5000
@@ -71,6 +76,7 @@ class Sizes:
     """Channels of all networks."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for name, value in vars(self).items():
             if value < 1:
                 raise ValueError(f"{name} must be at least 1, not {value}")

@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from glad.cli.old_names import OldNames
-from glad.cli.options import CONFIG, PRESET, progress_bar
+from glad.cli.options import PRESET, config_option, progress_bar
 from glad.cli.settings import from_options, old_flags, settings_options
 from glad.cli.source import FILLED, OBJECTIVES, read_class
 from glad.settings.distill import DistillSettings
@@ -41,7 +41,7 @@ class Distill(OldNames):
 
 
 @click.command(cls=Distill, old_names={**old_flags(DistillSettings), "--recipe": "--preset"})
-@CONFIG
+@config_option(" (a run's config.yaml is one)")
 @PRESET
 @settings_options(DistillSettings)
 def distill(**options: Any) -> None:

@@ -1,11 +1,11 @@
 """What the commands share: reading KEY=VALUE, YAML settings, and progress that is plain when nobody watches."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 import yaml
@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from glad import presets
 from glad.settings.distill import REST
 
+Command = TypeVar("Command", bound=Callable[..., Any])
 PLAIN_LINES = 10  # lines of progress in a log file
 
 
@@ -182,14 +183,19 @@ def _as_option(value: Any) -> Any:
     return pairs
 
 
-CONFIG = click.option(
-    "--config",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    is_eager=True,
-    expose_value=False,
-    callback=load_settings,
-    help="YAML file with the options below by name (a run's config.yaml is one); the command line wins.",
-)
+def config_option(remark: str = "") -> Callable[[Command], Command]:
+    """The option that reads a file of settings; ``remark`` says what else is such a file."""
+    return click.option(
+        "--config",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        is_eager=True,
+        expose_value=False,
+        callback=load_settings,
+        help=f"YAML file with the options below by name{remark}; the command line wins.",
+    )
+
+
+CONFIG = config_option()
 
 PRESET = click.option(
     "--preset",

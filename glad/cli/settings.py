@@ -123,7 +123,7 @@ def help_text(text: str, cls: type, setting: Setting) -> tuple[str, str | None]:
     if shown:
         text = text[: shown.start()] + "."
     text = re.sub(r"``([^`]*)``", lambda found: flags.get(found[1], found[1]), text)
-    if get_origin(optional(setting.kind)) in LISTS and not setting.spelling.commas:
+    if get_origin(optional(setting.kind)) in (*LISTS, Mapping) and not setting.spelling.commas:
         text += " Give the option once for each."
     return text, shown[1] if shown else None
 

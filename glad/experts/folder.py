@@ -5,7 +5,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +59,7 @@ class Plan:
         about = {
             **kind(self.splits.train, self.network, self.network_options),
             "data_name": self.splits.train.name,
-            "recipe": asdict(self.recipe),
+            "recipe": self.recipe.stored(),
             "augmentation": self.augmentation,
             "seed": self.seed,
             "number": number,
@@ -209,7 +209,7 @@ def train_plan(plan: Plan, on_epoch: OnEpoch | None = None) -> Experts:
         _train_one(plan, number, on_epoch)
     experts = Experts(plan.out, kind(plan.splits.train, plan.network, plan.network_options))
     for expert in experts.experts:
-        if expert.about["recipe"] != asdict(plan.recipe):
+        if expert.about["recipe"] != plan.recipe.stored():
             raise ExpertError(f"{expert.path} is of another recipe, {expert.about['recipe']}: choose another folder")
     return experts
 

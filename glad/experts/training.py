@@ -28,7 +28,7 @@ def slope_penalty(network: nn.Module, images: Tensor) -> Tensor:
 
 def make_optimizer(network: nn.Module, recipe: Recipe, epoch: int) -> torch.optim.SGD:
     """The optimizer of ``epoch``."""
-    rate = recipe.lr * (recipe.drop if epoch >= recipe.turn else 1.0)
+    rate = recipe.learning_rate * (recipe.drop if epoch >= recipe.turn else 1.0)
     return torch.optim.SGD(
         network.parameters(), rate, momentum=recipe.momentum, weight_decay=recipe.weight_decay, foreach=True
     )

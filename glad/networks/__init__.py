@@ -6,7 +6,7 @@ generator it is given.
 
 import inspect
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TypeVar, get_type_hints
 
 import torch
 
@@ -16,7 +16,7 @@ from glad.networks.network import Network
 from glad.networks.resnet import resnet18
 from glad.networks.vgg import vgg11
 from glad.networks.vit import vit
-from glad.registry import Registry
+from glad.registry import Registry, read_option
 
 __all__ = ["NETWORKS", "Network", "list_networks", "make_network", "register_network"]
 
@@ -108,6 +108,8 @@ def make_network(
     known = inspect.signature(build).parameters.keys() - {"channels", "classes", "resolution", "norm"}
     if unknown := options.keys() - known:
         raise ValueError(f"network {name} has no option {min(unknown)!r}; known: {', '.join(sorted(known))}")
+    hints = get_type_hints(build)
+    options = {key: read_option(f"{name}.{key}", value, hints.get(key, int)) for key, value in options.items()}
     if not 16 <= resolution <= 512:
         raise ValueError(f"networks take 16 to 512 pixels a side, not {resolution}")
     with torch.device("meta"):  # torch's own initialization would draw from the global generator

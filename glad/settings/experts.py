@@ -25,7 +25,7 @@ class Recipe(Settings):
 
     epochs: int = 50
     """Epochs of training on the real images."""
-    lr: float = 1e-2
+    learning_rate: float = spelled(1e-2, old=("lr",))
     """Learning rate of SGD."""
     momentum: float = 0.0
     """Momentum of SGD."""
@@ -45,7 +45,7 @@ class Recipe(Settings):
         for name in ("epochs", "batch"):
             if getattr(self, name) < 1:
                 raise ValueError(f"experts: {name} must be at least 1, not {getattr(self, name)}")
-        for name in ("lr", "drop"):
+        for name in ("learning_rate", "drop"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"experts: {name} must be above 0, not {getattr(self, name)}")
 
@@ -53,6 +53,10 @@ class Recipe(Settings):
     def turn(self) -> int:
         """The epoch from which on the rate is dropped."""
         return self.epochs // 2 + 1
+
+    def stored(self) -> dict[str, Any]:
+        """The fields as experts' files have them, whose first bytes never change: ``lr`` is the learning rate there."""
+        return {"lr" if name == "learning_rate" else name: value for name, value in self.plain().items()}
 
     def weight(self, epoch: int) -> float:
         """The factor of the loss in ``epoch``."""
@@ -62,7 +66,7 @@ class Recipe(Settings):
 RECIPES: dict[str, Recipe] = {
     "mtt": Recipe(),
     "glad": Recipe(epochs=15),
-    "smooth": Recipe(lr=3e-3, momentum=0.9, weight_decay=1e-3, clipping=1, penalty=2.0, drop=0.6),
+    "smooth": Recipe(learning_rate=3e-3, momentum=0.9, weight_decay=1e-3, clipping=1, penalty=2.0, drop=0.6),
 }
 """Published recipes by name."""
 

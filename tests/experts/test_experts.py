@@ -99,7 +99,7 @@ def test_snapshots_are_copies_that_come_back():
 def test_one_epoch_is_sgd_on_all_images(splits):
     """Without augmentation, momentum and shuffling's effect: one batch of everything is one plain step."""
     data, network, other = splits.train, small_network(), small_network()
-    recipe = Recipe(lr=0.1, batch=len(data), weight_decay=0.01)
+    recipe = Recipe(learning_rate=0.1, batch=len(data), weight_decay=0.01)
     loss = training.train_epoch(network, training.make_optimizer(network, recipe, 0), data, recipe, "none", 0, (0,))
     expected = F.cross_entropy(other(data.tensor()), data.labels)
     expected.backward()
@@ -153,7 +153,7 @@ def test_an_interrupted_training_ends_with_the_same_bytes(splits, tmp_path, reci
 def test_experts_differ_from_epoch_to_epoch_and_from_each_other_and_learn(splits, tmp_path):
     stated = []
     experts = expert_run.train_plan(
-        make_plan(splits, tmp_path, recipe_options={"epochs": 6, "lr": 0.05, "momentum": 0.9}),
+        make_plan(splits, tmp_path, recipe_options={"epochs": 6, "learning_rate": 0.05, "momentum": 0.9}),
         lambda *a: stated.append(a),
     )
     assert [(number, epoch) for number, epoch, _ in stated] == [(n, e) for n in range(2) for e in range(7)]
@@ -170,7 +170,7 @@ def test_what_is_there_is_not_trained_again_and_other_kinds_are_refused(splits, 
     expert_run.train_plan(make_plan(splits, tmp_path, count=2), lambda *a: stated.append(a[0]))
     assert set(stated) == {1}
     with pytest.raises(ExpertError, match="another recipe"):
-        expert_run.train_plan(make_plan(splits, tmp_path, recipe_options={"lr": 0.5}))
+        expert_run.train_plan(make_plan(splits, tmp_path, recipe_options={"learning_rate": 0.5}))
     with pytest.raises(ExpertError, match=r"network_options \{'width': 4\}, this run has \{'width': 5\}"):
         expert_run.train_plan(make_plan(splits, tmp_path, network_options={"width": 5}))
     others = load_data("fashion-mini", limit=50)
@@ -213,7 +213,7 @@ def test_a_plan_says_what_it_takes_and_refuses_what_does_not_fit(splits, tmp_pat
         ({"dtype": "float16"}, "unknown dtype"),
         ({"count": 0}, "count"),
         ({"recipe_options": {"epochs": 0}}, "epochs must be at least 1"),
-        ({"recipe_options": {"lr": 0.0}}, "lr must be above 0"),
+        ({"recipe_options": {"learning_rate": 0.0}}, "learning_rate must be above 0"),
     ],
 )
 def test_plans_are_checked(splits, tmp_path, options, said):
@@ -223,7 +223,7 @@ def test_plans_are_checked(splits, tmp_path, options, said):
 
 def test_a_loss_that_is_no_number_is_said(splits, tmp_path):
     with pytest.raises(ArithmeticError, match="epoch 0"):
-        expert_run.train_plan(make_plan(splits, tmp_path, recipe_options={"lr": 1e30, "epochs": 2}))
+        expert_run.train_plan(make_plan(splits, tmp_path, recipe_options={"learning_rate": 1e30, "epochs": 2}))
 
 
 def test_the_header_is_json_that_safetensors_reads(tmp_path):

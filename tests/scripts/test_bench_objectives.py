@@ -73,7 +73,7 @@ def test_the_plain_epoch_is_ours():
     sgd = torch.optim.SGD(plain.parameters(), 0.1)
     draws = rng_for(0, 0, "augment")
     expected, snapshot = train_epoch(plain, sgd, DATA.tensor(), DATA.labels, order, draws)
-    recipe = Recipe(lr=0.1, batch=8)
+    recipe = Recipe(learning_rate=0.1, batch=8)
     loss = train(ours, make_optimizer(ours, recipe, 0), DATA, recipe, ALL, 0, (0,))
     assert loss == pytest.approx(expected, rel=1e-4)
     torch.testing.assert_close(flatten(ours), torch.cat([part.flatten() for part in snapshot]), rtol=1e-4, atol=1e-5)
