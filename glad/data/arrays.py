@@ -15,6 +15,18 @@ from glad.data.raw import Part, Raw
 PARTNERS = {"x": "y", "images": "labels", "image": "label", "imgs": "labels", "data": "labels"}
 """Words for images, and the word for labels that a missing array would have."""
 LABELS = {"y": "x", "labels": "images", "label": "image", "targets": "data", "target": "data"}
+DAMAGE = (
+    OSError,
+    ValueError,
+    EOFError,
+    AttributeError,
+    TypeError,
+    LookupError,
+    RuntimeError,
+    MemoryError,
+    OverflowError,
+)
+"""What numpy raises on damaged files; ``NotImplementedError`` is a ``RuntimeError``."""
 OURS = ("classes", "mean", "std", "dataset", "soft_labels", "step_size")  # of `glad export --format npz`
 
 
@@ -47,7 +59,7 @@ def _load(path: Path) -> dict[str, np.ndarray]:
     try:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             return {key: file[key] if _role(key) or key == "classes" else np.empty(0) for key in file.files}
-    except (OSError, ValueError, EOFError, AttributeError, TypeError, zipfile.BadZipFile, zlib.error) as error:
+    except (*DAMAGE, zipfile.BadZipFile, zlib.error) as error:
         raise DataError(f"{path} cannot be read as an .npz file of plain arrays ({error}): write it anew") from error
 
 

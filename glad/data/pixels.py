@@ -23,6 +23,18 @@ GRAY = ("1", "L", "LA", "La", "I;16", "I;16B", "I;16L", "I;16N", "I")
 ORIENTATION = 0x0112  # the EXIF tag
 SIDEWAYS = (5, 6, 7, 8)  # orientations that swap width and height
 TIFF_BITS, TIFF_PHOTOMETRIC, TIFF_FORMAT = 258, 262, 339
+DAMAGE = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    LookupError,
+    ArithmeticError,
+    RuntimeError,
+    EOFError,
+    struct.error,
+)
+"""What Pillow raises on damaged files."""
 DEEP = 255  # a largest value beyond which a file holds more than 8 bits per channel
 
 
@@ -32,7 +44,7 @@ def open_image(path: Path) -> Iterator[Image.Image]:
     try:
         with Image.open(path) as image:
             yield image
-    except (OSError, SyntaxError, ValueError, RuntimeError, Image.DecompressionBombError) as error:
+    except (*DAMAGE, Image.DecompressionBombError) as error:
         reason = " ".join(str(error).split())
         raise DataError(f"{path} cannot be read as an image ({reason}): replace or remove it") from error
 
@@ -125,7 +137,7 @@ def _orientation(image: Image.Image) -> int:
         return 1  # Pillow would decode the whole image to look for one behind its pixels
     try:
         value = image.getexif().get(ORIENTATION, 1)
-    except (SyntaxError, ValueError, TypeError, KeyError, IndexError, EOFError, OSError, struct.error):
+    except DAMAGE:
         return 1
     return value if value in range(1, 9) else 1
 

@@ -187,6 +187,14 @@ def test_a_transparent_color_of_sixteen_bits_is_refused(tmp_path):
         decode([tmp_path / "a.png"], 1, 8)
 
 
+def test_a_page_without_a_size_is_an_unreadable_file(tmp_path):
+    write_tiff(tmp_path / "a.tif", np.zeros((4, 4), np.uint8))
+    content = (tmp_path / "a.tif").read_bytes()
+    (tmp_path / "a.tif").write_bytes(content[:-4] + struct.pack("<I", 8))  # the next page begins in zeros
+    with pytest.raises(DataError, match=r"a.tif cannot be read as an image \(Missing dimensions\)"):
+        read_header(tmp_path / "a.tif")
+
+
 # --- what is said ---
 
 

@@ -76,7 +76,9 @@ def test_corrupt_npz(tmp_path):
     content = (tmp_path / "toy.npz").read_bytes()
     middle = len(content) // 2
     flipped = content[:middle] + bytes([content[middle] ^ 255]) + content[middle + 1 :]
-    for broken in (b"", b"text", content[:200], content[:-30], flipped):
+    entry = content.index(b"PK\x01\x02") + 6  # the version of zip that it needs
+    newer = content[:entry] + b"\xff" + content[entry + 1 :]
+    for broken in (b"", b"text", content[:200], content[:-30], flipped, newer):
         (tmp_path / "toy.npz").write_bytes(broken)
         with pytest.raises(DataError, match=r"toy.npz cannot be read as an .npz file"):
             load_data(npz)
