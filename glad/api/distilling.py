@@ -12,6 +12,7 @@ from torch import Tensor
 
 from generators.classes import read_class_map
 from glad.api.monitor import Monitor
+from glad.data.balance import share_out
 from glad.data.dataset import ImageData, Splits
 from glad.data.splits import open_data
 from glad.device import pick_device
@@ -30,7 +31,7 @@ from glad.priors.resolve import ResolvedPrior, resolve_prior
 from glad.rng import rng_for
 from glad.runs.folder import Run
 from glad.settings.data import DSA
-from glad.settings.distill import DistillSettings, Initialization, Labels
+from glad.settings.distill import Balance, DistillSettings, Initialization, Labels
 from glad.synthetic_set import SyntheticSet
 from glad.version import VERSION
 
@@ -49,6 +50,8 @@ def distill(
     limit: int | None = None,
     resolution: int | None = None,
     zca: bool = False,
+    drop_duplicates: bool = False,
+    balance: Balance = "equal",
     out: str | Path | None = None,
     iterations: int = 1000,
     learning_rate: Mapping[str, float] | float | None = None,
@@ -88,6 +91,11 @@ def distill(
         limit: The most training images to use, of each class its share; all if None.
         resolution: Side in pixels to which image files are resized and cropped; their own if None.
         zca: Whiten the images (ZCA).
+        drop_duplicates: Leave out training and validation images that are identical to another image; test images stay
+            all.
+        balance: How the images are shared out to the classes: ``equal``, as many of each; ``proportional``, as the
+            training images are; ``sqrt``, as their square roots. In all there are ``ipc`` per class, and one of each at
+            least.
         out: Folder of the run; an existing one with the same settings is continued; runs/NAME if None.
         iterations: Updates of the synthetic set.
         learning_rate: Learning rate of all latents, or by name (``w``, ``f``, ``pixels``, ``g``); the published ones if
@@ -140,7 +148,8 @@ def distill(
     settings = DistillSettings(
         data=name_of(data), objective=name_of(objective), prior=name_of(prior), ipc=ipc, root=str(root),
         classes=None if classes is None else tuple(classes), limit=limit, resolution=resolution, zca=zca,
-        out=None if out is None else str(out), iterations=iterations, learning_rate=learning_rate, momentum=momentum,
+        drop_duplicates=drop_duplicates, balance=balance, out=None if out is None else str(out), iterations=iterations,
+        learning_rate=learning_rate, momentum=momentum,
         prior_options=prior_options or {}, class_map=read_class_map(class_map),
         objective_options=objective_options or {}, network=network, network_options=network_options or {},
         augmentation=augmentation,
@@ -162,6 +171,7 @@ def run_distillation(
     objective: str | Objective | None = None,
     prior: str | Prior | None = None,
     on_step: OnStep | None = None,
+    on_data: Callable[[Splits], None] | None = None,
 ) -> Run:
     """Run ``settings`` to their end, or continue their folder; see ``distill``.
 
@@ -171,8 +181,12 @@ def run_distillation(
         objective: The objective itself, likewise.
         prior: The prior itself, likewise.
         on_step: As in ``distill``.
+        on_data: Called with the data when they are loaded.
     """
-    device, train = pick_device(settings.device), open_data(settings, data).train
+    device, splits = pick_device(settings.device), open_data(settings, data)
+    if on_data is not None:
+        on_data(splits)
+    train = splits.train
     resolved = resolve_prior(prior or settings.prior, train, settings.prior_options, device, settings.class_map)
     experts = open_experts(train, settings)
     segment = None if experts is None else experts.segment
@@ -198,13 +212,18 @@ def _first_set(
     device: torch.device,
 ) -> SyntheticSet:
     """The set before the first iteration."""
-    classes = torch.arange(len(data.classes)).repeat_interleave(settings.ipc)
+    classes = torch.arange(len(data.classes)).repeat_interleave(torch.tensor(_images_per_class(data, settings)))
     labels = classes.repeat_interleave(resolved.description.images_per_row)
     if settings.labels == "learned":
         labels = learned_labels(labels, len(data.classes))
     ObjectiveDescription(objective).require_usable_labels(labels)
     latents = _latents(data, resolved.prior, experts, classes, settings, device)
     return SyntheticSet(resolved.prior, latents, labels.to(device), settings.chunk, int(settings.memory * 2**30))
+
+
+def _images_per_class(data: ImageData, settings: DistillSettings) -> list[int]:
+    counts = data.labels.bincount(minlength=len(data.classes)).tolist()
+    return share_out(counts, settings.ipc, settings.balance)
 
 
 def _latents(
@@ -223,8 +242,9 @@ def _latents(
     else:
         make = network_factory(data, settings.network, settings.network_options, device)
         network = None if experts is None else expert_network(experts, make, data, rng)
+        counts = _images_per_class(data, settings)
         sizes = (settings.candidates, settings.inversion_steps, settings.chunk)
-        latents = initial_latents(settings.initialization, data, prior, network, settings.ipc, rng, device, *sizes)
+        latents = initial_latents(settings.initialization, data, prior, network, counts, rng, device, *sizes)
     return {name: tensor.to(device) for name, tensor in latents.items()}
 
 

@@ -26,6 +26,7 @@ def evaluate(
     limit: int | None = None,
     resolution: int | None = None,
     zca: bool = False,
+    drop_duplicates: bool = False,
     seen: str = "convnet",
     split: TestSplit = "test",
     augmentation: str | None = None,
@@ -49,7 +50,8 @@ def evaluate(
     What is finished is kept in each set's results and not computed again under the same settings.
 
     Args:
-        runs: Folders of one data set, or sets of images with the name of their ``data``, loaded by ``root`` to ``zca``.
+        runs: Folders of one data set, or sets of images with the name of their ``data``, loaded by ``root`` to
+            ``drop_duplicates``.
         networks: The networks to train.
         seeds: How many seeds (0, 1, ...), or which, such as 0,1,2.
         epochs: Epochs of training on a set; the protocol's if None.
@@ -57,11 +59,13 @@ def evaluate(
             images, as many), ``kmeans`` (those nearest to k-means centers), ``herding`` (those that herding selects),
             ``full`` (the full data).
         data: The data that sets of images stand for, by name; the run's own if None.
-        root: Where data sets lie; this and the next four go with the name of the data.
+        root: Where data sets lie; this and the next five go with the name of the data.
         classes: The classes to keep, by number or name; all if None.
         limit: At most so many training images; all if None.
         resolution: Resize and crop image files to squares of this side; their own if None.
         zca: Whiten the data.
+        drop_duplicates: Leave out training and validation images that are identical to another image; test images stay
+            all.
         seen: The seen architecture, which is the network that the set was distilled with, where no set says so.
         split: The images that are tested on: ``test``, or ``validation`` for tuning.
         augmentation: DSA transforms joined by ``_``, or ``none``; the protocol's if None.
@@ -108,8 +112,8 @@ def evaluate(
     config = EvaluationConfig(
         networks=tuple(networks), seeds=seeds if isinstance(seeds, int) else tuple(seeds), epochs=epochs,
         baselines=tuple(baselines), data=data, root=str(root), classes=None if classes is None else tuple(classes),
-        limit=limit, resolution=resolution, zca=zca, seen=seen, split=split, augmentation=augmentation,
-        protocol=protocol, label_mode=label_mode, teacher=teacher, full_epochs=full_epochs,
+        limit=limit, resolution=resolution, zca=zca, drop_duplicates=drop_duplicates, seen=seen, split=split,
+        augmentation=augmentation, protocol=protocol, label_mode=label_mode, teacher=teacher, full_epochs=full_epochs,
         learning_rate=learning_rate, network_options=network_options or {},
         hybrid=None if hybrid is None else tuple(hybrid), scores=scores, cost=cost, reach=reach, workers=workers,
         part=part, device=device,

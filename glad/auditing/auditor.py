@@ -39,7 +39,7 @@ SETTINGS: tuple[str, ...] = (
     "network",
 )
 SETTINGS += ("network_options", "augmentation", "initialization", "classes", "limit", "resolution", "zca")
-SETTINGS += ("class_map",)
+SETTINGS += ("class_map", "drop_duplicates", "balance")
 
 
 def audit(

@@ -16,6 +16,7 @@ from glad.version import VERSION
 
 ENTRIES = {
     "audit": Entry("glad.cli.audit:audit", "Check a distilled set: who loses by it, what it covers, what it copied."),
+    "check": Entry("glad.cli.check:check", "Look at a data set before anything is made of it."),
     "distill": Entry("glad.cli.distill:distill", "Distill a data set into a few synthetic images per class."),
     "doctor": Entry("glad.cli.doctor:doctor", "Try what glad needs on this machine, and say what mends the rest."),
     "evaluate": Entry("glad.cli.evaluate:evaluate", "Train networks from scratch on distilled sets and test them."),
@@ -84,6 +85,7 @@ def main() -> None:
 
     \b
     glad distill                      the embedded data and generator, 1 image per class
+    glad check DATA                   is it read as you mean it, and can it be used?
     glad presets                      published settings, and what they take
     glad weights list                 generators, and what their licenses say
     glad experts train --out FOLDER   networks whose trajectories mtt and ast follow

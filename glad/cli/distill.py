@@ -52,9 +52,14 @@ def distill(**options: Any) -> None:
     """
     settings = from_options(DistillSettings, options)
     from glad.api import run_distillation
+    from glad.data.inspection import describe
 
     total = settings.iterations
     with progress_bar(total, "iteration") as bar:
-        run = run_distillation(settings, on_step=lambda i, metrics: bar.advance(i + 1, f"loss {metrics['loss']:.4g}"))
+        run = run_distillation(
+            settings,
+            on_step=lambda i, metrics: bar.advance(i + 1, f"loss {metrics['loss']:.4g}"),
+            on_data=lambda splits: click.echo(f"Data: {describe(splits)}", err=True),
+        )
     click.echo(f"{run.path}: finished after {total} iterations. Look at {run.path}/grid_{total:06d}.png,")
     click.echo(f"test it with `glad evaluate {run.path}`, take it out with `glad export {run.path}`.")

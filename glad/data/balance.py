@@ -3,6 +3,7 @@
 import heapq
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 
 BALANCES = ("equal", "proportional", "sqrt")
@@ -53,6 +54,24 @@ def share_out(counts: Sequence[int], ipc: int, balance: str = "equal") -> list[i
         given[c] += 1
         heapq.heapreplace(queue, (-weights[c] / (2 * given[c] + 1), c))
     return given
+
+
+def balanced_order(labels: Tensor, rng: torch.Generator) -> Tensor:
+    """Indices of N images, int64 [N], of which as many come from each class of ``labels``, int64 [N].
+
+    Each run of K indices has one of each class, so that batches are balanced too. The images of a class come in
+    shuffled rounds: those of a large class not all, those of a small one several times.
+    """
+    classes = labels.unique().tolist()
+    rounds = -(-len(labels) // len(classes))
+    columns = []
+    for c in classes:
+        members = (labels == c).nonzero().flatten()
+        shuffled = [members[torch.randperm(len(members), generator=rng)] for _ in range(-(-rounds // len(members)))]
+        columns.append(torch.cat(shuffled)[:rounds])
+    table = torch.stack(columns, 1)
+    order = torch.stack([torch.randperm(len(classes), generator=rng) for _ in range(rounds)])
+    return table.gather(1, order).flatten()[: len(labels)]
 
 
 def per_class(ipc: Ipc, classes: int) -> list[int]:

@@ -152,7 +152,7 @@ def _carve(raw: Raw, split: str, fraction: float, rng: torch.Generator) -> Raw:
                 f"class {raw.classes[c]!r} of {raw.name} has {int((train.labels == c).sum())} images left when the "
                 f"{split} split is taken, which leaves none for training: add images"
             )
-    origin = f"{fraction:.0%} of each class of {train.origin}, held out"
+    origin = f"{fraction:.0%} of each class, held out of {train.origin or 'training'}"
     parts = {
         "train": train.take((~held).nonzero().flatten()),
         split: replace(train.take(held.nonzero().flatten()), origin=origin),
@@ -249,5 +249,6 @@ def open_data(settings: DataSettings, data: str | Splits | None = None, **more: 
         limit=settings.limit,
         resolution=settings.resolution,
         zca=settings.zca,
+        drop_duplicates=settings.drop_duplicates,
         **more,
     )

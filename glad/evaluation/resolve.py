@@ -24,7 +24,7 @@ from glad.runs.folder import Run
 from glad.runs.storage import RunError
 
 TEACHER = "convnet"  # where none is named
-SOURCE = ("root", "classes", "limit", "resolution", "zca")  # of the data, beside its name
+SOURCE = ("root", "classes", "limit", "resolution", "zca", "drop_duplicates")  # of the data, beside its name
 
 
 @dataclass(frozen=True, eq=False)

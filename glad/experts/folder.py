@@ -120,6 +120,7 @@ def train_experts(
     limit: int | None = None,
     resolution: int | None = None,
     zca: bool = False,
+    drop_duplicates: bool = False,
     count: int = 10,
     recipe: RecipeName = "mtt",
     recipe_options: Mapping[str, Any] | None = None,
@@ -145,6 +146,7 @@ def train_experts(
         limit: At most so many training images, of each class its share.
         resolution: Side in pixels to which images are resized and cropped.
         zca: Whiten the images. A run that follows the experts must do the same.
+        drop_duplicates: Leave out training and validation images that are identical to another image.
         count: How many experts the folder is to hold.
         recipe: ``mtt``, ``glad`` or ``smooth`` (that of AST).
         recipe_options: Fields of ``glad.experts.Recipe`` that replace those of the recipe, such as ``{"epochs": 20}``.
@@ -180,6 +182,7 @@ def train_experts(
         limit=limit,
         resolution=resolution,
         zca=zca,
+        drop_duplicates=drop_duplicates,
         out=str(out),
         count=count,
         recipe=recipe,

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from glad.data.augment import augment
+from glad.data.balance import balanced_order
 from glad.data.dataset import ImageData
 from glad.microbatch import microbatch_size
 from glad.rng import rng_for
@@ -50,7 +51,8 @@ def train_epoch(
     device = next(network.parameters()).device
     size = microbatch_size(network, device, recipe.batch)
     draws = rng_for(*key, epoch, "augment")
-    order = torch.randperm(len(data), generator=rng_for(*key, epoch, "order"))
+    shuffle = rng_for(*key, epoch, "order")
+    order = balanced_order(data.labels, shuffle) if recipe.balanced else torch.randperm(len(data), generator=shuffle)
     losses = []
     for indices in order.split(recipe.batch):
         images, labels = data.batch(indices).to(device), data.labels[indices].to(device)

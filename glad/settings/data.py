@@ -25,6 +25,8 @@ class DataSettings(Settings):
     """Side in pixels to which image files are resized and cropped; their own if None."""
     zca: bool = False
     """Whiten the images (ZCA)."""
+    drop_duplicates: bool = False
+    """Leave out training and validation images that are identical to another image; test images stay all."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

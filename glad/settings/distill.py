@@ -10,6 +10,7 @@ from glad.settings.fields import spelled
 
 REST = "*"
 """The key of a class map that stands for the classes without one of their own."""
+Balance = Literal["equal", "proportional", "sqrt"]
 Labels = Literal["hard", "learned"]
 Initialization = Literal["prior", "representative", "nearest", "inversion"]
 
@@ -25,6 +26,9 @@ class DistillSettings(DataSettings):
     FILE.safetensors, org/repo:FILE on the Hub, ``random``, ``pixels``, or module:Class of one's own."""
     ipc: int = 1
     """Synthetic images per class."""
+    balance: Balance = "equal"
+    """How the images are shared out to the classes: ``equal``, as many of each; ``proportional``, as the training
+    images are; ``sqrt``, as their square roots. In all there are ``ipc`` per class, and one of each at least."""
     out: str | None = spelled(None, path="folder")
     """Folder of the run; an existing one with the same settings is continued; runs/NAME if None."""
     iterations: int = 1000

@@ -11,7 +11,7 @@ LabelMode = Literal["hard", "soft"]
 TestSplit = Literal["test", "validation"]
 NETWORKS = ("convnet", "alexnet", "vgg11", "resnet18", "vit")
 """The networks of an evaluation that names none."""
-UNRECORDED = ("data", "root", "classes", "limit", "resolution", "zca", "workers", "part", "device")
+UNRECORDED = ("data", "root", "classes", "limit", "resolution", "zca", "drop_duplicates", "workers", "part", "device")
 """Fields that results do not repeat: where the data are, and how the work was spread."""
 
 
@@ -32,7 +32,7 @@ class EvaluateSettings(Settings):
     data: Any = None
     """The data that sets of images stand for, by name; the run's own if None."""
     root: str = "data"
-    """Where data sets lie; this and the next four go with the name of the data."""
+    """Where data sets lie; this and the next five go with the name of the data."""
     classes: tuple[int | str, ...] | None = None
     """The classes to keep, by number or name; all if None."""
     limit: int | None = None
@@ -41,6 +41,8 @@ class EvaluateSettings(Settings):
     """Resize and crop image files to squares of this side; their own if None."""
     zca: bool = False
     """Whiten the data."""
+    drop_duplicates: bool = False
+    """Leave out training and validation images that are identical to another image; test images stay all."""
     seen: str = spelled("convnet", old=("same",))
     """The seen architecture, which is the network that the set was distilled with, where no set says so."""
     split: TestSplit = "test"

@@ -39,6 +39,8 @@ class Recipe(Settings):
     """Weight of the distance of the slope of the summed logits from 1, per pixel, on images not augmented."""
     drop: float = 1.0
     """Factor of the rate from epoch ``epochs // 2 + 1`` on, where the momentum starts from zero again."""
+    balanced: int = 0
+    """1: every batch has as many images of each class; those of small classes come several times in an epoch."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -55,8 +57,12 @@ class Recipe(Settings):
         return self.epochs // 2 + 1
 
     def stored(self) -> dict[str, Any]:
-        """The fields as experts' files have them, whose first bytes never change: ``lr`` is the learning rate there."""
-        return {"lr" if name == "learning_rate" else name: value for name, value in self.plain().items()}
+        """The fields as experts' files have them, whose first bytes never change.
+
+        ``lr`` is the learning rate there, and ``balanced``, which earlier versions did not have, is there where it is on.
+        """
+        fields = {"lr" if name == "learning_rate" else name: value for name, value in self.plain().items()}
+        return {name: value for name, value in fields.items() if name != "balanced" or value}
 
     def weight(self, epoch: int) -> float:
         """The factor of the loss in ``epoch``."""

@@ -5,7 +5,8 @@ import math
 import pytest
 import torch
 
-from glad.data.balance import per_class, say_of_balance, share_out
+from glad.data.balance import balanced_order, per_class, say_of_balance, share_out
+from glad.rng import rng_for
 
 
 @pytest.mark.parametrize(
@@ -53,3 +54,20 @@ def test_what_cannot_be_shared_out():
     assert per_class(3, 2) == [3, 3] and per_class((1, 4), 2) == [1, 4]
     with pytest.raises(ValueError, match="3 numbers of images for 2 classes: give one for each"):
         per_class([1, 2, 3], 2)
+
+
+# --- batches ---
+
+
+@pytest.mark.parametrize("counts", [[5, 1, 12], [7, 7], [1, 100]])
+def test_a_balanced_order_has_each_class_once_in_every_run_of_classes(counts):
+    labels = torch.arange(len(counts)).repeat_interleave(torch.tensor(counts))
+    labels = labels[torch.randperm(len(labels), generator=rng_for("order"))]
+    order = balanced_order(labels, rng_for(3))
+    assert len(order) == len(labels) and torch.equal(order, balanced_order(labels, rng_for(3)))
+    for part in order.split(len(counts))[: len(labels) // len(counts)]:
+        assert sorted(labels[part].tolist()) == list(range(len(counts)))
+    rounds = len(labels) // len(counts)
+    for c, count in enumerate(counts):  # no image comes again before all others of its class have come
+        uses = order[labels[order] == c].bincount(minlength=len(labels))[labels == c]
+        assert int(uses.max()) - int(uses.min()) <= 1 and int(uses.max()) <= -(-(rounds + 1) // count)

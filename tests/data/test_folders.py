@@ -55,7 +55,7 @@ def test_validation_is_held_out_where_only_a_test_split_is_there(tmp_path, name)
     assert sizes(splits) == [18, 2, 8]
     assert splits.origins == {
         "train": "train/",
-        "validation": "10% of each class of train/, held out",
+        "validation": "10% of each class, held out of train/",
         "test": f"{name}/",
     }
 

@@ -112,10 +112,10 @@ def test_notices_are_those_of_loading(tmp_path):
 def test_the_short_form(pets, tmp_path):
     splits, _ = load_with_notices(pets, resolution=8, limit=10)
     assert describe(splits) == (
-        "pets: 2 classes, RGB 8x8; train 10 (train/ (10 of 20 images, limit)), validation 6 (valid/), test 8 (test/)"
+        "pets: 2 classes, RGB 8x8; train 10 (train/, limited to 10 of 20 images), validation 6 (valid/), test 8 (test/)"
     )
     splits, _ = load_with_notices("fashion-mini", limit=20)
     assert describe(splits).startswith(
-        "fashion-mini: 10 classes, gray 28x28; train 20 (its train images (20 of 5000 images, limit)), validation 1,000"
+        "fashion-mini: 10 classes, gray 28x28; train 20 (its train images, limited to 20 of 5000 images), validation"
     )
     assert torch.equal(splits.train.labels.bincount(), torch.full((10,), 2))

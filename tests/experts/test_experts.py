@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 import glad
 from glad.cli import main
+from glad.data.dataset import ImageData
 from glad.data.splits import load_data
 from glad.experts import RECIPES, Recipe, files, training
 from glad.experts import folder as expert_run
@@ -285,3 +286,15 @@ def test_a_straight_path_has_no_turns_and_a_square_has_right_ones(tmp_path):
     assert shapes["line"].steps == [1, 2] and shapes["line"].turns == [0] and shapes["line"].straightness == 1
     assert shapes["square"].turns == pytest.approx([90, 90])
     assert shapes["square"].straightness == pytest.approx(1 / 3)
+
+
+def test_batches_of_unequal_classes_may_have_as_many_images_of_each(monkeypatch):
+    train, asked, batch = load_data("fashion-mini", limit=200).train, [], ImageData.batch
+    data = train.select(torch.cat([train.of_class(0), *(train.of_class(c)[:2] for c in range(1, 10))]))
+    monkeypatch.setattr(ImageData, "batch", lambda self, index: asked.append(index) or batch(self, index))
+    recipe, network = Recipe(batch=10, balanced=1), small_network()
+    training.train_epoch(network, training.make_optimizer(network, recipe, 0), data, recipe, "none", 0, ("key",))
+    assert sum(map(len, asked)) == len(data)
+    for index in asked[:-1]:
+        assert sorted(data.labels[index].tolist()) == list(range(10))
+    assert "balanced" not in Recipe().stored() and Recipe(balanced=1).stored()["balanced"] == 1

@@ -60,7 +60,7 @@ def test_a_class_that_the_generator_lacks_is_asked_for_and_the_guess_is_in_the_a
         said = invoke("audit", out, *small)
     assert "Classes of the prior: cat = 0 (T-shirt/top), dog = 1 (Trouser)." in said
     assert "Data: train 14 images (class folders), validation 2 images" in said
-    assert "test 4 images (20% of each class of class folders, held out)" in said
+    assert "test 4 images (20% of each class, held out of class folders)" in said
 
 
 def test_what_is_asked_for_needs_no_guess(tmp_path):
