@@ -63,9 +63,8 @@ def say_of_copies(name: str, parts: dict[str, Part]) -> list[str]:
     stated = [f"{count} of {len(parts[split].labels)} {split} images" for split, count in counts.items() if count]
     if not stated:
         return []
-    return [
-        f"{name}: {' and '.join(stated)} are identical to training images (--drop-duplicates leaves them out of training)"
-    ]
+    which = " and ".join(stated)
+    return [f"{name}: {which} are identical to training images (--drop-duplicates leaves them out of training)"]
 
 
 def drop_copies(name: str, parts: dict[str, Part], classes: Sequence[str]) -> tuple[dict[str, Part], list[str]]:

@@ -59,7 +59,7 @@ class Recipe(Settings):
     def stored(self) -> dict[str, Any]:
         """The fields as experts' files have them, whose first bytes never change.
 
-        ``lr`` is the learning rate there, and ``balanced``, which earlier versions did not have, is there where it is on.
+        ``lr`` is the learning rate there; ``balanced``, which earlier versions did not have, is there where it is on.
         """
         fields = {"lr" if name == "learning_rate" else name: value for name, value in self.plain().items()}
         return {name: value for name, value in fields.items() if name != "balanced" or value}
