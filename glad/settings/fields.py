@@ -176,7 +176,8 @@ def schema(cls: type) -> dict[str, Any]:
 
     Example:
         >>> from glad.settings.distill import DistillSettings
-        >>> schema(DistillSettings)["properties"]["ipc"]
+        >>> properties = schema(DistillSettings)["properties"]
+        >>> properties.get("ipc")
         {'type': 'integer', 'default': 1, 'description': 'Synthetic images per class.'}
     """
     properties, required = {}, []

@@ -136,7 +136,7 @@ def test_a_run_that_diverges_says_so_and_keeps_the_last_state(tmp_path):
         (("--minutes", "0"), "minutes is 0.0: choose a number above 0"),
         (("--steps", "0"), "steps is 0: choose at least 1"),
         (("--rates", '{"dm": 1}'), "is not JSON"),
-        (("--augment", "color"), "unknown augmentation 'color'"),
+        (("--augment", "hue"), "unknown augmentation 'hue'"),
         (("--resolution", "27"), "even --resolution"),
         (("--layers", "3"), "layers must be at least 4, not 3"),
     ],
