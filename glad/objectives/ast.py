@@ -28,9 +28,21 @@ from glad.rng import normal
 class AST:
     """Match the trajectory of smooth experts, at its end and on its way.
 
-    What MTT has, is MTT's. ``momentum`` is the student's. ``balance`` 1 weighs its loss by how late the
-    segment starts. ``intermediate`` is the weight of the distances to the epochs between start and end, ``adaptive`` 1
-    gives them less the earlier they are. ``perturbation`` is the size of the noise on the start's convolutions.
+    Args:
+        segment: ``segment(rng, max_start_epoch, length)`` gives a segment of an expert's trajectory.
+        network: ``network(rng)`` makes a network of the experts' kind.
+        augment: ``augment(images, rng, shared)``, a differentiable augmentation.
+        syn_steps: Steps of the student.
+        expert_epochs: Length of a segment.
+        max_start_epoch: A segment starts at an epoch before this one.
+        batch_syn: Synthetic images per step; all of them if None.
+        step_size: The student's at first; it is learned.
+        unroll: ``adjoint``, ``full`` or ``tesla``.
+        momentum: Of the student's SGD.
+        balance: 1 weighs the loss by how late the segment starts; 0 does not.
+        intermediate: Weight of the distances to the epochs between start and end.
+        adaptive: 1 gives the intermediate epochs less weight the earlier they are; 0 does not.
+        perturbation: Size of the noise on the convolutions of the segment's start.
     """
 
     soft_labels: ClassVar[bool] = True

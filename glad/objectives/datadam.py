@@ -15,10 +15,14 @@ from torch import Tensor, nn
 class DataDAM:
     """Match class means of attention maps and of features in randomly initialized networks.
 
-    ``real(c, n, rng)`` gives n normalized real images of class c; ``network(rng)`` a fresh network with ``stages`` and
-    ``readout``; ``augment(images, rng, shared)`` a differentiable augmentation, the same draw for the real and
-    synthetic images of a class. ``batch`` real images per class and iteration, ``power`` the exponent of the attention,
-    ``balance`` the weight of the features against the attention.
+    Args:
+        real: ``real(c, n, rng)`` gives n real images of class c, normalized [n, C, H, W].
+        network: ``network(rng)`` makes a fresh network with ``stages`` and ``readout``.
+        augment: ``augment(images, rng, shared)``, a differentiable augmentation; the real and the synthetic images of a
+            class get the same draw.
+        batch: Real images per class and iteration.
+        power: Exponent of the attention.
+        balance: Weight of the features against the attention.
     """
 
     learning_rates: ClassVar[Mapping[str, float]] = {"pixels": 1.0}

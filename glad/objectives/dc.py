@@ -29,12 +29,19 @@ STATISTICS = 16
 class DC:
     """Match, class by class, the gradients of a network that is trained on the synthetic images along the way.
 
-    ``real(c, n, rng)`` gives n normalized real images of class c; ``network(rng)`` a fresh network, always of the same
-    shape and on the images' device; ``augment(images, rng, shared)`` a differentiable augmentation, the same draw for
-    the real and synthetic images of a class, a draw per image in training. ``batch`` real images per class and
-    iteration; a fresh network every ``outer`` iterations, trained for ``inner`` epochs before each of the others (None:
-    the published number for pixels, that of the nearest smaller published set) by SGD with ``net_lr`` and
-    ``net_momentum`` on batches of ``batch_syn``; ``distance`` a name in ``DISTANCES``.
+    Args:
+        real: ``real(c, n, rng)`` gives n real images of class c, normalized [n, C, H, W].
+        network: ``network(rng)`` makes a fresh network, always of the same shape and on the images' device.
+        augment: ``augment(images, rng, shared)``, a differentiable augmentation; the real and the synthetic images of a
+            class get the same draw, in training each image gets its own.
+        batch: Real images per class and iteration.
+        outer: A fresh network every so many iterations. The published number for pixels if None; for an unpublished
+            number of images per class that of the nearest smaller one.
+        inner: Epochs of training the network before each of the other iterations; as ``outer`` if None.
+        net_lr: Learning rate of the network's SGD.
+        net_momentum: Momentum of the network's SGD.
+        batch_syn: Synthetic images per batch of that training.
+        distance: A name in ``glad.objectives.gradient_distance.DISTANCES``.
     """
 
     learning_rates: ClassVar[Mapping[str, float]] = {"pixels": 0.1}

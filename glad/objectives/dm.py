@@ -16,9 +16,12 @@ from glad.microbatch import microbatch_size, uses_batch_statistics
 class DM:
     """Match class means in the feature space of randomly initialized networks.
 
-    ``real(c, n, rng)`` gives n normalized real images of class c; ``network(rng)`` a fresh network with ``embed``;
-    ``augment(images, rng, shared)`` a differentiable augmentation, the same draw for the real and synthetic images of
-    a class. ``batch`` real images per class and iteration.
+    Args:
+        real: ``real(c, n, rng)`` gives n real images of class c, normalized [n, C, H, W].
+        network: ``network(rng)`` makes a fresh network with ``embed``.
+        augment: ``augment(images, rng, shared)``, a differentiable augmentation; the real and the synthetic images of a
+            class get the same draw.
+        batch: Real images per class and iteration.
     """
 
     learning_rates: ClassVar[Mapping[str, float]] = {"pixels": 1.0}

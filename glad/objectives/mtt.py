@@ -26,10 +26,16 @@ from glad.objectives.unroll import UNROLLS
 class MTT:
     """Match the trajectory of experts over ``expert_epochs`` epochs with ``syn_steps`` steps on the synthetic images.
 
-    ``segment(rng, max_start_epoch, length)`` gives a segment of an expert's trajectory; ``network(rng)`` a network of
-    the experts' kind; ``augment(images, rng, shared)`` a differentiable augmentation. A segment starts at an epoch
-    before ``max_start_epoch``. ``batch_syn`` is the number of images in a step (all of them by default), ``step_size``
-    the student's at first, which is learned. ``unroll`` is ``adjoint``, ``full`` or ``tesla``.
+    Args:
+        segment: ``segment(rng, max_start_epoch, length)`` gives a segment of an expert's trajectory.
+        network: ``network(rng)`` makes a network of the experts' kind.
+        augment: ``augment(images, rng, shared)``, a differentiable augmentation.
+        syn_steps: Steps of the student.
+        expert_epochs: Length of a segment.
+        max_start_epoch: A segment starts at an epoch before this one.
+        batch_syn: Synthetic images per step; all of them if None.
+        step_size: The student's at first; it is learned.
+        unroll: ``adjoint``, ``full`` or ``tesla``.
     """
 
     soft_labels: ClassVar[bool] = True

@@ -20,10 +20,14 @@ TINY = 1e-8  # under roots, whose slope at zero is not finite
 class NCFM:
     """Match the characteristic functions of features, class by class.
 
-    ``real(c, n, rng)`` gives n normalized real images of class c; ``network(rng)`` a fresh network with ``embed``;
-    ``augment(images, rng, shared)`` a differentiable augmentation, the same draw for the real and synthetic images of
-    a class. ``batch`` real images per class and iteration, ``frequencies`` as many for each class, ``phase`` in [0, 1]
-    the weight of the phases against that of the amplitudes.
+    Args:
+        real: ``real(c, n, rng)`` gives n real images of class c, normalized [n, C, H, W].
+        network: ``network(rng)`` makes a fresh network with ``embed``.
+        augment: ``augment(images, rng, shared)``, a differentiable augmentation; the real and the synthetic images of a
+            class get the same draw.
+        batch: Real images per class and iteration.
+        frequencies: Frequencies per class and iteration.
+        phase: Weight of the phases against that of the amplitudes, in [0, 1].
     """
 
     learning_rates: ClassVar[Mapping[str, float]] = {"pixels": 1.0, "sampler": 1e-2}

@@ -67,3 +67,10 @@ def test_a_public_function_says_all_of_itself(name: str) -> None:
 @pytest.mark.parametrize("name", [name for name in FUNCTIONS if name != "distill"])
 def test_an_example_runs(name: str, place: Path) -> None:
     run(name)
+
+
+@pytest.mark.parametrize("name", sorted(OBJECTIVES))
+def test_an_objective_of_ours_describes_every_parameter(name: str) -> None:
+    found = sections(OBJECTIVES[name])
+    described = re.findall(r"^ {4}(\w+): \S", found["Args"], re.MULTILINE)
+    assert described == list(inspect.signature(OBJECTIVES[name]).parameters)
