@@ -27,7 +27,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 import hostile_pickles
 import official_pickles
 from fixtures import tiny_generator
-from official_pickles import Call, Global, Writer, attributes, chain, dumps
+from official_pickles import Writer, attributes, chain
+from pickled_calls import Call, Global, dumps
 
 from generators import geometry, official, weights
 from generators.inert import PickleError

@@ -8,7 +8,8 @@ import pytest
 import torch
 from click.testing import CliRunner
 from fixtures import tiny_generator
-from official_pickles import SOURCE, Call, Global, dumps
+from official_pickles import SOURCE
+from pickled_calls import Call, Global, dumps
 from published_pickles import LABELS, Z, equal
 from safetensors.torch import save_file
 

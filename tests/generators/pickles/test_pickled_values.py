@@ -7,7 +7,8 @@ import official_pickles
 import pytest
 import torch
 from fixtures import tiny_generator
-from official_pickles import Call, Global, Writer, chain, dumps
+from official_pickles import Writer, chain
+from pickled_calls import Call, Global, dumps
 
 from generators.inert import Budget, Made, Name, Table, describe, name_of
 from generators.numpy_values import read_value

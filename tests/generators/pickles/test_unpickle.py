@@ -9,7 +9,8 @@ import pytest
 import torch
 from fixtures import MISSING, ROOT, arrays, check, tiny_generator, tiny_specs
 from fixtures import NETWORKS as FIXTURES
-from official_pickles import SOURCE, Writer, attributes, chain, dumps
+from official_pickles import SOURCE, Writer, attributes, chain
+from pickled_calls import dumps
 from published_pickles import LABELS, LAYER, NETWORKS, WRITERS, Z, equal
 
 from generators import geometry, official, weights
