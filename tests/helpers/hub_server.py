@@ -131,9 +131,9 @@ class Handler(BaseHTTPRequestHandler):
         if self.command == "HEAD":
             return
         part = body if cut is None else body[:cut]
+        self.seen.sent = len(part)  # before the bytes go out: a client that has them all may look at once
         self.wfile.write(part)
         self.wfile.flush()
-        self.seen.sent = len(part)
         if cut is not None:
             self.close_connection = True
             with suppress(OSError):
