@@ -36,7 +36,7 @@ NVCC = ("-Xcompiler=-fPIC,-fvisibility=hidden", "-DUSE_CUDA", *COMMON)
 
 
 @dataclass(frozen=True)
-class Recipe:
+class BuildPlan:
     """How one shared library is made: ``objects`` maps each object file to the command that makes it."""
 
     library: str
@@ -60,7 +60,7 @@ class Recipe:
         return hashlib.sha256(repr(parts).replace(str(self.csrc), "csrc").encode()).hexdigest()[:24]
 
 
-def cpu_recipe(csrc: Path = CSRC, environ: Mapping[str, str] = os.environ) -> Recipe:
+def cpu_plan(csrc: Path = CSRC, environ: Mapping[str, str] = os.environ) -> BuildPlan:
     """The library with the schemas and the CPU kernels; ``BuildError`` without a compiler for it."""
     compiler = find_cxx(environ)
     flags = (*CXX, *_includes())
@@ -76,10 +76,10 @@ def cpu_recipe(csrc: Path = CSRC, environ: Mapping[str, str] = os.environ) -> Re
         objects[target] = (*compiler.command, *flags, *extra, "-c", str(csrc / name), "-o", target)
     library = "libglad_cpu.so"
     link = (*compiler.command, "-shared", "-o", library, *objects, *_libraries("torch_cpu"))
-    return Recipe(library, compiler, objects, link, csrc, source_hash("cpu", csrc))
+    return BuildPlan(library, compiler, objects, link, csrc, source_hash("cpu", csrc))
 
 
-def cuda_recipe(csrc: Path = CSRC, environ: Mapping[str, str] = os.environ) -> Recipe:
+def cuda_plan(csrc: Path = CSRC, environ: Mapping[str, str] = os.environ) -> BuildPlan:
     """The library with the CUDA kernels; ``BuildError`` without an nvcc that fits torch, or without its sources."""
     nvcc = find_nvcc(environ)
     host = find_cxx(environ).command
@@ -98,10 +98,10 @@ def cuda_recipe(csrc: Path = CSRC, environ: Mapping[str, str] = os.environ) -> R
     runtime = ("-cudart=none", f"-L{wheel[0].parent}", f"-l:{wheel[0].name}") if wheel else ("-cudart=shared",)
     link = (*compiler, "-shared", "-o", library, *objects)
     link = (*link, *_libraries("torch_cpu", "torch_cuda"), *runtime)
-    return Recipe(library, nvcc, objects, link, csrc, source_hash("cuda", csrc))
+    return BuildPlan(library, nvcc, objects, link, csrc, source_hash("cuda", csrc))
 
 
-RECIPES = {"cpu": cpu_recipe, "cuda": cuda_recipe}
+PLANS = {"cpu": cpu_plan, "cuda": cuda_plan}
 
 
 def source_hash(device: str, csrc: Path = CSRC) -> str:
@@ -128,37 +128,37 @@ def _object(source: str, isa: str = "") -> str:
     return ".".join(filter(None, (source.replace("/", "_"), isa, "o")))
 
 
-def ninja_file(recipe: Recipe) -> str:
-    """The text of the ``build.ninja`` that makes ``recipe.library`` in ninja's working folder."""
-    return "\n".join(_ninja_lines(recipe))
+def ninja_file(plan: BuildPlan) -> str:
+    """The text of the ``build.ninja`` that makes ``plan.library`` in ninja's working folder."""
+    return "\n".join(_ninja_lines(plan))
 
 
-def _ninja_lines(recipe: Recipe) -> Iterator[str]:
+def _ninja_lines(plan: BuildPlan) -> Iterator[str]:
     yield from ("rule run", "  command = $arguments", "  description = $out", "")
-    for target, command in recipe.objects.items():
+    for target, command in plan.objects.items():
         yield from (f"build {target}: run", f"  arguments = {_escaped(command)}", "")
-    yield from (f"build {recipe.library}: run {' '.join(recipe.objects)}", f"  arguments = {_escaped(recipe.link)}", "")
+    yield from (f"build {plan.library}: run {' '.join(plan.objects)}", f"  arguments = {_escaped(plan.link)}", "")
 
 
 def _escaped(command: tuple[str, ...]) -> str:
     return shlex.join(command).replace("$", "$$")
 
 
-def build(recipe: Recipe, folder: Path, log: Path, environ: Mapping[str, str] = os.environ) -> Path:
-    """Make ``recipe.library`` in ``folder`` with what the compilers say going to the file ``log``; return its path.
+def build(plan: BuildPlan, folder: Path, log: Path, environ: Mapping[str, str] = os.environ) -> Path:
+    """Make ``plan.library`` in ``folder`` with what the compilers say going to the file ``log``; return its path.
 
     ``$MAX_JOBS`` bounds how many compilers run at once. Raises ``BuildError`` with the first error of the compiler.
     """
     command = [find_ninja(environ), "-C", str(folder)]
     if jobs := environ.get("MAX_JOBS"):
         command += ["-j", jobs]
-    (folder / "build.ninja").write_text(ninja_file(recipe))
+    (folder / "build.ninja").write_text(ninja_file(plan))
     with log.open("w") as output:
         done = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, env={**environ, "LC_ALL": "C"})
     if done.returncode:
-        cause = f"{recipe.compiler} fails: {_first_error(log.read_text(errors='replace'))}\nThe whole log: {log}"
+        cause = f"{plan.compiler} fails: {_first_error(log.read_text(errors='replace'))}\nThe whole log: {log}"
         raise BuildError(cause, "mend the cause, or set CXX to another compiler")
-    return folder / recipe.library
+    return folder / plan.library
 
 
 def _first_error(log: str) -> str:

@@ -1,4 +1,4 @@
-"""Libraries compiled at first use, kept for the next process: one folder per recipe, filled once."""
+"""Libraries compiled at first use, kept for the next process: one folder per plan, filled once."""
 
 import hashlib
 import os
@@ -10,8 +10,8 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TextIO
 
-from cuda_ops._build import Recipe, build
-from cuda_ops._progress import Progress
+from cuda_ops._build import BuildPlan, build
+from cuda_ops._progress import BuildProgress
 from cuda_ops._toolchain import BuildError
 
 try:
@@ -40,40 +40,40 @@ def digest(library: Path) -> str:
 
 
 def obtain(
-    recipe: Recipe,
-    progress: Progress,
+    plan: BuildPlan,
+    progress: BuildProgress,
     environ: Mapping[str, str] = os.environ,
     rejected: str | None = None,
 ) -> Path:
-    """The library of ``recipe``: the one kept, or built now and kept, with its ``progress`` shown.
+    """The library of ``plan``: the one kept, or built now and kept, with its ``progress`` shown.
 
     Processes that ask at the same time build once, and all show how far it is. ``rejected`` is the digest of a library
     that did not load: it is replaced. Raises ``BuildError`` with the compiler's cause, or if no folder can be written
     to.
     """
     for folder in folders(environ):
-        if library := _kept(folder / recipe.key / recipe.library, rejected):
+        if library := _kept(folder / plan.key / plan.library, rejected):
             return library
-    entry = _writable(recipe.key, environ)
+    entry = _writable(plan.key, environ)
 
     def done() -> int:
         return sum(1 for _ in entry.glob("build-*/*.o"))
 
-    with _locked(entry / "lock", lambda: progress.waiting(done, len(recipe.objects))) as alone:
-        if library := _kept(entry / recipe.library, rejected):
+    with _locked(entry / "lock", lambda: progress.waiting(done, len(plan.objects))) as alone:
+        if library := _kept(entry / plan.library, rejected):
             return library
         if alone:  # what a killed process left behind
             for leftover in entry.glob("build-*"):
                 shutil.rmtree(leftover, ignore_errors=True)
         build_folder = tempfile.TemporaryDirectory(dir=entry, prefix="build-")
-        with build_folder as work, progress.compiling(done, len(recipe.objects)):
-            built = build(recipe, Path(work), entry / "log.txt", environ)
+        with build_folder as work, progress.compiling(done, len(plan.objects)):
+            built = build(plan, Path(work), entry / "log.txt", environ)
             record = built.with_name("digest")
             record.write_text(digest(built))
             # A reader between the two lines finds a digest that does not fit, and waits for the lock.
-            built.replace(entry / recipe.library)
-            record.replace(_record(entry / recipe.library))
-    return entry / recipe.library
+            built.replace(entry / plan.library)
+            record.replace(_record(entry / plan.library))
+    return entry / plan.library
 
 
 def _record(library: Path) -> Path:
@@ -95,7 +95,7 @@ def _kept(library: Path, rejected: str | None) -> Path | None:
 
 
 def _writable(key: str, environ: Mapping[str, str]) -> Path:
-    """The folder of one recipe, made in the first place that can be written to."""
+    """The folder of one plan, made in the first place that can be written to."""
     causes = []
     for folder in folders(environ):
         entry = folder / key

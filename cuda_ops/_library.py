@@ -18,7 +18,7 @@ import torch
 from torch.torch_version import TorchVersion
 
 from cuda_ops import _build, _cache, _prebuilt, dispatch
-from cuda_ops._progress import Progress
+from cuda_ops._progress import BuildProgress
 from cuda_ops._toolchain import BuildError
 from cuda_ops.dispatch import Operator
 
@@ -110,8 +110,8 @@ class Libraries:
 
     def _find(self, device: str) -> Served:
         """Load a native library for ``device``, or say why there is none."""
-        if device not in _build.RECIPES:
-            return Served(REFERENCE, f"there are kernels for {' and '.join(_build.RECIPES)} only")
+        if device not in _build.PLANS:
+            return Served(REFERENCE, f"there are kernels for {' and '.join(_build.PLANS)} only")
         needed = _build.OLDEST_TORCH
         if TorchVersion(torch.__version__) < needed:
             why = f"torch {torch.__version__} is too old for the native libraries: {needed} needed"
@@ -133,14 +133,14 @@ class Libraries:
         return _open(_prebuilt.library(device, self.prebuilt), PREBUILT, "built ahead of time from these sources")
 
     def _compile(self, device: str) -> Served:
-        recipe = _build.RECIPES[device](self.csrc, self.environ)
-        progress = Progress(device, SECONDS[device] // min(os.cpu_count() or 1, len(recipe.objects)))
-        file = _cache.obtain(recipe, progress, self.environ)
+        plan = _build.PLANS[device](self.csrc, self.environ)
+        progress = BuildProgress(device, SECONDS[device] // min(os.cpu_count() or 1, len(plan.objects)))
+        file = _cache.obtain(plan, progress, self.environ)
         try:
             return _open(file, JIT, "")
         except OSError:
             # Whole, yet made for another machine that shares this folder: made again once.
-            return _open(_cache.obtain(recipe, progress, self.environ, rejected=_cache.digest(file)), JIT, "")
+            return _open(_cache.obtain(plan, progress, self.environ, rejected=_cache.digest(file)), JIT, "")
 
     def _define(self, with_schemas: bool) -> None:
         """Tell torch of the operators: schemas if no library has brought them, reference, fake kernel, derivatives."""

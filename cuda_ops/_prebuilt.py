@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from cuda_ops._build import CSRC, RECIPES, build, source_hash
+from cuda_ops._build import CSRC, PLANS, build, source_hash
 from cuda_ops._toolchain import cuda_archs, find_nvcc
 
 FOLDER = Path(__file__).parent / "lib"
@@ -22,14 +22,14 @@ def library(device: str, folder: Path = FOLDER) -> Path:
 
 def make(device: str, folder: Path, log: Path, csrc: Path = CSRC, environ: Mapping[str, str] = os.environ) -> Path:
     """Build the library of ``device`` ("cpu" or "cuda") into ``folder`` and return its path; ``BuildError`` if not."""
-    recipe = RECIPES[device](csrc, environ)
-    record: dict[str, object] = {"sources": recipe.sources}
+    plan = PLANS[device](csrc, environ)
+    record: dict[str, object] = {"sources": plan.sources}
     if device == "cuda":
         record |= {"cuda": torch.version.cuda, "archs": cuda_archs(find_nvcc(environ), environ)}
     target = library(device, folder)
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as work:
-        shutil.copy(build(recipe, Path(work), log, environ), target)
+        shutil.copy(build(plan, Path(work), log, environ), target)
     target.with_suffix(".json").write_text(json.dumps(record))
     return target
 

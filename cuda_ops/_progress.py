@@ -10,7 +10,7 @@ from typing import TextIO
 REDRAW, REPEAT = 0.5, 15.0  # seconds between two states: of a terminal's one line, and of lines in a file or a notebook
 
 
-class Progress:
+class BuildProgress:
     """The state of a build, by whoever builds or waits for another process that does.
 
     On a terminal it is one line that is written over; elsewhere, a line now and then.

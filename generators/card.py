@@ -13,7 +13,7 @@ INSIDE = (weights.KEY, "license", "licence")
 
 
 @dataclass(frozen=True)
-class Parcel:
+class WeightsUpload:
     """One file of weights on its way to ``repo``, with its card."""
 
     repo: str
@@ -26,8 +26,8 @@ class Parcel:
         return {self.file.name: self.file, "README.md": self.card.encode()}
 
 
-def pack(file: Path, repo: str, license: str | None = None) -> Parcel:
-    """Make the parcel of ``file`` for ``repo``; ``license`` is what the owner of the file puts it under.
+def pack(file: Path, repo: str, license: str | None = None) -> WeightsUpload:
+    """Make the upload of ``file`` for ``repo``; ``license`` is what the owner of the file puts it under.
 
     Raises ``generators.weights.WeightsError`` when it is not a generator, ``ValueError`` when its license is not
     known or forbids passing it on.
@@ -43,7 +43,7 @@ def pack(file: Path, repo: str, license: str | None = None) -> Parcel:
         "parameters": f"{sum(p.numel() for p in generator.parameters()):,}",
         "license": terms.in_words(),
     }
-    return Parcel(repo, file, sha256, model_card(repo, file.name, terms, facts, metadata))
+    return WeightsUpload(repo, file, sha256, model_card(repo, file.name, terms, facts, metadata))
 
 
 def may_pass_on(file: Path, sha256: str, metadata: Mapping[str, str], given: str | None) -> License:

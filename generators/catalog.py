@@ -20,7 +20,7 @@ NONE_NEEDED = License(None, "none needed: made from a seed", commercial=True, re
 
 
 @dataclass(frozen=True)
-class Entry:
+class CatalogEntry:
     """One generator: ``hub`` is ``org/repo:file``, ``classes`` 0 for an unconditional one."""
 
     name: str
@@ -45,9 +45,9 @@ _ADDRESS = "https://s3.eu-central-1.amazonaws.com/avg-projects/stylegan_xl/model
 _ON_THE_HUB = {"ffhq256": "public-data/StyleGAN-XL:orig/ffhq256.pkl"}  # seen at d54f493; of the others it is not known
 
 
-def _official(configuration: Configuration) -> Entry:
+def _official(configuration: Configuration) -> CatalogEntry:
     data = next(data for start, data in _TRAINED_ON.items() if configuration.name.startswith(start))
-    return Entry(
+    return CatalogEntry(
         name=configuration.name,
         resolution=configuration.resolution,
         classes=configuration.classes,
@@ -60,8 +60,8 @@ def _official(configuration: Configuration) -> Entry:
     )
 
 
-CATALOG: dict[str, Entry] = {
-    "fashion-mini": Entry(
+CATALOG: dict[str, CatalogEntry] = {
+    "fashion-mini": CatalogEntry(
         name="fashion-mini",
         resolution=28,
         classes=10,
@@ -70,7 +70,7 @@ CATALOG: dict[str, Entry] = {
         source="comes with glad (generators/assets/fashion-mini.md)",
         verified="yes: measured on the shipped file",
     ),
-    "digits-mini": Entry(
+    "digits-mini": CatalogEntry(
         name="digits-mini",
         resolution=28,
         classes=10,
@@ -79,7 +79,7 @@ CATALOG: dict[str, Entry] = {
         source="comes with glad (generators/assets/digits-mini.md)",
         verified="yes: measured on the shipped file",
     ),
-    "random": Entry(
+    "random": CatalogEntry(
         name="random",
         resolution=None,
         classes=None,
@@ -93,13 +93,13 @@ CATALOG: dict[str, Entry] = {
 """Every generator that is known by name."""
 
 
-def find(name: str) -> Entry:
+def find(name: str) -> CatalogEntry:
     """The entry called ``name``, or one made of ``org/repo:file[@revision]``; ``ValueError`` naming what there is."""
     if name in CATALOG:
         return CATALOG[name]
     if not is_reference(name):
         raise ValueError(f"no weights called {name!r}: one of {', '.join(CATALOG)}, or org/repo:file[@revision]")
-    return Entry(
+    return CatalogEntry(
         name=name,
         resolution=None,
         classes=None,

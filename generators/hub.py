@@ -19,7 +19,7 @@ import huggingface_hub
 from huggingface_hub import constants, errors, utils
 
 from generators import card, catalog, download, official, store, weights
-from generators.catalog import Entry
+from generators.catalog import CatalogEntry
 from generators.license import License, read_license
 
 Notice = Callable[[License], None]
@@ -75,7 +75,7 @@ def _kept(name: str) -> store.Record | None:
     return record
 
 
-def _bring(entry: Entry, again: bool, advance: download.Advance | None) -> tuple[Path, str, str]:
+def _bring(entry: CatalogEntry, again: bool, advance: download.Advance | None) -> tuple[Path, str, str]:
     """The file of ``entry`` as it is published, its source, and its commit on the Hub or ""."""
     if entry.hub:
         try:
@@ -109,7 +109,7 @@ def _from_hub(reference: str, again: bool) -> tuple[Path, str, str]:
     return path, f"{constants.ENDPOINT}/{repo}/blob/{commit}/{file}", commit
 
 
-def _accepted(entry: Entry, original: Path, place: tuple[str, str], license: License) -> store.Record:
+def _accepted(entry: CatalogEntry, original: Path, place: tuple[str, str], license: License) -> store.Record:
     """Check what came from ``place``, a source and a revision, bring it into its final form, and note it."""
     if expected := store.known_digest(entry):
         store.require_digest(original, expected, "the catalog says")
@@ -125,7 +125,7 @@ def _accepted(entry: Entry, original: Path, place: tuple[str, str], license: Lic
     return record
 
 
-def _final(entry: Entry, original: Path, source: str, license: License) -> Path:
+def _final(entry: CatalogEntry, original: Path, source: str, license: License) -> Path:
     """The safetensors file: as it came, or made of a pickle by a reader that executes nothing of it."""
     ours, target = original.parent == store.folder(), store.place(entry.name, ".safetensors")
     if original.suffix != ".safetensors":
@@ -137,7 +137,7 @@ def _final(entry: Entry, original: Path, source: str, license: License) -> Path:
     return original.replace(target) if ours else original
 
 
-def stated_license(entry: Entry) -> License:
+def stated_license(entry: CatalogEntry) -> License:
     """The license that the catalog knows, or that the repository's card on the Hub states."""
     if entry.name in catalog.CATALOG or not entry.hub or constants.HF_HUB_OFFLINE:
         return entry.license
@@ -150,10 +150,10 @@ def stated_license(entry: Entry) -> License:
     return read_license(str(stated or ""))
 
 
-def send(parcel: card.Parcel, private: bool = False) -> str:
+def send(upload: card.WeightsUpload, private: bool = False) -> str:
     """Put a file of weights and its card on the Hub; see ``put``."""
-    message = f"Add {parcel.file.name} (SHA-256 {parcel.sha256[:12]})"
-    return put(parcel.repo, parcel.contents(), message, private)
+    message = f"Add {upload.file.name} (SHA-256 {upload.sha256[:12]})"
+    return put(upload.repo, upload.contents(), message, private)
 
 
 def put(

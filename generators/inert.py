@@ -50,7 +50,7 @@ class Table(list[tuple[Any, Any]]):
     __slots__ = ()
 
 
-class Budget:
+class MemoryBudget:
     """Memory that reading may take; one budget can cover several pickles."""
 
     def __init__(self, memory: int = MEMORY) -> None:

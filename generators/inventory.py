@@ -14,7 +14,7 @@ FLOAT = 4  # bytes
 
 
 @dataclass(frozen=True)
-class Space:
+class LatentSpace:
     """A latent space: W+ (``layer`` None), or F_n, whose features enter the layer called ``enters``."""
 
     layer: int | None
@@ -32,29 +32,31 @@ class Space:
         return "W+" if self.layer is None else f"F_{self.layer}"
 
 
-def spaces(generator: Generator) -> list[Space]:
+def spaces(generator: Generator) -> list[LatentSpace]:
     """All of a generator's spaces, from W+ to the image."""
     synthesis = generator.synthesis
     names = [*synthesis.layer_names, "the image"]
     sizes = [sum(p.numel() for p in layer.parameters()) for layer in synthesis.layers]
     start = sum(p.numel() for p in synthesis.input.parameters())
     codes = synthesis.num_ws * synthesis.w_dim * FLOAT
-    found = [Space(None, names[0], None, codes, start + sum(sizes))]
+    found = [LatentSpace(None, names[0], None, codes, start + sum(sizes))]
     for layer, name in enumerate(names):
         shape = synthesis.feature_shape(layer)
-        found.append(Space(layer, name, shape, codes + shape[0] * shape[1] * shape[2] * FLOAT, sum(sizes[layer:])))
+        found.append(
+            LatentSpace(layer, name, shape, codes + shape[0] * shape[1] * shape[2] * FLOAT, sum(sizes[layer:]))
+        )
     return found
 
 
 @dataclass(frozen=True)
-class Cost:
+class RenderingCost:
     """What one image and the gradient of its latents cost: seconds, and bytes that the graph holds between them."""
 
     seconds: float
     graph_bytes: int
 
 
-def costs(generator: Generator, measured: list[Space], device: torch.device) -> Iterator[Cost]:
+def costs(generator: Generator, measured: list[LatentSpace], device: torch.device) -> Iterator[RenderingCost]:
     """Render one image in each of the spaces, with the gradient of its latents, after one to warm up."""
     classes, rng = torch.zeros(1, dtype=torch.int64), torch.Generator().manual_seed(0)
     for number, space in enumerate(measured):
@@ -65,7 +67,7 @@ def costs(generator: Generator, measured: list[Space], device: torch.device) -> 
         yield _once(prior, latents, device)
 
 
-def _once(prior: StyleGANPrior, latents: dict[str, Tensor], device: torch.device) -> Cost:
+def _once(prior: StyleGANPrior, latents: dict[str, Tensor], device: torch.device) -> RenderingCost:
     held: dict[int, int] = {}
     own = {
         tensor.untyped_storage().data_ptr() for tensor in [*prior.generator.parameters(), *prior.generator.buffers()]
@@ -84,7 +86,7 @@ def _once(prior: StyleGANPrior, latents: dict[str, Tensor], device: torch.device
     total = sum(held.values())
     torch.autograd.grad(image.sum(), list(latents.values()), allow_unused=True)
     _wait(device)
-    return Cost(time.perf_counter() - began, total)
+    return RenderingCost(time.perf_counter() - began, total)
 
 
 def _wait(device: torch.device) -> None:

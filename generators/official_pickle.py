@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from generators.inert import Budget, Made, PickleError, Table, describe, made_by
+from generators.inert import Made, MemoryBudget, PickleError, Table, describe, made_by
 from generators.mapping import FullyConnected
 from generators.numpy_values import read_value
 from generators.stylegan_xl import Generator
@@ -98,7 +98,7 @@ def read_official(data: memoryview) -> tuple[Generator, dict[str, str]]:
     Raises ``PickleError`` on a file that is damaged, hostile or of something else, and ``ValueError`` where its
     attributes and tensors disagree.
     """
-    budget = Budget()
+    budget = MemoryBudget()
     top, _ = load(data, 0, budget)
     if not isinstance(top, Table):
         raise PickleError(f"a dictionary of networks is expected, not {describe(top)}")
@@ -167,7 +167,7 @@ def _modules(generator: Any, key: str) -> dict[str, Module]:
     return found
 
 
-def _state(modules: Mapping[str, Module], budget: Budget, size: int) -> dict[str, Tensor]:
+def _state(modules: Mapping[str, Module], budget: MemoryBudget, size: int) -> dict[str, Tensor]:
     """The tensors of all objects, as copies; together they cannot be much larger than the file of ``size`` bytes."""
     views, left = {}, 2 * size
     for path, module in modules.items():

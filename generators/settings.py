@@ -20,7 +20,7 @@ STATED = ("clamp", "ema_beta", "critical", "pads", "signals")  # fields that no 
 
 
 @dataclass(frozen=True)
-class Settings:
+class GeneratorSettings:
     """Everything but the tensors: the layers, and what the whole generator has one of."""
 
     specs: list[LayerSpec]
@@ -43,7 +43,7 @@ def describe_settings(generator: Generator) -> dict[str, Any]:
     }
 
 
-def read_settings(state: Mapping[str, Tensor], settings: Any) -> Settings:
+def read_settings(state: Mapping[str, Tensor], settings: Any) -> GeneratorSettings:
     """Layers from the tensors ``state`` and JSON ``settings``.
 
     Raises ``ValueError`` on settings of another form, and where they and the tensors disagree, naming both values.
@@ -69,7 +69,9 @@ def read_settings(state: Mapping[str, Tensor], settings: Any) -> Settings:
     classes = settings.get("classes")
     if classes is not None and (type(classes) is not int or classes < 0):
         raise ValueError(f"settings tell {reprlib.repr(classes)} classes")
-    return Settings(specs, _number("output_scale", settings.get("output_scale", 0.25)), margin, bandwidth, classes)
+    return GeneratorSettings(
+        specs, _number("output_scale", settings.get("output_scale", 0.25)), margin, bandwidth, classes
+    )
 
 
 def _stated(spec: LayerSpec, stated: dict[str, Any], first: bool) -> LayerSpec:

@@ -65,7 +65,7 @@ def place(name: str, suffix: str) -> Path:
     return folder() / f"{plain}{suffix}"
 
 
-def known_digest(entry: catalog.Entry) -> str | None:
+def known_digest(entry: catalog.CatalogEntry) -> str | None:
     """The hash that an entry's file must have: the published one, or that of the file that comes with the package."""
     return sha256(EMBEDDED[entry.name]) if entry.name in EMBEDDED else entry.sha256
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from generators.inert import Budget, Persistent, PickleError, Table, describe, made_by, name_of
+from generators.inert import MemoryBudget, Persistent, PickleError, Table, describe, made_by, name_of
 from generators.unpickle import load
 
 MAGIC, VERSION = 0x1950A86A20F9469CFC6C, 1001
@@ -30,7 +30,7 @@ TENSOR = ("torch._utils", "_rebuild_tensor_v2")
 STORAGE = ("torch.storage", "_load_from_bytes")
 
 
-def view_tensor(node: Any, budget: Budget) -> np.ndarray:
+def view_tensor(node: Any, budget: MemoryBudget) -> np.ndarray:
     """The tensor or parameter that ``node`` describes, as a view of the file's bytes: read only, maybe unaligned.
 
     Raises ``PickleError`` when it is none, and when it reaches beyond its storage or repeats its elements.
@@ -73,7 +73,7 @@ def _numbers(values: Any) -> str:
     return f"({', '.join(map(describe, values))})"
 
 
-def read_storage(data: memoryview, budget: Budget) -> np.ndarray:
+def read_storage(data: memoryview, budget: MemoryBudget) -> np.ndarray:
     """The elements of a storage's stream ``data``, [count], as a view; the device that it names is of no account.
 
     Raises ``PickleError`` on another stream and on a count that is not that of the bytes.

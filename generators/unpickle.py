@@ -12,7 +12,7 @@ import struct
 from collections.abc import Callable
 from typing import Any
 
-from generators.inert import HOSTILE, Budget, Made, Name, Persistent, PickleError, Table, describe
+from generators.inert import HOSTILE, Made, MemoryBudget, Name, Persistent, PickleError, Table, describe
 
 STOP = 0x2E
 OPERATION = 200  # bytes that the result of one opcode takes, at most
@@ -21,19 +21,19 @@ MEMO = 2**22  # values that a file may number
 LONGEST_INTEGER, LONGEST_NAME = 256, 256  # bytes
 
 
-def load(data: memoryview, start: int = 0, budget: Budget | None = None) -> tuple[Any, int]:
+def load(data: memoryview, start: int = 0, budget: MemoryBudget | None = None) -> tuple[Any, int]:
     """Read the pickle that begins at byte ``start`` of ``data`` (contiguous bytes): its inert tree, and where it ends.
 
     Raises ``PickleError`` on anything that pickle would not have written and when ``budget`` is spent.
     """
-    machine = _Machine(data, start, Budget() if budget is None else budget)
+    machine = _Machine(data, start, MemoryBudget() if budget is None else budget)
     return machine.run(), machine.position
 
 
 class _Machine:
     """Pickle's stack machine over ``data``; every opcode spends a part of the budget before it acts."""
 
-    def __init__(self, data: memoryview, start: int, budget: Budget) -> None:
+    def __init__(self, data: memoryview, start: int, budget: MemoryBudget) -> None:
         self.data, self.start, self.position, self.budget = data, start, start, budget
         self.stack: list[Any] = []
         self.marks: list[int] = []  # heights of the stack

@@ -13,9 +13,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from glad.objectives.base import Objective
+from glad.objectives.base import Objective, Step
 from glad.objectives.description import ObjectiveDescription
-from glad.rng import rng_for
 from glad.runs.interrupts import Interrupts, Terminated
 from glad.runs.storage import optimizer_tensors, read_tensors, restore_optimizer, write_tensors
 from glad.synthetic_set import SyntheticSet
@@ -25,18 +24,6 @@ Metrics = dict[str, float]
 
 class DistillationError(RuntimeError):
     """A run that cannot go on: the iteration, the cause and a hint."""
-
-
-@dataclass(frozen=True)
-class Step:
-    """What one iteration may know: its number, and randomness that is a function of it and of the run's seed."""
-
-    seed: int
-    iteration: int
-
-    def rng(self, purpose: str) -> torch.Generator:
-        """A fresh CPU generator for ``purpose``."""
-        return rng_for(self.seed, "distill", self.iteration, purpose)
 
 
 def select_learned(synset: SyntheticSet, objective: Objective) -> dict[str, Tensor]:
@@ -120,7 +107,7 @@ def _require_finite(metrics: Metrics, losses: list[Tensor], step: Step) -> None:
 
 
 @dataclass
-class Progress:
+class DistillationState:
     """A run's state between iterations, written to and read from one file."""
 
     synset: SyntheticSet
@@ -173,7 +160,7 @@ class Progress:
 
 
 def run(
-    progress: Progress,
+    state: DistillationState,
     iterations: int,
     seed: int,
     save: Callable[[], None],
@@ -183,8 +170,8 @@ def run(
     """Iterate up to ``iterations``.
 
     Args:
-        progress: The run's state, which is changed.
-        iterations: The number of iterations, those behind ``progress`` included.
+        state: The run's state, which is changed.
+        iterations: The number of iterations, those behind ``state`` included.
         seed: Of all draws.
         save: Called every ``save_every`` iterations, at the end, and before ``DistillationError``, Ctrl-C
             (``KeyboardInterrupt``) or SIGTERM (``Terminated``) end the run; always between two iterations.
@@ -192,15 +179,15 @@ def run(
         on_step: Called with the number of each iteration and its metrics.
     """
     with Interrupts() as interrupts:
-        while progress.iteration < iterations:
-            step = Step(seed, progress.iteration)
+        while state.iteration < iterations:
+            step = Step(seed, state.iteration)
             try:
-                metrics = compute_gradients(progress.synset, progress.objective, progress.optimizer, step)
+                metrics = compute_gradients(state.synset, state.objective, state.optimizer, step)
                 with interrupts.held():  # from here on the iteration is done as a whole
-                    progress.optimizer.step()
-                    progress.iteration += 1
+                    state.optimizer.step()
+                    state.iteration += 1
                     on_step(step.iteration, metrics)
-                    if progress.iteration % save_every == 0 or progress.iteration == iterations:
+                    if state.iteration % save_every == 0 or state.iteration == iterations:
                         save()
             except (DistillationError, KeyboardInterrupt, Terminated):
                 save()

@@ -34,10 +34,10 @@ from torch import Tensor
 
 from glad.data.augment import ALL, augment
 from glad.data.dataset import ImageData
-from glad.distillation import Step
 from glad.experts.files import Expert, ExpertFile, Segment
 from glad.experts.training import Recipe, flatten, make_optimizer, train_epoch
 from glad.networks import Network, make_network
+from glad.objectives.base import Step
 from glad.objectives.dc import DC
 from glad.objectives.dm import DM
 from glad.objectives.mtt import MTT
@@ -57,7 +57,7 @@ Side = Callable[[int], Results]
 
 
 @dataclass(frozen=True)
-class Setting:
+class Workload:
     """What the rows have in common, and a folder for files."""
 
     width: int
@@ -78,7 +78,7 @@ class Setting:
 
 
 @dataclass(frozen=True)
-class Row:
+class Benchmark:
     """The two sides of a comparison, calls per timing, the ratio aimed at, and the floor's seconds at a rate."""
 
     plain: Side
@@ -112,47 +112,47 @@ def gradient(terms: Callable[[Tensor, Tensor, Step], Iterator[Tensor]], ipc: int
     return call
 
 
-def dm_row(setting: Setting) -> Row:
+def dm_row(workload: Workload) -> Benchmark:
     """One iteration of DM, 1 image per class."""
     data = random_data(2 * BATCH * CLASSES)
-    published = plain.PlainDM(plain.RealImages(data), setting.plain_network, BATCH)
-    flops = setting.flops().matching_features(BATCH * CLASSES, CLASSES)
-    ours = DM(data.real, setting.network, augment, BATCH)
-    return Row(gradient(published.terms, 1), gradient(ours.terms, 1), 1.5, lambda rate: flops / rate)
+    published = plain.PlainDM(plain.RealImages(data), workload.plain_network, BATCH)
+    flops = workload.flops().matching_features(BATCH * CLASSES, CLASSES)
+    ours = DM(data.real, workload.network, augment, BATCH)
+    return Benchmark(gradient(published.terms, 1), gradient(ours.terms, 1), 1.5, lambda rate: flops / rate)
 
 
-def dc_row(setting: Setting, ipc: int, target: float | None) -> Row:
+def dc_row(workload: Workload, ipc: int, target: float | None) -> Benchmark:
     """One update of DC with a fresh network."""
     data = random_data(2 * BATCH * CLASSES)
-    published = plain.PlainDC(plain.RealImages(data), setting.plain_network, BATCH)
-    flops = setting.flops().matching_gradients(BATCH * CLASSES, CLASSES * ipc)
-    ours = DC(data.real, setting.network, augment, BATCH, outer=1)
-    return Row(gradient(published.terms, ipc), gradient(ours.terms, ipc), target, lambda rate: flops / rate)
+    published = plain.PlainDC(plain.RealImages(data), workload.plain_network, BATCH)
+    flops = workload.flops().matching_gradients(BATCH * CLASSES, CLASSES * ipc)
+    ours = DC(data.real, workload.network, augment, BATCH, outer=1)
+    return Benchmark(gradient(published.terms, ipc), gradient(ours.terms, ipc), target, lambda rate: flops / rate)
 
 
-def mtt_row(setting: Setting, unroll: str, target: float | None, steps: int = STEPS) -> Row:
+def mtt_row(workload: Workload, unroll: str, target: float | None, steps: int = STEPS) -> Benchmark:
     """One iteration of MTT, 10 images per class, all of them in every step of the student."""
-    start = flatten(setting.network(rng_for("bench", "expert")))
+    start = flatten(workload.network(rng_for("bench", "expert")))
     # About as far as the student comes, so that where it ends decides the loss.
     end = start + 1e-3 * torch.randn(start.shape, generator=rng_for("bench", "target"))
     alpha = torch.tensor(1e-2, requires_grad=True)
-    published = plain.PlainMTT(start, end, setting.plain_network, steps, alpha)
+    published = plain.PlainMTT(start, end, workload.plain_network, steps, alpha)
 
     def segment(rng: torch.Generator, max_start_epoch: int, length: int) -> Segment:
         return Segment(lambda i: end if i else start, 0)
 
-    ours = MTT(segment, setting.network, augment, steps, unroll=unroll)
-    flops = setting.flops().matching_trajectories(10 * CLASSES, steps)
-    return Row(gradient(published.terms, 10), gradient(ours.terms, 10), target, lambda rate: flops / rate)
+    ours = MTT(segment, workload.network, augment, steps, unroll=unroll)
+    flops = workload.flops().matching_trajectories(10 * CLASSES, steps)
+    return Benchmark(gradient(published.terms, 10), gradient(ours.terms, 10), target, lambda rate: flops / rate)
 
 
-def expert_row(setting: Setting) -> Row:
+def expert_row(workload: Workload) -> Benchmark:
     """One epoch of an expert's training and the copy of its parameters, without the published evaluation."""
-    data, recipe = random_data(setting.images), Recipe(batch=BATCH)
+    data, recipe = random_data(workload.images), Recipe(batch=BATCH)
     kept = data.tensor()
 
     def published(number: int) -> Results:
-        network = setting.plain_network(rng_for("bench", number))
+        network = workload.plain_network(rng_for("bench", number))
         order = torch.randperm(len(data), generator=rng_for("bench", number, 0, "order")).split(BATCH)
         optimizer = torch.optim.SGD(network.parameters(), recipe.learning_rate)
         draws = rng_for("bench", number, 0, "augment")
@@ -160,20 +160,20 @@ def expert_row(setting: Setting) -> Row:
         return {"loss": torch.tensor(loss), "parameters": torch.cat([part.flatten() for part in snapshot])}
 
     def ours(number: int) -> Results:
-        network = setting.network(rng_for("bench", number))
+        network = workload.network(rng_for("bench", number))
         optimizer = make_optimizer(network, recipe, 0)
         loss = train_epoch(network, optimizer, data, recipe, ALL, 0, ("bench", number))
         return {"loss": torch.tensor(loss), "parameters": flatten(network)}
 
-    flops = setting.flops().weights * len(data)
-    return Row(published, ours, 1.8, lambda rate: flops / rate)
+    flops = workload.flops().weights * len(data)
+    return Benchmark(published, ours, 1.8, lambda rate: flops / rate)
 
 
-def read_row(setting: Setting) -> Row:
+def read_row(workload: Workload) -> Benchmark:
     """Opening an expert's file and reading two rows, the file in the page cache; the floor is copying the two."""
-    network = setting.network(rng_for("bench", "expert"))
+    network = workload.network(rng_for("bench", "expert"))
     rows = torch.randn(EPOCHS + 1, len(flatten(network)), generator=rng_for("bench", "rows"))
-    pickled, mapped = setting.folder / "expert.pt", setting.folder / "expert.safetensors"
+    pickled, mapped = workload.folder / "expert.pt", workload.folder / "expert.safetensors"
     file = ExpertFile(mapped, len(rows), rows.shape[1], "float32", {})
     plain.save_expert(network, rows, pickled)
     file.begin()
@@ -188,21 +188,21 @@ def read_row(setting: Setting) -> Row:
         return dict(zip(("start", "end"), plain.read_pair(pickled, *PAIR), strict=True))
 
     copied = fastest(rows[:2].clone)
-    return Row(published, ours, 20.0, lambda rate: copied, calls=5)
+    return Benchmark(published, ours, 20.0, lambda rate: copied, calls=5)
 
 
-ROWS: dict[str, Callable[[Setting], Row]] = {
+ROWS: dict[str, Callable[[Workload], Benchmark]] = {
     "dm": dm_row,
-    "dc": lambda setting: dc_row(setting, 1, 1.5),
-    "dc-10": lambda setting: dc_row(setting, 10, None),
-    "mtt-full": lambda setting: mtt_row(setting, "full", 1.3),
-    "mtt-adjoint": lambda setting: mtt_row(setting, "adjoint", None),
+    "dc": lambda workload: dc_row(workload, 1, 1.5),
+    "dc-10": lambda workload: dc_row(workload, 10, None),
+    "mtt-full": lambda workload: mtt_row(workload, "full", 1.3),
+    "mtt-adjoint": lambda workload: mtt_row(workload, "adjoint", None),
     "expert": expert_row,
     "read": read_row,
 }
 
 
-def check(name: str, row: Row) -> None:
+def check(name: str, row: Benchmark) -> None:
     """Raise unless both sides compute the same; this warms them up too."""
     expected, found = row.plain(0), row.ours(0)
     for what, value in expected.items():
@@ -211,7 +211,7 @@ def check(name: str, row: Row) -> None:
             raise click.ClickException(f"{name}: ours and the plain {what} differ by {apart:.1e} of it: not comparable")
 
 
-def measure(row: Row, rounds: int, rate: float) -> dict[str, Any]:
+def measure(row: Benchmark, rounds: int, rate: float) -> dict[str, Any]:
     """Seconds of both sides in turns, the median and the range of their ratios, and ours over the floor."""
     seconds: dict[str, list[float]] = {"plain": [], "ours": []}
     for number in range(1, rounds + 1):
@@ -222,10 +222,10 @@ def measure(row: Row, rounds: int, rate: float) -> dict[str, Any]:
     return {**seconds, "ratio": statistics.median(ratios), "ratios": ratios, "target": row.target, **about}
 
 
-def memory(name: str, side: str, setting: Setting) -> float:
+def memory(name: str, side: str, workload: Workload) -> float:
     """MiB that a side of a row adds to a process that has been through one step of a student."""
-    mtt_row(setting, "adjoint", None, steps=1).ours(0)  # libraries are loaded, kernels built
-    row, before = ROWS[name](setting), peak()
+    mtt_row(workload, "adjoint", None, steps=1).ours(0)  # libraries are loaded, kernels built
+    row, before = ROWS[name](workload), peak()
     (row.plain if side == "plain" else row.ours)(1)
     return peak() - before
 
@@ -276,7 +276,7 @@ def main(
     """Compare both sides of every row, print a table and write all numbers to OUT/objectives.json."""
     torch.set_num_threads(threads)
     if single is not None:
-        click.echo(memory(*single, Setting(width, images, out)))
+        click.echo(memory(*single, Workload(width, images, out)))
         return
     chosen = [name for name in ROWS if not only or name in only]
     options = ["--threads", str(threads), "--width", str(width)]
@@ -286,7 +286,7 @@ def main(
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out) as folder:
         for name in chosen:
-            row = ROWS[name](Setting(width, images, Path(folder)))
+            row = ROWS[name](Workload(width, images, Path(folder)))
             check(name, row)
             found[name] = measure(row, rounds, rate) | ({"mib": mib[name]} if name in mib else {})
             click.echo(f"{name}: {found[name]['ratio']:.2f}")

@@ -22,8 +22,8 @@ from rich.table import Table
 from torch import Tensor
 
 from glad.data.augment import augment
-from glad.distillation import Step
 from glad.networks import make_network
+from glad.objectives.base import Step
 from glad.objectives.trajectory import Classifier, relative_distance
 from glad.objectives.unroll import UNROLLS, Student, adjoint
 from glad.rng import rng_for

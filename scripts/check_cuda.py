@@ -22,7 +22,7 @@ import torch
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from cuda_ops._build import cuda_recipe  # noqa: E402
+from cuda_ops._build import cuda_plan  # noqa: E402
 from cuda_ops._toolchain import CUDA_ARCHS, BuildError, Compiler  # noqa: E402
 
 HOT_LOOP = 32  # multiply-adds; loops of fewer are not what a kernel spends its time on
@@ -86,9 +86,9 @@ def find_disassembler() -> str:
 
 def compile_cubins(arch: str, folder: Path) -> tuple[Compiler, str, list[Path]]:
     """Compile every CUDA source for ``arch`` as it ships; the compiler, its report, and the machine code's files."""
-    recipe = cuda_recipe(environ={**os.environ, "TORCH_CUDA_ARCH_LIST": arch})
+    plan = cuda_plan(environ={**os.environ, "TORCH_CUDA_ARCH_LIST": arch})
     report, cubins = "", []
-    for target, command in recipe.objects.items():
+    for target, command in plan.objects.items():
         cubin = folder / f"{target}.{arch}.cubin"
         line = ["-cubin" if word == "-c" else str(cubin) if word == target else word for word in command]
         done = subprocess.run([*line, "-Xptxas=-v"], capture_output=True, text=True, check=False)
@@ -97,7 +97,7 @@ def compile_cubins(arch: str, folder: Path) -> tuple[Compiler, str, list[Path]]:
             raise SystemExit(f"{shutil.which(command[0])} fails for {arch}")
         report += done.stderr
         cubins.append(cubin)
-    return recipe.compiler, report, cubins
+    return plan.compiler, report, cubins
 
 
 def read_report(report: str) -> dict[str, Kernel]:

@@ -21,8 +21,8 @@ from torch.nn import functional as F
 
 from glad.data.augment import augment
 from glad.data.dataset import ImageData
-from glad.distillation import Step
 from glad.networks import Network
+from glad.objectives.base import Step
 from glad.rng import rng_for
 
 Fresh = Callable[[torch.Generator], Network]

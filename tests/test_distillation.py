@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch.nn.functional import mse_loss
 
-from glad.distillation import DistillationError, Progress, Step, iterate, run, select_learned
+from glad.distillation import DistillationError, DistillationState, iterate, run, select_learned
+from glad.objectives.base import Step
 from glad.optimizers import make_optimizer
 from glad.runs.storage import read_step_size, read_tensors
 from glad.synthetic_set import SyntheticSet
@@ -50,7 +51,7 @@ def progress(objective=None, rows=3, momentum=0.5):
     latents = {"z": torch.linspace(-1, 1, rows * 4).view(rows, 4), "scale": torch.full([rows, 1], 2.0)}
     synset = SyntheticSet(Affine(), latents, LABELS[:rows], chunk=2)
     objective = objective or Quadratic()
-    return Progress(synset, objective, make_optimizer(select_learned(synset, objective), RATES, momentum))
+    return DistillationState(synset, objective, make_optimizer(select_learned(synset, objective), RATES, momentum))
 
 
 def go(p, iterations, path=None, seed=0):

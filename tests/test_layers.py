@@ -175,6 +175,15 @@ def test_the_top_level_of_glad_is_small():
     assert len([path for path in (ROOT / "glad").iterdir() if path.is_file()]) < 15
 
 
+def test_a_class_name_stands_in_one_module():
+    modules = {}
+    for module, path in FILES.items():
+        for name in {n.name for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.ClassDef)}:
+            modules.setdefault(name, []).append(module)
+    assert len(modules) > 100
+    assert not {name: found for name, found in modules.items() if len(found) > 1}
+
+
 def lines(function):
     """The length of a function without its docstring, which is as long as its parameters need."""
     first = function.body[0]

@@ -22,7 +22,7 @@ Clock = Callable[[], float]
 """Seconds since any moment."""
 
 
-class Budget:
+class TimeBudget:
     """Minutes for all stages of a training, and the step of the generator to stop at, if that is earlier.
 
     Args:
@@ -60,7 +60,9 @@ def seconds_per_step(features: Features, reals: Reals, settings: TrainingSetting
     return statistics.median(later - earlier for earlier, later in pairwise(times))
 
 
-def plan_feature_steps(features: Features, reals: Reals, settings: TrainingSettings, budget: Budget) -> tuple[int, str]:
+def plan_feature_steps(
+    features: Features, reals: Reals, settings: TrainingSettings, budget: TimeBudget
+) -> tuple[int, str]:
     """How many steps the features are trained for, and a line that says how the budget is split.
 
     Raises ``ValueError`` where the settings ask for so many that nothing is left for the generator.

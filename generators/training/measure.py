@@ -26,7 +26,7 @@ from generators.training.measures import (
 )
 from generators.training.pictures import interpolation_rows, sample_rows
 from generators.training.progress import Progress
-from generators.training.settings import Sizes
+from generators.training.settings import MeasureSettings
 from glad.data.dataset import Splits
 from glad.evaluation.prior_comparison import distances
 from glad.networks import Network
@@ -39,7 +39,7 @@ def measure_generator(
     weights: str,
     splits: Splits,
     out: str | Path,
-    sizes: Sizes | None = None,
+    sizes: MeasureSettings | None = None,
     *,
     split: str = "validation",
     progress: Progress | None = None,
@@ -60,7 +60,7 @@ def measure_generator(
     Raises:
         ValueError: weights that cannot be used, or not with these data; too few images.
     """
-    sizes, out, progress = sizes or Sizes(), Path(out), progress or Progress()
+    sizes, out, progress = sizes or MeasureSettings(), Path(out), progress or Progress()
     measured = open_measured(weights, splits, split)
     extractor = make_extractor(measured.train, sizes.width)
     disjoint_halves(measured.train, sizes.images)  # says at once where there are too few
@@ -73,7 +73,7 @@ def measure_generator(
 
 
 def measure(
-    measured: MeasuredGenerator, extractor: Network, out: Path, sizes: Sizes, progress: Progress
+    measured: MeasuredGenerator, extractor: Network, out: Path, sizes: MeasureSettings, progress: Progress
 ) -> dict[str, Any]:
     """Everything there is to measure; the pictures go to ``out``."""
     for name, rows in {"samples": sample_rows, "interpolations": interpolation_rows}.items():

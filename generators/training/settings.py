@@ -61,7 +61,7 @@ class TrainingSettings(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sizes(Settings):
+class MeasureSettings(Settings):
     """How much of a generator is measured."""
 
     images: int = 5000

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from generators import weights
-from generators.training.budget import Budget, plan_feature_steps
+from generators.training.budget import TimeBudget, plan_feature_steps
 from generators.training.discriminator import Features
 from generators.training.gan import (
     DivergedError,
@@ -75,7 +75,7 @@ def train_generator(
         DivergedError: a loss that is no number; the last state is kept.
     """
     out, progress = Path(out), progress or Progress()
-    budget = Budget(minutes, steps)  # which says at once what cannot be kept to
+    budget = TimeBudget(minutes, steps)  # which says at once what cannot be kept to
     data = training_images(splits)
     settings = choose(settings or TrainingSettings(), data)
     reals = Reals(data, settings.conditional)
@@ -134,7 +134,7 @@ def accuracy(features: Features, images: Reals) -> float:
 
 
 def pretrain(
-    n: Networks, reals: Reals, settings: TrainingSettings, validation: ImageData, budget: Budget, progress: Progress
+    n: Networks, reals: Reals, settings: TrainingSettings, validation: ImageData, budget: TimeBudget, progress: Progress
 ) -> TrainingSettings:
     """Train and freeze the features, and say how well they tell the classes of images that they have not seen.
 
@@ -188,7 +188,7 @@ def train(
     reals: Reals,
     settings: TrainingSettings,
     out: Path,
-    budget: Budget,
+    budget: TimeBudget,
     splits: Splits,
     progress: Progress,
 ) -> str:

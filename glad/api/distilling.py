@@ -16,7 +16,7 @@ from glad.data.balance import share_out
 from glad.data.dataset import ImageData, Splits
 from glad.data.splits import open_data
 from glad.device import pick_device
-from glad.distillation import Metrics, Progress, select_learned
+from glad.distillation import DistillationState, Metrics, select_learned
 from glad.distillation import run as iterate
 from glad.experts import Experts
 from glad.experts.folder import experts_digest, open_experts
@@ -200,7 +200,7 @@ def run_distillation(
     kinds = {**ObjectiveDescription(made).optimizers, **resolved.description.optimizers}
     optimizer = make_optimizer(tensors, rates, used.momentum, kinds)
     inputs = _inputs(train, resolved, experts, hash_option_files(asked, used.objective_options))
-    return _run(Progress(synset, made, optimizer), train, inputs, used, on_step)
+    return _run(DistillationState(synset, made, optimizer), train, inputs, used, on_step)
 
 
 def _first_set(
@@ -249,16 +249,16 @@ def _latents(
 
 
 def _run(
-    progress: Progress, data: ImageData, inputs: dict[str, Any], settings: DistillSettings, on_step: OnStep | None
+    state: DistillationState, data: ImageData, inputs: dict[str, Any], settings: DistillSettings, on_step: OnStep | None
 ) -> Run:
     """Begin or continue the folder, iterate, and write the set."""
     run = Run(settings.folder)
-    rates = {group["name"]: group["lr"] for group in progress.optimizer.param_groups}
-    old_names = ObjectiveDescription(progress.objective).old_names
+    rates = {group["name"]: group["lr"] for group in state.optimizer.param_groups}
+    old_names = ObjectiveDescription(state.objective).old_names
     if run.begin(settings, {**inputs, "learning_rates": rates}, old_names):
-        progress.restore(run.state)
-    monitor = Monitor(run, data, progress.synset, settings.grid_every, progress.iteration, settings.iterations)
-    if progress.iteration == 0:
+        state.restore(run.state)
+    monitor = Monitor(run, data, state.synset, settings.grid_every, state.iteration, settings.iterations)
+    if state.iteration == 0:
         monitor.snapshot("initial", 0)
 
     def step(iteration: int, metrics: Metrics) -> None:
@@ -267,11 +267,11 @@ def _run(
             on_step(iteration, metrics)
 
     def save() -> None:
-        progress.save(run.state)
+        state.save(run.state)
 
     try:
-        iterate(progress, settings.iterations, settings.seed, save, settings.save_every, step)
-        monitor.snapshot("synset", progress.iteration)
+        iterate(state, settings.iterations, settings.seed, save, settings.save_every, step)
+        monitor.snapshot("synset", state.iteration)
     finally:
         monitor.close()
     return run

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from glad.cli.distill import distill
 from glad.cli.experts import train
-from glad.presets import Cost, Preset, known, leaves, load
+from glad.presets import IterationCost, Preset, known, leaves, load
 
 UNMEASURED = "not measured"
 PLAIN_WIDTH = 160  # of a table that goes to a file
@@ -88,14 +88,14 @@ def _options(command: click.Command, settings: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _cells(cost: Cost | None, iterations: int) -> list[str]:
+def _cells(cost: IterationCost | None, iterations: int) -> list[str]:
     """Seconds per iteration, hours in all, GiB."""
     if cost is None:
         return [UNMEASURED, "", ""]
     return [f"{cost.seconds:.3g}", f"{cost.seconds * iterations / 3600:.3g}", f"{cost.gib:.1f}"]
 
 
-def _sentence(cost: Cost | None, iterations: int) -> str:
+def _sentence(cost: IterationCost | None, iterations: int) -> str:
     if cost is None:
         return UNMEASURED
     seconds, hours, gib = _cells(cost, iterations)

@@ -9,7 +9,7 @@ from glad.cli.old_names import OldNames
 from glad.cli.source import FORMATS
 
 if TYPE_CHECKING:
-    from glad.hub.push import Parcel
+    from glad.hub.push import DatasetUpload
 
 
 @click.command(cls=OldNames, old_names={"--licence": "--license"})
@@ -48,7 +48,7 @@ def push(
     """
     from glad.hub.push import push as publish
 
-    parcel = publish(
+    upload = publish(
         run,
         repo,
         formats=formats,
@@ -58,10 +58,10 @@ def push(
         dry_run=dry_run,
         notice=_show,
     )
-    click.echo(f"\n{parcel.card}\nNothing was sent (--dry-run)." if dry_run else parcel.address)
+    click.echo(f"\n{upload.card}\nNothing was sent (--dry-run)." if dry_run else upload.address)
 
 
-def _show(parcel: "Parcel") -> None:
+def _show(upload: "DatasetUpload") -> None:
     """Every file that goes."""
-    for file in parcel.files:
-        click.echo(f"{parcel.repo}: {file.name}, {file.bytes:,} bytes, SHA-256 {file.sha256}")
+    for file in upload.files:
+        click.echo(f"{upload.repo}: {file.name}, {file.bytes:,} bytes, SHA-256 {file.sha256}")

@@ -13,7 +13,7 @@ from glad.settings.distill import DistillSettings
 from glad.settings.tune import TuneSettings
 
 if TYPE_CHECKING:
-    from glad.tuning.search import Row, Search
+    from glad.tuning.search import Search, Trial
 
 PLAIN_WIDTH = 140  # of a table that goes to a file
 
@@ -58,11 +58,11 @@ def tune(**options: Any) -> None:
     click.echo(f"Run it with `glad distill --config {asked.out}/best.yaml`; {asked.out}/tune.png shows what mattered.")
 
 
-def _on_rung(bar: Bar, counts_trials: bool) -> "Callable[[Search, Row], None]":
+def _on_rung(bar: Bar, counts_trials: bool) -> "Callable[[Search, Trial], None]":
     """Draws trials, or minutes, and says what each judgment found."""
     from glad.tuning.report import percent
 
-    def on_rung(search: "Search", row: "Row") -> None:
+    def on_rung(search: "Search", row: "Trial") -> None:
         ended = sum(other.state != "unfinished" for other in search.rows())
         done = ended if counts_trials else int(search.spent() / 60)
         seen = max(row.accuracies, default=0)

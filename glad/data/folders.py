@@ -10,7 +10,7 @@ from glad.data.layout import PICTURES, SPLITS, in_order, own_numbers, resolve_sp
 from glad.data.notices import DataError, shorten
 from glad.data.raw import Raw, labeled
 from glad.data.split_folders import find_splits, listed
-from glad.data.tables import Row, find_table, other_tables, read_table, resolve
+from glad.data.tables import LabelRow, find_table, other_tables, read_table, resolve
 from glad.data.tree import Tree
 
 SHARD = re.compile(r"\d{5}")  # folders of StyleGAN's data sets
@@ -85,7 +85,9 @@ def _split_folder(file: Path, tree: Tree) -> str:
     return first if split_of(first) and file.parent != tree.path else "train"
 
 
-def _listing(tree: Tree, table: Path, found: Mapping[Path, Row], missing: Sequence[str]) -> tuple[Listing, list[str]]:
+def _listing(
+    tree: Tree, table: Path, found: Mapping[Path, LabelRow], missing: Sequence[str]
+) -> tuple[Listing, list[str]]:
     """What a table lists, all of which must be there, and how many images it does not list."""
     if missing:
         raise DataError(f"{table} lists {len(missing)} files that are not here, such as {missing[0]}: mend the table")

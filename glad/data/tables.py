@@ -21,7 +21,7 @@ _SPLIT = ("split", "subset", "partition")
 
 
 @dataclass(frozen=True)
-class Row:
+class LabelRow:
     """One line: the file as it is called there, its class, and its split where the table names one."""
 
     file: str
@@ -42,7 +42,7 @@ def other_tables(tree: Tree) -> list[str]:
     return [name for name in tree.files if name.lower().endswith(OTHER) and name not in NAMES]
 
 
-def read_table(path: Path) -> list[Row] | None:
+def read_table(path: Path) -> list[LabelRow] | None:
     """The lines of a file of labels; None where it has no labels, such as captions alone.
 
     Raises ``DataError`` where it cannot be read, or where it is not clear which column has the labels.
@@ -60,7 +60,7 @@ def read_table(path: Path) -> list[Row] | None:
         raise DataError(f"{path} cannot be read ({' '.join(str(error).split())}): mend or remove it") from error
 
 
-def _of_json(content: Any, path: Path) -> list[Row] | None:
+def _of_json(content: Any, path: Path) -> list[LabelRow] | None:
     """StyleGAN's ``{"labels": [[file, number], ...]}``, or what ``glad export`` wrote."""
     if not isinstance(content, Mapping):
         raise TypeError(f"it is a {type(content).__name__}")
@@ -69,12 +69,12 @@ def _of_json(content: Any, path: Path) -> list[Row] | None:
         return None
     if "files" in content and "classes" in content:
         classes = content["classes"]
-        return [Row(str(f), str(classes[c])) for f, c in zip(content["files"], labels, strict=True)]
+        return [LabelRow(str(f), str(classes[c])) for f, c in zip(content["files"], labels, strict=True)]
     pairs = labels.items() if isinstance(labels, Mapping) else labels
-    return [Row(str(file), _one(label, path)) for file, label in pairs]
+    return [LabelRow(str(file), _one(label, path)) for file, label in pairs]
 
 
-def _of_csv(path: Path) -> list[Row] | None:
+def _of_csv(path: Path) -> list[LabelRow] | None:
     text = path.read_text(encoding="utf-8-sig")
     first = text.partition("\n")[0]
     delimiter = max(",;\t", key=first.count)
@@ -87,7 +87,7 @@ def _of_csv(path: Path) -> list[Row] | None:
     return _of_records([dict(zip(titles, row, strict=True)) for row in rows[1:]], path)
 
 
-def _of_records(records: list[dict[str, Any]], path: Path) -> list[Row] | None:
+def _of_records(records: list[dict[str, Any]], path: Path) -> list[LabelRow] | None:
     if not records:
         raise DataError(f"{path} has no lines: fill or remove it")
     titles = {title.casefold(): title for title in records[0]}
@@ -104,7 +104,7 @@ def _of_records(records: list[dict[str, Any]], path: Path) -> list[Row] | None:
         )
     split = next((titles[name] for name in _SPLIT if name in titles), None)
     return [
-        Row(
+        LabelRow(
             str(record[files[0]]), _one(record[labels[0]], path), None if split is None else _split(record[split], path)
         )
         for record in records
@@ -125,7 +125,7 @@ def _split(value: Any, path: Path) -> str:
     return split
 
 
-def resolve(rows: Iterable[Row], tree: Tree) -> tuple[dict[Path, Row], list[str]]:
+def resolve(rows: Iterable[LabelRow], tree: Tree) -> tuple[dict[Path, LabelRow], list[str]]:
     """The file of each row, and the names of rows that have none, or several.
 
     A row names a file by its path from the folder, or by its name alone, with or without suffix, where no other file
@@ -136,7 +136,7 @@ def resolve(rows: Iterable[Row], tree: Tree) -> tuple[dict[Path, Row], list[str]
     for name, image in exact.items():
         for key in {name[: -len(image.suffix)], image.name, image.stem}:
             loose.setdefault(key, []).append(image)
-    found: dict[Path, Row] = {}
+    found: dict[Path, LabelRow] = {}
     missing = []
     for row in rows:
         name = re.sub(r"^(\./)+", "", row.file.strip().replace("\\", "/"))

@@ -19,7 +19,7 @@ from glad.priors.base import Prior
 from glad.priors.description import PriorDescription
 from glad.priors.inversion import invert
 from glad.rng import rng_for
-from glad.settings.compare import Sizes
+from glad.settings.compare import CompareSizes
 from glad.synthetic_set import SyntheticSet
 
 LR, BATCH = 1e-2, 64
@@ -43,11 +43,11 @@ class ComparisonSetup:
     """Distances of other real images, in place of samples: the best that there is."""
     validation_accuracy: float
     """Validation accuracy of the network."""
-    sizes: Sizes
+    sizes: CompareSizes
     device: torch.device
 
 
-def prepare_comparison(data: Splits, sizes: Sizes, device: torch.device, seed: int = 0) -> ComparisonSetup:
+def prepare_comparison(data: Splits, sizes: CompareSizes, device: torch.device, seed: int = 0) -> ComparisonSetup:
     """Train the network on real images and take theirs as the measure; ``ValueError`` where there are too few."""
     train, validation = data.train, data.validation
     order = torch.randperm(len(train), generator=rng_for(seed, STAGE, "real"))
@@ -75,7 +75,7 @@ def prepare_comparison(data: Splits, sizes: Sizes, device: torch.device, seed: i
 
 
 def _train(
-    data: ImageData, images: Tensor, labels: Tensor, sizes: Sizes, device: torch.device, purpose: str, seed: int
+    data: ImageData, images: Tensor, labels: Tensor, sizes: CompareSizes, device: torch.device, purpose: str, seed: int
 ) -> Network:
     """A ConvNet after its training on normalized images [n, C, H, W]."""
     key = (seed, STAGE, purpose)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from glad.formats import codes, folder, npz, parquet, tensors, webdataset
 from glad.formats.distilled import Card, Distilled, as_levels
-from glad.formats.storage import Cost, eight_bits, sixteen_bits
+from glad.formats.storage import QuantizationLoss, eight_bits, sixteen_bits
 from glad.registry import Registry
 
 __all__ = ["FORMATS", "Format", "list_formats", "register_format"]
@@ -24,12 +24,12 @@ def _sixteen(source: Distilled) -> Card:
 
 
 def _floats(source: Distilled) -> Card:
-    return replace(source.card, levels=None, cost=Cost())
+    return replace(source.card, levels=None, cost=QuantizationLoss())
 
 
 def _rendered(source: Distilled) -> Card:
     zca = "none" if source.card.zca == "none" else "inverted"  # a generator's own images are not whitened
-    return replace(source.card, levels=None, cost=Cost(), zca=zca)
+    return replace(source.card, levels=None, cost=QuantizationLoss(), zca=zca)
 
 
 @dataclass(frozen=True)

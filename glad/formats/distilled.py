@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from glad.data.dataset import ImageData
-from glad.formats.storage import Cost, Levels
+from glad.formats.storage import Levels, QuantizationLoss
 from glad.runs import html
 
 
@@ -37,7 +37,7 @@ class Card:
     step_size: float | None
     format: str
     levels: Levels | None
-    cost: Cost
+    cost: QuantizationLoss
     made: Mapping[str, Any]
 
     def to_dict(self) -> dict[str, Any]:
@@ -54,7 +54,7 @@ class Card:
         values = {field.name: content[field.name] for field in fields(cls)}
         values |= {name: tuple(values[name]) for name in ("classes", "mean", "std", "range")}
         levels = values["levels"]
-        return cls(**{**values, "levels": levels and Levels(**levels), "cost": Cost(**values["cost"])})
+        return cls(**{**values, "levels": levels and Levels(**levels), "cost": QuantizationLoss(**values["cost"])})
 
     def data(self) -> ImageData:
         """A data set without images that normalizes as this set's did, without whitening."""

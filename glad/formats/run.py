@@ -9,7 +9,7 @@ from torch import Tensor
 from glad.data.dataset import ImageData, Splits
 from glad.formats.distilled import Card, Codes, Distilled
 from glad.formats.files import below, readable
-from glad.formats.storage import Cost
+from glad.formats.storage import QuantizationLoss
 from glad.runs import soft_labels
 from glad.runs.folder import Run
 from glad.runs.storage import RunError, read_tensors
@@ -81,7 +81,7 @@ def _card(run: Run, config: dict[str, Any], images: Tensor, zca: bool) -> Card:
         step_size=run.learned_lr,
         format="run",
         levels=None,
-        cost=Cost(),
+        cost=QuantizationLoss(),
         made={"run": run.name, **made, "hashes": inputs["hashes"], "versions": inputs["versions"]},
     )
 

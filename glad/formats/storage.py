@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
-class Cost:
+class QuantizationLoss:
     """What storing cost, in units of 1/255.
 
     ``mean`` and ``max`` are over the absolute errors of all values; ``clipped`` is the share of values (0 to 1) that
@@ -40,13 +40,13 @@ class Levels:
         share = torch.from_numpy(stored.astype(np.float64)) / (2**self.bits - 1)
         return (self.low + (self.high - self.low) * share).float().permute(0, 3, 1, 2).contiguous()
 
-    def cost(self, pixels: Tensor) -> Cost:
+    def cost(self, pixels: Tensor) -> QuantizationLoss:
         """What is lost of float ``pixels`` [N, C, H, W]."""
         exact = pixels.double()
         error = 255 * (self.pixels(self.quantize(pixels)) - exact).abs()
         outside = 255 * torch.maximum(self.low - exact, exact - self.high).clamp(min=0)
         clipped = float((outside > 0).double().mean())
-        return Cost(float(error.mean()), float(error.max()), clipped, float(outside.max()))
+        return QuantizationLoss(float(error.mean()), float(error.max()), clipped, float(outside.max()))
 
 
 def eight_bits(pixels: Tensor) -> Levels:

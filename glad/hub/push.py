@@ -34,7 +34,6 @@ OF_THE_DISK = ("root", "out", "experts")
 """Settings that only say where things lie on the disk of who made the run."""
 PICTURES = "pictures"
 PICTURED = 1600  # pixels a side of a picture, at most
-"""What each format is called in the repository."""
 
 
 @dataclass(frozen=True)
@@ -47,13 +46,16 @@ class File:
 
 
 @dataclass(frozen=True)
-class Parcel:
+class DatasetUpload:
     """What goes to ``repo`` as one commit, README.md (the text ``card``) included; ``address`` once it has gone."""
 
     repo: str
     files: tuple[File, ...]
     card: str
     address: str = ""
+
+
+Parcel = DatasetUpload  # its former name
 
 
 def push(
@@ -66,8 +68,8 @@ def push(
     private: bool = False,
     dry_run: bool = False,
     data: Splits | None = None,
-    notice: Callable[[Parcel], None] | None = None,
-) -> Parcel:
+    notice: Callable[[DatasetUpload], None] | None = None,
+) -> DatasetUpload:
     """Put the set of a finished ``run`` with its card on the Hugging Face Hub, as one commit.
 
     Args:
@@ -80,7 +82,7 @@ def push(
         private: Make the repository private, and refuse one that is public.
         dry_run: Send nothing.
         data: The splits, for a run that was distilled from an object instead of a name.
-        notice: Is called with the parcel before it is sent.
+        notice: Is called with the upload before it is sent.
 
     Returns:
         The files with their SHA-256, the text of the card and, once they have gone, the address of the commit.
@@ -91,22 +93,22 @@ def push(
         FetchError: Where the Hub does not take it.
 
     Examples:
-        >>> parcel = glad.push("runs/tiny", "me/tiny-clothes", dry_run=True)
-        >>> [file.name for file in parcel.files if file.name.endswith((".parquet", ".md"))]
+        >>> upload = glad.push("runs/tiny", "me/tiny-clothes", dry_run=True)
+        >>> [file.name for file in upload.files if file.name.endswith((".parquet", ".md"))]
         ['README.md', 'set.parquet']
     """
     hub.require_name(repo)
     folder = run if isinstance(run, Run) else Run(Path(run))
     with tempfile.TemporaryDirectory(prefix="glad-push-") as name:
         place = Path(name)
-        parcel = _pack(folder, repo, formats, license, permission, data, place)
+        upload = _pack(folder, repo, formats, license, permission, data, place)
         if notice is not None:
-            notice(parcel)
+            notice(upload)
         if dry_run:
-            return parcel
-        contents: dict[str, Path | bytes] = {file.name: place / file.name for file in parcel.files}
+            return upload
+        contents: dict[str, Path | bytes] = {file.name: place / file.name for file in upload.files}
         message = f"Add a distilled set (SHA-256 of its card {_sha256(place / 'README.md')[:12]})"
-        return replace(parcel, address=hub.put(repo, contents, message, private, "dataset", _names().values()))
+        return replace(upload, address=hub.put(repo, contents, message, private, "dataset", _names().values()))
 
 
 def _names() -> dict[str, str]:
@@ -122,7 +124,7 @@ def _pack(
     permission: str | None,
     data: Splits | None,
     place: Path,
-) -> Parcel:
+) -> DatasetUpload:
     """Write all that goes to the empty folder ``place``."""
     config, source, inputs = run.config, load_distilled(run.path, data=data), run.inputs
     weights = _weights(run)
@@ -135,7 +137,6 @@ def _pack(
     pictures = _take_grids(run, int(config["iterations"]), place)
     bare = strip_paths(config)
     write_durably(place / "config.yaml", yaml.safe_dump(bare, sort_keys=False, allow_unicode=True).encode())
-    files = _files(place)
     content = dataset_card.CardContent(
         repo=repo,
         card=source.card,
@@ -145,7 +146,7 @@ def _pack(
         licenses=licenses,
         exports=exports,
         names={kind: _names()[kind] for kind in kinds},
-        files=[(file.name, file.bytes, file.sha256) for file in files],
+        files=[(file.name, file.bytes, file.sha256) for file in _files(place)],
         pictures=pictures,
         weights=weights is not None,
         soft=source.soft_labels is not None,
@@ -154,7 +155,7 @@ def _pack(
     )
     text = dataset_card.write(content)
     write_durably(place / "README.md", text.encode())
-    return Parcel(repo, _files(place), text)
+    return DatasetUpload(repo, _files(place), text)
 
 
 def _files(place: Path) -> tuple[File, ...]:

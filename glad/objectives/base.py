@@ -1,23 +1,25 @@
 """What an objective is: a loss on synthetic images, given as a stream of scalar terms."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
+from glad.rng import rng_for
 
-class Step(Protocol):
-    """What one iteration may know."""
 
-    @property
-    def iteration(self) -> int:
-        """The number of the iteration, from 0."""
-        ...
+@dataclass(frozen=True)
+class Step:
+    """What one iteration may know: its number from 0, and randomness that is a function of it and of the run's seed."""
+
+    seed: int
+    iteration: int
 
     def rng(self, purpose: str) -> torch.Generator:
-        """A fresh CPU generator, a function of run seed, iteration and purpose."""
-        ...
+        """A fresh CPU generator for ``purpose``."""
+        return rng_for(self.seed, "distill", self.iteration, purpose)
 
 
 class Objective(Protocol):

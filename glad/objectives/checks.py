@@ -7,7 +7,6 @@ def test_mine():
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,6 +14,7 @@ import torch
 from torch import Tensor
 
 from glad.networks import make_network
+from glad.objectives.base import Step
 from glad.objectives.description import ObjectiveDescription
 from glad.registry import construct, options_of
 from glad.rng import rng_for
@@ -26,17 +26,6 @@ TOLERANCE = {torch.float64: 1e-4, torch.float32: 5e-2}
 """Of a slope against finite differences, relative."""
 STEP = {torch.float64: 1e-6, torch.float32: 1e-2}
 """Of finite differences."""
-
-
-@dataclass(frozen=True)
-class Step:
-    """One iteration, as the loop gives it to an objective."""
-
-    iteration: int
-
-    def rng(self, purpose: str) -> torch.Generator:
-        """A fresh CPU generator for ``purpose``."""
-        return rng_for("check", self.iteration, purpose)
 
 
 def check_objective(factory: Callable[..., Any], **options: Any) -> None:
@@ -105,7 +94,7 @@ def _runs(factory: Callable[..., Any], options: Mapping[str, Any], dtype: torch.
     """Whether the arithmetic of an objective follows ``dtype``; one that mixes types has an error of torch's."""
     images, labels = example(dtype)
     try:
-        return all(term.dtype == dtype for term in _maker(factory, options, dtype)().terms(images, labels, Step(0)))
+        return all(term.dtype == dtype for term in _maker(factory, options, dtype)().terms(images, labels, Step(0, 0)))
     except RuntimeError as error:
         if "dtype" not in str(error) and "type" not in str(error):
             raise
@@ -127,7 +116,7 @@ def _check_tensors(objective: Any) -> None:
 def _check_terms(objective: Any, dtype: torch.dtype) -> None:
     images, labels = example(dtype)
     before, count = images.detach().clone(), 0
-    for term in objective.terms(images, labels, Step(0)):
+    for term in objective.terms(images, labels, Step(0, 0)):
         count += 1
         assert isinstance(term, Tensor) and term.shape == (), f"term {count} is {term!r}: each must be a scalar tensor"
         assert bool(term.isfinite()), f"term {count} is {term.item()}"
@@ -147,7 +136,7 @@ def _iterate(objective: Any, images: Tensor, labels: Tensor, iteration: int) -> 
     """The terms of one iteration, and the gradient of the images last; the images' own gradient is left empty."""
     leaf = images.detach().requires_grad_()
     terms = []
-    for term in objective.terms(leaf, labels, Step(iteration)):
+    for term in objective.terms(leaf, labels, Step(0, iteration)):
         term.backward()
         terms.append(term.detach().clone())
     assert leaf.grad is not None

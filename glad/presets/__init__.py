@@ -29,7 +29,7 @@ MEASURED = "measured.json"
 
 
 @dataclass(frozen=True)
-class Cost:
+class IterationCost:
     """One measured iteration: seconds, peak memory in GiB, on which machine and by which command."""
 
     seconds: float
@@ -75,10 +75,10 @@ class Preset:
         channels, side = self.images()
         return f"{self.file} {channels}x{side}x{side} ipc{ipc}"
 
-    def cost(self, ipc: int) -> Cost | None:
+    def cost(self, ipc: int) -> IterationCost | None:
         """What an iteration takes, if it was measured."""
         found = json.loads((files(__name__) / MEASURED).read_text(encoding="utf-8")).get(self.measure(ipc))
-        return Cost(**found) if found else None
+        return IterationCost(**found) if found else None
 
 
 def _for_ipc(value: Any, ipc: int) -> Any:

@@ -8,7 +8,7 @@ from glad.settings.fields import Settings, spelled
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sizes(Settings):
+class CompareSizes(Settings):
     """How much is measured: enough for the order of priors, not for a published number."""
 
     images: int = 1000

@@ -65,7 +65,7 @@ class Knob:
 
 
 @dataclass(frozen=True)
-class Space:
+class SearchSpace:
     """The knobs of a run's ``settings``.
 
     ``rates`` are the learning rates without a layer (False) and with one (True), which the knobs of rates multiply.
@@ -138,7 +138,7 @@ def complete(settings: Mapping[str, Any] | DistillSettings) -> DistillSettings:
     return replace(read(DistillSettings, settings, "glad.tune"), out=None)
 
 
-def find_space(settings: DistillSettings, wanted: Sequence[str] | None = None) -> Space:
+def find_space(settings: DistillSettings, wanted: Sequence[str] | None = None) -> SearchSpace:
     """The knobs that the run of ``settings`` has, or those of them called ``wanted``.
 
     Opens data, prior and experts, and raises what ``glad.distill`` does when they cannot be used; ``ValueError`` when
@@ -167,7 +167,7 @@ def find_space(settings: DistillSettings, wanted: Sequence[str] | None = None) -
         knobs = [knob for knob in knobs if (layer_of(settings) is not None) in knob.spaces]
     if not knobs:
         raise ValueError("there is nothing to tune: neither a layer, nor a learning rate, nor a window of experts")
-    return Space(settings, tuple(knobs), rates, {"data": train.digest[:12], "weights": resolved.digest[:12]})
+    return SearchSpace(settings, tuple(knobs), rates, {"data": train.digest[:12], "weights": resolved.digest[:12]})
 
 
 def _open(settings: DistillSettings, train: ImageData, layer: int | None) -> ResolvedPrior:

@@ -11,25 +11,25 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from glad.tuning.knobs import RATE, Knob, Space, layer_name
-from glad.tuning.search import Row
+from glad.tuning.knobs import RATE, Knob, SearchSpace, layer_name
+from glad.tuning.search import Trial
 
 COLORS = {"finished": "C0", "stopped": "0.7", "unfinished": "C1", "failed": "C3"}
 COEFFICIENTS = 3  # of a parabola
 
 
-def importances(space: Space, rows: Sequence[Row], rung: int) -> dict[str, float | None]:
+def importances(space: SearchSpace, rows: Sequence[Trial], rung: int) -> dict[str, float | None]:
     """The share of the accuracy's variance after ``rung`` iterations that each knob explains; None: too few trials."""
     return {knob.name: _explained(knob, *_points(knob, rows, rung)) for knob in space.knobs}
 
 
-def _points(knob: Knob, rows: Sequence[Row], rung: int) -> tuple[list[Any], list[float]]:
+def _points(knob: Knob, rows: Sequence[Trial], rung: int) -> tuple[list[Any], list[float]]:
     """The knob's values and the accuracies of the trials that have both."""
     pairs = [(row.values[knob.name], row.accuracies[rung]) for row in _seen(knob, rows, rung)]
     return [value for value, _ in pairs], [accuracy for _, accuracy in pairs]
 
 
-def _seen(knob: Knob, rows: Sequence[Row], rung: int) -> list[Row]:
+def _seen(knob: Knob, rows: Sequence[Trial], rung: int) -> list[Trial]:
     return [row for row in rows if knob.name in row.values and rung in row.accuracies]
 
 
@@ -57,7 +57,7 @@ def _ranks(values: Sequence[float]) -> Any:
     return np.array([(array < value).sum() + ((array == value).sum() + 1) / 2 for value in array])
 
 
-def draw(space: Space, rows: Sequence[Row], best: Row, rung: int) -> Figure:
+def draw(space: SearchSpace, rows: Sequence[Trial], best: Trial, rung: int) -> Figure:
     """A panel per knob with every trial that has it, the default and the best marked, and the knobs' shares."""
     count = len(space.knobs) + 1
     columns = 2 if count == 4 else min(count, 3)
@@ -73,10 +73,10 @@ def draw(space: Space, rows: Sequence[Row], best: Row, rung: int) -> Figure:
     return figure
 
 
-def _draw_knob(panel: Any, knob: Knob, rows: Sequence[Row], best: Row, rung: int) -> None:
+def _draw_knob(panel: Any, knob: Knob, rows: Sequence[Trial], best: Trial, rung: int) -> None:
     seen = _seen(knob, rows, rung)
 
-    def place(row: Row) -> Any:
+    def place(row: Trial) -> Any:
         return knob.choices.index(row.values[knob.name]) if knob.choices else row.values[knob.name]
 
     for state, color in COLORS.items():

@@ -10,8 +10,8 @@ from rich.table import Table
 
 from glad.runs.storage import write_durably, write_json
 from glad.settings.distill import DistillSettings
-from glad.tuning.knobs import RATE, Space, Values, layer_name
-from glad.tuning.search import FRESH, Row
+from glad.tuning.knobs import RATE, SearchSpace, Values, layer_name
+from glad.tuning.search import FRESH, Trial
 
 SHOWN = 5  # trials in the table, beside the default settings
 
@@ -21,7 +21,7 @@ def percent(accuracy: float | None) -> str:
     return "-" if accuracy is None else f"{100 * accuracy:.1f}"
 
 
-def verdict(rows: Sequence[Row], best: Row) -> str:
+def verdict(rows: Sequence[Trial], best: Trial) -> str:
     """What was found, in one line."""
     if not best.number:
         return "Nothing beat the default settings on the validation images: best.yaml holds them as they are."
@@ -36,14 +36,14 @@ def verdict(rows: Sequence[Row], best: Row) -> str:
     )
 
 
-def write_best(settings: DistillSettings, rows: Sequence[Row], best: Row, path: Path) -> None:
+def write_best(settings: DistillSettings, rows: Sequence[Trial], best: Trial, path: Path) -> None:
     """Write ``settings`` as ``glad distill --config`` takes them, with the verdict above."""
     content = {name: value for name, value in settings.plain().items() if name != "out"}
     text = f"# glad tune: {verdict(rows, best)}\n" + yaml.safe_dump(content, sort_keys=False)
     write_durably(path, text.encode())
 
 
-def write_trials(space: Space, rows: Sequence[Row], best: Row, path: Path) -> None:
+def write_trials(space: SearchSpace, rows: Sequence[Trial], best: Trial, path: Path) -> None:
     """Write every trial: its values, learning rates, state, accuracy after so many iterations, and time."""
     trials = [
         {
@@ -61,7 +61,7 @@ def write_trials(space: Space, rows: Sequence[Row], best: Row, path: Path) -> No
     write_json(path, {"default": 0, "best": best.number, "trials": trials})
 
 
-def best_table(space: Space, rows: Sequence[Row], best: Row) -> Table:
+def best_table(space: SearchSpace, rows: Sequence[Trial], best: Trial) -> Table:
     """The best trials that came to their end, beside the default settings."""
     last = max((iterations for row in rows for iterations in row.accuracies), default=0)
     table = Table(title=f"Validation accuracy in % after {last} iterations")
@@ -80,7 +80,7 @@ def best_table(space: Space, rows: Sequence[Row], best: Row) -> Table:
     return table
 
 
-def cell(space: Space, knob: str, values: Values) -> str:
+def cell(space: SearchSpace, knob: str, values: Values) -> str:
     """A knob's value: a learning rate as itself, not as a multiple of the default."""
     if knob not in values:
         return "-"

@@ -20,7 +20,7 @@ import torch
 from glad.distillation import DistillationError
 from glad.rng import rng_for
 from glad.runs.storage import RunError
-from glad.tuning.knobs import Space, Values
+from glad.tuning.knobs import SearchSpace, Values
 
 Measure = Callable[[Values, int, Path, Sequence[int]], float]
 """The accuracy of knobs' values after some iterations in a folder, as networks with some seeds find it."""
@@ -35,7 +35,7 @@ STUDY = "glad tune"
 
 
 @dataclass(frozen=True)
-class Row:
+class Trial:
     """A trial: how far it came, what it reached after so many iterations, and with fresh seeds."""
 
     number: int
@@ -105,14 +105,14 @@ class Search:
     def __init__(
         self,
         study: Any,
-        space: Space,
+        space: SearchSpace,
         measure: Measure,
         rungs: Sequence[int],
         folder: Path,
         *,
         seed: int = 0,
         seeds: int = 1,
-        on_rung: Callable[["Search", Row], None] = lambda search, row: None,
+        on_rung: Callable[["Search", Trial], None] = lambda search, row: None,
         on_trial: Callable[["Search"], None] = lambda search: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -121,12 +121,12 @@ class Search:
         self.on_rung, self.on_trial, self.clock = on_rung, on_trial, clock
         self.optuna = load_optuna()
 
-    def rows(self) -> list[Row]:
+    def rows(self) -> list[Trial]:
         """All trials so far."""
         fresh = self.study.user_attrs.get("fresh", {})
         states = {"COMPLETE": "finished", "PRUNED": "stopped", "FAIL": "failed"}
         return [
-            Row(
+            Trial(
                 trial.number,
                 states.get(trial.state.name, "unfinished"),
                 dict(trial.params),
@@ -248,13 +248,13 @@ class Search:
                 self.study.set_user_attr("fresh", fresh)
 
 
-def finalists(rows: Sequence[Row]) -> list[Row]:
+def finalists(rows: Sequence[Trial]) -> list[Trial]:
     """The default settings and the best others of those that finished."""
     finished = sorted((row for row in rows if row.state == "finished"), key=lambda row: -(row.accuracy or 0))
     return [row for row in finished if not row.number] + [row for row in finished if row.number][:FINALISTS]
 
 
-def best_of(rows: Sequence[Row]) -> Row | None:
+def best_of(rows: Sequence[Trial]) -> Trial | None:
     """The best finished trial: by fresh seeds where they are known, the default settings where nothing beats them."""
     known = [row for row in finalists(rows) if row.fresh is not None]
     if known:

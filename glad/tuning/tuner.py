@@ -18,10 +18,10 @@ from glad.runs.folder import MAY_CHANGE
 from glad.runs.storage import RunError
 from glad.settings.distill import DistillSettings
 from glad.settings.tune import TuneSettings
-from glad.tuning.knobs import Space, Values, complete, find_space
+from glad.tuning.knobs import SearchSpace, Values, complete, find_space
 from glad.tuning.picture import draw
 from glad.tuning.report import save_figure, write_best, write_trials
-from glad.tuning.search import KEEP, Row, Search, best_of, open_study
+from glad.tuning.search import KEEP, Search, Trial, best_of, open_study
 
 UNSEEN = ("vgg11", "convnet")  # the first that the run does not distil with: both learn quickly
 NARROW = {
@@ -67,9 +67,9 @@ class Tuned:
     """What a search found: its folder, its trials, the best of them, and its settings of ``glad.distill``."""
 
     folder: Path
-    space: Space
-    rows: list[Row]
-    best: Row
+    space: SearchSpace
+    rows: list[Trial]
+    best: Trial
     settings: DistillSettings
 
     @property
@@ -91,7 +91,7 @@ def tune(
     judge_options: Mapping[str, Mapping[str, int]] | None = None,
     knobs: Sequence[str] | None = None,
     say: Callable[[str], None] = lambda line: None,
-    on_rung: Callable[[Search, Row], None] = lambda search, row: None,
+    on_rung: Callable[[Search, Trial], None] = lambda search, row: None,
 ) -> Tuned:
     """Search the settings of ``glad.distill`` that decide, by short runs judged on the validation images.
 
@@ -142,7 +142,7 @@ def run_search(
     settings: DistillSettings,
     asked: TuneSettings,
     say: Callable[[str], None] = lambda line: None,
-    on_rung: Callable[[Search, Row], None] = lambda search, row: None,
+    on_rung: Callable[[Search, Trial], None] = lambda search, row: None,
 ) -> Tuned:
     """Search for better ``settings`` as ``asked``; see ``tune``."""
     folder, minutes, trials = Path(asked.out), asked.minutes, asked.trials
@@ -160,7 +160,7 @@ def run_search(
         return _finished(search)
 
 
-def _open(space: Space, judges: Judges, rungs: Sequence[int], folder: Path) -> Search:
+def _open(space: SearchSpace, judges: Judges, rungs: Sequence[int], folder: Path) -> Search:
     """The search in ``folder``, made or found."""
     study = open_study(folder, _about(space, judges, rungs))
     return Search(study, space, _measure(space, judges), rungs, folder, seed=space.settings.seed, seeds=judges.seeds)
@@ -180,7 +180,7 @@ def _judges(own: str, asked: TuneSettings) -> Judges:
     return Judges(chosen, asked.epochs, asked.seeds, options)
 
 
-def _measure(space: Space, judges: Judges) -> Callable[[Values, int, Path, Sequence[int]], float]:
+def _measure(space: SearchSpace, judges: Judges) -> Callable[[Values, int, Path, Sequence[int]], float]:
     """Distil with knobs' values, or go on, and judge the set."""
 
     def measure(values: Values, iterations: int, folder: Path, seeds: Sequence[int]) -> float:
@@ -190,7 +190,7 @@ def _measure(space: Space, judges: Judges) -> Callable[[Values, int, Path, Seque
     return measure
 
 
-def _about(space: Space, judges: Judges, rungs: Sequence[int]) -> dict[str, Any]:
+def _about(space: SearchSpace, judges: Judges, rungs: Sequence[int]) -> dict[str, Any]:
     """What a search and its continuation must have in common."""
     settings = {key: value for key, value in space.settings.plain().items() if key not in MAY_CHANGE}
     hashes = {f"hash of {name}": digest for name, digest in space.hashes.items()}
@@ -239,11 +239,11 @@ def _width(options: Mapping[str, int]) -> str:
 
 
 def _tell_what_fits(
-    minutes: float | None, say: Callable[[str], None], on_rung: Callable[[Search, Row], None]
-) -> Callable[[Search, Row], None]:
+    minutes: float | None, say: Callable[[str], None], on_rung: Callable[[Search, Trial], None]
+) -> Callable[[Search, Trial], None]:
     """``on_rung``, and after the first trial how many the time is enough for."""
 
-    def stated(search: Search, row: Row) -> None:
+    def stated(search: Search, row: Trial) -> None:
         on_rung(search, row)
         pace = search.pace()
         if row.number or row.state != "finished":

@@ -13,7 +13,7 @@ from cpu_sweep import BUGS, CLANG_MEMORY, FAMILIES, MEMORY, NUMBERS, OVERFLOW, R
 from kernel_cases import NEEDS_COMPILER
 
 from cuda_ops import _build, _cache
-from cuda_ops._progress import Progress
+from cuda_ops._progress import BuildProgress
 
 CALLS = 60  # random ones of a family
 
@@ -93,7 +93,7 @@ def test_the_property_sweep_runs_on_a_library_under_sanitizers(tmp_path, build_f
     wrapper.chmod(0o755)
     environ = {**os.environ, "CXX": str(wrapper), "GLAD_OPS": "fused"}
     environ["GLAD_OPS_CACHE"] = str(build_folder / "sanitized")
-    library = _cache.obtain(_build.cpu_recipe(environ=environ), Progress("cpu", 120), environ)
+    library = _cache.obtain(_build.cpu_plan(environ=environ), BuildProgress("cpu", 120), environ)
     assert b"__asan_report_store" in library.read_bytes()
     found = subprocess.run(["g++", "-print-file-name=libasan.so"], capture_output=True, text=True, check=True).stdout
     environ |= {"LD_PRELOAD": found.strip(), "ASAN_OPTIONS": "detect_leaks=0", "GLAD_EXAMPLES": "60"}

@@ -10,10 +10,10 @@ from click.testing import CliRunner
 from glad.cli import main
 from glad.data.splits import load_data
 from glad.evaluation import prior_comparison as comparison
-from glad.evaluation.prior_comparison import Sizes
+from glad.evaluation.prior_comparison import CompareSizes
 from glad.priors.pixels import Pixels
 
-SIZES = Sizes(images=60, inverted=4, steps=3, epochs=3, width=8)
+SIZES = CompareSizes(images=60, inverted=4, steps=3, epochs=3, width=8)
 CPU = torch.device("cpu")
 
 
@@ -42,7 +42,7 @@ def test_too_few_images_and_sizes_of_nothing_are_refused():
     with pytest.raises(ValueError, match=r"has 60 training images of 10 classes: comparing 60 takes .* more than 63"):
         comparison.prepare_comparison(splits, SIZES, CPU)
     with pytest.raises(ValueError, match="steps must be at least 1, not 0"):
-        Sizes(steps=0)
+        CompareSizes(steps=0)
 
 
 def test_the_command_compares_and_orders(tmp_path):

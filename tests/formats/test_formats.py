@@ -23,7 +23,7 @@ from glad.formats import png
 from glad.formats.distilled import Distilled
 from glad.formats.export import export
 from glad.formats.load import load_distilled
-from glad.formats.storage import Cost, Levels, eight_bits, sixteen_bits
+from glad.formats.storage import Levels, QuantizationLoss, eight_bits, sixteen_bits
 from glad.runs.storage import RunError
 
 
@@ -43,7 +43,7 @@ def test_eight_bits_come_back_as_a_data_set_reads_them():
     pixels = Levels(8).pixels(stored)
     assert torch.equal(pixels.flatten(), torch.arange(256).float() / 255)
     assert np.array_equal(Levels(8).quantize(pixels), stored)
-    assert Levels(8).cost(pixels) == Cost()
+    assert Levels(8).cost(pixels) == QuantizationLoss()
 
 
 @pytest.mark.parametrize("bounds", [(0.2, 0.7), (-1.5, 2.0)])
@@ -69,7 +69,7 @@ def test_a_set_comes_back(tmp_path, kind, channels, soft, step_size):
     else:
         assert loaded.soft_labels is None
     if card.levels is None:
-        expected, cost = source.pixels, Cost()
+        expected, cost = source.pixels, QuantizationLoss()
         assert torch.equal(loaded.images, source.images)
     else:
         expected, cost = card.levels.pixels(card.levels.quantize(source.pixels)), card.levels.cost(source.pixels)

@@ -9,7 +9,7 @@ import glad
 from glad.cli import main
 from glad.formats import FORMATS
 from glad.formats.distilled import Card, Distilled
-from glad.formats.storage import Cost
+from glad.formats.storage import QuantizationLoss
 from glad.rng import rng_for
 
 PICTURES = [kind for kind in FORMATS if kind != "codes"]
@@ -37,7 +37,7 @@ def make_set(channels=3, soft=True, step_size=0.0123, zca="none"):
         step_size=step_size,
         format="run",
         levels=None,
-        cost=Cost(),
+        cost=QuantizationLoss(),
         made={"run": "toy", "hashes": {"data": "0f"}},
     )
     labels = torch.tensor([2, 0, 1, 1, 0, 2, 0])
@@ -47,7 +47,7 @@ def make_set(channels=3, soft=True, step_size=0.0123, zca="none"):
 
 def without(source, **changes):
     """A card with what an export changes taken out, to compare the rest."""
-    return replace(source.card, format="", levels=None, cost=Cost(), **changes)
+    return replace(source.card, format="", levels=None, cost=QuantizationLoss(), **changes)
 
 
 def invoke(*arguments):

@@ -11,7 +11,7 @@ from torch.torch_version import TorchVersion
 
 from cuda_ops import _build, _toolchain
 from cuda_ops._library import Libraries, Operator
-from cuda_ops._progress import Progress
+from cuda_ops._progress import BuildProgress
 from cuda_ops._toolchain import BuildError
 
 ROOT = Path(__file__).parents[2]
@@ -87,7 +87,7 @@ def setup_context(ctx, inputs, output):
     ctx.by = inputs[1]
 
 
-class NoBuild(Progress):
+class NoBuild(BuildProgress):
     """Of a library that is to be found: building it, or waiting for another process to, is a failure."""
 
     def compiling(self, done, total):

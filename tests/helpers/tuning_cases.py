@@ -6,13 +6,13 @@ from typing import Any
 
 import optuna
 
-from glad.tuning.knobs import Knob, Space, complete, find_space
+from glad.tuning.knobs import Knob, SearchSpace, complete, find_space
 from glad.tuning.search import Search
 
 RUNGS = [25, 50, 100]
 SMALL = {"limit": 100, "network_options": {"width": 4}, "objective_options": {"batch": 4}, "device": "cpu"}
 LAYERS = (None, 1, 3, 5)
-SPACE = Space(
+SPACE = SearchSpace(
     complete({}),
     (
         Knob("layer", None, LAYERS),
@@ -47,10 +47,10 @@ class StandIn:
         return self.now
 
 
-def search(measure: Any, out: Path, study: Any = None, space: Space = SPACE, **options: Any) -> Search:
+def search(measure: Any, out: Path, study: Any = None, space: SearchSpace = SPACE, **options: Any) -> Search:
     study = study or optuna.create_study(direction="maximize")
     return Search(study, space, measure, RUNGS, out, **{"clock": getattr(measure, "clock", lambda: 0.0), **options})
 
 
-def space_of(wanted: Any = None, **settings: Any) -> Space:
+def space_of(wanted: Any = None, **settings: Any) -> SearchSpace:
     return find_space(complete({"limit": 100, "device": "cpu", **settings}), wanted)

@@ -155,8 +155,8 @@ def test_without_a_token_or_a_network(server, run, monkeypatch):
 
 def test_the_python_of_the_docs_runs(server, run, monkeypatch):
     docs = (ROOT / "docs" / "EXPORT.md").read_text()
-    (example,) = re.findall(r"```python\n(import glad\n\nparcel.*?)```", docs, re.DOTALL)
+    (example,) = re.findall(r"```python\n(import glad\n\nupload.*?)```", docs, re.DOTALL)
     monkeypatch.chdir(run.path.parent.parent)
     names = {}
     exec(example.replace("runs/codes", str(run.path)), names)
-    assert json.dumps([file.name for file in names["parcel"].files]) and not names["parcel"].address
+    assert json.dumps([file.name for file in names["upload"].files]) and not names["upload"].address

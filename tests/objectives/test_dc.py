@@ -6,8 +6,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from glad.data.augment import augment
-from glad.distillation import Step
 from glad.networks import make_network
+from glad.objectives.base import Step
 from glad.objectives.dc import DC, LOOPS
 from glad.rng import rng_for
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from glad.distillation import Step
 from glad.networks import make_network
+from glad.objectives.base import Step
 from glad.objectives.dm import DM
 from glad.rng import rng_for
 

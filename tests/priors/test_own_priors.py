@@ -119,10 +119,10 @@ def test_a_set_of_an_object_with_weights_is_pushed_without_codes(here):
     small = {"limit": 60, "network_options": {"width": 4}, "objective_options": {"batch": 2}, "device": "cpu"}
     run = glad.distill(prior=prior, iterations=1, out=here / "run", **small)
     assert len(run.weights.sha256) == 64 and of_run(run).initial is not None
-    parcel = glad.push(run, "me/set", permission="my own", dry_run=True)
-    names = {Path(file.name).suffix for file in parcel.files}
-    assert ".parquet" in names and not any("codes" in file.name for file in parcel.files)
-    assert "What the data and the weights are biased by" in parcel.card
+    upload = glad.push(run, "me/set", permission="my own", dry_run=True)
+    names = {Path(file.name).suffix for file in upload.files}
+    assert ".parquet" in names and not any("codes" in file.name for file in upload.files)
+    assert "What the data and the weights are biased by" in upload.card
 
 
 def test_its_own_rates_and_optimizer_are_taken(here):

@@ -11,9 +11,10 @@ from PIL import Image
 from torch.nn import functional as F
 
 import glad
-from glad.distillation import Progress, Step, iterate, select_learned
+from glad.distillation import DistillationState, iterate, select_learned
 from glad.formats.load import load_distilled
 from glad.objectives import OBJECTIVES
+from glad.objectives.base import Step
 from glad.optimizers import make_optimizer
 from glad.priors.pixels import Pixels
 from glad.rng import rng_for
@@ -103,7 +104,7 @@ def made(labels, objective=None):
     images = torch.randn(3, 1, 2, 2, generator=rng_for("images"))
     synset, objective = SyntheticSet(Pixels(None), {"pixels": images}, labels), objective or Classify()
     optimizer = make_optimizer(select_learned(synset, objective), {"pixels": 0.1, "labels": 0.5}, 0.9)
-    return Progress(synset, objective, optimizer)
+    return DistillationState(synset, objective, optimizer)
 
 
 def test_an_update_of_labels_is_gradient_descent():

@@ -11,11 +11,11 @@ from plain_objectives import Flops, PlainDC, PlainDM, PlainMTT, RealImages, matm
 
 from glad.data.augment import ALL, augment
 from glad.data.dataset import ImageData
-from glad.distillation import Step
 from glad.experts.files import Segment
 from glad.experts.training import Recipe, flatten, make_optimizer
 from glad.experts.training import train_epoch as train
 from glad.networks import make_network
+from glad.objectives.base import Step
 from glad.objectives.dc import DC
 from glad.objectives.dm import DM
 from glad.objectives.mtt import MTT
@@ -105,8 +105,10 @@ def test_the_command_measures_a_row_and_leaves_nothing_but_numbers(tmp_path):
 
 
 def test_sides_that_differ_are_not_timed(tmp_path, monkeypatch):
-    rows = bench_objectives.Row(lambda n: {"loss": torch.ones(())}, lambda n: {"loss": torch.zeros(())}, None, float)
-    monkeypatch.setitem(bench_objectives.ROWS, "dm", lambda setting: rows)
+    rows = bench_objectives.Benchmark(
+        lambda n: {"loss": torch.ones(())}, lambda n: {"loss": torch.zeros(())}, None, float
+    )
+    monkeypatch.setitem(bench_objectives.ROWS, "dm", lambda workload: rows)
     result = run(tmp_path, "--only", "dm")
     assert result.exit_code == 1
     assert "dm: ours and the plain loss differ by 1.0e+00" in result.output

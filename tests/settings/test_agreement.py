@@ -8,12 +8,11 @@ import click
 import pytest
 
 import glad
-from generators.training.settings import Sizes, TrainingSettings
+from generators.training.settings import MeasureSettings, TrainingSettings
 from glad.cli import main
 from glad.networks import NETWORKS as REGISTERED
 from glad.settings.audit import AuditSettings
-from glad.settings.compare import CompareSettings
-from glad.settings.compare import Sizes as CompareSizes
+from glad.settings.compare import CompareSettings, CompareSizes
 from glad.settings.data import DataSettings
 from glad.settings.distill import DistillSettings
 from glad.settings.evaluate import NETWORKS, EvaluateSettings
@@ -36,7 +35,7 @@ COMMANDS = [
     ("tune", [TuneSettings, DistillSettings], set()),
     ("weights compare", [CompareSettings, CompareSizes], {"names"}),
     ("weights train", [DataSettings, TrainingSettings], {"download", "out", "minutes", "steps", "device", "rates"}),
-    ("weights measure", [DataSettings, Sizes], {"name", "out", "split"}),
+    ("weights measure", [DataSettings, MeasureSettings], {"name", "out", "split"}),
 ]
 WITHOUT = {"weights train": {"zca"}, "weights measure": {"zca"}}  # a generator does not see whitened images
 

@@ -5,7 +5,7 @@ from tuning_cases import SPACE, space_of
 
 import glad
 from glad.experts.files import ExpertError
-from glad.tuning.knobs import Space, complete
+from glad.tuning.knobs import SearchSpace, complete
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ def test_values_become_settings() -> None:
     settings = complete(
         {"learning_rate": {"g": 0.25}, "prior_options": {"avg_w": 1}, "objective_options": {"batch": 8}}
     )
-    space = Space(settings, SPACE.knobs, SPACE.rates)
+    space = SearchSpace(settings, SPACE.knobs, SPACE.rates)
     found = space.applied({"layer": 3, "lr.w": 1.23456, "lr.f": 0.1})
     assert found.prior_options == {"avg_w": 1, "layer": 3}
     assert found.learning_rate == {"g": 0.25, "w": 0.0123, "f": 1.0}

@@ -11,10 +11,10 @@ from tuning_cases import LAYERS, RUNGS, SPACE, StandIn, known, search
 
 from glad.distillation import DistillationError
 from glad.runs.storage import RunError
-from glad.tuning.knobs import Knob, Space
+from glad.tuning.knobs import Knob, SearchSpace
 from glad.tuning.picture import draw, importances
 from glad.tuning.report import verdict
-from glad.tuning.search import MOST_FAILURES, Row, best_of, goes_on, open_study
+from glad.tuning.search import MOST_FAILURES, Trial, best_of, goes_on, open_study
 from glad.tuning.tuner import rungs_of
 
 
@@ -31,7 +31,7 @@ def test_a_known_optimum_is_found_and_beats_the_default(tmp_path: Path) -> None:
 
 
 def test_a_seed_gives_one_search(tmp_path: Path) -> None:
-    def rows(seed: int) -> list[Row]:
+    def rows(seed: int) -> list[Trial]:
         found = search(StandIn(), tmp_path, seed=seed)
         found.run(trials=12)
         return found.rows()
@@ -147,20 +147,20 @@ def test_a_lucky_trial_does_not_replace_the_default(tmp_path: Path) -> None:
 
 
 def test_the_picture_shows_which_knob_mattered(tmp_path: Path) -> None:
-    space = Space(
+    space = SearchSpace(
         SPACE.settings,
         (Knob("lr.w", 1.0, (), 1 / 30, 30.0, log=True), Knob("lr.z", 1.0, (), 1 / 30, 30.0, log=True)),
         {},
     )
     rng = np.random.default_rng(0)
     values = [{"lr.w": float(a), "lr.z": float(b)} for a, b in 10 ** rng.uniform(-1.4, 1.4, (40, 2))]
-    rows = [Row(i, "finished", v, {25: -(math.log10(v["lr.w"]) ** 2)}, 0.0) for i, v in enumerate(values)]
+    rows = [Trial(i, "finished", v, {25: -(math.log10(v["lr.w"]) ** 2)}, 0.0) for i, v in enumerate(values)]
     shares = importances(space, rows, 25)
     assert shares["lr.w"] is not None and shares["lr.w"] > 0.8  # best in the middle: a correlation would be 0
     assert shares["lr.z"] is not None and shares["lr.z"] < 0.2
     assert importances(space, rows[:4], 25) == {"lr.w": None, "lr.z": None}
-    layered = [Row(i, "stopped", {"layer": LAYERS[i % 4]}, {25: float(i % 4 == 2)}, 0.0) for i in range(12)]
-    only = Space(SPACE.settings, SPACE.knobs[:1], SPACE.rates)
+    layered = [Trial(i, "stopped", {"layer": LAYERS[i % 4]}, {25: float(i % 4 == 2)}, 0.0) for i in range(12)]
+    only = SearchSpace(SPACE.settings, SPACE.knobs[:1], SPACE.rates)
     assert importances(only, layered, 25) == {"layer": pytest.approx(1.0)}
     figure = draw(only, layered, layered[2], 25)
     assert [tick.get_text() for tick in figure.axes[0].get_xticklabels()] == ["W+", "F_1", "F_3", "F_5"]

@@ -45,7 +45,7 @@ def list_them(names: tuple[str, ...]) -> None:
     click.echo("`glad weights list NAME` tells all of one; `glad weights pull NAME` brings it here.")
 
 
-def _describe(entry: catalog.Entry, record: store.Record | None) -> None:
+def _describe(entry: catalog.CatalogEntry, record: store.Record | None) -> None:
     """All that is known of one, a line each."""
     facts = dict(zip(HEADINGS, _cells(entry, record), strict=True))
     facts["license"] = _license(entry, record).in_words()
@@ -63,7 +63,7 @@ def _describe(entry: catalog.Entry, record: store.Record | None) -> None:
     click.echo()
 
 
-def _cells(entry: catalog.Entry, record: store.Record | None) -> list[str]:
+def _cells(entry: catalog.CatalogEntry, record: store.Record | None) -> list[str]:
     """One row; what is not known is said to be unknown."""
     license, known = _license(entry, record), store.known_digest(entry)
     places = ["Hub" if entry.hub else "", "official address" if entry.url else ""]
@@ -80,23 +80,23 @@ def _cells(entry: catalog.Entry, record: store.Record | None) -> list[str]:
     ]
 
 
-def _license(entry: catalog.Entry, record: store.Record | None) -> License:
+def _license(entry: catalog.CatalogEntry, record: store.Record | None) -> License:
     """The license of what is here, else what the catalog knows."""
     return record.license if record else entry.license
 
 
-def _number(entry: catalog.Entry, value: int | None) -> str:
+def _number(entry: catalog.CatalogEntry, value: int | None) -> str:
     if value is None:
         return "?" if entry.needs_download else "any"
     return str(value)
 
 
-def _path(entry: catalog.Entry, record: store.Record | None) -> Path | None:
+def _path(entry: catalog.CatalogEntry, record: store.Record | None) -> Path | None:
     """The file on this machine, if there is one."""
     return EMBEDDED.get(entry.name, record.file if record else None)
 
 
-def _size(entry: catalog.Entry, record: store.Record | None) -> str:
+def _size(entry: catalog.CatalogEntry, record: store.Record | None) -> str:
     """Megabytes on this machine."""
     path = _path(entry, record)
     if path is None:

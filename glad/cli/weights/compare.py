@@ -14,7 +14,7 @@ from generators.classes import GUESS, REST
 from generators.license import License
 from glad.cli.options import CONFIG
 from glad.cli.settings import from_options, settings_options
-from glad.settings.compare import CompareSettings, Sizes
+from glad.settings.compare import CompareSettings, CompareSizes
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -28,14 +28,14 @@ PICTURED = 20  # images a row
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
 @CONFIG
 @settings_options(CompareSettings)
-@settings_options(Sizes)
+@settings_options(CompareSizes)
 def compare(names: tuple[str, ...], **options: Any) -> None:
     """Measure which generator suits the data.
 
     NAME is one of `glad weights list`, a safetensors file, or org/repo:file. Generators are measured beside real
     images: validation images, no test image.
     """
-    settings, sizes = from_options(CompareSettings, options), from_options(Sizes, options)
+    settings, sizes = from_options(CompareSettings, options), from_options(CompareSizes, options)
     from glad.data.splits import open_data
     from glad.device import pick_device
     from glad.evaluation.prior_comparison import measure_prior, prepare_comparison

@@ -73,12 +73,12 @@ def push(file: Path, repo: str, license: str | None, private: bool, dry_run: boo
     """
     from generators import card, hub
 
-    parcel = card.pack(file, repo, license)
-    for name, content in parcel.contents().items():
+    upload = card.pack(file, repo, license)
+    for name, content in upload.contents().items():
         size = content.stat().st_size if isinstance(content, Path) else len(content)
         click.echo(f"{repo}: {name}, {size:,} bytes")
     if dry_run:
-        click.echo(f"SHA-256 of {file.name}: {parcel.sha256}\n\n{parcel.card}")
+        click.echo(f"SHA-256 of {file.name}: {upload.sha256}\n\n{upload.card}")
         click.echo("Nothing was sent (--dry-run).")
         return
-    click.echo(hub.send(parcel, private))
+    click.echo(hub.send(upload, private))

@@ -7,7 +7,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from generators.training.settings import Sizes
+from generators.training.settings import MeasureSettings
 from glad.cli.settings import from_options, settings_options
 from glad.cli.weights.bars import Bars
 from glad.settings.data import DataSettings
@@ -23,14 +23,14 @@ from glad.settings.data import DataSettings
     default="validation",
     help="Images that accuracy is measured on; touch the test images once, at the end.",
 )
-@settings_options(Sizes)
+@settings_options(MeasureSettings)
 def measure(name: str, out: str, split: str, **options: Any) -> None:
     """Measure a generator beside the images it was trained on.
 
     NAME is an embedded generator or a safetensors file. Accuracy of networks trained on samples, Fréchet distance,
     precision and recall, diversity, nearest training images and speed are written to measure.json, with three pictures.
     """
-    source, sizes = from_options(DataSettings, options), from_options(Sizes, options)
+    source, sizes = from_options(DataSettings, options), from_options(MeasureSettings, options)
     from generators.training.measure import measure_generator
     from glad.data.splits import open_data
 

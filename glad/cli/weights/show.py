@@ -13,7 +13,7 @@ from glad.cli.options import progress_bar
 if TYPE_CHECKING:
     import torch
 
-    from generators.inventory import Cost, Space
+    from generators.inventory import LatentSpace, RenderingCost
     from generators.stylegan_xl import Generator
 
 MIB = 2**20
@@ -58,7 +58,9 @@ def described(generator: "Generator", stated: Weights, metadata: dict[str, str])
     yield "sha256", stated.sha256
 
 
-def _measured(generator: "Generator", listed: Sequence["Space"], device: "torch.device") -> Iterator["Cost"]:
+def _measured(
+    generator: "Generator", listed: Sequence["LatentSpace"], device: "torch.device"
+) -> Iterator["RenderingCost"]:
     from generators.inventory import costs
 
     with progress_bar(len(listed), "space") as bar:
@@ -67,7 +69,7 @@ def _measured(generator: "Generator", listed: Sequence["Space"], device: "torch.
             yield cost
 
 
-def space_table(listed: Sequence["Space"], measured: Sequence["Cost"]) -> Table:
+def space_table(listed: Sequence["LatentSpace"], measured: Sequence["RenderingCost"]) -> Table:
     """A row per space."""
     table = Table(title="Latent spaces, for one image" + (" (measured with its gradient)" if measured else ""))
     columns = ("space", "-p layer=", "enters", "shape of f", "latents, bytes", "parameters run")

@@ -44,8 +44,8 @@ def test_library_is_compiled_kept_and_used(tmp_path, csrc, namespace, capfd):
     assert (served.by, served.isa) == (JIT, "tiny")
     assert served.file.is_relative_to(tmp_path) and "setup.py was not asked" in served.why
     assert capfd.readouterr().err.count("glad: compiling the cpu operators for this machine, once (about") == 1
-    recipe = _build.cpu_recipe(csrc, environ)
-    assert _cache.obtain(recipe, NO_BUILD, environ) == served.file
+    plan = _build.cpu_plan(csrc, environ)
+    assert _cache.obtain(plan, NO_BUILD, environ) == served.file
 
 
 @needs_compiler
@@ -201,9 +201,9 @@ def test_schemas_read_are_those_that_the_library_defines(tmp_path):
 import sys, torch
 from pathlib import Path
 from cuda_ops import _build, _cache, _library
-from cuda_ops._progress import Progress
+from cuda_ops._progress import BuildProgress
 csrc = Path(sys.argv[1])
-torch.ops.load_library(_cache.obtain(_build.cpu_recipe(csrc), Progress("cpu", 1)))
+torch.ops.load_library(_cache.obtain(_build.cpu_plan(csrc), BuildProgress("cpu", 1)))
 found = list(_library.schemas(csrc / "ops.cpp"))
 defined = {name for name in torch._C._dispatch_get_all_op_names() if name.startswith("glad::")}
 assert defined == {"glad::" + text.partition("(")[0] for text in found} and len(found) == 8

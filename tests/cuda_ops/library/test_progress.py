@@ -10,7 +10,7 @@ import pytest
 from tiny_operators import compilations, make_compiler
 
 from cuda_ops import _progress
-from cuda_ops._progress import Progress, State
+from cuda_ops._progress import BuildProgress, State
 
 
 class Terminal(io.StringIO):
@@ -55,7 +55,7 @@ def test_a_state_counts_files_and_seconds():
 def test_a_file_gets_a_line_now_and_then(at_once, what):
     stream = io.StringIO()
     seen = watched(stream, "1 of 6 files, 480 s\n")
-    with getattr(Progress("cpu", 35, stream, clock(0.0, 15.0, 480.0)), what)(lambda: 1, 6):
+    with getattr(BuildProgress("cpu", 35, stream, clock(0.0, 15.0, 480.0)), what)(lambda: 1, 6):
         assert seen.wait(60)
     first, second, third, *_, last = stream.getvalue().splitlines()
     begin = {
@@ -71,7 +71,7 @@ def test_a_file_gets_a_line_now_and_then(at_once, what):
 def test_a_terminal_has_one_line_that_is_written_over(at_once):
     stream = Terminal()
     seen = watched(stream, "2 of 6 files, 9 s")
-    with Progress("cuda", 90, stream, clock(0.0, 9.0)).compiling(lambda: 2, 6):
+    with BuildProgress("cuda", 90, stream, clock(0.0, 9.0)).compiling(lambda: 2, 6):
         assert seen.wait(60)
     announcement, line, end = stream.getvalue().split("\n")
     assert announcement == "glad: compiling the cuda operators for this machine, once (about 90 s on an idle machine)"
@@ -80,7 +80,7 @@ def test_a_terminal_has_one_line_that_is_written_over(at_once):
 
 def test_a_short_build_shows_no_states_in_a_file():
     stream = io.StringIO()
-    with Progress("cpu", 1, stream).compiling(lambda: pytest.fail("asked at once"), 6):
+    with BuildProgress("cpu", 1, stream).compiling(lambda: pytest.fail("asked at once"), 6):
         pass
     assert stream.getvalue().count("\n") == 1
 
@@ -90,7 +90,7 @@ def test_a_failure_ends_the_line_and_goes_through(at_once):
     seen = watched(stream, "3 of 6 files")
     with (
         pytest.raises(KeyboardInterrupt),
-        Progress("cpu", 1, stream, clock(0.0)).compiling(lambda: 3, 6),
+        BuildProgress("cpu", 1, stream, clock(0.0)).compiling(lambda: 3, 6),
     ):
         assert seen.wait(60)
         raise KeyboardInterrupt
@@ -100,11 +100,11 @@ def test_a_failure_ends_the_line_and_goes_through(at_once):
 
 def test_without_stderr_the_build_goes_on_unseen(at_once, monkeypatch):
     monkeypatch.setattr(sys, "stderr", None)
-    with Progress("cpu", 1).compiling(lambda: 0, 6):
+    with BuildProgress("cpu", 1).compiling(lambda: 0, 6):
         pass
     stream = io.StringIO()
     asked = threading.Event()
-    with Progress("cpu", 1, stream).compiling(lambda: (asked.wait(60), 0)[1], 6):
+    with BuildProgress("cpu", 1, stream).compiling(lambda: (asked.wait(60), 0)[1], 6):
         stream.close()
         asked.set()
 
@@ -114,8 +114,8 @@ import sys
 from pathlib import Path
 from cuda_ops import _build, _cache, _progress
 _progress.REPEAT = 0.01
-recipe = _build.cpu_recipe(Path(sys.argv[1]))
-print(_cache.obtain(recipe, _progress.Progress("cpu", 1)).read_text())
+plan = _build.cpu_plan(Path(sys.argv[1]))
+print(_cache.obtain(plan, _progress.BuildProgress("cpu", 1)).read_text())
 """
 
 

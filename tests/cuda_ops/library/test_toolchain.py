@@ -10,7 +10,7 @@ from tiny_operators import make_compiler, make_libraries, make_program, make_sou
 
 from cuda_ops import _build, _cache, _library, _prebuilt, _toolchain
 from cuda_ops._library import JIT
-from cuda_ops._progress import Progress
+from cuda_ops._progress import BuildProgress
 from cuda_ops._toolchain import BuildError, Compiler
 
 
@@ -86,19 +86,19 @@ def test_line_of_the_log_that_says_most(log, line):
 def test_kernels_are_compiled_once_per_instruction_set(tmp_path, csrc, environ, monkeypatch):
     (csrc / "cpu" / "kernels.cpp").touch()
     monkeypatch.setattr("platform.machine", lambda: "x86_64")
-    objects = _build.cpu_recipe(csrc, environ).objects
+    objects = _build.cpu_plan(csrc, environ).objects
     # An inline function that several objects contain is linked from the first: it must run everywhere.
     assert list(objects)[-3:] == [f"cpu_kernels.cpp.{isa}.o" for isa in ("baseline", "avx2", "avx512")]
     assert [any(flag.startswith("-mavx") for flag in command) for command in objects.values()] == [0, 0, 0, 1, 1]
     monkeypatch.setattr("platform.machine", lambda: "aarch64")
-    objects = _build.cpu_recipe(csrc, environ).objects
+    objects = _build.cpu_plan(csrc, environ).objects
     assert list(objects)[-1] == "cpu_kernels.cpp.baseline.o" and len(objects) == 3
     assert all("-DGLAD_BASELINE_ONLY" in command for command in objects.values())
 
 
 def test_names_with_spaces_and_dollars_are_compiled(tmp_path, environ):
     csrc = make_sources(tmp_path / "a $b 'c'", "glad_names")
-    assert _cache.obtain(_build.cpu_recipe(csrc, environ), Progress("cpu", 1), environ).is_file()
+    assert _cache.obtain(_build.cpu_plan(csrc, environ), BuildProgress("cpu", 1), environ).is_file()
     assert f"-c {csrc}/ops.cpp " in (tmp_path / "bin" / "log").read_text()
 
 

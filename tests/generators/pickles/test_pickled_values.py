@@ -10,7 +10,7 @@ from fixtures import tiny_generator
 from official_pickles import Writer, chain
 from pickled_calls import Call, Global, dumps
 
-from generators.inert import Budget, Made, Name, Table, describe, name_of
+from generators.inert import Made, MemoryBudget, Name, Table, describe, name_of
 from generators.numpy_values import read_value
 from generators.torch_stream import TYPES, view_tensor
 from generators.unpickle import load
@@ -71,7 +71,7 @@ def test_tensors_as_torch_itself_pickles_them(dtype, protocol):
     whole = (torch.arange(24).reshape(4, 6) % 5).to(dtype)
     for tensor in (whole, whole[1:3, ::2], whole.t(), whole[0, 0], whole[:0], torch.nn.Parameter(whole.float())):
         node, _ = load(memoryview(pickle.dumps(tensor, protocol)))
-        view = view_tensor(node, Budget())
+        view = view_tensor(node, MemoryBudget())
         assert torch.equal(torch.from_numpy(view.copy()), tensor.detach())
 
 

@@ -10,7 +10,7 @@ from image_files import write_images
 from generators import weights
 from generators.configurations import random_generator
 from generators.training import budget, train
-from generators.training.budget import FEATURE_SHARE, FEATURE_STEPS, Budget, plan_feature_steps
+from generators.training.budget import FEATURE_SHARE, FEATURE_STEPS, TimeBudget, plan_feature_steps
 from generators.training.gan import Reals, TrainingSettings, start
 from generators.training.progress import Progress
 from glad.data.dataset import Splits
@@ -58,7 +58,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     monkeypatch.setattr(budget, "train_features", slow_features)
     monkeypatch.setattr(train, "train_features", slow_features)
     monkeypatch.setattr(train, "train_step", slow_step)
-    monkeypatch.setattr(train, "Budget", lambda minutes, steps=None: Budget(minutes, steps, made))
+    monkeypatch.setattr(train, "TimeBudget", lambda minutes, steps=None: TimeBudget(minutes, steps, made))
     return made
 
 
@@ -76,7 +76,7 @@ def test_features_take_a_quarter_of_the_minutes_at_most(
     reals = Reals(splits.train, True)
     features = start(reals, SMALL).features
     before = {name: tensor.clone() for name, tensor in features.state_dict().items()}
-    planned, line = plan_feature_steps(features, reals, SMALL, Budget(minutes, clock=clock))
+    planned, line = plan_feature_steps(features, reals, SMALL, TimeBudget(minutes, clock=clock))
     assert planned == steps and f"({steps:,} steps)" in line and f"{minutes:g} min" in line
     assert all(tensor.equal(before[name]) for name, tensor in features.state_dict().items())
     assert planned <= max(1, 60 * FEATURE_SHARE * minutes)

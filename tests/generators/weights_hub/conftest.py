@@ -44,9 +44,11 @@ def catalogd(server, monkeypatch):
     """Put a generator called tiny into the catalog, by default at both places."""
 
     def add(at_hub="org/repo:g.safetensors", url="/official/tiny.safetensors", sha256=None):
-        entry = catalog.Entry("tiny", 16, 3, "digits", read_license("mit"), "these tests", "yes", at_hub, url, sha256)
+        entry = catalog.CatalogEntry(
+            "tiny", 16, 3, "digits", read_license("mit"), "these tests", "yes", at_hub, url, sha256
+        )
         if url:
-            entry = catalog.Entry(**{**vars(entry), "url": server.address + url})
+            entry = catalog.CatalogEntry(**{**vars(entry), "url": server.address + url})
         monkeypatch.setitem(catalog.CATALOG, "tiny", entry)
         return "tiny"
 

@@ -97,7 +97,9 @@ def test_the_official_server_may_refuse(server, catalogd, waits, tmp_path, fault
 
 def test_a_closed_port(server, monkeypatch, waits):
     monkeypatch.setitem(
-        catalog.CATALOG, "tiny", catalog.Entry(**{**vars(catalog.find("imagenet16")), "url": f"{CLOSED}/g.safetensors"})
+        catalog.CATALOG,
+        "tiny",
+        catalog.CatalogEntry(**{**vars(catalog.find("imagenet16")), "url": f"{CLOSED}/g.safetensors"}),
     )
     fails("tiny", "no connection", "refused")
 
