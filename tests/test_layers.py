@@ -83,6 +83,8 @@ NARROW = {
         "glad.runs.storage",
         *KERNEL,
     ),
+    "glad.runs.formatting": (),
+    "glad.runs.charts": ("glad.runs.formatting",),
     "glad.runs.disk": (),
     "glad.runs.interrupts": (),
     "glad.runs.storage": ("glad.runs.disk",),

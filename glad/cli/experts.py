@@ -83,6 +83,7 @@ def inspect(folders: tuple[Path, ...], out: Path | None) -> None:
 
     from glad.experts import Experts
     from glad.experts.trajectory_shape import draw, shape_of
+    from glad.runs.image_grid import save_figure
 
     groups = {str(folder): [shape_of(expert) for expert in Experts(folder).experts] for folder in folders}
     table = Table()
@@ -98,5 +99,5 @@ def inspect(folders: tuple[Path, ...], out: Path | None) -> None:
         table.add_row(folder, str(len(shapes)), str(epochs), *row)
     Console(width=None if Console().is_terminal else 140).print(table)
     picture = out or folders[0] / "paths.png"
-    draw(groups).savefig(picture, dpi=110)
+    save_figure(draw(groups), picture)
     click.echo(f"{picture}: a step is the distance between two epochs, a turn the angle between two steps.")

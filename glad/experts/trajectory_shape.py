@@ -1,6 +1,6 @@
-"""What an expert's path looks like: how well it knows, how far it steps, and how much it bends.
+"""An expert's trajectory in numbers: accuracy, lengths of the steps, and turns.
 
-A student follows a path the more easily the straighter it is: that is what AST's recipe is for (Shen et al., 2023).
+The straighter a trajectory, the more easily a student follows it: AST's recipe serves that (Shen et al., 2023).
 """
 
 import math
@@ -8,8 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+import matplotlib
 import torch
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from glad.experts.files import Expert
 
@@ -52,6 +54,7 @@ def mean_of(lists: Sequence[Sequence[float]]) -> list[float]:
     return [sum(values) / len(values) for values in zip(*lists, strict=False)]
 
 
+@matplotlib.rc_context({"text.parse_math": False})  # a folder's name is no formula
 def draw(groups: Mapping[str, Sequence[Shape]]) -> Figure:
     """Accuracy, step lengths and turns by epoch: a line per group, its experts' mean, over a thin one for each."""
     figure = Figure(figsize=(12, 3.6), layout="constrained")
@@ -62,13 +65,15 @@ def draw(groups: Mapping[str, Sequence[Shape]]) -> Figure:
         ("turns", "turn in degrees", 2),
     )
     for panel, (name, title, first) in zip(panels, kinds, strict=True):
-        for number, (group, shapes) in enumerate(groups.items()):
+        drawn = []
+        for number, shapes in enumerate(groups.values()):
             lists = [getattr(shape, name) for shape in shapes]
             for values in lists:
                 panel.plot(range(first, first + len(values)), values, color=f"C{number}", linewidth=0.5, alpha=0.4)
             mean = mean_of(lists)
-            panel.plot(range(first, first + len(mean)), mean, color=f"C{number}", label=group)
+            drawn += panel.plot(range(first, first + len(mean)), mean, color=f"C{number}")
         panel.set_title(title)
         panel.set_xlabel("epoch")
-    panels[0].legend()
+        panel.xaxis.set_major_locator(MaxNLocator(integer=True))
+    panels[0].legend(drawn, list(groups))
     return figure

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from glad.reports.formatting import count, number, points, share
 from glad.reports.run_data import AUDIT_PICTURES, RunData
 from glad.reports.snapshots import data_uri
 from glad.reports.tables import TextTable
+from glad.runs.formatting import count, number, points, share
 
 SCHEMA = 1
 TITLES = {

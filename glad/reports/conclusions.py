@@ -9,9 +9,9 @@ from typing import Any
 from glad.evaluation.cost import sentences
 from glad.evaluation.rows import BEFORE, FULL, SET
 from glad.reports.commands import audit_command, distill_command, evaluate_command
-from glad.reports.formatting import count, duration, join_words, percent, plural, points, share, size, times
 from glad.reports.run_data import RunData
 from glad.reports.run_results import RowAccuracies, RunResults
+from glad.runs.formatting import count, duration, join_words, percent, plural, points, share, size, times
 
 QUESTIONS = ("What does it save?", "Does it transfer to other networks?", "What do we depend on?")
 SEEDS = 5  # from so many on the interval of paired differences decides; of fewer it is too narrow

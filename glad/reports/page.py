@@ -11,7 +11,6 @@ import jinja2
 
 from glad.evaluation.rows import SET
 from glad.reports.audits import Audit, audit_of, neighbors
-from glad.reports.charts import LineChart, curves
 from glad.reports.commands import (
     audit_command,
     distill_command,
@@ -21,11 +20,12 @@ from glad.reports.commands import (
     same_evaluation_command,
 )
 from glad.reports.conclusions import QUESTIONS, Conclusion, draw_conclusions
-from glad.reports.formatting import count, duration, number, plural, share
 from glad.reports.run_data import RunData
 from glad.reports.run_results import explain_damage
 from glad.reports.snapshots import Film, Frame, film, neighbors_of
 from glad.reports.tables import TextTable, comparisons, cost, scores
+from glad.runs.charts import Chart, curves
+from glad.runs.formatting import count, duration, number, plural, share
 
 ASSETS = Path(__file__).parent / "assets"
 CURVE_NAMES = {"loss": "Loss", "image_grad": "images"}
@@ -40,7 +40,7 @@ class RunSection:
     film: Film | None
     nearest: dict[int, str]
     nearest_pictures: dict[int, str]
-    curves: tuple[LineChart, ...]
+    curves: tuple[Chart, ...]
     audit: Audit | None
     extra: Mapping[str, TextTable]
     depends: TextTable
@@ -138,7 +138,7 @@ def _part(run_data: RunData) -> RunSection:
     )
 
 
-def _curves(run_data: RunData) -> tuple[LineChart, ...]:
+def _curves(run_data: RunData) -> tuple[Chart, ...]:
     """The loss, and the norms of the gradients."""
     series: dict[str, list[tuple[float, float]]] = {}
     for entry in run_data.metrics:

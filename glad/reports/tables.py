@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from glad.evaluation.rows import BEFORE, FULL, SET, ResultRow
-from glad.reports.charts import BarChart, bars
-from glad.reports.formatting import ABSENT, count, duration, percent, plural, points, share, size
 from glad.reports.run_data import RunData
 from glad.reports.run_results import RowAccuracies, RunResults, explain_damage
+from glad.runs.charts import Chart, bars
+from glad.runs.formatting import ABSENT, count, duration, percent, plural, points, share, size
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Comparison:
     """Runs that were evaluated alike: their table, a chart per network, and paired differences if there are some."""
 
     table: TextTable
-    charts: tuple[BarChart, ...]
+    charts: tuple[Chart, ...]
     differences: TextTable | None
     complete: bool
 
@@ -94,9 +94,7 @@ def _best(
     return frozenset(best)
 
 
-def _charts(
-    results: RunResults, others: Sequence[str], rows: Sequence[tuple[RowAccuracies, int]]
-) -> tuple[BarChart, ...]:
+def _charts(results: RunResults, others: Sequence[str], rows: Sequence[tuple[RowAccuracies, int]]) -> tuple[Chart, ...]:
     """The seen architecture, the mean cross-architecture, and each of the other networks."""
     picked = [(f"{results.seen} (seen)", [row.seen for row, _ in rows])]
     if len(others) > 1:

@@ -1,9 +1,10 @@
-"""Grids of images for people to look at."""
+"""Grids of images for people to look at, and pictures as files."""
 
 import io
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from PIL import Image, ImageDraw, ImageFont
@@ -11,6 +12,9 @@ from torch import Tensor
 
 from glad.runs.soft_labels import likeliest
 from glad.runs.storage import write_durably
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 SIDE, SMALL = 96, 56  # pixels of a tile, at least: in a grid, on a sheet
 MOST = 20  # rows and columns, at most
@@ -87,4 +91,11 @@ def save_png(image: Image.Image, path: Path) -> None:
     """Write a picture durably."""
     buffer = io.BytesIO()
     image.save(buffer, "PNG")
+    write_durably(path, buffer.getvalue())
+
+
+def save_figure(figure: "Figure", path: Path) -> None:
+    """Write a drawing durably, as PNG."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=110)
     write_durably(path, buffer.getvalue())

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from PIL import Image
 
+from glad.runs.charts import curves
 from glad.runs.folder import Run
-from glad.runs.html import curve, note, picture, section
+from glad.runs.html import address, note, picture, section
 from glad.runs.storage import RunError
 
 FACTS = ("data", "objective", "prior", "ipc", "iterations", "seed", "network")
@@ -25,7 +26,9 @@ def run_html(run: Run) -> str:
     finished = (run.path / "synset.safetensors").exists()
     facts = {"state": "finished" if finished else f"{len(losses)} iterations are done"}
     facts |= {name: str(config[name]) for name in FACTS if name in config}
-    return section(run.name, facts, *parts, curve("loss", losses))
+    chart = curves("Loss", {"loss": losses})
+    parts += [address(chart.source, chart.alternative)] if chart else []
+    return section(run.name, facts, *parts)
 
 
 def _losses(path: Path) -> list[tuple[float, float]]:

@@ -1,11 +1,9 @@
 """What a search leaves: the best settings as a file, every trial as JSON, and a table of the best."""
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
 
 import yaml
-from matplotlib.figure import Figure
 from rich.table import Table
 
 from glad.runs.storage import write_durably, write_json
@@ -87,10 +85,3 @@ def cell(space: SearchSpace, knob: str, values: Values) -> str:
     if knob.startswith(RATE):
         return f"{space.rates_of(values)[knob.removeprefix(RATE)]:g}"
     return layer_name(values[knob]) if knob == "layer" else str(values[knob])
-
-
-def save_figure(figure: Figure, path: Path) -> None:
-    """Write a picture durably."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110)
-    write_durably(path, buffer.getvalue())

@@ -15,12 +15,13 @@ import glad.api
 from glad.evaluation import set_id
 from glad.networks import NETWORKS
 from glad.runs.folder import MAY_CHANGE
+from glad.runs.image_grid import save_figure
 from glad.runs.storage import RunError
 from glad.settings.distill import DistillSettings
 from glad.settings.tune import TuneSettings
 from glad.tuning.knobs import SearchSpace, Values, complete, find_space
 from glad.tuning.picture import draw
-from glad.tuning.report import save_figure, write_best, write_trials
+from glad.tuning.report import write_best, write_trials
 from glad.tuning.search import KEEP, Search, Trial, best_of, open_study
 
 UNSEEN = ("vgg11", "convnet")  # the first that the run does not distil with: both learn quickly

@@ -16,7 +16,6 @@ from glad.data.dataset import ImageData
 from glad.data.splits import load_data
 from glad.experts import RECIPES, Recipe, files, training
 from glad.experts import folder as expert_run
-from glad.experts import trajectory_shape as paths
 from glad.experts.files import Expert, ExpertError, ExpertFile, Experts
 from glad.networks import make_network
 from glad.rng import rng_for
@@ -272,20 +271,6 @@ def test_the_commands_from_experts_to_a_set(tmp_path):
         where = ["--objective", "mtt", "--prior", "pixels", "--iterations", "1", "--out", str(tmp_path / "no")]
         result = runner.invoke(main, ["distill", *small, *where, *options])
         assert result.exit_code == 1 and said in result.output, result.output
-
-
-def test_a_straight_path_has_no_turns_and_a_square_has_right_ones(tmp_path):
-    corners = {"line": [(0, 0), (1, 0), (3, 0)], "square": [(0, 0), (1, 0), (1, 1), (0, 1)]}
-    shapes = {}
-    for name, points in corners.items():
-        file = ExpertFile(tmp_path / name / "expert_000.safetensors", len(points), 2, "float32", {})
-        file.begin()
-        for epoch, point in enumerate(points):
-            file.write(epoch, torch.tensor(point, dtype=torch.float32), 0.5, {})
-        shapes[name] = paths.shape_of(Expert(file.path))
-    assert shapes["line"].steps == [1, 2] and shapes["line"].turns == [0] and shapes["line"].straightness == 1
-    assert shapes["square"].turns == pytest.approx([90, 90])
-    assert shapes["square"].straightness == pytest.approx(1 / 3)
 
 
 def test_batches_of_unequal_classes_may_have_as_many_images_of_each(monkeypatch):

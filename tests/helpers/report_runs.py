@@ -142,6 +142,10 @@ class Page(HTMLParser):
     def text(self):
         return re.sub(r"\s+", " ", " ".join(self.parts))
 
+    def pictures(self, kind="png"):
+        """The images of a kind: ``png`` of sets, ``svg`` of charts."""
+        return [found for found in self.all("img") if found["src"].startswith(f"data:image/{kind}")]
+
     def all(self, tag, **attributes):
         return [
             found

@@ -167,8 +167,8 @@ def test_the_last_images_carry_their_nearest_training_image(run):
 def test_images_say_what_they_are(run):
     put(run, "audit.json", audit_of(6))
     page = page_of(run)
-    images = page.all("img")
-    assert all(image.get("alt") for image in images)
+    images = page.pictures()
+    assert all(image.get("alt") for image in page.all("img"))
     first = images[0]
     assert first["alt"] == "class 0, image 0, first" and first["tabindex"] == "0"
     assert [image["tabindex"] for image in images[1:6]] == ["-1"] * 5
@@ -209,7 +209,8 @@ def test_the_file_needs_nothing_else_and_hangs_together(tmp_path):
         named = attributes.get("aria-labelledby", "").split()
         link = attributes.get("href", "")
         assert {*named, *([link[1:]] if link.startswith("#") else [])} <= set(ids)
-    assert all({"aria-labelledby", "role"} <= set(found) for found in page.all("svg"))
+    drawn = [found["alt"] for found in page.pictures("svg")]
+    assert len(drawn) == 6 and all("at iteration" in text or "Accuracy of" in text for text in drawn)
     assert all(found["scope"] in ("row", "col") for found in page.all("th"))
 
 
@@ -268,7 +269,7 @@ def test_a_real_run_with_its_evaluation_and_audit(tmp_path, monkeypatch):
     assert "report.html (" in invoke("report", run.path)
     text = (run.path / "report.html").read_text()
     page = assert_self_contained(text)
-    assert len(page.all("img")) == 32 and "Weights fashion-mini" in page.text  # 3 snapshots of 10, 2 of the audit
+    assert len(page.pictures()) == 32 and "Weights fashion-mini" in page.text  # 3 snapshots of 10, 2 of the audit
     for stated in ("LRS", "What it took convnet to reach a test accuracy of", "What it copied"):
         assert stated in page.text
     before = json.loads((run.path / "results.json").read_text())

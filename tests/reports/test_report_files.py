@@ -30,7 +30,7 @@ def test_pictures_are_the_images_of_the_run(tmp_path, channels):
         expected = eight_bit(pixels_of(frame["iteration"], 6, 9, channels)).numpy().squeeze(1 if channels == 1 else ())
         for uri, image in zip(frame["pictures"], expected, strict=True):
             assert np.array_equal(image_in(uri), image if channels == 1 else image.transpose(1, 2, 0))
-    shown = [found["src"] for found in page.all("img")]
+    shown = [found["src"] for found in page.pictures()]
     assert shown == [uri for frame in film["frames"] for uri in frame["pictures"]]  # first, best, last
 
 
