@@ -76,7 +76,7 @@ def map_classes(
     if not count:
         return ClassMap([0] * len(names), {})
     asked, guess = _asked(wanted or {}, names, generator_names, count)
-    found: dict[int, int] = {**_by_name(names, generator_names, count), **asked}
+    found: dict[int, int] = {**match_names(names, generator_names, count), **asked}
     left = [i for i in range(len(names)) if i not in found]
     of_imagenet = count == imagenet.COUNT and tuple(generator_names) in ((), imagenet.names())
     notice = ""
@@ -99,14 +99,14 @@ def _asked(
     if wanted.get(REST, GUESS) != GUESS:
         raise ValueError(f"class map: {REST} is {wanted[REST]!r}: it can only be {GUESS}")
     return {
-        _find(key, names, "data"): _target(value, count, generator_names)
+        find_class(key, names, "data"): _target(value, count, generator_names)
         for key, value in wanted.items()
         if key != REST
     }, REST in wanted
 
 
-def _by_name(names: Sequence[str], generator_names: Sequence[str], count: int) -> dict[int, int]:
-    """The generator's class of the same name, by position in the data; nothing where two could be meant."""
+def match_names(names: Sequence[str], generator_names: Sequence[str], count: int) -> dict[int, int]:
+    """The generator's class of the same name, by position in ``names``; nothing where two could be meant."""
     if not generator_names and count == imagenet.COUNT:
         return {i: imagenet.wnids()[name] for i, name in enumerate(names) if name in imagenet.wnids()}
     exact = {form: number for number, name in enumerate(generator_names) for form in _forms(name)}
@@ -134,7 +134,7 @@ def _plain(name: str) -> str:
     return " ".join("".join(c if c.isalnum() else " " for c in name.casefold()).split())
 
 
-def _find(value: str | int, names: Sequence[str], whose: str) -> int:
+def find_class(value: str | int, names: Sequence[str], whose: str) -> int:
     """The position of a class given by name, or by its number."""
     if value in names:
         return list(names).index(str(value))
@@ -143,19 +143,19 @@ def _find(value: str | int, names: Sequence[str], whose: str) -> int:
         return plain.index(_plain(str(value)))
     if str(value).isdigit() and int(value) < len(names):
         return int(value)
-    raise ValueError(f"class map: {value!r} is no class of the {whose}; they are {_listed(names)}")
+    raise ValueError(f"class map: {value!r} is no class of the {whose}; they are {list_names(names)}")
 
 
 def _target(value: str | int, count: int, names: Sequence[str]) -> int:
     if str(value).isdigit() and int(value) < count and not names:
         return int(value)
-    return _find(value, names or [str(i) for i in range(count)], "generator")
+    return find_class(value, names or [str(i) for i in range(count)], "generator")
 
 
 def _question(left: Sequence[int], names: Sequence[str], count: int, generator_names: Sequence[str]) -> str:
     """What to say where nothing decides."""
-    classes = f"are {_listed(generator_names, 5)}" if generator_names else "have no names"
-    which = _listed([names[i] for i in left], 5)
+    classes = f"are {list_names(generator_names, 5)}" if generator_names else "have no names"
+    which = list_names([names[i] for i in left], 5)
     return (
         f"the generator's {count} classes {classes}: none is known to stand for {which} of the data; name one "
         f"(--class-map '{names[left[0]]}=CLASS', by name or number), or let them be taken by number (--class-map guess)"
@@ -171,7 +171,8 @@ def _stated(
     return f"classes are taken {how}: {', '.join(pairs[:5])}" + (f" and {len(pairs) - 5} more" * (len(pairs) > 5))
 
 
-def _listed(names: Sequence[str], shown: int = 20) -> str:
+def list_names(names: Sequence[str], shown: int = 20) -> str:
+    """The first ``shown`` of ``names``, and how many there are."""
     return ", ".join(names[:shown]) + (f", ... ({len(names)} in all)" if len(names) > shown else "")
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from generators.classes import read_class_map
 from glad.data.dataset import Splits
 from glad.evaluation.config import EvaluationConfig
 from glad.evaluation.protocol import Protocol
@@ -11,6 +12,7 @@ from glad.evaluation.resolve import ResolvedEvaluation
 from glad.evaluation.runner import run_evaluation
 from glad.runs.folder import Run
 from glad.settings.evaluate import NETWORKS, Baseline, LabelMode, TestSplit
+from glad.settings.sets import Values
 
 
 def evaluate(
@@ -27,6 +29,8 @@ def evaluate(
     resolution: int | None = None,
     zca: bool = False,
     drop_duplicates: bool = False,
+    values: Values | None = None,
+    class_map: Mapping[str, str | int] | str | None = None,
     seen: str = "convnet",
     split: TestSplit = "test",
     augmentation: str | None = None,
@@ -66,6 +70,11 @@ def evaluate(
         zca: Whiten the data.
         drop_duplicates: Leave out training and validation images that are identical to another image; test images stay
             all.
+        values: What the floats of a set are that lie outside 0 to 1: ``unit``, ``uint8`` (0 to 255) or ``normalized``
+            (by the mean and deviation of the data); asked for where it matters if None.
+        class_map: The class of the data, by name or number, that a class of a set stands for; ``guess`` takes classes
+            that nothing decides in their order. Classes that are not given are found by name, number or WordNet
+            number.
         seen: The seen architecture, which is the network that the set was distilled with, where no set says so.
         split: The images that are tested on: ``test``, or ``validation`` for tuning.
         augmentation: DSA transforms joined by ``_``, or ``none``; the protocol's if None.
@@ -112,7 +121,8 @@ def evaluate(
     config = EvaluationConfig(
         networks=tuple(networks), seeds=seeds if isinstance(seeds, int) else tuple(seeds), epochs=epochs,
         baselines=tuple(baselines), data=data, root=str(root), classes=None if classes is None else tuple(classes),
-        limit=limit, resolution=resolution, zca=zca, drop_duplicates=drop_duplicates, seen=seen, split=split,
+        limit=limit, resolution=resolution, zca=zca, drop_duplicates=drop_duplicates, values=values,
+        class_map=read_class_map(class_map), seen=seen, split=split,
         augmentation=augmentation, protocol=protocol, label_mode=label_mode, teacher=teacher, full_epochs=full_epochs,
         learning_rate=learning_rate, network_options=network_options or {},
         hybrid=None if hybrid is None else tuple(hybrid), scores=scores, cost=cost, reach=reach, workers=workers,

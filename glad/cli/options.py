@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from glad import presets
-from glad.settings.distill import REST
+from glad.settings.sets import REST
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 PLAIN_LINES = 10  # lines of progress in a log file

@@ -2,6 +2,7 @@
 
 import zipfile
 import zlib
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,8 @@ from glad.data.raw import Part, Raw
 PARTNERS = {"x": "y", "images": "labels", "image": "label", "imgs": "labels", "data": "labels"}
 """Words for images, and the word for labels that a missing array would have."""
 LABELS = {"y": "x", "labels": "images", "label": "image", "targets": "data", "target": "data"}
+MADE = ("syn", "best")
+"""Words that say that images were made, as in ``image_syn``."""
 DAMAGE = (
     OSError,
     ValueError,
@@ -36,26 +39,27 @@ def read_npz(path: Path, least: int = 2) -> Raw:
     ``classes`` holds the classes' names, if it is there. Raises ``DataError`` where the arrays do not fit, or
     where there are fewer than ``least`` classes.
     """
-    arrays = _load(path)
-    pairs = _pairs(arrays, path)
+    arrays = load_arrays(path)
+    pairs = pair_keys(arrays, path)
     notices = []
-    if "test" not in pairs and "validation" in pairs:
-        pairs["test"] = pairs.pop("validation")
-        notices.append(f"{path}: {pairs['test'][0]} holds the test images; validation is held out of training")
     parts = {split: _labeled(arrays, pairs[split], path) for split in SPLITS if split in pairs}
     used = {key for pair in pairs.values() for key in pair}
     if unused := [key for key in arrays if key not in (*used, *OURS)]:
         notices.append(f"{path}: not used: {shorten(unused)}")
     count = 1 + max(int(part.labels.max()) for part in parts.values())
-    classes = _names(arrays, count, path)
+    classes = class_names(arrays, count, path)
     if len(classes) < least:
         raise DataError(f"{path} has one class: give at least two")
     numbering = own_numbers(classes)[1] or (len(classes) if "classes" not in arrays else 0)
-    return Raw(path.stem, classes, parts, tuple(range(len(classes))), numbering, notices=tuple(notices))
+    ids, named = tuple(range(len(classes))), "classes" in arrays
+    return Raw(path.stem, classes, parts, ids, numbering, notices=tuple(notices), named=named)
 
 
-def _load(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of a role, and an empty one in place of each other."""
+def load_arrays(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of an npz that ``pair_keys`` may pair and ``classes``, and an empty one in place of each other.
+
+    Raises ``DataError`` where the file is damaged or holds objects.
+    """
     try:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             return {key: file[key] if _role(key) or key == "classes" else np.empty(0) for key in file.files}
@@ -67,15 +71,15 @@ def _role(key: str) -> tuple[str, bool] | None:
     """The word for the split in ``key``, "" where there is none, and whether it names labels; None for other arrays."""
     words = key.lower().split("_")
     split = next((word for word in words if split_of(word)), "")
-    rest = [word for word in words if word != split]
+    rest = [word for word in words if word not in (split, *MADE)]
     if len(rest) != 1 or rest[0] not in (*PARTNERS, *LABELS):
         return None
     return split, rest[0] in LABELS
 
 
-def _pairs(arrays: dict[str, np.ndarray], path: Path) -> dict[str, tuple[str, str]]:
+def pair_keys(keys: Iterable[str], path: Path) -> dict[str, tuple[str, str]]:
     """The names of images and labels of each split; ``DataError`` where one is missing or there are two."""
-    roles = {key: role for key in arrays if (role := _role(key))}
+    roles = {key: role for key in keys if (role := _role(key))}
     words = resolve_splits({split for split, _ in roles.values() if split})
     words.setdefault("train", [""])
     pairs = {}
@@ -97,7 +101,7 @@ def _pairs(arrays: dict[str, np.ndarray], path: Path) -> dict[str, tuple[str, st
     return pairs
 
 
-def _names(arrays: dict[str, np.ndarray], count: int, path: Path) -> tuple[str, ...]:
+def class_names(arrays: Mapping[str, np.ndarray], count: int, path: Path) -> tuple[str, ...]:
     """The classes' names, which are their numbers unless ``classes`` says others."""
     names = arrays.get("classes")
     if names is None:
@@ -127,7 +131,7 @@ def _labeled(arrays: dict[str, np.ndarray], keys: tuple[str, str], path: Path) -
 
 
 def channels_first(images: np.ndarray, name: str) -> Tensor:
-    """uint8 NHW, NHWC or NCHW to NCHW; channels are last where the last axis has length 1 or 3."""
+    """NHW, NHWC or NCHW to NCHW; channels are last where the last axis has length 1 or 3."""
     if images.ndim == 3:
         images = images[:, None]
     elif images.ndim == 4 and images.shape[3] in (1, 3):

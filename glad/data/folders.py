@@ -36,9 +36,6 @@ def read_folder(path: Path, least: int = 2) -> Raw:
     if not listings:
         listings, said = _by_folder(tree)
         notices += said
-    if "test" not in listings and "validation" in listings:
-        listings["test"] = listings.pop("validation")
-        notices.append(f"{path}: {listings['test'].origin} holds the test images; validation is held out of training")
     classes = in_order(listings["train"].classes)
     _check(tree, listings, classes, least)
     parts = {

@@ -32,7 +32,8 @@ class Raw:
 
     ``parts`` has "train", and "validation" and "test" where the source has them. ``class_ids`` are the classes' numbers
     in a numbering of ``numbering`` classes, 0 where the source has none and they are positions. ``channels`` is set
-    where the reader knows it without a look at the images. ``notices`` are lines for whoever uses the data.
+    where the reader knows it without a look at the images. ``notices`` are lines for whoever uses the data. ``named``
+    says whether ``classes`` are names, rather than the numbers of an array of labels.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Raw:
     flip: bool = True
     channels: int | None = None
     notices: tuple[str, ...] = ()
+    named: bool = True
 
 
 def labeled(files: Sequence[Path], names: Sequence[str], classes: Sequence[str], origin: str) -> Part:

@@ -92,10 +92,19 @@ def split_parts(raw: Raw, classes: Sequence[int | str] | None, limit: int | None
     """
     if not 0 < validation < 1:
         raise DataError(f"validation is {validation}: choose a share of the training data between 0 and 1, such as 0.1")
-    raw = _choose(raw, classes)
+    raw = _choose(_named_by_use(raw), classes)
     raw = _carve(raw, "test", TEST_FRACTION, rng_for("test split"))
     raw = _carve(raw, "validation", validation, rng_for(seed, "validation"))
     return raw if limit is None else _limit(raw, limit, rng_for(seed, "limit"))
+
+
+def _named_by_use(raw: Raw) -> Raw:
+    """Validation images are the test images where there are no others, as is usual with ImageNet."""
+    if "test" in raw.parts or "validation" not in raw.parts:
+        return raw
+    parts = {"test" if split == "validation" else split: part for split, part in raw.parts.items()}
+    said = f"{raw.name}: {parts['test'].origin} holds the test images; validation is held out of training"
+    return replace(raw, parts=parts, notices=(*raw.notices, said))
 
 
 def _choose(raw: Raw, wanted: Sequence[int | str] | None) -> Raw:

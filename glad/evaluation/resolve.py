@@ -65,8 +65,11 @@ class ResolvedEvaluation:
     @cached_property
     def candidates(self) -> list[Candidate]:
         """The sets that compete; ``RunError`` when one is unfinished or damaged, ``ValueError`` for one name twice."""
-        train = self.splits.train
-        found = [of_run(Run(path)) if is_run(path) else of_path(path, train) for path in self.paths]
+        train, config = self.splits.train, self.config
+        found = [
+            of_run(Run(path)) if is_run(path) else of_path(path, train, config.values, config.class_map)
+            for path in self.paths
+        ]
         names = [candidate.name for candidate in found]
         if repeated := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"runs are told apart by their folder's name; {', '.join(repeated)} occurs twice")

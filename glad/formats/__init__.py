@@ -44,6 +44,8 @@ class Format:
         help: A line of help.
         magic: Where a file says what it is, and how: an offset in the first 512 bytes and the bytes there. None for
             folders, whose card names their format, and for safetensors, whose metadata do.
+        has_card: Whether a file with that magic has a card, so that another program did not write it; raises
+            ``RunError`` where it is damaged.
     """
 
     card: Callable[[Distilled], Card]
@@ -52,6 +54,7 @@ class Format:
     name: str
     help: str
     magic: tuple[int, bytes] | None = None
+    has_card: Callable[[Path], bool] = lambda path: True
 
     @property
     def suffix(self) -> str:
@@ -64,12 +67,20 @@ FORMATS: Registry[Format] = Registry(
     {
         "folder": Format(_eight, folder.write, folder.read, "export", "PNGs by class"),
         "folder16": Format(_sixteen, folder.write, folder.read, "export16", "the same with 16 bits, nothing clipped"),
-        "npz": Format(_eight, npz.write, npz.read, "export.npz", "uint8, for --data", (0, b"PK\3\4")),
+        "npz": Format(_eight, npz.write, npz.read, "export.npz", "uint8, for --data", (0, b"PK\3\4"), npz.has_card),
         "safetensors": Format(_floats, tensors.write, tensors.read, "export.safetensors", "exact floats"),
         "parquet": Format(
-            _eight, parquet.write, parquet.read, "export.parquet", "for Hugging Face datasets and pandas", (0, b"PAR1")
+            _eight,
+            parquet.write,
+            parquet.read,
+            "export.parquet",
+            "for Hugging Face datasets and pandas",
+            (0, b"PAR1"),
+            parquet.has_card,
         ),
-        "webdataset": Format(_eight, webdataset.write, webdataset.read, "export.tar", "a tar", (257, b"ustar")),
+        "webdataset": Format(
+            _eight, webdataset.write, webdataset.read, "export.tar", "a tar", (257, b"ustar"), webdataset.has_card
+        ),
         "codes": Format(_rendered, codes.write, codes.read, "codes.safetensors", "latents alone, for glad render"),
     },
 )

@@ -2,6 +2,7 @@
 
 import io
 import json
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +33,12 @@ def write(source: Distilled, card: Card, path: Path) -> None:
     buffer = io.BytesIO()
     np.savez_compressed(buffer, allow_pickle=False, **arrays)
     write_durably(path, buffer.getvalue())
+
+
+def has_card(path: Path) -> bool:
+    """Whether ``write`` wrote the file; ``RunError`` when it is damaged."""
+    with readable(path), zipfile.ZipFile(path) as archive:
+        return "dataset.npy" in archive.namelist()
 
 
 def read(path: Path) -> Distilled:

@@ -47,6 +47,12 @@ def write(source: Distilled, card: Card, path: Path) -> None:
     write_durably(path, buffer.getvalue())
 
 
+def has_card(path: Path) -> bool:
+    """Whether ``write`` wrote the file; ``RunError`` when it is damaged."""
+    with readable(path):
+        return b"glad" in (_pyarrow().parquet.read_schema(path).metadata or {})
+
+
 def read(path: Path) -> Distilled:
     """Read the file back; ``RunError`` when it is damaged or has no card."""
     arrow = _pyarrow()

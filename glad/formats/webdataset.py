@@ -29,6 +29,12 @@ def write(source: Distilled, card: Card, path: Path) -> None:
     write_durably(path, buffer.getvalue())
 
 
+def has_card(path: Path) -> bool:
+    """Whether ``write`` wrote the file; ``RunError`` when it is damaged."""
+    with readable(path), tarfile.open(path, "r:") as tar:
+        return CARD in tar.pax_headers
+
+
 def read(path: Path) -> Distilled:
     """Read the tar back; ``RunError`` when it is damaged or has no card."""
     with readable(path), tarfile.open(path, "r:") as tar:

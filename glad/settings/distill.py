@@ -7,9 +7,8 @@ from typing import Any, Literal
 
 from glad.settings.data import DSA, DataSettings, at_least_one
 from glad.settings.fields import spelled
+from glad.settings.sets import REST
 
-REST = "*"
-"""The key of a class map that stands for the classes without one of their own."""
 Balance = Literal["equal", "proportional", "sqrt"]
 Labels = Literal["hard", "learned"]
 Initialization = Literal["prior", "representative", "nearest", "inversion"]

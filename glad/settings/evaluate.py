@@ -5,13 +5,27 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from glad.settings.fields import Settings, spelled
+from glad.settings.sets import REST, Values
 
 Baseline = Literal["before", "random", "kmeans", "herding", "full"]
 LabelMode = Literal["hard", "soft"]
 TestSplit = Literal["test", "validation"]
 NETWORKS = ("convnet", "alexnet", "vgg11", "resnet18", "vit")
 """The networks of an evaluation that names none."""
-UNRECORDED = ("data", "root", "classes", "limit", "resolution", "zca", "drop_duplicates", "workers", "part", "device")
+UNRECORDED = (
+    "data",
+    "root",
+    "classes",
+    "limit",
+    "resolution",
+    "zca",
+    "drop_duplicates",
+    "values",
+    "class_map",
+    "workers",
+    "part",
+    "device",
+)
 """Fields that results do not repeat: where the data are, and how the work was spread."""
 
 
@@ -43,6 +57,12 @@ class EvaluateSettings(Settings):
     """Whiten the data."""
     drop_duplicates: bool = False
     """Leave out training and validation images that are identical to another image; test images stay all."""
+    values: Values | None = None
+    """What the floats of a set are that lie outside 0 to 1: ``unit``, ``uint8`` (0 to 255) or ``normalized`` (by the
+    mean and deviation of the data); asked for where it matters if None."""
+    class_map: Mapping[str, str | int] = spelled({}, metavar="CLASS=CLASS", alone="guess")
+    """The class of the data, by name or number, that a class of a set stands for; ``guess`` takes classes that nothing
+    decides in their order. Classes that are not given are found by name, number or WordNet number."""
     seen: str = spelled("convnet", old=("same",))
     """The seen architecture, which is the network that the set was distilled with, where no set says so."""
     split: TestSplit = "test"
@@ -88,6 +108,8 @@ class EvaluateSettings(Settings):
     """``auto``, ``cpu``, ``cuda``, ``cuda:1``, ..."""
 
     def __post_init__(self) -> None:
+        if isinstance(self.class_map, str):  # guess, for all that nothing decides
+            object.__setattr__(self, "class_map", {REST: self.class_map})
         super().__post_init__()
         if (self.epochs is not None and self.epochs < 1) or not self.seed_list or not self.networks:
             raise ValueError("an evaluation needs at least one network, one seed and one epoch")

@@ -58,7 +58,7 @@ def test_validation_images_are_the_test_images_where_there_are_no_others(tmp_pat
     np.savez(tmp_path / "a.npz", **arrays("x_{}", "y_{}", {"train": 40, "val": 12}))
     splits, notices = load_with_notices(tmp_path / "a.npz")
     assert [len(splits.train), len(splits.validation), len(splits.test)] == [36, 4, 12]
-    assert "x_val holds the test images; validation is held out of training" in notices
+    assert "x_val, y_val holds the test images; validation is held out of training" in notices
 
 
 def test_arrays_that_are_not_used_are_said(tmp_path):

@@ -19,6 +19,7 @@ from glad.settings.evaluate import NETWORKS, EvaluateSettings
 from glad.settings.experts import ExpertSettings
 from glad.settings.fields import documentation, settings_of
 from glad.settings.tune import TuneSettings
+from glad.settings.types import optional
 
 FUNCTIONS = [
     (glad.distill, DistillSettings, {"on_step"}),
@@ -73,7 +74,7 @@ def test_a_command_has_the_fields_of_its_settings_with_their_defaults(words: str
         if isinstance(field.default, int | float | str):
             assert option.default == field.default, name
         assert set(field.flags) <= set(option.opts), name
-        kind = get_args(field.kind)[0] if get_origin(field.kind) is tuple else field.kind
+        kind = optional(get_args(field.kind)[0] if get_origin(field.kind) is tuple else field.kind)
         choices = [str(choice) for choice in get_args(kind)]
         if isinstance(option.type, click.Choice):
             assert list(option.type.choices) == choices, name
