@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 
 from glad.data.dataset import ImageData
+from glad.evaluation.summary import macro_accuracy
+from glad.evaluation.training import class_accuracy
 from glad.metrics import NEIGHBORS, ROWS, covered, diversity, nearest, spread
 from glad.rng import rng_for
 
@@ -44,6 +46,7 @@ def losses(full: Sequence[Tensor], ours: Sequence[Tensor], labels: Tensor, names
 
     ``full`` and ``ours`` are predictions int64 [N] of real images by networks trained on either, one a seed. Classes
     come with the greatest loss first, those without images last; ``confusions`` are the pairs whose share grew most.
+    ``macro_accuracy`` is the mean of the accuracies of the classes that have images.
     """
     count = labels.bincount(minlength=len(names)).tolist()
     whole, part = confusion(full, labels, len(names)), confusion(ours, labels, len(names))
@@ -57,12 +60,13 @@ def losses(full: Sequence[Tensor], ours: Sequence[Tensor], labels: Tensor, names
         by_class.append(
             {"class": names[c], "images": count[c], **dict(zip(("full", "set", "loss"), values, strict=True))}
         )
-    seeds = {
-        kind: [float((p == labels).double().mean()) for p in seen] for kind, seen in (("full", full), ("set", ours))
-    }
+    both = (("full", full), ("set", ours))
+    seeds = {kind: [float((p == labels).double().mean()) for p in seen] for kind, seen in both}
+    macro = {kind: [_macro(p, labels, len(names)) for p in seen] for kind, seen in both}
     return {
         "images": len(labels),
         "accuracy": {kind: {"mean": statistics.fmean(values), "seeds": values} for kind, values in seeds.items()},
+        "macro_accuracy": {kind: {"mean": statistics.fmean(values), "seeds": values} for kind, values in macro.items()},
         "loss": statistics.fmean(seeds["full"]) - statistics.fmean(seeds["set"]),
         "worst_class_loss": by_class[0]["loss"],
         "worst_confusion": max(0.0, float((part - whole).fill_diagonal_(0).max())),
@@ -73,6 +77,10 @@ def losses(full: Sequence[Tensor], ours: Sequence[Tensor], labels: Tensor, names
             for a, b in greatest_pairs(part - whole)[:PAIRS]
         ],
     }
+
+
+def _macro(predicted: Tensor, labels: Tensor, classes: int) -> float:
+    return macro_accuracy(class_accuracy(predicted, labels, classes)) or 0.0
 
 
 def greatest_pairs(shares: Tensor) -> list[tuple[int, int]]:

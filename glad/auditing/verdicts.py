@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from generators.provenance import Weights
+from glad.evaluation.summary import SHOWN
 from glad.settings.audit import NUMBERS
 
 MAPPED = 10  # classes that are listed
@@ -31,6 +32,12 @@ def broken(numbers: Mapping[str, float | None], limits: Mapping[str, float]) -> 
     return lines
 
 
+def macro_differs(losses: Mapping[str, Any]) -> bool:
+    """Whether macro accuracy differs from accuracy by what tables show; False for audits of earlier versions."""
+    macro = losses.get("macro_accuracy", {})
+    return any(abs(entry["mean"] - losses["accuracy"][kind]["mean"]) >= SHOWN for kind, entry in macro.items())
+
+
 def verdicts(found: Mapping[str, Any]) -> dict[str, str]:
     """A line or two per check for people, by the check's name."""
     split, provenance = found["settings"]["split"], found["provenance"]
@@ -49,6 +56,9 @@ def _losses(losses: Mapping[str, Any], split: str) -> str:
         f"{split.capitalize()} accuracy {_percent(accuracy['set']['mean'])} after training on the set, "
         f"{_percent(accuracy['full']['mean'])} after training on real images ({losses['images']:,} images). "
     )
+    if macro_differs(losses):
+        macro = losses["macro_accuracy"]
+        line += f"Macro accuracy {_percent(macro['set']['mean'])} and {_percent(macro['full']['mean'])}. "
     if worst["loss"] <= 0:
         return line + "No class loses."
     line += f"{worst['class']} loses most: from {_percent(worst['full'])} to {_percent(worst['set'])}"

@@ -82,6 +82,8 @@ def _show(found: Mapping[str, Any]) -> None:
 
 
 def _class_table(losses: Mapping[str, Any], split: str) -> Table:
+    from glad.auditing.verdicts import macro_differs
+
     table = Table(title=f"{split.capitalize()} accuracy in %, after training on")
     for column in ("class", "real images", "the set", "loss"):
         table.add_column(column, justify="left" if column == "class" else "right")
@@ -92,6 +94,9 @@ def _class_table(losses: Mapping[str, Any], split: str) -> Table:
     table.add_section()
     means = [losses["accuracy"][kind]["mean"] for kind in ("full", "set")]
     table.add_row("all", *(_percent(value) for value in (*means, losses["loss"])))
+    if macro_differs(losses):
+        full, ours = (losses["macro_accuracy"][kind]["mean"] for kind in ("full", "set"))
+        table.add_row("mean of classes", *(_percent(value) for value in (full, ours, full - ours)))
     return table
 
 

@@ -8,14 +8,16 @@ from rich.console import Console
 from glad.cli.results_tables import differences_table, results_table, scores_table
 from glad.evaluation.cost import sentences
 from glad.evaluation.rows import SET, rows_of
+from glad.evaluation.summary import macro_differs
 
 
 def say(results: dict[str, Any]) -> None:
     """Print tables, the sentences of costs, what the labels are, and where all of it was written."""
     console = Console(width=None if Console().is_terminal else 160)
-    console.print(results_table(results))
-    if results["differences"]:
-        console.print(differences_table(results))
+    for macro in (False, True) if macro_differs(results["cells"]) else (False,):
+        console.print(results_table(results, macro))
+        if results["differences"]:
+            console.print(differences_table(results, macro))
     if "scores" in results:
         console.print(scores_table(results))
     for row in results.get("cost", {}):

@@ -18,7 +18,9 @@ def protocols(name: str | None) -> None:
     from glad.evaluation.protocol import resolve_protocol
 
     if name is not None:
-        click.echo(yaml.safe_dump(resolve_protocol(name)[1].to_dict(), sort_keys=False), nl=False)
+        protocol = resolve_protocol(name)[1]
+        fields = {**protocol.to_dict(), "balanced": protocol.balanced}
+        click.echo(yaml.safe_dump(fields, sort_keys=False), nl=False)
         return
     table = Table()
     for heading in ("protocol", "epochs", "learning rates", "schedule", "averaged weights", "augmentation"):

@@ -7,9 +7,15 @@ from rich.table import Table
 
 from glad.evaluation import label_of
 
+MACRO = "macro accuracy (mean of the classes' accuracies)"
+ABSENT: Mapping[str, Any] = {"seen": None, "networks": {}, "cross": None}
+"""The macro accuracies of results that have none."""
 
-def results_table(results: Mapping[str, Any]) -> Table:
+
+def results_table(results: Mapping[str, Any], macro: bool = False) -> Table:
     """Return the summary of ``evaluate_sets`` as a table in per cent: a row per set, a column per network.
+
+    The table is of accuracy, or of macro accuracy with ``macro``.
 
     ``results["split"]`` names the images that accuracy was measured on, if they are not the test images,
     ``results["label_mode"]`` the labels, if they are not hard, and ``results["protocol_name"]`` the protocol, if it is
@@ -21,12 +27,14 @@ def results_table(results: Mapping[str, Any]) -> Table:
     soft = ", soft labels" * (results.get("label_mode") == "soft")
     name = results.get("protocol_name", "default")
     soft += f", protocol {name}" if name != "default" else ""
-    table = Table(title=f"{split.capitalize()} accuracy in %, {epochs} epochs, {seeds} seed{'s' * (seeds > 1)}{soft}")
+    title = f"{split.capitalize()} {MACRO if macro else 'accuracy'} in %, {epochs} epochs, {seeds} seed"
+    table = Table(title=f"{title}{'s' * (seeds > 1)}{soft}")
     table.add_column("set")
     for name in ordered:
         table.add_column(f"{name} (seen)" if name == seen else name, justify="right")
     table.add_column("cross-architecture", justify="right")
-    for row, entry in results["summary"].items():
+    for row, measured in results["summary"].items():
+        entry = measured.get("macro", ABSENT) if macro else measured
         shown = [*(entry["networks"].get(name) for name in ordered), entry["cross"]]
         table.add_row(label_of(results, row), *(_percent(value) for value in shown))
     return table
@@ -39,16 +47,18 @@ def _percent(entry: Mapping[str, Any] | None) -> str:
     return f"{100 * entry['mean']:.1f}{spread}"
 
 
-def differences_table(results: Mapping[str, Any]) -> Table:
+def differences_table(results: Mapping[str, Any], macro: bool = False) -> Table:
     """Return the paired differences as a table in points: a row per pair, 95 % intervals over seeds in brackets."""
-    table = Table(title="Paired differences in points, mean over shared seeds [95 % bootstrap interval]")
+    of = " of macro accuracy" * macro
+    table = Table(title=f"Paired differences{of} in points, mean over shared seeds [95 % bootstrap interval]")
     for column in ("set", "less"):
         table.add_column(column)
     for column in (f"{results['seen']} (seen)", "cross-architecture", "seeds"):
         table.add_column(column, justify="right")
     for entry in results["differences"]:
-        seen, cross = entry["seen"], entry["cross"]
-        seeds = max((found["n"] for found in (seen, cross) if found is not None), default=0)
+        found = entry.get("macro", ABSENT) if macro else entry
+        seen, cross = found["seen"], found["cross"]
+        seeds = max((side["n"] for side in (seen, cross) if side is not None), default=0)
         labels = (label_of(results, entry[side]) for side in ("row", "against"))
         table.add_row(*labels, _points(seen), _points(cross), str(seeds))
     return table

@@ -77,6 +77,8 @@ class Protocol:
     """The normalization layers of the networks: ``instance``, ``batch`` or ``none``."""
     schedule: str = "cosine"
     """Of the learning rate: ``cosine`` (a warm-up over half of the epochs, then cosine) or ``step``."""
+    balanced: int = 0
+    """1 draws batches with as many images of each class, for unequal sets; an epoch stays as long as the set."""
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch"):
@@ -91,6 +93,8 @@ class Protocol:
         for name, (known, values) in {**choices, "learning_rates": (NETWORKS, self.learning_rates)}.items():
             if unknown := [value for value in values if value not in known]:
                 raise ValueError(f"a protocol's {name}: {unknown[0]!r} is unknown; choose from {', '.join(known)}")
+        if self.balanced not in (0, 1):
+            raise ValueError(f"a protocol's balanced is 0 or 1, not {self.balanced!r}")
         transform_names(self.augmentation)
 
     @property
@@ -120,8 +124,12 @@ class Protocol:
         return replace(self, learning_rate_seen=own, learning_rates={**self.learning_rates, **rates})
 
     def to_dict(self) -> dict[str, Any]:
-        """Return all fields as JSON takes them: what an accuracy depends on, whatever the protocol is called."""
-        return {**asdict(self), "learning_rates": dict(self.learning_rates)}
+        """Return all fields as JSON takes them: what an accuracy depends on, whatever the protocol is called.
+
+        ``balanced``, which earlier versions did not have, is there where it is on: accuracies of theirs stay valid.
+        """
+        fields = {**asdict(self), "learning_rates": dict(self.learning_rates)}
+        return {name: value for name, value in fields.items() if name != "balanced" or value}
 
 
 PROTOCOLS = Registry(

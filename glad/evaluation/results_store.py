@@ -13,7 +13,7 @@ from typing import Any
 from glad.evaluation import legacy
 from glad.evaluation.candidates import Candidate
 from glad.evaluation.rows import ResultRow, set_id
-from glad.evaluation.summary import Cell
+from glad.evaluation.summary import Cell, add_macro
 from glad.runs.storage import RunError, read_json, write_json
 
 FORMAT = 2
@@ -66,7 +66,7 @@ def _checked(found: Results) -> Results:
     found["settings"]["hashes"].items()
     if not all(isinstance(row["id"], str) for row in found["rows"]):
         raise ValueError("rows without an id")
-    return found
+    return add_macro(found)
 
 
 def shown_results(evaluations: Sequence[Results]) -> Results:

@@ -11,9 +11,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from glad.data.augment import augment
+from glad.data.balance import balanced_order
 from glad.data.coresets import Labeled
 from glad.evaluation.protocol import SCHEDULES, Protocol
-from glad.evaluation.summary import Cell, summarize
+from glad.evaluation.summary import Cell, macro_accuracy, summarize
 from glad.networks import make_network
 from glad.rng import rng_for
 
@@ -108,7 +109,10 @@ def _train_epoch(
     """Make one pass over the set and return the last batch's loss."""
     draws = rng_for(*key, "augment")
     batches: Sequence[Any] = [slice(None)]  # a set of one batch needs no order
-    if len(images) > protocol.batch:
+    if protocol.balanced:
+        classes = labels.argmax(1) if labels.is_floating_point() else labels
+        batches = balanced_order(classes.cpu(), rng_for(*key, "order")).to(images.device).split(protocol.batch)
+    elif len(images) > protocol.batch:
         order = torch.randperm(len(images), generator=rng_for(*key, "order")).to(images.device)
         batches = order.split(protocol.batch)
     for batch in batches:
@@ -180,8 +184,8 @@ def evaluate_sets(
         done: Cells of an earlier call with the same arguments; they are kept and not computed again.
 
     Returns:
-        What ``json.dumps`` takes: the protocol, ``cells`` (row, network, seed, learning_rate, accuracy, per_class,
-        seconds, note) and, by row, the ``summary`` of ``summarize``. Accuracies lie in [0, 1].
+        What ``json.dumps`` takes: the protocol, ``cells`` (row, network, seed, learning_rate, accuracy, macro_accuracy,
+        per_class, seconds, note) and, by row, the ``summary`` of ``summarize``. Accuracies lie in [0, 1].
     """
     protocol = protocol or Protocol()
     options = {name: dict(values) for name, values in (network_options or {}).items()}
@@ -218,6 +222,7 @@ def evaluate_cell(job: Job, data: Labeled, test: Labeled, classes: int) -> Cell:
     images, labels = (tensor.to(test[0].device) for tensor in data)
     train_network(network, images, labels, key=job.rng_key, learning_rate=job.learning_rate, protocol=job.protocol)
     predicted = predict(network, test[0])
+    per_class = class_accuracy(predicted, test[1], classes)
     finite = all(bool(parameter.isfinite().all()) for parameter in network.parameters())
     return {
         "row": job.row,
@@ -225,7 +230,8 @@ def evaluate_cell(job: Job, data: Labeled, test: Labeled, classes: int) -> Cell:
         "seed": job.seed,
         "learning_rate": job.learning_rate,
         "accuracy": _share(predicted == test[1]),
-        "per_class": class_accuracy(predicted, test[1], classes),
+        "macro_accuracy": macro_accuracy(per_class),
+        "per_class": per_class,
         "seconds": time.perf_counter() - began,
         "note": "" if finite else "training diverged: the weights are not finite",
     }

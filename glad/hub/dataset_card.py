@@ -7,7 +7,6 @@ from typing import Any
 
 from huggingface_hub import DatasetCard, DatasetCardData
 
-from glad.evaluation import rows_of
 from glad.formats.distilled import Card
 
 SIZES = (("n<1K", 10**3), ("1K<n<10K", 10**4), ("10K<n<100K", 10**5), ("100K<n<1M", 10**6))
@@ -178,14 +177,14 @@ def _numbers(values: Sequence[float]) -> str:
 def _made(content: CardContent) -> str:
     config, inputs = content.config, content.inputs
     rows = {
-        f"{named} ({key})" if named == "its options" else named: plain(_shown(config[key]))
+        f"{named} ({key})" if named == "its options" else named: plain(shown_value(config[key]))
         for key, named in SETTINGS.items()
         if config.get(key) not in (None, {}, [], "") and config[key] is not False
     }
     if inputs.get("learning_rates"):
-        rows["learning rates"] = plain(_shown(inputs["learning_rates"]))
+        rows["learning rates"] = plain(shown_value(inputs["learning_rates"]))
     rows |= {f"SHA-256 of the {name}": f"`{digest}`" for name, digest in inputs["hashes"].items() if digest}
-    rows["versions"] = plain(_shown(inputs["versions"]))
+    rows["versions"] = plain(shown_value(inputs["versions"]))
     again = _fence("sh", f"glad distill --config {content.short}/config.yaml --out again")
     needs = "All settings are in `config.yaml`, less the places on the disk of who made it. With the same data at hand"
     if config.get("experts"):
@@ -202,12 +201,12 @@ def _objects(config: Mapping[str, Any]) -> list[str]:
     return [key for key in ("data", "objective", "prior") if str(config.get(key)).startswith("object:")]
 
 
-def _shown(value: Any) -> str:
+def shown_value(value: Any) -> str:
     """A setting for people: mappings as ``key value``, lists with commas."""
     if isinstance(value, Mapping):
-        return ", ".join(f"{key} {_shown(entry)}" for key, entry in value.items()) or "none"
+        return ", ".join(f"{key} {shown_value(entry)}" for key, entry in value.items()) or "none"
     if isinstance(value, list | tuple):
-        return ", ".join(map(_shown, value))
+        return ", ".join(map(shown_value, value))
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
@@ -216,44 +215,6 @@ def _not_evaluated(content: CardContent) -> str:
     if _objects(content.config):
         return f"{said} On the run it came from, this measures it:\n\n{_fence('sh', 'glad evaluate RUN')}"
     return f"{said} Once it is distilled again, this measures it:\n\n{_fence('sh', 'glad evaluate again')}"
-
-
-def results(content: Mapping[str, Any], own: str) -> str:
-    """What an evaluation found, the row with the id ``own`` first; the seen architecture and the others apart.
-
-    ``KeyError``, ``TypeError``, ``ValueError`` or ``AttributeError`` where ``content`` is not of its form.
-    """
-    seen, summary, seeds = content["seen"], content["summary"], content["seeds"]
-    rows, others = rows_of(content), [name for name in content["networks"] if name != seen]
-    heads = ["trained on", f"{seen} (seen)", *others, "cross-architecture"]
-    lines = ["| " + " | ".join(map(plain, heads)) + " |", "| --- " * len(heads) + "|"]
-    for row in [own, *(row for row in summary if row != own)]:
-        entry = summary[row]
-        shown = [entry["seen"], *(entry["networks"].get(other) for other in others), entry["cross"]]
-        title = "**this set**" if row == own else plain(rows[row].label)
-        lines.append(" | ".join([f"| {title}", *map(_percent, shown)]) + " |")
-    spread = f"mean ± standard deviation over {len(seeds)} seeds" if len(seeds) > 1 else "one seed, so without spread"
-    caption = (
-        f"Accuracy in % on {content['split']} images after the last epoch, {spread} ({_shown(seeds)}) of networks "
-        f"trained from scratch. {plain(seen)} is the seen architecture, which the set was distilled with; "
-        "`cross-architecture` is the mean over the others."
-    )
-    settings = {"protocol": content["protocol"], "networks": content.get("network_options") or "as published"}
-    settings |= {"labels": content["label_mode"], **({"teacher": content["teacher"]} if "teacher" in content else {})}
-    notes = [
-        f"- {plain(rows[cell['row']].label)}, {plain(cell['network'])}, seed {cell['seed']}: {plain(cell['note'])}"
-        for cell in content["cells"]
-        if cell.get("note")
-    ]
-    lines_of_settings = [f"{name.capitalize()}: {plain(_shown(value))}." for name, value in settings.items()]
-    return "\n\n".join([caption, "\n".join(lines), *lines_of_settings, *(["\n".join(notes)] if notes else [])])
-
-
-def _percent(entry: Mapping[str, Any] | None) -> str:
-    if entry is None:
-        return "-"
-    spread = "" if entry["std"] is None else f" ± {100 * entry['std']:.1f}"
-    return f"{100 * entry['mean']:.1f}{spread}"
 
 
 def _checks(verdicts: Mapping[str, str]) -> list[str]:

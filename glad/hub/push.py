@@ -22,7 +22,7 @@ from glad.evaluation.results_store import read_results, row_of_set, shown_result
 from glad.formats import FORMATS
 from glad.formats.export import export
 from glad.formats.load import load_distilled
-from glad.hub import dataset_card
+from glad.hub import card_results, dataset_card
 from glad.runs.folder import Run
 from glad.runs.soft_labels import hash_of
 from glad.runs.storage import RunError, read_json, write_durably
@@ -275,7 +275,7 @@ def _results(run: Run, images: Tensor) -> str | None:
         content = shown_results(read_results(path, str(run.config.get("network"))))
         own = row_of_set(content, hash_of(images))
         if own is not None and own in content.get("summary", {}):
-            return dataset_card.results(content, own)
+            return card_results.results(content, own)
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise RunError(f"{path} is not what `glad evaluate` writes ({error!r}): evaluate anew, or remove it") from error
     why = "of another state of the set" if own is None else "of an unfinished evaluation"

@@ -8,6 +8,7 @@ from typing import Any
 
 from glad.evaluation.cost import sentences
 from glad.evaluation.rows import BEFORE, FULL, SET
+from glad.evaluation.summary import macro_differs
 from glad.reports.commands import audit_command, distill_command, evaluate_command
 from glad.reports.run_data import RunData
 from glad.reports.run_results import RowAccuracies, RunResults
@@ -133,18 +134,25 @@ def _transfer(run_data: RunData) -> Conclusion:
         )
     measured = f"{results.split} accuracy in %, {plural(len(results.seeds), 'seed')}"
     if own.seen is not None:
-        lines.append(f"On {results.seen}, the seen architecture: {percent(own.seen)} ({measured}).")
+        macro = _macro(results, own.macro.seen)
+        lines.append(f"On {results.seen}, the seen architecture: {percent(own.seen)} ({measured}{macro}).")
     if own.cross is None:
         if results.complete:
             missing.append(Missing("No other network was trained.", evaluate_command(run_data, "--networks", "vit")))
         return Conclusion("Not measured", tuple(lines), tuple(missing))
     others = [name for name in results.networks if name != results.seen and own.networks.get(name)]
-    lines.append(f"Cross-architecture ({join_words(others)}): {percent(own.cross)}.")
+    macro = _macro(results, own.macro.cross)
+    lines.append(f"Cross-architecture ({join_words(others)}): {percent(own.cross)}{macro}.")
     compared = _against(run_data, results, own)
     lines += [f"Against {name} ({percent(row.cross)}): {said}." for name, row, _, said in compared]
     if results.settings["label_mode"] != "hard":
         lines.append(f"All sets were trained on with {results.settings['label_mode']} labels.")
     return Conclusion(_verdict({name: kind for name, _, kind, _ in compared}, own), tuple(lines), tuple(missing))
+
+
+def _macro(results: RunResults, entry: Mapping[str, Any] | None) -> str:
+    """The mean over classes beside an accuracy, where the two differ."""
+    return f", macro accuracy {percent(entry)}" if macro_differs(results.cells) else ""
 
 
 def _verdict(kinds: Mapping[str, str], own: RowAccuracies) -> str:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,18 +24,25 @@ def explain_damage(path: Path) -> Iterator[None]:
 
 
 @dataclass(frozen=True)
-class RowAccuracies:
+class Accuracies:
+    """Accuracies, or macro accuracies, of a row as ``glad.evaluation.summarize`` gives them."""
+
+    seen: Mapping[str, Any] | None = None
+    cross: Mapping[str, Any] | None = None
+    networks: Mapping[str, Mapping[str, Any] | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowAccuracies(Accuracies):
     """One row of a table: what was trained on, and the accuracies.
 
-    ``id`` is the row's in the file; ``row`` has the name that the report gives the run for its owner. ``seen``,
-    ``cross`` and the values of ``networks`` are those of ``glad.evaluation.summarize``.
+    ``id`` is the row's in the file; ``row`` has the name that the report gives the run for its owner. ``macro`` has
+    none in files of earlier versions whose cells have no accuracies by class.
     """
 
     id: str
     row: ResultRow
-    seen: Mapping[str, Any] | None
-    cross: Mapping[str, Any] | None
-    networks: Mapping[str, Mapping[str, Any] | None]
+    macro: Accuracies = Accuracies()
 
 
 @dataclass(frozen=True)
@@ -114,8 +121,16 @@ def _results(content: Mapping[str, Any], run: Run, label: str) -> RunResults:
 
 
 def _row(name: str, row: ResultRow, entry: Mapping[str, Any]) -> RowAccuracies:
-    networks = {network: _statistic(values) for network, values in entry["networks"].items()}
-    return RowAccuracies(name, row, _statistic(entry["seen"]), _statistic(entry["cross"]), networks)
+    macro = Accuracies(**_statistics(entry["macro"])) if "macro" in entry else Accuracies()
+    return RowAccuracies(id=name, row=row, macro=macro, **_statistics(entry))
+
+
+def _statistics(entry: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "seen": _statistic(entry["seen"]),
+        "cross": _statistic(entry["cross"]),
+        "networks": {network: _statistic(values) for network, values in entry["networks"].items()},
+    }
 
 
 def _statistic(entry: Mapping[str, Any] | None) -> Mapping[str, Any] | None:

@@ -5,10 +5,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from glad.evaluation.rows import BEFORE, FULL, SET, ResultRow
+from glad.evaluation.summary import macro_differs
 from glad.reports.run_data import RunData
-from glad.reports.run_results import RowAccuracies, RunResults, explain_damage
+from glad.reports.run_results import Accuracies, RowAccuracies, RunResults, explain_damage
 from glad.runs.charts import Chart, bars
 from glad.runs.formatting import ABSENT, count, duration, percent, plural, points, share, size
+
+ACCURACY, MACRO = "accuracy", "macro accuracy (mean of the classes' accuracies)"
 
 
 @dataclass(frozen=True)
@@ -23,11 +26,15 @@ class TextTable:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Runs that were evaluated alike: their table, a chart per network, and paired differences if there are some."""
+    """Runs that were evaluated alike: their table, a chart per network, and paired differences if there are some.
+
+    ``macro`` has the tables of macro accuracy, where it differs from accuracy.
+    """
 
     table: TextTable
     charts: tuple[Chart, ...]
     differences: TextTable | None
+    macro: tuple[TextTable, ...]
     complete: bool
 
 
@@ -46,22 +53,35 @@ def _comparison(group: Sequence[tuple[RunData, RunResults]]) -> Comparison:
     rows = _merge_rows(group)
     ranked = sorted(rows, key=lambda item: item[0].row.kind == FULL)  # all training images come last
     others = [name for name in results.networks if name != results.seen]
-    columns = [("set", None), (f"{results.seen} (seen)", results.seen), *((name, name) for name in others)]
-    values = [[row.networks.get(name) for _, name in columns[1:] if name] + [row.cross] for row, _ in ranked]
-    table = TextTable(
-        caption=_caption(results),
-        columns=(*(title for title, _ in columns), "cross-architecture"),
+    macro: list[TextTable | None] = []
+    if any(macro_differs(found.cells) for _, found in group):
+        macro = [_accuracies(results, ranked, others, MACRO), _differences(group, macro=True)]
+    return Comparison(
+        table=_accuracies(results, ranked, others),
+        charts=_charts(results, others, ranked),
+        differences=_differences(group),
+        macro=tuple(table for table in macro if table is not None),
+        complete=all(entry.complete for _, entry in group),
+    )
+
+
+def _accuracies(
+    results: RunResults, ranked: Sequence[tuple[RowAccuracies, int]], others: Sequence[str], measure: str = ACCURACY
+) -> TextTable:
+    """A row per set, a column per network."""
+    found: list[Accuracies] = [row.macro if measure == MACRO else row for row, _ in ranked]
+    values = [[entry.networks.get(name) for name in (results.seen, *others)] + [entry.cross] for entry in found]
+    return TextTable(
+        caption=_caption(results, measure),
+        columns=("set", f"{results.seen} (seen)", *others, "cross-architecture"),
         rows=tuple((row.row.label, *map(percent, entries)) for (row, _), entries in zip(ranked, values, strict=True)),
         best=_best(ranked, values),
     )
-    return Comparison(
-        table, _charts(results, others, ranked), _differences(group), all(entry.complete for _, entry in group)
-    )
 
 
-def _caption(results: RunResults) -> str:
+def _caption(results: RunResults, measure: str) -> str:
     """How accuracies were measured."""
-    stated = f"{results.settings['split'].capitalize()} accuracy in %, mean ± sample deviation over "
+    stated = f"{results.settings['split'].capitalize()} {measure} in %, mean ± sample deviation over "
     stated += plural(len(results.seeds), "seed")
     stated += f", {count(results.epochs)} epochs" if isinstance(results.epochs, int) else ""
     stated += ", soft labels" if results.settings["label_mode"] == "soft" else ""
@@ -115,16 +135,18 @@ def _style(row: ResultRow) -> str:
     return {SET: "run", BEFORE: "before", FULL: "full"}.get(row.kind, "real")
 
 
-def _differences(group: Sequence[tuple[RunData, RunResults]]) -> TextTable | None:
+def _differences(group: Sequence[tuple[RunData, RunResults]], macro: bool = False) -> TextTable | None:
     """Paired differences in percentage points, with the interval over seeds."""
     rows = []
     for run_data, results in group:
         with explain_damage(run_data.run.path / "results.json"):
             for entry in results.content.get("differences") or []:
                 one, other = (results.labels.get(entry[side], entry[side]) for side in ("row", "against"))
-                row = (f"{one} − {other}", _interval(entry["seen"]), _interval(entry["cross"]))
+                found = entry.get("macro", {}) if macro else entry
+                row = (f"{one} − {other}", _interval(found.get("seen")), _interval(found.get("cross")))
                 rows += [row] if row not in rows else []
-    caption = "Paired differences on shared seeds in points, with the 95 % bootstrap interval over seeds"
+    of = " of macro accuracy" * macro
+    caption = f"Paired differences{of} on shared seeds in points, with the 95 % bootstrap interval over seeds"
     return TextTable(caption, ("sets", "seen architecture", "cross-architecture"), tuple(rows)) if rows else None
 
 

@@ -22,6 +22,10 @@ class Number:
 NUMBERS = {
     "accuracy_full": Number("losses.accuracy.full.mean", True, "accuracy with the full data"),
     "accuracy_set": Number("losses.accuracy.set.mean", True, "accuracy with the set"),
+    "macro_accuracy_full": Number(
+        "losses.macro_accuracy.full.mean", True, "the mean of the classes', with the full data"
+    ),
+    "macro_accuracy_set": Number("losses.macro_accuracy.set.mean", True, "the mean of the classes', with the set"),
     "accuracy_loss": Number("losses.loss", False, "accuracy with the full data less that with the set"),
     "worst_class_loss": Number("losses.worst_class_loss", False, "the same, in the class that loses most"),
     "worst_confusion": Number("losses.worst_confusion", False, "share of a class that the set adds to a confusion"),

@@ -16,7 +16,7 @@ from glad.evaluation import ResultRow, label_of, rows, rows_of
 from glad.evaluation.cost import sentences
 from glad.evaluation.results_store import read_results
 from glad.evaluation.rows import LABELS, Wording
-from glad.hub import dataset_card
+from glad.hub import card_results
 from glad.reports.commands import same_evaluation_command
 from glad.reports.conclusions import draw_conclusions
 from glad.reports.run_data import read
@@ -88,7 +88,7 @@ def shown(codes):
         "conclusions": draw_conclusions(run),
         "tables": console.export_text(),
         "page": page,
-        "card": dataset_card.results(stated, "set:codes"),
+        "card": card_results.results(stated, "set:codes"),
         "costs": sentences(stated, "set:codes"),
     }
 
