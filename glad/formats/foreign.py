@@ -15,7 +15,7 @@ from glad.formats.distilled import Card, Distilled
 from glad.formats.found import FoundSet
 from glad.formats.readers import find_set
 from glad.formats.set_classes import match_classes
-from glad.formats.storage import Cost
+from glad.formats.storage import QuantizationLoss
 from glad.formats.values import settle_values, to_pixels
 from glad.settings.sets import Values
 
@@ -144,6 +144,6 @@ def _card(path: Path, found: FoundSet, base: ImageData, pixels: Tensor) -> Card:
         step_size=None,
         format="foreign",
         levels=None,
-        cost=Cost(),
+        cost=QuantizationLoss(),
         made={"file": path.name, "normalized by": base.name},
     )
