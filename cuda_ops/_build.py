@@ -136,11 +136,11 @@ def ninja_file(plan: BuildPlan) -> str:
 def _ninja_lines(plan: BuildPlan) -> Iterator[str]:
     yield from ("rule run", "  command = $arguments", "  description = $out", "")
     for target, command in plan.objects.items():
-        yield from (f"build {target}: run", f"  arguments = {_escaped(command)}", "")
-    yield from (f"build {plan.library}: run {' '.join(plan.objects)}", f"  arguments = {_escaped(plan.link)}", "")
+        yield from (f"build {target}: run", f"  arguments = {_escape(command)}", "")
+    yield from (f"build {plan.library}: run {' '.join(plan.objects)}", f"  arguments = {_escape(plan.link)}", "")
 
 
-def _escaped(command: tuple[str, ...]) -> str:
+def _escape(command: tuple[str, ...]) -> str:
     return shlex.join(command).replace("$", "$$")
 
 

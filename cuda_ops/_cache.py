@@ -52,15 +52,15 @@ def obtain(
     to.
     """
     for folder in folders(environ):
-        if library := _kept(folder / plan.key / plan.library, rejected):
+        if library := _find_kept(folder / plan.key / plan.library, rejected):
             return library
     entry = _writable(plan.key, environ)
 
     def done() -> int:
         return sum(1 for _ in entry.glob("build-*/*.o"))
 
-    with _locked(entry / "lock", lambda: progress.waiting(done, len(plan.objects))) as alone:
-        if library := _kept(entry / plan.library, rejected):
+    with _hold_lock(entry / "lock", lambda: progress.waiting(done, len(plan.objects))) as alone:
+        if library := _find_kept(entry / plan.library, rejected):
             return library
         if alone:  # what a killed process left behind
             for leftover in entry.glob("build-*"):
@@ -80,7 +80,7 @@ def _record(library: Path) -> Path:
     return library.with_suffix(".sha256")
 
 
-def _kept(library: Path, rejected: str | None) -> Path | None:
+def _find_kept(library: Path, rejected: str | None) -> Path | None:
     """``library`` if it is there, whole, and not the rejected one.
 
     Its bytes are compared before it is loaded, because loading a truncated library can kill the process.
@@ -121,7 +121,7 @@ def _require_ours(folder: Path) -> None:
 
 
 @contextmanager
-def _locked(path: Path, waiting: Callable[[], AbstractContextManager[None]]) -> Iterator[bool]:
+def _hold_lock(path: Path, waiting: Callable[[], AbstractContextManager[None]]) -> Iterator[bool]:
     """Hold the lock ``path``; False where the file system has none. ``waiting`` is entered while another holds it.
 
     The kernel gives the lock back when its holder ends in whatever way. Without locks, processes may build the same

@@ -30,18 +30,18 @@ class BuildProgress:
         """Announce a build and show it until the end of the block; ``done()`` of ``total`` files are ready."""
         about = f"once (about {self.seconds} s on an idle machine)"
         self._write(f"glad: compiling {self.what} for this machine, {about}\n")
-        with self._shown(State(f"glad: compiling {self.what}", done, total, self.clock)):
+        with self._show(State(f"glad: compiling {self.what}", done, total, self.clock)):
             yield
 
     @contextmanager
     def waiting(self, done: Callable[[], int], total: int) -> Iterator[None]:
         """Announce that another process builds, and show that build until the end of the block."""
         self._write(f"glad: another process compiles {self.what} for this machine; waiting for it\n")
-        with self._shown(State(f"glad: waiting for {self.what}", done, total, self.clock)):
+        with self._show(State(f"glad: waiting for {self.what}", done, total, self.clock)):
             yield
 
     @contextmanager
-    def _shown(self, state: "State") -> Iterator[None]:
+    def _show(self, state: "State") -> Iterator[None]:
         stream = self._stream()
         terminal = stream is not None and stream.isatty()
         end = threading.Event()

@@ -86,7 +86,7 @@ def bias_act_ref(
 ) -> Tensor:
     """``bias_act`` step by step in plain torch, each step with torch's own derivative: the oracle of the tests."""
     alpha, gain = check_call(x, b, dim, act, alpha, gain, clamp)
-    x = ACTIVATIONS[act].function(_biased(x, b, dim % max(x.ndim, 1)), alpha)
+    x = ACTIVATIONS[act].function(_add_bias(x, b, dim % max(x.ndim, 1)), alpha)
     x = x * gain if gain != 1 else x
     return x if clamp is None else x.clamp(-clamp, clamp)
 
@@ -136,7 +136,7 @@ def check_call(
     return (spec.alpha if alpha is None else float(alpha)), (spec.gain if gain is None else float(gain))
 
 
-def _biased(x: Tensor, b: Tensor | None, dim: int) -> Tensor:
+def _add_bias(x: Tensor, b: Tensor | None, dim: int) -> Tensor:
     if b is None:
         return x
     return x + b.to(x.dtype).reshape([-1 if i == dim else 1 for i in range(x.ndim)])
@@ -178,7 +178,7 @@ def _derivative(
     order: int,
 ) -> Tensor:
     """``g`` times the order-th derivative of the activation, zero where clamped."""
-    spec, x = ACTIVATIONS[act], _biased(x, b, dim)
+    spec, x = ACTIVATIONS[act], _add_bias(x, b, dim)
     y = ((spec.first if order == 1 else spec.second)(x, alpha) * g).mul_(gain)
     return y if clamp is None else y.masked_fill_((spec.function(x, alpha) * gain).abs_() > clamp, 0.0)
 
@@ -213,16 +213,16 @@ def _derivative_backward(ctx: Any, gg: Tensor) -> tuple[Any, ...]:
     return dg, dx, db, None, None, None, None, None, None
 
 
-def biased_tangent(x: Tensor, of_x: Tensor | None, of_b: Tensor | None, dim: int) -> Tensor:
+def bias_tangent(x: Tensor, of_x: Tensor | None, of_b: Tensor | None, dim: int) -> Tensor:
     """The tangent of ``x + b``, ``b`` along ``dim``, from those of both, of which one may be None."""
     if of_x is not None:
-        return _biased(of_x, of_b, dim)
-    return _biased(torch.zeros_like(x), of_b, dim)
+        return _add_bias(of_x, of_b, dim)
+    return _add_bias(torch.zeros_like(x), of_b, dim)
 
 
 def _jvp(inputs: Sequence[Any], tangents: Sequence[Any]) -> Tensor:
     x, b, dim, *rest = inputs
-    result: Tensor = torch.ops.glad.bias_act_grad(biased_tangent(x, tangents[0], tangents[1], dim), x, b, dim, *rest, 1)
+    result: Tensor = torch.ops.glad.bias_act_grad(bias_tangent(x, tangents[0], tangents[1], dim), x, b, dim, *rest, 1)
     return result
 
 
@@ -233,7 +233,7 @@ def _derivative_jvp(inputs: Sequence[Any], tangents: Sequence[Any]) -> Tensor | 
         result = torch.ops.glad.bias_act_grad(tangents[0], x, b, dim, *rest, order)
     if all(t is None for t in tangents[1:3]) or ACTIVATIONS[rest[0]].second is _zero:
         return result
-    v = biased_tangent(x, tangents[1], tangents[2], dim)
+    v = bias_tangent(x, tangents[1], tangents[2], dim)
     if order == 1:
         rise: Tensor = torch.ops.glad.bias_act_grad(g * v, x, b, dim, *rest, 2)
     else:

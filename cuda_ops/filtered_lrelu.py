@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from cuda_ops import _library
-from cuda_ops.bias_act import bias_act, bias_act_ref, biased_tangent, check_call
+from cuda_ops.bias_act import bias_act, bias_act_ref, bias_tangent, check_call
 from cuda_ops.dispatch import Operator
 from cuda_ops.upfirdn2d import (
     check_image,
@@ -102,16 +102,16 @@ def _check(
     for name, tensor in (("fu", fu), ("fd", fd)):
         if tensor is not None and tensor.device != x.device:
             raise ValueError(f"{name} is on {tensor.device}, x on {x.device}")
-    (width, height), (fw, fh) = _padded(x, up, padding), filter_taps(fu)
+    (width, height), (fw, fh) = _padded_size(x, up, padding), filter_taps(fu)
     check_size((width, height), fu)
     check_size((width - fw + 1, height - fh + 1), fd)
 
 
-def _padded(x: Tensor, up: int, padding: Sequence[int]) -> tuple[int, int]:
+def _padded_size(x: Tensor, up: int, padding: Sequence[int]) -> tuple[int, int]:
     return x.shape[3] * up + padding[0] + padding[1], x.shape[2] * up + padding[2] + padding[3]
 
 
-def _biased(x: Tensor, b: Tensor | None) -> Tensor:
+def _add_bias(x: Tensor, b: Tensor | None) -> Tensor:
     """``x + b``, channels-last: the faster layout for depthwise convolutions, worth a change for four of them."""
     x = x.contiguous(memory_format=torch.channels_last)
     return x if b is None else x + b[:, None, None]
@@ -130,7 +130,7 @@ def _reference(
     clamp: float | None,
     flip_filter: bool,
 ) -> Tensor:
-    y = filter_plain(_biased(x, b), fu, (up, up), (1, 1), padding, flip_filter, up**2)
+    y = filter_plain(_add_bias(x, b), fu, (up, up), (1, 1), padding, flip_filter, up**2)
     y = torch.nn.functional.leaky_relu(y, slope).mul_(gain)
     y = y if clamp is None else y.clamp_(-clamp, clamp)
     y = filter_plain(y, fd, (1, 1), (down, down), (0, 0, 0, 0), flip_filter, 1)
@@ -147,7 +147,7 @@ def _fake(
     padding: Sequence[int],
     *rest: Any,
 ) -> Tensor:
-    (width, height), (u, _), (d, _) = _padded(x, up, padding), filter_taps(fu), filter_taps(fd)
+    (width, height), (u, _), (d, _) = _padded_size(x, up, padding), filter_taps(fu), filter_taps(fd)
     size = [output_size(n - u + 1, 1, down, (0, 0), d) for n in (height, width)]
     return torch.empty((*x.shape[:2], *size), dtype=x.dtype, device=x.device, memory_format=memory_format(x))
 
@@ -180,18 +180,18 @@ def _jacobian_reference(
     transpose: bool,
 ) -> Tensor:
     one, none, format_of_x = (1, 1), (0, 0, 0, 0), memory_format(x)
-    mid = filter_plain(_biased(x, b), fu, (up, up), one, padding, flip_filter, up**2)
+    mid = filter_plain(_add_bias(x, b), fu, (up, up), one, padding, flip_filter, up**2)
     slopes = torch.where(mid > 0, mid.new_full((), gain), mid.new_full((), gain * slope))
     if clamp is not None:
         slopes.masked_fill_(mid.mul_(slopes).abs_() > clamp, 0.0)
     if not transpose:
-        y = slopes * filter_plain(_biased(v, None), fu, (up, up), one, padding, flip_filter, up**2)
+        y = slopes * filter_plain(_add_bias(v, None), fu, (up, up), one, padding, flip_filter, up**2)
         y = filter_plain(y, fd, one, (down, down), none, flip_filter, 1)
         return y.contiguous(memory_format=format_of_x)
     (u, _), (d, _), (height, width) = filter_taps(fu), filter_taps(fd), mid.shape[2:]
     rest = [width - (v.shape[3] - 1) * down, height - (v.shape[2] - 1) * down]
     pads = [d - 1, rest[0] - down, d - 1, rest[1] - down]
-    y = slopes * filter_plain(_biased(v, None), fd, (down, down), one, pads, not flip_filter, 1)
+    y = slopes * filter_plain(_add_bias(v, None), fd, (down, down), one, pads, not flip_filter, 1)
     pads = [u - 1 - padding[0], padding[0] + x.shape[3] * up - width, u - 1 - padding[2], 0]
     pads[3] = padding[2] + x.shape[2] * up - height
     y = filter_plain(y, fu, one, (up, up), pads, not flip_filter, up**2)
@@ -220,7 +220,7 @@ def _jacobian_backward(ctx: Any, g: Tensor) -> tuple[Any, ...]:
 
 def _jvp(inputs: Sequence[Any], tangents: Sequence[Any]) -> Tensor:
     x, fu, fd, b, *rest = inputs
-    v = biased_tangent(x, tangents[0], tangents[3], 1)
+    v = bias_tangent(x, tangents[0], tangents[3], 1)
     result: Tensor = torch.ops.glad.filtered_lrelu_jacobian(v, x, fu, fd, b, *rest, False)
     return result
 

@@ -53,7 +53,7 @@ def _backward(ctx: Any, g: Tensor) -> tuple[Any, ...]:
 
 def _grad_reference(g: Tensor, x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor]:
     """The gradients in x, and per plane in weight and bias [N, C]."""
-    normal, rate = _normalized(x, eps)
+    normal, rate = _normalize(x, eps)
     t = _spread(g, normal, weight, bias)
     mean, slope = t.mean((2, 3), True), (t * normal).mean((2, 3), True)
     dx = _column(weight) * rate * (t - mean - normal * slope)
@@ -64,7 +64,7 @@ def _grad_grad_reference(
     u: Tensor, p: Tensor, q: Tensor, g: Tensor, x: Tensor, weight: Tensor, bias: Tensor, eps: float
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The gradients of <u, dx> + <p, dweight> + <q, dbias> in g, x, and per plane in weight [N, C]."""
-    (normal, rate), count = _normalized(x, eps), x.shape[2] * x.shape[3]
+    (normal, rate), count = _normalize(x, eps), x.shape[2] * x.shape[3]
     scale, p, q = _column(weight) * rate, p[..., None, None], q[..., None, None]
     t = _spread(g, normal, weight, bias)
     slope, h = (u * normal).mean((2, 3), True), (t * normal).mean((2, 3), True)
@@ -81,7 +81,7 @@ def _column(channels: Tensor) -> Tensor:
     return channels[:, None, None]
 
 
-def _normalized(x: Tensor, eps: float) -> tuple[Tensor, Tensor]:
+def _normalize(x: Tensor, eps: float) -> tuple[Tensor, Tensor]:
     """Planes of mean 0 and deviation 1, and what they were multiplied with."""
     variance, mean = torch.var_mean(x, (2, 3), correction=0, keepdim=True)
     rate = (variance + eps).rsqrt()
@@ -105,12 +105,12 @@ def _grad_setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -
 
 def _grad_backward(ctx: Any, u: Tensor | None, p: Tensor | None, q: Tensor | None) -> tuple[Any, ...]:
     x = ctx.saved_tensors[1]
-    directions = _materialized(x, u, p, q)
+    directions = _materialize(x, u, p, q)
     dg, dx, dweight = torch.ops.glad.norm_relu_pool_grad_grad(*directions, *ctx.saved_tensors, ctx.eps)
     return dg, dx, dweight.sum(0), None, None  # the bias only decides what is active
 
 
-def _materialized(x: Tensor, u: Tensor | None, p: Tensor | None, q: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+def _materialize(x: Tensor, u: Tensor | None, p: Tensor | None, q: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
     """A direction in x, weight and bias with zeros for what is None; the last two per channel [C] or plane [N, C]."""
     planes = x.shape[:2]
     p, q = (x.new_zeros(planes) if v is None else v.expand(planes) for v in (p, q))
@@ -120,7 +120,7 @@ def _materialized(x: Tensor, u: Tensor | None, p: Tensor | None, q: Tensor | Non
 def _jvp(inputs: Sequence[Any], tangents: Sequence[Any]) -> Tensor:
     """The operator of second derivatives has it: the gradient in g of the gradients' product with the tangents."""
     x, weight, bias, eps = inputs
-    directions = _materialized(x, *tangents[:3])
+    directions = _materialize(x, *tangents[:3])
     g = x.new_zeros(_fake(*inputs).shape)
     result: Tensor = torch.ops.glad.norm_relu_pool_grad_grad(*directions, g, x, weight, bias, eps)[0]
     return result
@@ -133,7 +133,7 @@ def _grad_jvp(inputs: Sequence[Any], tangents: Sequence[Any]) -> tuple[Tensor, T
     if tangents[0] is not None:
         terms.append(torch.ops.glad.norm_relu_pool_grad(tangents[0], x, weight, bias, eps))
     if any(tangent is not None for tangent in tangents[1:4]):
-        directions = _materialized(x, *tangents[1:4])
+        directions = _materialize(x, *tangents[1:4])
         _, dx, dweight = torch.ops.glad.norm_relu_pool_grad_grad(*directions, g, x, weight, bias, eps)
         terms.append((dx, dweight, x.new_zeros(x.shape[:2])))
     dx, dweight, dbias = (sum(parts) for parts in zip(*terms, strict=True))

@@ -117,6 +117,6 @@ def is_reference(name: str) -> bool:
     return match is not None and match["file"].endswith((".safetensors", ".pkl"))
 
 
-def known(name: str) -> bool:
+def is_known(name: str) -> bool:
     """Whether ``find`` finds ``name``."""
     return name in CATALOG or is_reference(name)

@@ -75,24 +75,24 @@ def map_classes(
     """
     if not count:
         return ClassMap([0] * len(names), {})
-    asked, guess = _asked(wanted or {}, names, generator_names, count)
+    asked, guess = _read_wanted(wanted or {}, names, generator_names, count)
     found: dict[int, int] = {**match_names(names, generator_names, count), **asked}
     left = [i for i in range(len(names)) if i not in found]
     of_imagenet = count == imagenet.COUNT and tuple(generator_names) in ((), imagenet.names())
     notice = ""
     if left and numbering == count and (not generator_names or of_imagenet):
         found |= {i: ids[i] for i in left}
-        notice, left = _stated("by the number that they have in the data", left, names, found, generator_names), []
+        notice, left = _describe("by the number that they have in the data", left, names, found, generator_names), []
     if left and not guess:
         raise ValueError(_question(left, names, count, generator_names))
     found |= {i: ids[i] % count for i in left}
-    guessed = _stated("by number, which is a guess", left, names, found, generator_names)
+    guessed = _describe("by number, which is a guess", left, names, found, generator_names)
     numbers = [found[i] for i in range(len(names))]
     shown = {name: _shown(number, generator_names) for name, number in zip(names, numbers, strict=True)}
     return ClassMap(numbers, shown, guessed, guessed or notice)
 
 
-def _asked(
+def _read_wanted(
     wanted: Mapping[str, str | int], names: Sequence[str], generator_names: Sequence[str], count: int
 ) -> tuple[dict[int, int], bool]:
     """What was asked for, by position in the data, and whether the rest may be guessed."""
@@ -162,7 +162,7 @@ def _question(left: Sequence[int], names: Sequence[str], count: int, generator_n
     )
 
 
-def _stated(
+def _describe(
     how: str, which: Sequence[int], names: Sequence[str], found: Mapping[int, int], generator_names: Sequence[str]
 ) -> str:
     if not which:

@@ -94,7 +94,7 @@ def _attempt(url: str, host: str, part: Partial, advance: Advance | None) -> Non
             _receive(response, part, advance)
     except urllib.error.HTTPError as error:
         with error:
-            _refused(url, error, part)
+            _raise_for_status(url, error, part)
     except urllib.error.URLError as error:
         if isinstance(error.reason, socket.gaierror):
             raise store.UnreachableError(f"the name {host} cannot be resolved: is there a network? ({url})") from error
@@ -105,7 +105,7 @@ def _attempt(url: str, host: str, part: Partial, advance: Advance | None) -> Non
 
 def _require_honest(url: str, host: str, response: http.client.HTTPResponse) -> None:
     if "html" in response.headers.get("Content-Type", ""):
-        raise store.UnreachableError(store.not_weights(host))
+        raise store.UnreachableError(store.web_page_message(host))
     if url.startswith("https:") and not response.geturl().startswith("https:"):
         raise store.UnreachableError(f"{url} leads to {response.geturl()}, which is not encrypted: it is not followed")
 
@@ -165,7 +165,7 @@ def disk_trouble(folder: Path, error: OSError) -> str:
     return f"{folder} cannot be written to ({error.strerror or error})"
 
 
-def _refused(url: str, error: urllib.error.HTTPError, part: Partial) -> None:
+def _raise_for_status(url: str, error: urllib.error.HTTPError, part: Partial) -> None:
     """Raise what an HTTP status calls for."""
     if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
         part.tag.unlink(missing_ok=True)

@@ -196,14 +196,14 @@ def from_state_dict(
         if weight.ndim != 4 or not weight.numel() or (specs and weight.shape[1] != specs[-1].out_channels):
             have = specs[-1].out_channels if specs else "none"
             raise ValueError(f"layer {name}: weight {tuple(weight.shape)} does not follow {have} channels")
-        spec = _recovered(
+        spec = _recover(
             state, name, size, specs[-1].out_size if specs else size, (factors or {}).get(name, (None, None))
         )
         specs.append(replace(spec, to_rgb=number == found[-1][0]))
     return specs
 
 
-def _recovered(
+def _recover(
     state: Mapping[str, Tensor], name: str, size: int, in_size: int, factors: Sequence[int | None]
 ) -> LayerSpec:
     weight = state[f"synthesis.{name}.weight"]

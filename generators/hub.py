@@ -23,7 +23,7 @@ from generators.catalog import CatalogEntry
 from generators.license import License, read_license
 
 Notice = Callable[[License], None]
-"""Told the license before anything is downloaded."""
+"""Called with the license before anything is downloaded."""
 
 WAIT = 10.0  # seconds for what the Hub says of a repository
 _FAILURES = (errors.HTTPError, OSError, ValueError, RuntimeError)  # the first: of whichever HTTP library the client has
@@ -39,43 +39,43 @@ def fetch(
 def obtain(
     name: str, again: bool = False, advance: download.Advance | None = None, notice: Notice | None = None
 ) -> store.Record:
-    """Bring the weights called ``name`` here unless they are, check them, and tell what is known of them.
+    """Download the weights called ``name`` unless they are here, check them, and return their record.
 
-    They come from the Hub, or else from their official address; a pickle is converted, never executed. ``again`` brings
-    them anew: they must be what they were the first time. ``advance`` is told the progress of an official download (the
-    Hub's client draws its own), ``notice`` the license. Raises ``generators.store.FetchError`` in one line that
-    says what to do, ``ValueError`` on names that need no download or do not exist.
+    They come from the Hub, or else from their official address; a pickle is converted, never executed. ``again``
+    downloads them anew: they must be what they were the first time. ``advance`` is called with the progress of an
+    official download (the Hub's client draws its own), ``notice`` with the license. Raises
+    ``generators.store.FetchError`` saying what to do, ``ValueError`` on names that need no download or do not exist.
     """
     entry = catalog.find(name)
     if not entry.needs_download:
         raise ValueError(f"{name} needs no download: {entry.source}")
-    if kept := None if again else _kept(name):  # before the lock, which a cache that is only read has no place for
-        _tell(notice, kept.license)
+    if kept := None if again else _find_kept(name):  # before the lock, which a cache that is only read has no place for
+        _notify(notice, kept.license)
         return kept
-    with store.alone(name):
-        if kept := None if again else _kept(name):  # by a process that had the lock until now
+    with store.lock(name):
+        if kept := None if again else _find_kept(name):  # by a process that had the lock until now
             return kept
         license = stated_license(entry)
-        _tell(notice, license)
-        original, source, revision = _bring(entry, again, advance)
-        return _accepted(entry, original, (source, revision), license)
+        _notify(notice, license)
+        original, source, revision = _obtain_original(entry, again, advance)
+        return _accept(entry, original, (source, revision), license)
 
 
-def _tell(notice: Notice | None, license: License) -> None:
+def _notify(notice: Notice | None, license: License) -> None:
     if notice is not None:
         notice(license)
 
 
-def _kept(name: str) -> store.Record | None:
+def _find_kept(name: str) -> store.Record | None:
     """What is known of ``name`` if its file is here; ``generators.store.FetchError`` if it has changed."""
-    record = store.read(name)
+    record = store.read_record(name)
     if record is None or not record.file.exists():
         return None
     store.require_unchanged(record)
     return record
 
 
-def _bring(entry: CatalogEntry, again: bool, advance: download.Advance | None) -> tuple[Path, str, str]:
+def _obtain_original(entry: CatalogEntry, again: bool, advance: download.Advance | None) -> tuple[Path, str, str]:
     """The file of ``entry`` as it is published, its source, and its commit on the Hub or ""."""
     if entry.hub:
         try:
@@ -85,9 +85,9 @@ def _bring(entry: CatalogEntry, again: bool, advance: download.Advance | None) -
                 raise
             warnings.warn(f"{error}. Instead {entry.name} is taken from {entry.url}", stacklevel=4)
     if constants.HF_HUB_OFFLINE:
-        raise store.FetchError(_offline(entry.name))
+        raise store.FetchError(_offline_message(entry.name))
     url = str(entry.url)
-    target = store.place(entry.name, ".download" + Path(urllib.parse.urlsplit(url).path).suffix)
+    target = store.path_of(entry.name, ".download" + Path(urllib.parse.urlsplit(url).path).suffix)
     download.download(url, target, advance)
     store.require_weights(target, urllib.parse.urlsplit(url).netloc)
     return target, url, ""
@@ -95,12 +95,12 @@ def _bring(entry: CatalogEntry, again: bool, advance: download.Advance | None) -
 
 def _from_hub(reference: str, again: bool) -> tuple[Path, str, str]:
     """The file in the Hub's cache, where it is from, and its commit."""
-    repo, file, revision = _parts(reference)
+    repo, file, revision = _split(reference)
     try:
         with _bars_on_a_terminal():
             path = Path(huggingface_hub.hf_hub_download(repo, file, revision=revision, force_download=again))
     except _FAILURES as error:
-        raise _explained(error, reference, repo) from error
+        raise _explain(error, reference, repo) from error
     store.require_weights(path, _host())
     if re.fullmatch("[0-9a-f]{64}", promised := path.resolve().name):  # large files are called by their SHA-256
         store.require_digest(path, promised, "the Hub says")
@@ -109,25 +109,25 @@ def _from_hub(reference: str, again: bool) -> tuple[Path, str, str]:
     return path, f"{constants.ENDPOINT}/{repo}/blob/{commit}/{file}", commit
 
 
-def _accepted(entry: CatalogEntry, original: Path, place: tuple[str, str], license: License) -> store.Record:
+def _accept(entry: CatalogEntry, original: Path, place: tuple[str, str], license: License) -> store.Record:
     """Check what came from ``place``, a source and a revision, bring it into its final form, and note it."""
-    if expected := store.known_digest(entry):
+    if expected := store.expected_digest(entry):
         store.require_digest(original, expected, "the catalog says")
-    if before := store.read(entry.name):
-        forget = f"it was the first time (to trust the new one, delete {store.place(entry.name, '.json')})"
+    if before := store.read_record(entry.name):
+        forget = f"it was the first time (to trust the new one, delete {store.path_of(entry.name, '.json')})"
         store.require_digest(original, before.original, forget)
     came = official.sha256(original)
     source, revision = place
     with download.disk(store.folder()):
-        final = _final(entry, original, source, license)
+        final = _convert(entry, original, source, license)
         record = store.Record(entry.name, str(final), official.sha256(final), came, source, revision, license)
-        store.write(record)
+        store.write_record(record)
     return record
 
 
-def _final(entry: CatalogEntry, original: Path, source: str, license: License) -> Path:
+def _convert(entry: CatalogEntry, original: Path, source: str, license: License) -> Path:
     """The safetensors file: as it came, or made of a pickle by a reader that executes nothing of it."""
-    ours, target = original.parent == store.folder(), store.place(entry.name, ".safetensors")
+    ours, target = original.parent == store.folder(), store.path_of(entry.name, ".safetensors")
     if original.suffix != ".safetensors":
         found = official.read(original)
         weights.save(target, found.generator, **{"license": license.to_json(), **found.facts, "source": source})
@@ -141,11 +141,11 @@ def stated_license(entry: CatalogEntry) -> License:
     """The license that the catalog knows, or that the repository's card on the Hub states."""
     if entry.name in catalog.CATALOG or not entry.hub or constants.HF_HUB_OFFLINE:
         return entry.license
-    repo, _, revision = _parts(entry.hub)
+    repo, _, revision = _split(entry.hub)
     try:
         data = huggingface_hub.HfApi().model_info(repo, revision=revision, timeout=WAIT).card_data
     except _FAILURES as error:
-        raise _explained(error, entry.hub, repo) from error
+        raise _explain(error, entry.hub, repo) from error
     stated = getattr(data, "license", None)
     return read_license(str(stated or ""))
 
@@ -192,7 +192,7 @@ def put(
     except store.FetchError:
         raise
     except _FAILURES as error:
-        raise _explained(error, repo, page) from error
+        raise _explain(error, repo, page) from error
     return str(commit.commit_url)
 
 
@@ -201,12 +201,12 @@ def require_name(repo: str) -> None:
     try:
         utils.validate_repo_id(repo)
     except errors.HFValidationError as error:
-        raise store.FetchError(f"{repo}: {_short(error)}") from error
+        raise store.FetchError(f"{repo}: {_one_line(error)}") from error
     if "/" not in repo:
         raise store.FetchError(f"{repo}: say whose the repository is: ORG/NAME")
 
 
-def _parts(reference: str) -> tuple[str, str, str | None]:
+def _split(reference: str) -> tuple[str, str, str | None]:
     match = catalog.REFERENCE.fullmatch(reference)
     assert match is not None
     return match["repo"], match["file"], match["revision"]
@@ -229,7 +229,7 @@ def _host() -> str:
     return urllib.parse.urlsplit(constants.ENDPOINT).netloc
 
 
-def _offline(name: str) -> str:
+def _offline_message(name: str) -> str:
     return (
         f"{name} is not here, and HF_HUB_OFFLINE forbids the network: run `glad weights pull {name}` where there is "
         "a network (and take HF_HOME and GLAD_WEIGHTS_CACHE along)"
@@ -243,25 +243,25 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or error.__context__
 
 
-def _explained(error: BaseException, what: str, repo: str) -> store.FetchError:
+def _explain(error: BaseException, what: str, repo: str) -> store.FetchError:
     """One line that says what failed and what to do; of a type that tells whether another source may help."""
     chain = list(_causes(error))
     if any(isinstance(cause, errors.OfflineModeIsEnabled) for cause in chain):
-        return store.FetchError(_offline(what))
+        return store.FetchError(_offline_message(what))
     for cause in chain:
         if isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EACCES, errno.EROFS):
             return store.FetchError(f"{what}: {download.disk_trouble(Path(constants.HF_HUB_CACHE), cause)}")
     if isinstance(error, errors.HFValidationError):
-        return store.FetchError(f"{what}: {_short(error)}")
+        return store.FetchError(f"{what}: {_one_line(error)}")
     if any(isinstance(cause, errors.FileMetadataError | json.JSONDecodeError) for cause in chain):
-        return store.UnreachableError(store.not_weights(_host()))
+        return store.UnreachableError(store.web_page_message(_host()))
     response = next((r for cause in chain if (r := getattr(cause, "response", None)) is not None), None)
     if response is not None:
-        return store.UnreachableError(f"{what}: {_answered(response, repo, _short(error))}")
-    return store.UnreachableError(f"{what}: {_unanswered(chain)}")
+        return store.UnreachableError(f"{what}: {_explain_status(response, repo, _one_line(error))}")
+    return store.UnreachableError(f"{what}: {_explain_silence(chain)}")
 
 
-def _answered(response: object, repo: str, said: str) -> str:
+def _explain_status(response: object, repo: str, said: str) -> str:
     """What an HTTP status of the Hub means, and what to do; ``said`` is what the client makes of it."""
     status, headers = getattr(response, "status_code", 0), getattr(response, "headers", {})
     page = f"{constants.ENDPOINT}/{repo}"
@@ -280,19 +280,21 @@ def _answered(response: object, repo: str, said: str) -> str:
     return meaning.get(status, f"the Hub answers {status}: try again later")
 
 
-def _unanswered(chain: list[BaseException]) -> str:
+def _explain_silence(chain: list[BaseException]) -> str:
     """What it means that no answer came, and what to do."""
     if any(isinstance(cause, socket.gaierror) for cause in chain):
         return f"the name {_host()} cannot be resolved: is there a network? (HF_ENDPOINT, HTTPS_PROXY)"
     if not any(isinstance(cause, errors.HTTPError | OSError) for cause in chain):
-        return _short(chain[-1])
+        return _one_line(chain[-1])
     if any("Timeout" in type(cause).__name__ for cause in chain):
         seconds = constants.HF_HUB_DOWNLOAD_TIMEOUT
         return f"{_host()} did not answer within {seconds} s: try again, or raise HF_HUB_DOWNLOAD_TIMEOUT"
     if any("Consistency check" in str(cause) for cause in chain):
-        return f"what came from {_host()} is not of the size that it told: a proxy's page? Check the network, try again"
-    return f"the connection to {_host()} broke off or was refused ({_short(chain[-1])}): check the network, try again"
+        return f"what came from {_host()} is not of the stated size: a proxy's page? Check the network, try again"
+    return (
+        f"the connection to {_host()} broke off or was refused ({_one_line(chain[-1])}): check the network, try again"
+    )
 
 
-def _short(error: BaseException) -> str:
+def _one_line(error: BaseException) -> str:
     return " ".join(str(error).split()) or type(error).__name__

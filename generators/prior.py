@@ -54,7 +54,7 @@ class StyleGANPrior:
     ) -> None:
         known = generator.mapping.c_dim
         if layer is not None and not 0 <= layer <= len(generator.synthesis.layer_names):
-            raise ValueError(f"the generator has no layer {layer}; choose one of {described(generator)}")
+            raise ValueError(f"the generator has no layer {layer}; choose one of {describe_layers(generator)}")
         if known and max(class_ids) >= known:
             raise ValueError(f"class number {max(class_ids)} is beyond the generator's {known} classes")
         if conv not in CONV_DTYPES:
@@ -140,7 +140,7 @@ class StyleGANPrior:
         return {f"g/{name}": parameter for name, parameter in named if parameter.requires_grad}
 
 
-def described(generator: Generator) -> str:
+def describe_layers(generator: Generator) -> str:
     """Every layer that F_n may start at, in one line: its position, the shape of f there, and what f enters."""
     synthesis = generator.synthesis
     names = [f"before {name}" for name in synthesis.layer_names] + ["the image"]

@@ -61,7 +61,7 @@ def read_settings(state: Mapping[str, Tensor], settings: Any) -> GeneratorSettin
     if len(clamps) != len(specs):
         raise ValueError(f"settings tell {len(clamps)} clamps, the generator has {len(specs)} layers")
     specs = [replace(spec, clamp=_clamp(clamp)) for spec, clamp in zip(specs, clamps, strict=True)]
-    specs = [_stated(spec, layers.get(spec.name, {}), first=not i) for i, spec in enumerate(specs)]
+    specs = [_apply(spec, layers.get(spec.name, {}), first=not i) for i, spec in enumerate(specs)]
     margin, bandwidth = settings.get("margin", MARGIN), _number("bandwidth", settings.get("bandwidth", 2.0))
     if type(margin) is not int or margin < 0 or specs[0].in_size - 2 * margin <= 2 * bandwidth:
         stated = f"{reprlib.repr(margin)} and bandwidth {bandwidth:g}"
@@ -74,7 +74,7 @@ def read_settings(state: Mapping[str, Tensor], settings: Any) -> GeneratorSettin
     )
 
 
-def _stated(spec: LayerSpec, stated: dict[str, Any], first: bool) -> LayerSpec:
+def _apply(spec: LayerSpec, stated: dict[str, Any], first: bool) -> LayerSpec:
     """``spec`` with what is told of it; all that the tensors tell as well must be equal."""
     known = {field.name for field in fields(LayerSpec)} - {"name"}
     for key, value in stated.items():

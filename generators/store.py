@@ -57,7 +57,7 @@ def folder() -> Path:
     return Path(home).expanduser().absolute() / "glad" / "weights"
 
 
-def place(name: str, suffix: str) -> Path:
+def path_of(name: str, suffix: str) -> Path:
     """The file in ``folder`` for what is called ``name``; different names have different files."""
     plain = re.sub(r"[^\w.-]+", "--", name)
     if plain != name:  # two references may differ in what was replaced
@@ -65,14 +65,14 @@ def place(name: str, suffix: str) -> Path:
     return folder() / f"{plain}{suffix}"
 
 
-def known_digest(entry: catalog.CatalogEntry) -> str | None:
+def expected_digest(entry: catalog.CatalogEntry) -> str | None:
     """The hash that an entry's file must have: the published one, or that of the file that comes with the package."""
     return sha256(EMBEDDED[entry.name]) if entry.name in EMBEDDED else entry.sha256
 
 
-def read(name: str) -> Record | None:
+def read_record(name: str) -> Record | None:
     """The record of ``name``, if it was ever downloaded; ``FetchError`` when the record is damaged."""
-    path = place(name, ".json")
+    path = path_of(name, ".json")
     return _parse(path) if path.exists() else None
 
 
@@ -90,9 +90,9 @@ def _parse(path: Path) -> Record:
         raise FetchError(f"{path}: not a record of downloaded weights ({error}); delete it and pull again") from error
 
 
-def write(record: Record) -> None:
+def write_record(record: Record) -> None:
     """Note ``record``, in one step."""
-    path = place(record.name, ".json")
+    path = path_of(record.name, ".json")
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     temporary.write_text(json.dumps(asdict(record), indent=1) + "\n")
     temporary.replace(path)
@@ -113,10 +113,10 @@ def require_weights(path: Path, host: str) -> None:
         start = file.read(512).lstrip().lower()
     if start.startswith((b"<!doctype", b"<html", b"<?xml", b"<head", b"<body")):
         discard(path)
-        raise UnreachableError(not_weights(host))
+        raise UnreachableError(web_page_message(host))
 
 
-def not_weights(host: str) -> str:
+def web_page_message(host: str) -> str:
     """What to say of a web page in place of a file."""
     return (
         f"{host} gave a web page in place of the weights, as a proxy or a login page in between does: nothing of it is "
@@ -140,11 +140,11 @@ def discard(path: Path) -> None:
 
 
 @contextmanager
-def alone(name: str) -> Iterator[None]:
+def lock(name: str) -> Iterator[None]:
     """Hold the lock of ``name``: processes that want the same file bring it once."""
     try:
         folder().mkdir(parents=True, exist_ok=True)
-        lock = place(name, ".lock").open("w")
+        lock = path_of(name, ".lock").open("w")
     except OSError as error:
         raise FetchError(
             f"{folder()} cannot be written to ({error.strerror}): set GLAD_WEIGHTS_CACHE to a folder that can"

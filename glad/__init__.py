@@ -102,7 +102,7 @@ if TYPE_CHECKING:
     from glad.tuning import tune
 
 
-def shadowed() -> str | None:
+def find_shadowing() -> str | None:
     """A line about a module of the user's that stands before a package of this project; None where there is none."""
     home = pathlib.Path(__file__).resolve().parents[1]
     for name in ("generators", "cuda_ops"):
@@ -121,7 +121,7 @@ def __getattr__(name: str) -> Any:
     """Import a public name at its first use: ``import glad`` alone loads neither torch nor generators."""
     if name not in _MODULES:
         raise AttributeError(f"module 'glad' has no attribute {name!r}")
-    if line := shadowed():
+    if line := find_shadowing():
         raise ImportError(line)
     return getattr(importlib.import_module(_MODULES[name]), name)
 

@@ -62,7 +62,7 @@ def initial_latents(
     else:
         targets = representative_images(data, network, ipc, rng)
     if PriorDescription(prior).encode is not None:
-        return _encoded(prior, targets, device)
+        return _encode(prior, targets, device)
     embed = network.embed if network is not None else identity
     latents = nearest(prior, targets, wanted, embed, candidates, rng, device, chunk)
     if kind == "nearest":
@@ -129,7 +129,7 @@ def representative(
     """
     device = next(network.parameters()).device
     if PriorDescription(prior).encode is not None:
-        return _encoded(prior, representative_images(data, network, ipc, rng), device)
+        return _encode(prior, representative_images(data, network, ipc, rng), device)
     chosen = []
     for c, _, centers in _each_class(data, network, ipc, rng):
         chosen.append(_nearest_codes(prior, network, torch.full([candidates], c), centers, rng, device, chunk))
@@ -154,11 +154,11 @@ def _each_class(
     for c in range(len(data.classes)):
         indices = data.of_class(c)
         with torch.no_grad():
-            logits = _embedded(network, (data.batch(part) for part in indices.split(CHUNK)), device)
+            logits = _embed(network, (data.batch(part) for part in indices.split(CHUNK)), device)
         yield c, logits, class_centers(logits, wanted[c], rng)
 
 
-def _encoded(prior: Prior, images: Tensor, device: torch.device) -> dict[str, Tensor]:
+def _encode(prior: Prior, images: Tensor, device: torch.device) -> dict[str, Tensor]:
     """The latents, on the CPU, of normalized ``images`` [N, C, H, W], by a prior that can encode them."""
     encode = PriorDescription(prior).encode
     assert encode is not None  # both callers have looked
@@ -205,7 +205,7 @@ def nearest(
     where there are fewer candidates than targets of a class.
     """
     with torch.no_grad():
-        aims = _embedded(embed, targets.split(CHUNK), device)
+        aims = _embed(embed, targets.split(CHUNK), device)
     chosen = [
         _nearest_codes(prior, embed, torch.full([candidates], c), aim, rng, device, chunk)
         for c, aim in enumerate(aims.split(list(counts)))
@@ -230,12 +230,12 @@ def _nearest_codes(
     codes, points = [], []
     for part in classes.split(CHUNK):
         drawn = {key: tensor.to(device) for key, tensor in prior.init(part, rng).items()}
-        points.append(_embedded(embed, [SyntheticSet(prior, drawn, part, chunk).images()], device))
+        points.append(_embed(embed, [SyntheticSet(prior, drawn, part, chunk).images()], device))
         codes.append({key: tensor.cpu() for key, tensor in drawn.items()})
     rows = nearest_distinct(centers, torch.cat(points))
     return {key: torch.cat([drawn[key] for drawn in codes])[rows] for key in codes[0]}
 
 
-def _embedded(embed: Embed, batches: Iterable[Tensor], device: torch.device) -> Tensor:
+def _embed(embed: Embed, batches: Iterable[Tensor], device: torch.device) -> Tensor:
     """What ``embed`` gives for all images of ``batches``, float64 [n, D] on the CPU."""
     return torch.cat([embed(images.to(device)).flatten(1).double().cpu() for images in batches])

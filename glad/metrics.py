@@ -50,7 +50,7 @@ def radii(features: Tensor, k: int = NEIGHBORS) -> Tensor:
     return torch.cat([torch.cdist(part, rows).topk(k + 1, largest=False).values[:, k] for part in rows.split(ROWS)])
 
 
-def covered(points: Tensor, features: Tensor, k: int = NEIGHBORS) -> float:
+def covered_share(points: Tensor, features: Tensor, k: int = NEIGHBORS) -> float:
     """The share of ``points`` [M, D] that lie in the ball of any row of ``features`` [N, D], its radius ``radii``."""
     reach, rows = radii(features, k), features.double()
     inside = [(torch.cdist(part, rows) <= reach).any(1) for part in points.double().split(ROWS)]
@@ -62,7 +62,7 @@ def precision_recall(generated: Tensor, real: Tensor, k: int = NEIGHBORS) -> tup
 
     Precision is the share of generated images among the real ones' ``k``-nearest-neighbor balls, recall the reverse.
     """
-    return covered(generated, real, k), covered(real, generated, k)
+    return covered_share(generated, real, k), covered_share(real, generated, k)
 
 
 def spread(features: Tensor) -> float | None:

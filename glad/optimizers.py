@@ -28,7 +28,7 @@ def make_optimizer(
     Raises:
         ValueError: Tensors without a learning rate, which the message names.
     """
-    chosen = {name: _named(rates, name) for name in tensors}
+    chosen = {name: _value_for(rates, name) for name in tensors}
     if absent := [name for name, rate in chosen.items() if rate is None]:
         first, have = absent[0].split("/")[0], ", ".join(rates) or "nothing"
         raise ValueError(
@@ -40,13 +40,13 @@ def make_optimizer(
         "adam": torch.optim.Adam,
     }
     groups = [{"params": [tensor], "lr": chosen[name], "name": name} for name, tensor in tensors.items()]
-    wanted = [_named(kinds or {}, name) or "sgd" for name in tensors]
+    wanted = [_value_for(kinds or {}, name) or "sgd" for name in tensors]
     if len({*wanted}) == 1:
         return makers[wanted[0]](groups, lr=0.0)
     return Combined([makers[kind]([group], lr=0.0) for kind, group in zip(wanted, groups, strict=True)])
 
 
-def _named(values: Mapping[str, Any], name: str) -> Any:
+def _value_for(values: Mapping[str, Any], name: str) -> Any:
     """The value for a tensor's name, or for the part of it before a slash; None where there is none."""
     return values.get(name, values.get(name.split("/")[0]))
 

@@ -33,7 +33,7 @@ from generators.configurations import random_generator
 from glad.data.splits import open_data
 from glad.experts.folder import plan
 from glad.experts.training import flatten
-from glad.presets import MEASURED, Preset, known, leaves, load
+from glad.presets import MEASURED, Preset, all_presets, leaves, load
 from glad.rng import rng_for
 from glad.runs.storage import read_json, write_json
 from glad.settings.experts import ExpertSettings
@@ -111,7 +111,11 @@ def measure(preset: Preset, ipc: int, repeat: int) -> dict[str, Any]:
 
 @click.command()
 @click.option(
-    "--only", multiple=True, type=click.Choice(list(known())), metavar="PRESET", help="May be repeated.  [default: all]"
+    "--only",
+    multiple=True,
+    type=click.Choice(list(all_presets())),
+    metavar="PRESET",
+    help="May be repeated.  [default: all]",
 )
 @click.option("--ipc", type=int, help="Synthetic images per class.  [default: each preset's first]")
 @click.option("--repeat", default=3, show_default=True, help="Iterations after the first; the median counts.")
@@ -119,7 +123,7 @@ def measure(preset: Preset, ipc: int, repeat: int) -> dict[str, Any]:
 @click.option("--work", "here", is_flag=True, hidden=True)
 def main(only: tuple[str, ...], ipc: int | None, repeat: int, notes: Path, here: bool) -> None:
     """Measure, and note each result as soon as it is there."""
-    chosen = [load(name) for name in only] or list(known().values())
+    chosen = [load(name) for name in only] or list(all_presets().values())
     if here:
         with tempfile.TemporaryDirectory() as folder:
             click.echo(json.dumps(work(chosen[0].name, ipc or chosen[0].ipc[0], repeat, Path(folder))))

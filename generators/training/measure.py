@@ -19,8 +19,8 @@ from generators.training.measures import (
     diversities,
     draw_images,
     embed,
+    load_measured,
     make_extractor,
-    open_measured,
     speed,
     train_extractor,
 )
@@ -61,7 +61,7 @@ def measure_generator(
         ValueError: weights that cannot be used, or not with these data; too few images.
     """
     sizes, out, progress = sizes or MeasureSettings(), Path(out), progress or Progress()
-    measured = open_measured(weights, splits, split)
+    measured = load_measured(weights, splits, split)
     extractor = make_extractor(measured.train, sizes.width)
     disjoint_halves(measured.train, sizes.images)  # says at once where there are too few
     out.mkdir(parents=True, exist_ok=True)

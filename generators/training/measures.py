@@ -69,7 +69,7 @@ class Images:
     labels: Tensor
 
 
-def open_measured(name: str, splits: Splits, split: str) -> MeasuredGenerator:
+def load_measured(name: str, splits: Splits, split: str) -> MeasuredGenerator:
     """Load weights; ``ValueError`` where they cannot be used, or not with these data."""
     path = weights.EMBEDDED.get(name, Path(name))
     generator, metadata = weights.load(path)
@@ -106,7 +106,7 @@ def draw_images(measured: MeasuredGenerator, n: int) -> Images:
     return Images(measured.train.raw(first), measured.train.raw(second), generated, labels)
 
 
-def as_seen(data: ImageData, images: Tensor) -> Tensor:
+def to_network_input(data: ImageData, images: Tensor) -> Tensor:
     """Images uint8 [N, C, H, W] as networks see them."""
     return data.normalize(images.float() / 255)
 
@@ -125,7 +125,7 @@ def classification(
     the generator saw. Both sets are fixed: the deviation is that of the training seed.
     """
     data, tested = measured.train, measured.tested
-    sets = {kind: (as_seen(data, getattr(images, kind)), images.labels) for kind in ("generated", "real")}
+    sets = {kind: (to_network_input(data, getattr(images, kind)), images.labels) for kind in ("generated", "real")}
     total, done = len(sets) * seeds, itertools.count(1)
     progress.say(f"Training {total} networks, {epochs} epochs of {len(images.labels)} images")
     results = evaluate_sets(
@@ -175,7 +175,7 @@ def train_extractor(network: Network, measured: MeasuredGenerator, epochs: int, 
 @torch.no_grad()
 def embed(network: Network, data: ImageData, images: Tensor) -> Tensor:
     """Features [N, D] of images uint8 [N, C, H, W]."""
-    return torch.cat([network.embed(as_seen(data, part)) for part in images.split(500)])
+    return torch.cat([network.embed(to_network_input(data, part)) for part in images.split(500)])
 
 
 def diversities(generated: Tensor, real: Tensor, labels: Tensor, groups: int) -> dict[str, Any]:

@@ -33,7 +33,7 @@ from glad.data.dataset import ImageData, Splits
 from glad.runs.arithmetic import arithmetic, resume_arithmetic
 from glad.runs.interrupts import Interrupts, Terminated
 from glad.runs.storage import RunError, read_tensors
-from glad.settings.fields import present
+from glad.settings.fields import rename_old
 
 SNAPSHOT = 250  # steps between states and pictures
 SMALL = 10_000  # images; with fewer, both sides of the game are augmented
@@ -165,7 +165,7 @@ def resume(
     """
     tensors, found = read_tensors(path)
     history = json.loads(found.get("recipes", "[{}]"))
-    made = present(TrainingSettings, history[-1])
+    made = rename_old(TrainingSettings, history[-1])
     asked = asdict(settings)
     if settings.feature_steps is None:  # then it is as many as there were
         asked["feature_steps"] = made.get("feature_steps")

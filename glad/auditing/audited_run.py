@@ -93,12 +93,12 @@ class AuditedRun:
     @cached_property
     def queried(self) -> ImageData:
         """Those of them whose neighbors are searched for."""
-        return self.tested.select(stratified(self.tested, QUERIED, "audit", "queried"))
+        return self.tested.select(sample_stratified(self.tested, QUERIED, "audit", "queried"))
 
     @cached_property
     def train_sample(self) -> ImageData:
         """The training images that stand for the full data."""
-        return self.train.select(stratified(self.train, self.images, "audit", "images"))
+        return self.train.select(sample_stratified(self.train, self.images, "audit", "images"))
 
     @cached_property
     def distilled(self) -> Distilled:
@@ -173,7 +173,7 @@ class AuditedRun:
         return torch.cat([self.predict(network, data.batch(index)) for index in data.chunks()])
 
 
-def open_audited(run: Run, data: Splits | None) -> Splits:
+def open_data_of(run: Run, data: Splits | None) -> Splits:
     """The data of ``run``; ``RunError`` where it is other data now, or where only an object has it."""
     config = run.config
     if data is None and str(config["data"]).startswith("object:"):
@@ -187,7 +187,7 @@ def open_audited(run: Run, data: Splits | None) -> Splits:
     return splits
 
 
-def stratified(data: ImageData, n: int, *key: int | str) -> Tensor:
+def sample_stratified(data: ImageData, n: int, *key: int | str) -> Tensor:
     """At most ``n`` indices of ``data``, int64, in order, of each class its share; a function of ``key``."""
     ranks = torch.empty(len(data), dtype=torch.float64)
     for c in range(len(data.classes)):

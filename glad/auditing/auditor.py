@@ -11,8 +11,8 @@ import torchvision
 from torch import Tensor
 
 from glad.auditing import checks
-from glad.auditing.audited_run import AuditedRun, open_audited, sha256_of
-from glad.auditing.verdicts import broken, number, verdicts
+from glad.auditing.audited_run import AuditedRun, open_data_of, sha256_of
+from glad.auditing.verdicts import find_broken, number, verdicts
 from glad.data.dataset import ImageData, Splits
 from glad.device import pick_device
 from glad.networks import Network
@@ -121,7 +121,7 @@ def run_audit(
     folder = run if isinstance(run, Run) else Run(Path(run))
     audited = AuditedRun(
         run=folder,
-        splits=open_audited(folder, data),
+        splits=open_data_of(folder, data),
         network=settings.network or folder.settings.network,
         width=settings.width,
         epochs=settings.epochs,
@@ -133,16 +133,16 @@ def run_audit(
         out=folder.path if settings.out is None else Path(settings.out),
         device=pick_device(settings.device),
     )
-    found = _judged(_measure(audited, on_network), dict(settings.fail_on))
+    found = _add_verdicts(_measure(audited, on_network), dict(settings.fail_on))
     write_json(audited.out / "audit.json", found)
     return found
 
 
-def _judged(found: dict[str, Any], limits: dict[str, float]) -> dict[str, Any]:
+def _add_verdicts(found: dict[str, Any], limits: dict[str, float]) -> dict[str, Any]:
     """The checks with their numbers, the lines for people, and the thresholds that are not kept."""
     numbers = {name: number(found, name) for name in NUMBERS}
     lines = {"numbers": numbers, "verdicts": verdicts(found)}
-    return {**found, **lines, "thresholds": limits, "broken": broken(numbers, limits)}
+    return {**found, **lines, "thresholds": limits, "broken": find_broken(numbers, limits)}
 
 
 def _measure(audited: AuditedRun, on_network: Callable[[int, int, str], None] | None) -> dict[str, Any]:
@@ -161,7 +161,7 @@ def _measure(audited: AuditedRun, on_network: Callable[[int, int, str], None] | 
         "losses": checks.losses(tested[0], tested[1], audited.tested.labels, names),
         "coverage": checks.coverage((after, distilled.labels), real, train, names),
         "memorisation": _memorization(audited, judge, after, real[0]),
-        "recognised": _recognized(audited, full, distilled.images, distilled.labels),
+        "recognised": _measure_recognition(audited, full, distilled.images, distilled.labels),
     }
     found["prior"] = _prior(audited, full, after, real[0])
     return {**found, "provenance": _provenance(audited)}
@@ -198,9 +198,11 @@ def _settings(audited: AuditedRun) -> dict[str, Any]:
     }
 
 
-def _recognized(audited: AuditedRun, full: Sequence[Network], images: Tensor, labels: Tensor) -> dict[str, Any]:
+def _measure_recognition(
+    audited: AuditedRun, full: Sequence[Network], images: Tensor, labels: Tensor
+) -> dict[str, Any]:
     seen = [audited.predict(network, images) for network in full]
-    return checks.recognized(seen, labels, audited.train.classes)
+    return checks.recognition(seen, labels, audited.train.classes)
 
 
 def _memorization(audited: AuditedRun, judge: Network, after: Tensor, real: Tensor) -> dict[str, Any]:
@@ -252,8 +254,8 @@ def _prior(audited: AuditedRun, full: Sequence[Network], after: Tensor, real: Te
     before = audited.embed(full[0], images)
     return {
         "generator": True,
-        "moved": checks.moved(before, after, labels, real, names),
-        "recognised_before": _recognized(audited, full, images, labels),
+        "moved": checks.movement(before, after, labels, real, names),
+        "recognised_before": _measure_recognition(audited, full, images, labels),
         "appearance": seen,
         **{f"{key}_shift": abs(seen["after"][key] - seen["real"][key]) for key in ("brightness", "contrast")},
     }

@@ -14,7 +14,7 @@ from torch import Tensor
 from glad.data.dataset import ImageData
 from glad.evaluation.summary import macro_accuracy
 from glad.evaluation.training import class_accuracy
-from glad.metrics import NEIGHBORS, ROWS, covered, diversity, nearest, spread
+from glad.metrics import NEIGHBORS, ROWS, covered_share, diversity, nearest, spread
 from glad.rng import rng_for
 
 PAIRS = 10  # of confusions that are listed
@@ -113,10 +113,10 @@ def coverage(ours: Labeled, real: Labeled, train: Labeled, names: Sequence[str],
     """
     own, distance = cover(ours, real)
     counts = ours[1].bincount(minlength=len(names))
-    draws = [cover(_drawn(train, counts, (seed, "audit", "random", i)), real) for i in range(DRAWS)]
+    draws = [cover(_draw(train, counts, (seed, "audit", "random", i)), real) for i in range(DRAWS)]
     random_distance = statistics.fmean(entry[1] for entry in draws)
-    precision = covered(ours[0], real[0]) if len(real[0]) > NEIGHBORS else None
-    recall = covered(real[0], ours[0]) if int(counts.min()) > NEIGHBORS else None
+    precision = covered_share(ours[0], real[0]) if len(real[0]) > NEIGHBORS else None
+    recall = covered_share(real[0], ours[0]) if int(counts.min()) > NEIGHBORS else None
     per_class = [float(own[real[1] == c].double().mean()) if c in real[1] else None for c in range(len(names))]
     return {
         "images": len(real[0]),
@@ -132,7 +132,7 @@ def coverage(ours: Labeled, real: Labeled, train: Labeled, names: Sequence[str],
     }
 
 
-def _drawn(train: Labeled, counts: Tensor, key: tuple[int | str, ...]) -> Labeled:
+def _draw(train: Labeled, counts: Tensor, key: tuple[int | str, ...]) -> Labeled:
     """As many random rows of each class as ``counts`` [K] says, or all that there are."""
     picked = []
     for c, count in enumerate(counts.tolist()):
@@ -237,7 +237,7 @@ def appearance(images: Tensor) -> dict[str, float]:
     return {"brightness": float(values.mean()), "contrast": float(values.std(1, correction=0).mean())}
 
 
-def recognized(predicted: Sequence[Tensor], labels: Tensor, names: Sequence[str]) -> dict[str, Any]:
+def recognition(predicted: Sequence[Tensor], labels: Tensor, names: Sequence[str]) -> dict[str, Any]:
     """The share of synthetic images that networks trained on the full data classify as labeled, and the rest."""
     seen = confusion(predicted, labels, len(names))
     return {
@@ -248,7 +248,7 @@ def recognized(predicted: Sequence[Tensor], labels: Tensor, names: Sequence[str]
     }
 
 
-def moved(before: Tensor, after: Tensor, labels: Tensor, real: Tensor, names: Sequence[str]) -> dict[str, Any]:
+def movement(before: Tensor, after: Tensor, labels: Tensor, real: Tensor, names: Sequence[str]) -> dict[str, Any]:
     """How far optimization moved images: features before to after, over the mean distance of two ``real`` images."""
     scale = spread(real)
     distances = (after.double() - before.double()).norm(dim=1)

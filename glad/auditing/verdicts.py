@@ -19,7 +19,7 @@ def number(found: Mapping[str, Any], name: str) -> float | None:
     return value
 
 
-def broken(numbers: Mapping[str, float | None], limits: Mapping[str, float]) -> list[str]:
+def find_broken(numbers: Mapping[str, float | None], limits: Mapping[str, float]) -> list[str]:
     """A line for each of ``limits`` that is not kept; one whose number could not be measured is not."""
     lines = []
     for name, limit in limits.items():

@@ -49,7 +49,7 @@ class Commands(LazyGroup):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
-        if line := glad.shadowed():
+        if line := glad.find_shadowing():
             raise click.ClickException(line)
         sys.path.append(str(Path.cwd()))  # as `python -m` does: for module:Class of a file that lies here
         warnings.showwarning = lambda message, *_, **__: click.echo(f"Note: {message}", err=True)
@@ -65,10 +65,10 @@ class Commands(LazyGroup):
         except Exception as error:
             if os.environ.get("GLAD_DEBUG") or not is_mistake(error):
                 raise
-            raise click.ClickException(_in_one_line(error)) from error
+            raise click.ClickException(_one_line(error)) from error
 
 
-def _in_one_line(error: BaseException) -> str:
+def _one_line(error: BaseException) -> str:
     """What went wrong, for people; of a disk, without the number of its error."""
     if isinstance(error, OSError) and isinstance(error.filename, str | bytes):
         path = Path(os.fsdecode(error.filename))

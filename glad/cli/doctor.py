@@ -99,14 +99,14 @@ def doctor(device: str, runs: Path) -> None:
             "distillation": lambda: distillation(Path(folder), device),
             "folders": lambda: folders(runs),
         }
-        sick = sum(not _said(name, part) for name, part in parts.items())
+        sick = sum(not _report(name, part) for name, part in parts.items())
     if not there and runs.is_dir() and not any(runs.iterdir()):
         runs.rmdir()
     click.echo("Everything works." if not sick else f"{sick} of {len(parts)} parts do not work; see the lines with !!.")
     click.get_current_context().exit(bool(sick))
 
 
-def _said(name: str, part: Callable[[], Iterator[Finding]]) -> bool:
+def _report(name: str, part: Callable[[], Iterator[Finding]]) -> bool:
     """Say what a part finds; whether all of it works. A part that fails altogether is one line too."""
     well = True
     try:

@@ -16,9 +16,9 @@ class OldNames(click.Command):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Replace former names before anything reads them, with a line on stderr for each."""
         end = args.index("--") if "--" in args else len(args)
-        return super().parse_args(ctx, [*map(self._present, args[:end]), *args[end:]])
+        return super().parse_args(ctx, [*map(self._rename, args[:end]), *args[end:]])
 
-    def _present(self, argument: str) -> str:
+    def _rename(self, argument: str) -> str:
         name, equals, value = argument.partition("=")
         if name not in self.old_names:
             return argument

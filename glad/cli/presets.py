@@ -10,7 +10,7 @@ from rich.table import Table
 
 from glad.cli.distill import distill
 from glad.cli.experts import train
-from glad.presets import IterationCost, Preset, known, leaves, load
+from glad.presets import IterationCost, Preset, all_presets, leaves, load
 
 UNMEASURED = "not measured"
 PLAIN_WIDTH = 160  # of a table that goes to a file
@@ -31,7 +31,7 @@ def presets(ctx: click.Context, ipc: int | None) -> None:
     table = Table()
     for heading in ("preset", "objective", "data", "px", "ipc", "prior", "iterations", "s/iteration", "hours", "GiB"):
         table.add_column(heading, justify="left" if heading in ("preset", "objective", "data", "prior") else "right")
-    for preset in known().values():
+    for preset in all_presets().values():
         settings = preset.settings(ipc)
         cost = preset.cost(settings["ipc"])
         shown = [settings[name] for name in ("ipc", "prior", "iterations")]
@@ -48,14 +48,14 @@ def show(name: str, ipc: int | None) -> None:
     """Show the settings of the preset NAME, where each is from, what it takes, and the commands."""
     preset = load(name)
     settings = preset.settings(ipc)
-    click.echo(f"{name}: {preset.title}. Published for {_listed(preset.ipc)} images per class.")
+    click.echo(f"{name}: {preset.title}. Published for {_join(preset.ipc)} images per class.")
     table = Table("option", "value", "source")
     given = {**leaves(settings), **{f"experts.{key}": value for key, value in preset.experts.items()}}
     for option, value in given.items():
         table.add_row(option, str(value), preset.source(option))
     _print(table)
     if preset.unrecorded:
-        click.echo(f"At glad's own default, since what was published is not recorded: {_listed(preset.unrecorded)}.")
+        click.echo(f"At glad's own default, since what was published is not recorded: {_join(preset.unrecorded)}.")
     if preset.note:
         click.echo(f"Note: {preset.note}.")
     if preset.needs:
@@ -104,7 +104,7 @@ def _sentence(cost: IterationCost | None, iterations: int) -> str:
     )
 
 
-def _listed(values: Any) -> str:
+def _join(values: Any) -> str:
     return ", ".join(map(str, values))
 
 

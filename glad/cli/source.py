@@ -50,16 +50,16 @@ def read_class(place: str, reserved: tuple[str, ...]) -> ClassSource:
     """
     module, _, name = place.partition(":")
     tree = ast.parse(PACKAGES.joinpath(*module.split(".")).with_suffix(".py").read_text(encoding="utf-8"))
-    constants = _assigned(tree.body)
+    constants = _literals(tree.body)
     (found,) = (node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == name)
     summary = (ast.get_docstring(found) or "").partition("\n")[0]
-    tables = {key: value for key, value in _assigned(found.body).items() if isinstance(value, dict)}
+    tables = {key: value for key, value in _literals(found.body).items() if isinstance(value, dict)}
     makers = [node for node in found.body if isinstance(node, ast.FunctionDef) and node.name == "__init__"]
     options = _defaults(makers[0], constants) if makers else {}
     return ClassSource(summary, {key: value for key, value in options.items() if key not in reserved}, tables)
 
 
-def _assigned(body: list[ast.stmt]) -> dict[str, Any]:
+def _literals(body: list[ast.stmt]) -> dict[str, Any]:
     """The names that literals are assigned to."""
     values = {}
     for node in body:

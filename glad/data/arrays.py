@@ -42,7 +42,7 @@ def read_npz(path: Path, least: int = 2) -> Raw:
     arrays = load_arrays(path)
     pairs = pair_keys(arrays, path)
     notices = []
-    parts = {split: _labeled(arrays, pairs[split], path) for split in SPLITS if split in pairs}
+    parts = {split: _make_part(arrays, pairs[split], path) for split in SPLITS if split in pairs}
     used = {key for pair in pairs.values() for key in pair}
     if unused := [key for key in arrays if key not in (*used, *OURS)]:
         notices.append(f"{path}: not used: {shorten(unused)}")
@@ -113,7 +113,7 @@ def class_names(arrays: Mapping[str, np.ndarray], count: int, path: Path) -> tup
     return tuple(names.tolist())
 
 
-def _labeled(arrays: dict[str, np.ndarray], keys: tuple[str, str], path: Path) -> Part:
+def _make_part(arrays: dict[str, np.ndarray], keys: tuple[str, str], path: Path) -> Part:
     images, labels = (arrays[key] for key in keys)
     if images.dtype != np.uint8:
         raise DataError(f"{keys[0]} in {path} is {images.dtype}: store pixels as uint8 in 0..255")

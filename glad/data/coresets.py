@@ -71,10 +71,10 @@ def select_herding(data: ImageData, ipc: Ipc, seed: int, embed: Embed | None = N
     their length alone. ``embed`` gives features [n, D] of normalized images [n, C, H, W]; without it they are the
     pixels. Nothing is drawn, so that every ``seed`` gives the same images. Shapes are those of ``select_random``.
     """
-    return _by_class(data, ipc, lambda c, n: _herded(data, c, n, embed))
+    return _by_class(data, ipc, lambda c, n: _herd(data, c, n, embed))
 
 
-def _herded(data: ImageData, c: int, n: int, embed: Embed | None) -> Tensor:
+def _herd(data: ImageData, c: int, n: int, embed: Embed | None) -> Tensor:
     """The first ``n`` images of class ``c`` in the order of herding."""
     indices = data.of_class(c)
     batches = (data.batch(part) for part in indices.split(CHUNK))

@@ -28,12 +28,12 @@ def identities(parts: Sequence[Part]) -> list[list[Any]]:
     paths = [path for part in parts for path in part.images if isinstance(path, Path)]
     values: list[Any] = [path.stat().st_size for path in paths]
     for refine in (_ends, Path.read_bytes):
-        values = _refined(values, paths, refine)
+        values = _refine(values, paths, refine)
     positions = iter(values)
     return [[next(positions) for _ in part.images] for part in parts]
 
 
-def _refined(values: list[Any], paths: list[Path], read: Callable[[Path], bytes]) -> list[Any]:
+def _refine(values: list[Any], paths: list[Path], read: Callable[[Path], bytes]) -> list[Any]:
     """``values``, with a hash of what is read beside those that occur more than once."""
     counts = Counter(values)
     with ThreadPoolExecutor() as pool:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from glad.data.layout import PICTURES, SPLITS, in_order, own_numbers, resolve_splits, split_of
 from glad.data.notices import DataError, shorten
-from glad.data.raw import Raw, labeled
-from glad.data.split_folders import find_splits, listed
+from glad.data.raw import Raw, make_part
+from glad.data.split_folders import find_splits, join
 from glad.data.tables import LabelRow, find_table, other_tables, read_table, resolve
 from glad.data.tree import Tree
 
@@ -39,7 +39,7 @@ def read_folder(path: Path, least: int = 2) -> Raw:
     classes = in_order(listings["train"].classes)
     _check(tree, listings, classes, least)
     parts = {
-        split: labeled(listing.files, listing.names, classes, listing.origin)
+        split: make_part(listing.files, listing.names, classes, listing.origin)
         for split, listing in ((split, listings[split]) for split in SPLITS if split in listings)
     }
     ids, numbering = own_numbers(classes)
@@ -55,9 +55,7 @@ def _by_table(tree: Tree) -> tuple[dict[str, Listing], list[str]]:
         return {}, []
     if rows is None:
         if tree.folders and all(SHARD.fullmatch(name) for name in tree.folders):
-            raise DataError(
-                f"{table} has no labels, and {listed(tree.folders)} are shards: add the labels of each image"
-            )
+            raise DataError(f"{table} has no labels, and {join(tree.folders)} are shards: add the labels of each image")
         return {}, [f"{table} has no labels: classes are the folders"]
     found, missing = resolve(rows, tree)
     if missing and not found and tree.filled:
@@ -131,7 +129,7 @@ def _check(tree: Tree, listings: dict[str, Listing], classes: Sequence[str], lea
     if len(classes) < least:
         inner = tree.folders.get(classes[0])
         deeper = list(inner.filled) if inner else []
-        fix = f"give {tree.path / classes[0]}, which holds {listed(deeper)}" if deeper else "give at least two"
+        fix = f"give {tree.path / classes[0]}, which holds {join(deeper)}" if deeper else "give at least two"
         raise DataError(f"{tree.path} has one class, {classes[0]!r}{aside}: {fix}")
     for listing in listings.values():
         if extra := sorted(set(listing.classes) - set(classes)):

@@ -215,12 +215,12 @@ def _duplicates(raw: Raw, scans: dict[str, list[_Scan]]) -> Duplicates:
             known = first.setdefault(scan.identity, (split, i))
             in_training[split] += split != "train" and known[0] == "train"
             if known != (split, i) and len(examples) < LISTED:
-                examples.append((_called(raw, scans, *known), _called(raw, scans, split, i)))
+                examples.append((_name_of(raw, scans, *known), _name_of(raw, scans, split, i)))
     contradictory = sum(len(found) > 1 for found in labels.values())
     return Duplicates(dict(within), {s: n for s, n in in_training.items() if s != "train"}, contradictory, examples)
 
 
-def _called(raw: Raw, scans: dict[str, list[_Scan]], split: str, i: int) -> str:
+def _name_of(raw: Raw, scans: dict[str, list[_Scan]], split: str, i: int) -> str:
     path = scans[split][i].path
     return str(path) if path else f"{raw.parts[split].origin or split}, image {i}"
 

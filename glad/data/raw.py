@@ -47,7 +47,7 @@ class Raw:
     named: bool = True
 
 
-def labeled(files: Sequence[Path], names: Sequence[str], classes: Sequence[str], origin: str) -> Part:
+def make_part(files: Sequence[Path], names: Sequence[str], classes: Sequence[str], origin: str) -> Part:
     """A part of ``files``, each of the class in ``names``, sorted by class and then by path."""
     position = {name: i for i, name in enumerate(classes)}
     pairs = sorted((position[name], path) for path, name in zip(files, names, strict=True))

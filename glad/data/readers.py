@@ -15,7 +15,7 @@ from torchvision.models import ResNet18_Weights
 from glad.data.arrays import channels_first, read_npz
 from glad.data.folders import read_folder
 from glad.data.notices import DataError
-from glad.data.raw import Part, Raw, labeled
+from glad.data.raw import Part, Raw, make_part
 from glad.data.tree import Tree
 
 ASSETS = Path(__file__).parent / "assets"
@@ -129,4 +129,4 @@ def _class_folders(path: Path, folders: list[str]) -> Part:
     """The images of ``folders`` in ``path``, labeled by their order."""
     images = {name: Tree(path / name).all_images if (path / name).is_dir() else [] for name in folders}
     files = [file for group in images.values() for file in group]
-    return labeled(files, [name for name, group in images.items() for _ in group], folders, f"{path.name}/")
+    return make_part(files, [name for name, group in images.items() for _ in group], folders, f"{path.name}/")

@@ -19,7 +19,7 @@ def find_splits(tree: Tree) -> tuple[dict[str, str], list[str]]:
     splits = {split: [name for name in names if _is_split(tree.folders[name])] for split, names in named.items()}
     for split, names in splits.items():
         if len(names) > 1:
-            raise DataError(f"{tree.path} has {listed(names)}, which all mean {split}: keep one, or merge them")
+            raise DataError(f"{tree.path} has {join(names)}, which all mean {split}: keep one, or merge them")
     found = {split: names[0] for split, names in splits.items() if names}
     flat = [name for names in named.values() for name in names if name not in found.values()]
     others = [name for name in tree.filled if name not in flat and name not in found.values()]
@@ -30,11 +30,11 @@ def find_splits(tree: Tree) -> tuple[dict[str, str], list[str]]:
     if others and len(found) == 1:
         train = tree.path / found["train"]
         raise DataError(
-            f"{train} holds class folders and {listed(others)} beside it images: give {train} alone, or move the "
+            f"{train} holds class folders and {join(others)} beside it images: give {train} alone, or move the "
             "class folders to one place"
         )
-    unused = [f"{listed(others)} in {tree.path}: no training, validation or test images, not used"] * bool(others)
-    return found, unused + [f"{listed(flat)} in {tree.path}: images without labels, not used"] * bool(flat)
+    unused = [f"{join(others)} in {tree.path}: no training, validation or test images, not used"] * bool(others)
+    return found, unused + [f"{join(flat)} in {tree.path}: images without labels, not used"] * bool(flat)
 
 
 def _is_split(tree: Tree) -> bool:
@@ -46,24 +46,22 @@ def _say_of_classes(tree: Tree, flat: Collection[str], others: Collection[str]) 
     """What to say of class folders; ``DataError`` where they look like something else."""
     if flat and not others:
         raise DataError(
-            f"{tree.path} has {listed(flat)} with images but without class folders: lay them out as "
+            f"{tree.path} has {join(flat)} with images but without class folders: lay them out as "
             f"{next(iter(flat))}/CLASS/image.png, or put a metadata.csv with file_name and label beside the images"
         )
     nested = {name: list(tree.folders[name].filled) for name in others if not tree.folders[name].images}
     suspects = [name for name in nested if has_split_word(name)]
     if len(suspects) > 1 or (suspects and len(suspects) == len(others)):
-        raise DataError(f"{tree.path} has {listed(suspects)}, which look like splits: call them train, val and test")
+        raise DataError(f"{tree.path} has {join(suspects)}, which look like splits: call them train, val and test")
     for name, inner in nested.items():
         if all(split_of(folder) for folder in inner):
             raise DataError(
-                f"{tree.path / name} holds {listed(inner)}: lay splits out as {inner[0]}/{name}, not {name}/{inner[0]}"
+                f"{tree.path / name} holds {join(inner)}: lay splits out as {inner[0]}/{name}, not {name}/{inner[0]}"
             )
-    notices = [f"{listed(flat)} in {tree.path}: taken as classes, for they hold no class folders"] * bool(flat)
+    notices = [f"{join(flat)} in {tree.path}: taken as classes, for they hold no class folders"] * bool(flat)
     if nested and len(others) > 1:
         deeper = sorted({folder for inner in nested.values() for folder in inner})
-        notices.append(
-            f"{tree.path}: classes are {listed(others, 3)}; deeper folders ({listed(deeper, 3)}) are no classes"
-        )
+        notices.append(f"{tree.path}: classes are {join(others, 3)}; deeper folders ({join(deeper, 3)}) are no classes")
     return notices
 
 
@@ -73,10 +71,10 @@ def _say_beside_classes(tree: Tree, found: dict[str, str], classes: Collection[s
         unknown = sorted(set(tree.folders[name].folders) - set(classes))
         if unknown or not classes:
             where = f" (class {unknown[0]!r} of {name}/ is not beside it)" if classes else ""
-            raise DataError(f"{tree.path} has {listed(found.values())} but no training images{where}: add train/")
-    return [f"training images are the class folders beside {listed(found.values())} in {tree.path}"]
+            raise DataError(f"{tree.path} has {join(found.values())} but no training images{where}: add train/")
+    return [f"training images are the class folders beside {join(found.values())} in {tree.path}"]
 
 
-def listed(names: Collection[str], count: int = 5) -> str:
+def join(names: Collection[str], count: int = 5) -> str:
     """Folders as text."""
     return shorten((f"{name}/" for name in names), count)

@@ -185,7 +185,7 @@ def _assemble(raw: Raw, resolution: int | None, zca: bool, drop_duplicates: bool
     headers = {} if known else read_all_headers(raw)
     channels, resolution = settle(raw, headers, resolution)
     notices = [*raw.notices, *say_of_pixels(raw.name, headers)]
-    parts = _fitted(raw, channels, resolution)
+    parts = _fit(raw, channels, resolution)
     if drop_duplicates:
         parts, said = drop_copies(raw.name, parts, raw.classes)
     else:
@@ -227,7 +227,7 @@ def _whitening(train: ImageData) -> ZCA:
     return ZCA.fit((train.batch(indices) for indices in train.chunks()), key=train.digest)
 
 
-def _fitted(raw: Raw, channels: int, resolution: int) -> dict[str, Part]:
+def _fit(raw: Raw, channels: int, resolution: int) -> dict[str, Part]:
     """Bring all images to one resolution; files are decoded here unless that would take too much memory."""
     decoded = sum(len(part.labels) for part in raw.parts.values()) * channels * resolution**2
     parts = {}

@@ -45,14 +45,14 @@ def read_results(
     """
     content = read_json(path)
     if legacy.is_old(content):
-        return [_checked(legacy.convert(content, network, resolve))]
+        return [_check(legacy.convert(content, network, resolve))]
     if content["format"] != FORMAT:
         raise RunError(f"{path} is of form {content['format']}, this version reads {FORMAT}: use a later version")
     last = {name: value for name, value in content.items() if name not in ("format", EARLIER)}
-    return [_checked(entry) for entry in (last, *content.get(EARLIER, []))]
+    return [_check(entry) for entry in (last, *content.get(EARLIER, []))]
 
 
-def _checked(found: Results) -> Results:
+def _check(found: Results) -> Results:
     """``found`` if its cells and rows are of the form that is written; ``ValueError`` or what a missing key raises."""
     for cell in _cells(found):
         row, network, seed = key_of(cell)
@@ -101,10 +101,10 @@ class ResultsStore:
     ) -> None:
         self.candidates, self.settings, self.part = candidates, settings, part
         found = {candidate.name: _read(candidate, resolve) for candidate in candidates}
-        self._same = {name: self._chosen(by_path, True) for name, by_path in found.items()}
-        self._others = {name: self._chosen(by_path, False) for name, by_path in found.items()}
+        self._same = {name: self._choose(by_path, True) for name, by_path in found.items()}
+        self._others = {name: self._choose(by_path, False) for name, by_path in found.items()}
 
-    def _chosen(self, by_path: Mapping[Path, list[Results]], same: bool) -> dict[Path, list[Results]]:
+    def _choose(self, by_path: Mapping[Path, list[Results]], same: bool) -> dict[Path, list[Results]]:
         """The evaluations under the settings of this one, or those of the same set under other settings."""
         return {
             path: [
@@ -130,13 +130,13 @@ class ResultsStore:
 
     def cells(self) -> dict[Key, Cell]:
         """All cells that earlier evaluations under the same settings left."""
-        return {key_of(cell): cell for found in self._valid() for cell in _cells(found)}
+        return {key_of(cell): cell for found in self._read_valid() for cell in _cells(found)}
 
     def cost(self) -> dict[str, Any]:
         """What earlier evaluations measured of costs, by the id of the row."""
-        return {row: entry for found in self._valid() for row, entry in found.get("cost", {}).items()}
+        return {row: entry for found in self._read_valid() for row, entry in found.get("cost", {}).items()}
 
-    def _valid(self) -> Iterator[Results]:
+    def _read_valid(self) -> Iterator[Results]:
         for by_path in self._same.values():
             for found in by_path.values():
                 yield from found

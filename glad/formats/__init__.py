@@ -19,7 +19,7 @@ def _eight(source: Distilled) -> Card:
     return as_levels(source, eight_bits(source.pixels))
 
 
-def _sixteen(source: Distilled) -> Card:
+def _sixteen_bit_card(source: Distilled) -> Card:
     return as_levels(source, sixteen_bits(source.pixels))
 
 
@@ -27,7 +27,7 @@ def _floats(source: Distilled) -> Card:
     return replace(source.card, levels=None, cost=QuantizationLoss())
 
 
-def _rendered(source: Distilled) -> Card:
+def _rendered_card(source: Distilled) -> Card:
     zca = "none" if source.card.zca == "none" else "inverted"  # a generator's own images are not whitened
     return replace(source.card, levels=None, cost=QuantizationLoss(), zca=zca)
 
@@ -66,7 +66,9 @@ FORMATS: Registry[Format] = Registry(
     "format",
     {
         "folder": Format(_eight, folder.write, folder.read, "export", "PNGs by class"),
-        "folder16": Format(_sixteen, folder.write, folder.read, "export16", "the same with 16 bits, nothing clipped"),
+        "folder16": Format(
+            _sixteen_bit_card, folder.write, folder.read, "export16", "the same with 16 bits, nothing clipped"
+        ),
         "npz": Format(_eight, npz.write, npz.read, "export.npz", "uint8, for --data", (0, b"PK\3\4"), npz.has_card),
         "safetensors": Format(_floats, tensors.write, tensors.read, "export.safetensors", "exact floats"),
         "parquet": Format(
@@ -81,7 +83,7 @@ FORMATS: Registry[Format] = Registry(
         "webdataset": Format(
             _eight, webdataset.write, webdataset.read, "export.tar", "a tar", (257, b"ustar"), webdataset.has_card
         ),
-        "codes": Format(_rendered, codes.write, codes.read, "codes.safetensors", "latents alone, for glad render"),
+        "codes": Format(_rendered_card, codes.write, codes.read, "codes.safetensors", "latents alone, for glad render"),
     },
 )
 """Formats by name."""

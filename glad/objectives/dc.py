@@ -143,10 +143,10 @@ class DC:
         real, synthetic = (self.augment(x, step.rng(f"augment {c}"), True) for x in (real, synthetic))
         target = [torch.zeros_like(weight) for weight in self._weights.values()]
         for part in real.split(microbatch_size(self._network, real.device, len(real))):
-            torch._foreach_add_(target, self._gradient(part, _filled(c, part)), alpha=len(part) / len(real))
+            torch._foreach_add_(target, self._gradient(part, _labels_like(c, part)), alpha=len(part) / len(real))
         seen = synthetic.detach().requires_grad_()
         leaves = self._leaves()
-        loss = self._loss(leaves, seen, _filled(c, seen))
+        loss = self._loss(leaves, seen, _labels_like(c, seen))
         gradient = torch.autograd.grad(loss, list(leaves.values()), create_graph=True)
         distance = self._distance(list(gradient), target)
         # The graph leads to the weights as well; asked for the images alone, autograd does nothing for them.
@@ -165,6 +165,6 @@ class DC:
         return F.cross_entropy(functional_call(self._network, weights, (x,)), labels)
 
 
-def _filled(c: int, x: Tensor) -> Tensor:
+def _labels_like(c: int, x: Tensor) -> Tensor:
     """The label c for every image of x, int64 [n]."""
     return torch.full((len(x),), c, device=x.device)

@@ -15,19 +15,19 @@ def layerwise(a: Sequence[Tensor], b: Sequence[Tensor]) -> Tensor:
     return torch.stack([_cosine_distance(x, y).sum() for x, y in pairs]).sum()
 
 
-def squared(a: Sequence[Tensor], b: Sequence[Tensor]) -> Tensor:
+def squared_distance(a: Sequence[Tensor], b: Sequence[Tensor]) -> Tensor:
     """Squared Euclidean distance of the whole gradients."""
-    return (_joined(a) - _joined(b)).square().sum()
+    return (_concatenate(a) - _concatenate(b)).square().sum()
 
 
 def cosine(a: Sequence[Tensor], b: Sequence[Tensor]) -> Tensor:
     """One minus the cosine between the whole gradients."""
-    return _cosine_distance(_joined(a), _joined(b))
+    return _cosine_distance(_concatenate(a), _concatenate(b))
 
 
 DISTANCES: dict[str, Callable[[Sequence[Tensor], Sequence[Tensor]], Tensor]] = {
     "layers": layerwise,
-    "mse": squared,
+    "mse": squared_distance,
     "cos": cosine,
     "ours": layerwise,  # the published name
 }
@@ -38,5 +38,5 @@ def _cosine_distance(x: Tensor, y: Tensor) -> Tensor:
     return 1 - (x * y).sum(-1) / (x.norm(dim=-1) * y.norm(dim=-1) + EPSILON)
 
 
-def _joined(tensors: Sequence[Tensor]) -> Tensor:
+def _concatenate(tensors: Sequence[Tensor]) -> Tensor:
     return torch.cat([tensor.flatten() for tensor in tensors])

@@ -75,7 +75,7 @@ class Classifier:
         self.size = min(size or len(labels), len(labels))
         self.shapes = {name: parameter.shape for name, parameter in network.named_parameters()}
 
-    def named(self, parameters: Tensor) -> dict[str, Tensor]:
+    def by_name(self, parameters: Tensor) -> dict[str, Tensor]:
         """The parameters [P] by name."""
         parts = parameters.split([shape.numel() for shape in self.shapes.values()])
         return {name: part.view(shape) for (name, shape), part in zip(self.shapes.items(), parts, strict=True)}
@@ -90,7 +90,7 @@ class Classifier:
 
     def loss(self, parameters: Tensor, seen: Tensor, labels: Tensor) -> Tensor:
         """Cross-entropy of the network with ``parameters`` [P], times the factor."""
-        return self.factor * F.cross_entropy(functional_call(self.network, self.named(parameters), (seen,)), labels)
+        return self.factor * F.cross_entropy(functional_call(self.network, self.by_name(parameters), (seen,)), labels)
 
     def student(self, start: Tensor, targets: Mapping[int, Callable[[Tensor], Tensor]], momentum: float) -> Student:
         """The student that starts at parameters ``start`` [P]."""

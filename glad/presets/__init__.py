@@ -101,7 +101,7 @@ def leaves(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @cache
-def known() -> Mapping[str, Preset]:
+def all_presets() -> Mapping[str, Preset]:
     """Every preset by its name."""
     found = {}
     for path in sorted(files(__name__).iterdir(), key=lambda path: path.name):
@@ -116,7 +116,7 @@ def known() -> Mapping[str, Preset]:
 
 def load(name: str) -> Preset:
     """The preset called ``name``; ``ValueError`` naming those that there are."""
-    names = known()
+    names = all_presets()
     if name not in names:
         near = get_close_matches(name, names, 1)
         hint = f"; did you mean {near[0]}?" if near else "."

@@ -54,7 +54,7 @@ def register_prior(name: str) -> Callable[[Made], Made]:
         >>> "gray" in glad.list_priors()
         True
     """
-    if catalog.known(name):
+    if catalog.is_known(name):
         raise ValueError(f"there is a prior {name!r} already, a generator of the catalog")
     return PRIORS.registering(name)
 

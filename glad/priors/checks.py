@@ -152,7 +152,7 @@ def _check_members(prior: Prior, latents: dict[str, Tensor], images: Tensor, des
 
 def _check_slope(prior: Prior, latents: dict[str, Tensor]) -> None:
     """The slope of a weighted sum of the images along a random direction of every latent."""
-    images, dtype = _rendered(prior, latents)
+    images, dtype = _render(prior, latents)
     weights = torch.randn(images.shape, generator=rng_for("check", "weights")).to(dtype) / images.numel() ** 0.5
     leaves = {name: tensor.to(dtype).requires_grad_() for name, tensor in latents.items()}
     loss = (prior(**leaves) * weights).sum()
@@ -171,7 +171,7 @@ def _check_slope(prior: Prior, latents: dict[str, Tensor]) -> None:
         )
 
 
-def _rendered(prior: Prior, latents: dict[str, Tensor]) -> tuple[Tensor, torch.dtype]:
+def _render(prior: Prior, latents: dict[str, Tensor]) -> tuple[Tensor, torch.dtype]:
     """Images of float64 latents, if the prior renders them as float64; else those of float32."""
     try:
         with torch.no_grad():

@@ -128,7 +128,7 @@ def _digest_tensors(prior: Prior) -> str:
     """SHA-256 of the tensors in the prior's attributes, without those that it learns; empty where there are none."""
     learned = {tensor.data_ptr() for tensor in prior.tensors().values()}
     digest, found = hashlib.sha256(), False
-    held = _held("", prior if isinstance(prior, nn.Module) else getattr(prior, "__dict__", {}))
+    held = _tensors_in("", prior if isinstance(prior, nn.Module) else getattr(prior, "__dict__", {}))
     for name, tensor in sorted(held.items()):
         if tensor.data_ptr() in learned:
             continue
@@ -139,11 +139,11 @@ def _digest_tensors(prior: Prior) -> str:
     return digest.hexdigest() if found else ""
 
 
-def _held(name: str, value: Any) -> dict[str, Tensor]:
+def _tensors_in(name: str, value: Any) -> dict[str, Tensor]:
     """The tensors in ``value``, a tensor, a module, or a dict or sequence of such, by their path."""
     if isinstance(value, Tensor):
         return {name: value}
     if isinstance(value, nn.Module):
         value = value.state_dict()
     items = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list | tuple) else ()
-    return {path: tensor for key, entry in items for path, tensor in _held(f"{name}/{key}", entry).items()}
+    return {path: tensor for key, entry in items for path, tensor in _tensors_in(f"{name}/{key}", entry).items()}

@@ -89,7 +89,7 @@ def resolve_prior(
         "class_ids": data.class_ids,
         "device": device,
     }
-    if name not in PRIORS and (catalog.known(name) or Path(name).suffix in (".safetensors", ".pkl")):
+    if name not in PRIORS and (catalog.is_known(name) or Path(name).suffix in (".safetensors", ".pkl")):
         return _resolve_generator(name, data, options, device, provided, class_map)
     factory = PRIORS.find(name, (*catalog.CATALOG, "FILE.safetensors", "org/repo:FILE"))
     arguments = read_arguments(factory, provided, options)

@@ -63,7 +63,7 @@ def load_generator(name: str) -> tuple[Generator, Weights, dict[str, str]]:
     here, entry, record = Path(name), None, None
     if name in weights.EMBEDDED:
         here, entry = weights.EMBEDDED[name], catalog.find(name)
-    elif catalog.known(name) and not here.exists():
+    elif catalog.is_known(name) and not here.exists():
         record = hub.obtain(name, notice=partial(_note, name))
         here = record.file
     if here.suffix == ".pkl":
@@ -76,11 +76,11 @@ def load_generator(name: str) -> tuple[Generator, Weights, dict[str, str]]:
         return network, Weights(name, entry.source, sha256, entry.license), metadata
     if record is not None:
         return network, Weights(name, record.source, sha256, record.license), metadata
-    license = _stated(name, metadata)
+    license = _read_license(name, metadata)
     return network, Weights(name, OWN_FILE, sha256, license, file=str(here.absolute())), metadata
 
 
-def _stated(name: str, metadata: Mapping[str, str]) -> License:
+def _read_license(name: str, metadata: Mapping[str, str]) -> License:
     """The license in the metadata of a file of one's own; a warning where it does not allow commercial use."""
     try:
         license = license_of(metadata)

@@ -33,7 +33,7 @@ def audit_of(run_data: RunData) -> Audit | None:
     """The audit of a run, or None."""
     if run_data.audit is None:
         return None
-    verdicts, known = run_data.audit.get("verdicts", {}), _known(run_data.audit)
+    verdicts, known = run_data.audit.get("verdicts", {}), _is_known(run_data.audit)
     warnings = [f"Threshold not kept: {line}." for line in run_data.audit.get("broken", [])]
     if not known:
         what = f"schema {run_data.audit.get('schema')}, and this version of glad knows {SCHEMA}"
@@ -76,7 +76,7 @@ def _classes(audit: Mapping[str, Any]) -> TextTable | None:
 
 def neighbors(run_data: RunData) -> dict[int, str]:
     """The nearest training image of each image, in words, by the image's number; empty where nobody looked."""
-    if run_data.audit is None or not _known(run_data.audit):
+    if run_data.audit is None or not _is_known(run_data.audit):
         return {}
     listed = run_data.audit.get("memorisation", {}).get("nearest", [])
     return {int(entry["image"]): _neighbor(entry["pixels"]) for entry in listed}
@@ -89,5 +89,5 @@ def _neighbor(found: Mapping[str, Any]) -> str:
     )
 
 
-def _known(audit: Mapping[str, Any]) -> bool:
+def _is_known(audit: Mapping[str, Any]) -> bool:
     return audit.get("schema") == SCHEMA

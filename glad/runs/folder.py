@@ -25,7 +25,7 @@ from glad.runs.storage import (
     writing,
 )
 from glad.settings.distill import DistillSettings
-from glad.settings.fields import present, read
+from glad.settings.fields import read, rename_old
 
 MAY_CHANGE = {"iterations", "save_every", "grid_every", "chunk", "memory", "root", "device", "out", "experts"}
 """Settings that may differ when a run is continued: they do not change what an iteration computes."""
@@ -66,7 +66,7 @@ class Run:
             raise RunError(f"{self.path} is not the folder of a run: {error}") from error
         if not isinstance(content, dict):
             raise RunError(f"{self.path}/config.yaml holds no settings")
-        return present(DistillSettings, content)
+        return rename_old(DistillSettings, content)
 
     @property
     def settings(self) -> DistillSettings:

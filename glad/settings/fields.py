@@ -136,13 +136,13 @@ def old_names(cls: type) -> dict[str, str]:
     return {old: setting.name for setting in settings_of(cls) for old in setting.spelling.old}
 
 
-def present(cls: type, content: Mapping[str, Any]) -> dict[str, Any]:
+def rename_old(cls: type, content: Mapping[str, Any]) -> dict[str, Any]:
     """``content``, as of a file, under the present names of its keys."""
     renamed = old_names(cls)
     return {renamed.get(name, name): value for name, value in content.items()}
 
 
-def unknown(cls: type, names: Any, source: str) -> str | None:
+def find_unknown(cls: type, names: Any, source: str) -> str | None:
     """A line about the first of ``names`` that ``cls`` has no field for, with what was meant; None if there is none."""
     known = [setting.name for setting in settings_of(cls)]
     for name in names:
@@ -165,8 +165,8 @@ def read(cls: type[Made], content: Mapping[str, Any], source: str) -> Made:
     Raises:
         ValueError: a name that does not exist, with what was meant, or a value of another kind.
     """
-    named = present(cls, {str(name).replace("-", "_"): value for name, value in content.items()})
-    if line := unknown(cls, named, source):
+    named = rename_old(cls, {str(name).replace("-", "_"): value for name, value in content.items()})
+    if line := find_unknown(cls, named, source):
         raise ValueError(line)
     return cls(**named)
 

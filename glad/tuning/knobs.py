@@ -88,15 +88,15 @@ class SearchSpace:
     def _collect(self, value_of: Callable[[Knob], Any]) -> dict[str, Any]:
         values: dict[str, Any] = {}
         for knob in self.knobs:  # the layer is first
-            if self._layered(values) in knob.spaces:
+            if self._has_layer(values) in knob.spaces:
                 values[knob.name] = value_of(knob)
         return values
 
-    def _layered(self, values: Values) -> bool:
+    def _has_layer(self, values: Values) -> bool:
         own = layer_of(self.settings)
         return values.get("layer", own) is not None
 
-    def applied(self, values: Values) -> DistillSettings:
+    def apply(self, values: Values) -> DistillSettings:
         """The settings with ``values``; those of ``default`` change nothing."""
         settings = self.settings
         if dict(values) == self.default():
@@ -113,7 +113,7 @@ class SearchSpace:
 
     def rates_of(self, values: Values) -> dict[str, float]:
         """The learning rate of every latent under ``values``, to three digits."""
-        rates = self.rates[self._layered(values)]
+        rates = self.rates[self._has_layer(values)]
         return {name: float(f"{rate * values.get(RATE + name, 1.0):.3g}") for name, rate in rates.items()}
 
 

@@ -20,20 +20,20 @@ COEFFICIENTS = 3  # of a parabola
 
 def importances(space: SearchSpace, rows: Sequence[Trial], rung: int) -> dict[str, float | None]:
     """The share of the accuracy's variance after ``rung`` iterations that each knob explains; None: too few trials."""
-    return {knob.name: _explained(knob, *_points(knob, rows, rung)) for knob in space.knobs}
+    return {knob.name: _explained_variance(knob, *_points(knob, rows, rung)) for knob in space.knobs}
 
 
 def _points(knob: Knob, rows: Sequence[Trial], rung: int) -> tuple[list[Any], list[float]]:
     """The knob's values and the accuracies of the trials that have both."""
-    pairs = [(row.values[knob.name], row.accuracies[rung]) for row in _seen(knob, rows, rung)]
+    pairs = [(row.values[knob.name], row.accuracies[rung]) for row in _select(knob, rows, rung)]
     return [value for value, _ in pairs], [accuracy for _, accuracy in pairs]
 
 
-def _seen(knob: Knob, rows: Sequence[Trial], rung: int) -> list[Trial]:
+def _select(knob: Knob, rows: Sequence[Trial], rung: int) -> list[Trial]:
     return [row for row in rows if knob.name in row.values and rung in row.accuracies]
 
 
-def _explained(knob: Knob, values: Sequence[Any], accuracies: Sequence[float]) -> float | None:
+def _explained_variance(knob: Knob, values: Sequence[Any], accuracies: Sequence[float]) -> float | None:
     if knob.choices:
         columns = np.array([[float(value == choice) for choice in dict.fromkeys(values)] for value in values])
     else:
@@ -74,7 +74,7 @@ def draw(space: SearchSpace, rows: Sequence[Trial], best: Trial, rung: int) -> F
 
 
 def _draw_knob(panel: Any, knob: Knob, rows: Sequence[Trial], best: Trial, rung: int) -> None:
-    seen = _seen(knob, rows, rung)
+    seen = _select(knob, rows, rung)
 
     def place(row: Trial) -> Any:
         return knob.choices.index(row.values[knob.name]) if knob.choices else row.values[knob.name]

@@ -203,7 +203,7 @@ class Search:
             if iterations not in known:
                 if not self._fits(minutes, rung):
                     return False
-                if not self._measured(trial, values, iterations):
+                if not self._measure(trial, values, iterations):
                     return True
                 known = self.rows()[trial.number].accuracies
             others = [row.accuracies[iterations] for row in self.rows()[: trial.number] if iterations in row.accuracies]
@@ -217,7 +217,7 @@ class Search:
             self.on_rung(self, self.rows()[trial.number])
         return True
 
-    def _measured(self, trial: Any, values: Values, iterations: int) -> bool:
+    def _measure(self, trial: Any, values: Values, iterations: int) -> bool:
         """Note the accuracy after ``iterations``: False when the trial failed, which is noted with its reason."""
         began, failed, accuracy = self.clock(), "", 0.0
         try:

@@ -150,7 +150,7 @@ def run_search(
     judges = _judges(settings.network, asked)
     space = find_space(settings, asked.knobs)
     folder.mkdir(parents=True, exist_ok=True)
-    with _alone(folder):
+    with _hold(folder):
         search = _open(space, judges, rungs_of(min(asked.trial_iterations, settings.iterations)), folder)
         search.on_rung, search.on_trial = _tell_what_fits(minutes, say, on_rung), _write
         _say_plan(search, judges, minutes, trials, say)
@@ -158,7 +158,7 @@ def run_search(
         _require_default(search, minutes)
         say("The best and the default settings, with fresh seeds.")
         search.compare()
-        return _finished(search)
+        return _finish(search)
 
 
 def _open(space: SearchSpace, judges: Judges, rungs: Sequence[int], folder: Path) -> Search:
@@ -185,7 +185,7 @@ def _measure(space: SearchSpace, judges: Judges) -> Callable[[Values, int, Path,
     """Distil with knobs' values, or go on, and judge the set."""
 
     def measure(values: Values, iterations: int, folder: Path, seeds: Sequence[int]) -> float:
-        asked = replace(space.applied(values), iterations=iterations, grid_every=iterations, out=str(folder))
+        asked = replace(space.apply(values), iterations=iterations, grid_every=iterations, out=str(folder))
         return judges.accuracy(glad.api.run_distillation(asked), space.settings, seeds)
 
     return measure
@@ -208,7 +208,7 @@ def _about(space: SearchSpace, judges: Judges, rungs: Sequence[int]) -> dict[str
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
+def _hold(folder: Path) -> Iterator[None]:
     """Hold the folder; ``RunError`` when another process does."""
     with (folder / ".lock").open("w") as lock:
         try:
@@ -273,10 +273,10 @@ def _write(search: Search) -> None:
     best = best_of(rows)
     if best is not None:
         write_trials(search.space, rows, best, search.folder / "trials.json")
-        write_best(search.space.applied(best.values), rows, best, search.folder / "best.yaml")
+        write_best(search.space.apply(best.values), rows, best, search.folder / "best.yaml")
 
 
-def _finished(search: Search) -> Tuned:
+def _finish(search: Search) -> Tuned:
     """Write everything; ``RunError`` where no trial came to its end."""
     rows = search.rows()
     best = best_of(rows)
@@ -285,4 +285,4 @@ def _finished(search: Search) -> Tuned:
         raise RunError(f"no trial came to its end ({reason}): give more --minutes or --trials to go on")
     _write(search)
     save_figure(draw(search.space, rows, best, search.rungs[0]), search.folder / "tune.png")
-    return Tuned(search.folder, search.space, rows, best, search.space.applied(best.values))
+    return Tuned(search.folder, search.space, rows, best, search.space.apply(best.values))

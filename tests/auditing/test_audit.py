@@ -152,7 +152,7 @@ def test_neighbors_are_those_of_all_training_images(copies, monkeypatch):
 
 def test_images_are_capped_and_each_class_has_its_share(copies, tmp_path):
     train = open_data(copies.settings).train
-    chosen = audited_run.stratified(train, 40, "a")
+    chosen = audited_run.sample_stratified(train, 40, "a")
     assert train.labels[chosen].bincount().tolist() == [10] * 4 and len(chosen.unique()) == 40
     found = glad.audit(copies, **{**QUICK, "epochs": 1, "set_epochs": 1}, images=40, out=tmp_path / "elsewhere")
     assert found["settings"]["images"] == 40 and found["settings"]["training_images"] == 240

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from glad.auditing import checks
-from glad.auditing.verdicts import NUMBERS, broken
+from glad.auditing.verdicts import NUMBERS, find_broken
 from glad.settings.audit import AuditSettings
 
 
@@ -68,7 +68,7 @@ def test_what_is_too_near_goes_by_class_where_there_are_enough_images():
 def test_movement_counts_in_distances_of_real_images():
     real = torch.tensor([[0.0], [4.0]])
     before, after = torch.tensor([[0.0], [0.0]]), torch.tensor([[2.0], [6.0]])
-    found = checks.moved(before, after, torch.tensor([0, 1]), real, ("a", "b"))
+    found = checks.movement(before, after, torch.tensor([0, 1]), real, ("a", "b"))
     assert found == {"mean": 1.0, "per_class": {"a": 0.5, "b": 1.5}}
 
 
@@ -79,8 +79,8 @@ def test_appearance_is_mean_and_deviation_of_pixels():
 
 def test_thresholds_go_by_what_is_better():
     numbers = {"accuracy_loss": 0.2, "own_class": 0.5, "moved": None}
-    assert broken(numbers, {"accuracy_loss": 0.2, "own_class": 0.5}) == []
-    assert broken(numbers, {"accuracy_loss": 0.1, "own_class": 0.6, "moved": 1.0}) == [
+    assert find_broken(numbers, {"accuracy_loss": 0.2, "own_class": 0.5}) == []
+    assert find_broken(numbers, {"accuracy_loss": 0.1, "own_class": 0.6, "moved": 1.0}) == [
         "accuracy_loss is to be at most 0.1, and is 0.2",
         "own_class is to be at least 0.6, and is 0.5",
         "moved is to be at most 1, and this run has no such number",

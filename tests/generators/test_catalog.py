@@ -36,7 +36,7 @@ def test_the_table_says_what_is_published_and_no_more():
     assert downloaded.keys() == models.OFFICIAL.keys()
     for name, entry in downloaded.items():
         assert entry.url == f"https://s3.eu-central-1.amazonaws.com/avg-projects/stylegan_xl/models/{name}.pkl"
-        assert entry.sha256 is None and store.known_digest(entry) is None  # none is published
+        assert entry.sha256 is None and store.expected_digest(entry) is None  # none is published
         assert entry.license.commercial is None and entry.license.redistribution is None
         assert entry.verified.startswith("no") and entry.resolution == int(
             re.sub(r"\D", "", name.replace("cifar10", "32"))
@@ -57,7 +57,7 @@ def test_an_embedded_generator_is_what_the_table_says(name):
     generator, metadata = weights.load(path)
     assert generator.mapping.c_dim == entry.classes
     assert generator.resolution - 2 * int(metadata.get("frame", 0)) == entry.resolution
-    assert store.known_digest(entry) == official.sha256(path)
+    assert store.expected_digest(entry) == official.sha256(path)
     assert entry.license.text in path.with_suffix(".md").read_text()
 
 
@@ -91,22 +91,22 @@ def test_a_license_allows_only_what_it_is_known_to_allow(text, commercial, redis
 def test_references_to_the_hub(name, parts):
     match = catalog.REFERENCE.fullmatch(name)
     assert (match["repo"], match["file"], match["revision"]) == parts
-    assert catalog.known(name) and catalog.find(name).hub == name
+    assert catalog.is_known(name) and catalog.find(name).hub == name
 
 
 @pytest.mark.parametrize(
     "name", ["module:Class", "pixels", "a/b", "dir/g.safetensors", "org/repo:README.md", "a:b.pkl"]
 )
 def test_what_is_no_reference(name):
-    assert not catalog.known(name)
+    assert not catalog.is_known(name)
     with pytest.raises(ValueError, match=r"no weights called .*: one of fashion-mini, .*random, .*org/repo:file"):
         catalog.find(name)
 
 
 def test_names_have_files_of_their_own():
     names = ["a/b:c.pkl", "a--b:c.pkl", "a/b:c.pkl@main", "imagenet16", "a/b:c.pkl@Main"]
-    assert len({store.place(name, ".json").name.lower() for name in names}) == len(names)
-    assert store.place("imagenet16", ".pkl").name == "imagenet16.pkl"
+    assert len({store.path_of(name, ".json").name.lower() for name in names}) == len(names)
+    assert store.path_of("imagenet16", ".pkl").name == "imagenet16.pkl"
 
 
 def test_the_embedded_generator_in_a_run(data):

@@ -64,12 +64,12 @@ def test_provenance_comes_back_and_old_records_are_read():
 def test_the_record_of_an_old_download_is_read(tmp_path, monkeypatch):
     monkeypatch.setenv("GLAD_WEIGHTS_CACHE", str(tmp_path))
     stated = {"path": "g", "sha256": "1", "original": "2", "source": "Hub", "revision": "3"}
-    store.place("a/b:g.pkl", ".json").write_text(json.dumps({"name": "a/b:g.pkl", **stated, "licence": "mit"}))
-    record = store.read("a/b:g.pkl")
+    store.path_of("a/b:g.pkl", ".json").write_text(json.dumps({"name": "a/b:g.pkl", **stated, "licence": "mit"}))
+    record = store.read_record("a/b:g.pkl")
     assert record == store.Record(name="a/b:g.pkl", **stated, license=read_license("mit"))
-    store.write(record)
-    assert json.loads(store.place("a/b:g.pkl", ".json").read_text())["license"]["id"] == "mit"
-    assert store.read("a/b:g.pkl") == record
-    store.place("a/b:g.pkl", ".json").write_text('["no record"]')
+    store.write_record(record)
+    assert json.loads(store.path_of("a/b:g.pkl", ".json").read_text())["license"]["id"] == "mit"
+    assert store.read_record("a/b:g.pkl") == record
+    store.path_of("a/b:g.pkl", ".json").write_text('["no record"]')
     with pytest.raises(store.FetchError, match="not a record of downloaded weights"):
-        store.read("a/b:g.pkl")
+        store.read_record("a/b:g.pkl")

@@ -21,7 +21,7 @@ from glad.data.splits import load_data
 from glad.experts import RECIPES, Experts
 from glad.networks import NETWORKS, make_network
 from glad.objectives import OBJECTIVES
-from glad.presets import MEASURED, files, known, leaves, load
+from glad.presets import MEASURED, all_presets, files, leaves, load
 from glad.priors.pixels import Pixels
 from glad.priors.stylegan import RATES
 from glad.registry import RESERVED, construct, options_of
@@ -55,7 +55,7 @@ def options(preset: Any) -> set[str]:
     return {*leaves(preset.settings())} - NAMES - {"ipc"} | {f"experts.{name}" for name in preset.experts}
 
 
-@pytest.mark.parametrize("preset", known().values(), ids=known())
+@pytest.mark.parametrize("preset", all_presets().values(), ids=all_presets())
 def test_every_number_has_one_source_and_every_source_a_number(preset: Any) -> None:
     listed = [option for sourced in preset.sources.values() for option in sourced]
     assert all(preset.source(option) for option in options(preset))
@@ -65,7 +65,7 @@ def test_every_number_has_one_source_and_every_source_a_number(preset: Any) -> N
     assert not {*preset.unrecorded} & {*options(preset)}
 
 
-@pytest.mark.parametrize("preset", known().values(), ids=known())
+@pytest.mark.parametrize("preset", all_presets().values(), ids=all_presets())
 def test_every_option_is_one_of_the_commands_and_of_what_they_construct(preset: Any) -> None:
     settings = preset.settings()
     assert settings.keys() <= {param.name for param in distill.params}
@@ -91,7 +91,7 @@ def test_every_option_is_one_of_the_commands_and_of_what_they_construct(preset: 
 def test_codes_are_of_the_published_layers_and_networks() -> None:
     layers = {name: load(f"{name}-imagenet-e-128").distill["prior_options"]["layer"] for name in ("mtt", "dc", "dm")}
     assert layers == {"mtt": 12, "dc": 16, "dm": 20}
-    assert measure_presets.GENERATORS.keys() <= {preset.distill["prior"] for preset in known().values()}
+    assert measure_presets.GENERATORS.keys() <= {preset.distill["prior"] for preset in all_presets().values()}
     for resolution, depth in ((32, 3), (128, 5)):
         rng = torch.Generator()
         network = make_network("convnet", channels=3, classes=10, resolution=resolution, rng=rng)
@@ -108,24 +108,24 @@ def test_numbers_go_by_images_per_class() -> None:
 
 
 def test_all_are_listed_with_what_they_take(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    keys = {preset.measure(10) for preset in known().values()}
+    keys = {preset.measure(10) for preset in all_presets().values()}
     assert len(keys) == 3 + 3 + 2 + 3 * 2  # codes at 128 px and at 32, mtt and ast, and two sizes of three objectives
     cost = {"seconds": 1.8, "gib": 2.25, "machine": "a machine", "command": "measure it"}
     (tmp_path / MEASURED).write_text(json.dumps({"dc-pixels 1x28x28 ipc10": cost}))
     monkeypatch.setattr("glad.presets.files", lambda _: tmp_path)
     output = run("presets", "--ipc", "10")
-    assert all(name in output for name in known())
+    assert all(name in output for name in all_presets())
     row = output.split("dc-mnist-pixels")[1].split("│")[1:10]
     assert [cell.strip() for cell in row] == ["dc", "mnist", "28", "10", "pixels", "10000", "1.8", "5", "2.2"]
-    assert output.count("not measured") == len(known()) - 2  # mnist and fashionmnist are of one size
+    assert output.count("not measured") == len(all_presets()) - 2  # mnist and fashionmnist are of one size
     shown = run("presets", "show", "dc-mnist-pixels", "--ipc", "10")
     assert "Takes: 1.8 s an iteration, 5 hours for 10,000, 2.2 GiB (a machine; by `measure it`)" in shown
 
 
 def test_what_was_measured_is_of_presets_and_says_how() -> None:
     measured = json.loads((files("glad.presets") / MEASURED).read_text())
-    assert {key.split()[0] for key in measured} <= {preset.file for preset in known().values()}
-    for name in known():
+    assert {key.split()[0] for key in measured} <= {preset.file for preset in all_presets().values()}
+    for name in all_presets():
         cost = load(name).cost(load(name).ipc[0])
         assert cost is None or (cost.seconds > 0 and cost.gib > 0 and cost.machine and cost.command)
 
@@ -143,7 +143,7 @@ def test_show_has_every_setting_with_its_source_and_the_commands() -> None:
     assert "--zca --recipe smooth" in commands(load("ast-cifar10-pixels"), None)[0]
 
 
-@pytest.mark.parametrize("name", known())
+@pytest.mark.parametrize("name", all_presets())
 def test_the_commands_are_understood(name: str, settings: Any) -> None:
     preset = load(name)
     Path("file.safetensors").touch()

@@ -42,7 +42,7 @@ def test_the_settings_own_layer_and_rates_are_the_default() -> None:
     assert space.knobs[0].choices == (None, 1, 2, 3, 4, 5, 7)
     assert space.default() == {"layer": 2, "lr.w": 1.0, "lr.f": 1.0}
     assert space.rates == {False: {"w": 0.5}, True: {"w": 0.5, "f": 1.0}}
-    assert space.applied(space.default()) == space.settings
+    assert space.apply(space.default()) == space.settings
 
 
 def test_values_become_settings() -> None:
@@ -50,7 +50,7 @@ def test_values_become_settings() -> None:
         {"learning_rate": {"g": 0.25}, "prior_options": {"avg_w": 1}, "objective_options": {"batch": 8}}
     )
     space = SearchSpace(settings, SPACE.knobs, SPACE.rates)
-    found = space.applied({"layer": 3, "lr.w": 1.23456, "lr.f": 0.1})
+    found = space.apply({"layer": 3, "lr.w": 1.23456, "lr.f": 0.1})
     assert found.prior_options == {"avg_w": 1, "layer": 3}
     assert found.learning_rate == {"g": 0.25, "w": 0.0123, "f": 1.0}
     assert found.objective_options == {"batch": 8}
@@ -58,7 +58,7 @@ def test_values_become_settings() -> None:
         "learning_rate",
         "prior_options",
     }
-    assert space.applied({"layer": None, "lr.w": 2.0}).learning_rate == {"g": 0.25, "w": 0.02}
+    assert space.apply({"layer": None, "lr.w": 2.0}).learning_rate == {"g": 0.25, "w": 0.02}
     assert settings.learning_rate == {"g": 0.25}  # untouched
 
 
@@ -72,7 +72,7 @@ def test_the_window_is_within_what_the_experts_files_hold(objective: str, expert
     longest, latest = knobs["expert_epochs"].high, knobs["max_start_epoch"].high
     assert longest == 5 and latest - 1 + longest <= 9  # the last piece ends where the file does
     assert knobs["syn_steps"].low == 5 >= longest and knobs["syn_steps"].high == 80
-    assert space.applied({**space.default(), "syn_steps": 40}).objective_options["syn_steps"] == 40
+    assert space.apply({**space.default(), "syn_steps": 40}).objective_options["syn_steps"] == 40
     codes = space_of(**{**shared, "prior": "fashion-mini"})
     assert codes.rates[False]["w"] == 3.0  # what the embedded weights recommend in place of 10
     with pytest.raises(ExpertError, match="has 9 epochs"):

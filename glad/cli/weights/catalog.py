@@ -50,7 +50,7 @@ def _describe(entry: catalog.CatalogEntry, record: store.Record | None) -> None:
     facts = dict(zip(HEADINGS, _cells(entry, record), strict=True))
     facts["license"] = _license(entry, record).in_words()
     facts["from"] = "; ".join(filter(None, (f"Hub {entry.hub}" if entry.hub else "", entry.url, entry.source)))
-    facts["SHA-256"] = store.known_digest(entry) or (
+    facts["SHA-256"] = store.expected_digest(entry) or (
         f"{record.sha256} (first download)" if record else facts["SHA-256"]
     )
     facts["verified"] = entry.verified
@@ -65,7 +65,7 @@ def _describe(entry: catalog.CatalogEntry, record: store.Record | None) -> None:
 
 def _cells(entry: catalog.CatalogEntry, record: store.Record | None) -> list[str]:
     """One row; what is not known is said to be unknown."""
-    license, known = _license(entry, record), store.known_digest(entry)
+    license, known = _license(entry, record), store.expected_digest(entry)
     places = ["Hub" if entry.hub else "", "official address" if entry.url else ""]
     return [
         entry.name,

@@ -49,7 +49,7 @@ def convert(file: Path, out: Path, force: bool) -> None:
 
     with click.progressbar(length=file.stat().st_size, label=f"Reading {file.name}") as bar:
         found = official.read(file, bar.update)
-    for line in _described(found):
+    for line in _describe(found):
         click.echo(line)
     size = sum(4 * tensor.numel() for tensor in found.generator.state_dict().values())
     with click.progressbar(length=size, label=f"Writing {out.name}") as bar:
@@ -57,7 +57,7 @@ def convert(file: Path, out: Path, force: bool) -> None:
     click.echo(f"{out}\n  {'SHA-256':<18}{official.sha256(out)}")
 
 
-def _described(found: "Found") -> Iterator[str]:
+def _describe(found: "Found") -> Iterator[str]:
     """What was found, a line each."""
     generator, facts = found.generator, found.facts
     mapping, layers = generator.mapping, generator.synthesis.layer_names

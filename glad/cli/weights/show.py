@@ -36,12 +36,12 @@ def show(name: str, measure: bool, device: str) -> None:
     where = pick_device(device)
     generator, stated, metadata = load_generator(name)
     generator.to(where)
-    click.echo("\n".join(f"{key}: {value}" for key, value in described(generator, stated, metadata)))
+    click.echo("\n".join(f"{key}: {value}" for key, value in describe_weights(generator, stated, metadata)))
     console, listed = Console(width=None if Console().is_terminal else 140), spaces(generator)
-    console.print(space_table(listed, list(_measured(generator, listed, where)) if measure else []))
+    console.print(space_table(listed, list(_measure(generator, listed, where)) if measure else []))
 
 
-def described(generator: "Generator", stated: Weights, metadata: dict[str, str]) -> Iterator[tuple[str, str]]:
+def describe_weights(generator: "Generator", stated: Weights, metadata: dict[str, str]) -> Iterator[tuple[str, str]]:
     """What the file and the catalog tell, line by line."""
     mapping = generator.mapping
     names = metadata.get("classes", "").splitlines()
@@ -58,7 +58,7 @@ def described(generator: "Generator", stated: Weights, metadata: dict[str, str])
     yield "sha256", stated.sha256
 
 
-def _measured(
+def _measure(
     generator: "Generator", listed: Sequence["LatentSpace"], device: "torch.device"
 ) -> Iterator["RenderingCost"]:
     from generators.inventory import costs

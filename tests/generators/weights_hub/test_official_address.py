@@ -123,4 +123,4 @@ def test_a_pickle_that_is_no_generator_is_refused(server, catalogd, tmp_path):
     server.official["bad.pkl"] = b"\x80\x04cos\nsystem\n."
     with pytest.raises(weights.WeightsError, match="not readable as a generator"):
         hub.fetch(catalogd(None, "/official/bad.pkl"))
-    assert store.read("tiny") is None
+    assert store.read_record("tiny") is None
