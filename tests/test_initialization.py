@@ -6,6 +6,7 @@ from itertools import permutations
 import pytest
 import torch
 from distilled_sets import rows_of
+from errors import naming
 from torch import nn
 
 from glad import initialization as initialize
@@ -176,9 +177,9 @@ def test_each_class_may_have_a_number_of_its_own(data, network, coded):
 
 
 def test_too_few_images_or_candidates_are_said(data, network):
-    with pytest.raises(DataError, match="class 'cat' of toy has 5 images, 6 were asked for"):
+    with pytest.raises(DataError, match=naming("'cat' toy 5 6")):
         start(data, network, 6)
-    with pytest.raises(ValueError, match=r"3 images per class cannot be chosen of 2 candidates \(--candidates\)"):
+    with pytest.raises(ValueError, match=naming("3 2 --candidates")):
         start(data, network, 3, TwoCodes(), candidates=2)
 
 

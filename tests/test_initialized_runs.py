@@ -5,6 +5,7 @@ import torch
 import yaml
 from click.testing import CliRunner
 from distilled_sets import rows_of
+from errors import naming
 from safetensors.torch import load_file
 
 import glad
@@ -89,13 +90,13 @@ def test_a_folder_from_before_there_were_initializations_goes_on(tmp_path):
 
 
 def test_initializations_that_cannot_be_are_said(experts, tmp_path):
-    with pytest.raises(ValueError, match="unknown initialization 'kmeans': one of prior, representative"):
+    with pytest.raises(ValueError, match=naming("'kmeans' prior representative")):
         distill(tmp_path / "run", experts, initialization="kmeans")
-    with pytest.raises(ValueError, match="needs --experts FOLDER: train one with `glad experts train --out FOLDER --c"):
+    with pytest.raises(ValueError, match=naming("--experts FOLDER `glad experts train --out FOLDER --count")):
         distill(tmp_path / "run", None)
-    with pytest.raises(ValueError, match="candidates must be at least 1, not 0"):
+    with pytest.raises(ValueError, match=naming("candidates 1 0")):
         distill(tmp_path / "run", experts, candidates=0)
-    with pytest.raises(ValueError, match="2 images per class cannot be chosen of 1 candidates"):
+    with pytest.raises(ValueError, match=naming("2 1")):
         distill(tmp_path / "run", experts, prior="fashion-mini", candidates=1)
     assert not (tmp_path / "run").exists()
     said = CliRunner().invoke(main, ["distill", "--initialization", "representative", "--out", str(tmp_path / "run")])

@@ -10,6 +10,7 @@ import forked
 import pytest
 import torch
 from click.testing import CliRunner
+from errors import naming
 from safetensors.torch import load_file
 
 import glad
@@ -210,7 +211,7 @@ def test_a_mistake_gives_one_line(arguments: list[str], message: str, tmp_path: 
 def test_evaluating_an_unfinished_run_says_so(tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     assert "is not the folder of a run" in fails("evaluate", str(tmp_path / "run"))
-    with pytest.raises(RunError, match="is not finished"):
+    with pytest.raises(RunError, match=naming(f"{tmp_path}/run finished")):
         Run(tmp_path / "run").read_set()
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from errors import naming
 from fixtures import GRADIENT, check, leaf, operator_cases
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -77,13 +78,13 @@ def test_alpha_is_the_slope_of_lrelu_alone():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"act": "gelu"}, "unknown activation 'gelu': one of linear, relu, lrelu"),
-        ({"clamp": -1.0}, "clamp must be at least 0 or None, not -1.0"),
-        ({"b": torch.zeros(2)}, r"bias has shape \(2,\), x has 3 entries along dim 1"),
-        ({"b": torch.zeros(3, 1)}, r"bias has shape \(3, 1\)"),
-        ({"b": torch.zeros(3), "dim": 2}, "dim 2 is outside a tensor of 2 dimensions"),
+        ({"act": "gelu"}, "'gelu' linear relu lrelu"),
+        ({"clamp": -1.0}, "clamp 0 -1.0"),
+        ({"b": torch.zeros(2)}, "bias (2,) x 3 dim 1"),
+        ({"b": torch.zeros(3, 1)}, "bias (3 1)"),
+        ({"b": torch.zeros(3), "dim": 2}, "dim 2 2"),
     ],
 )
 def test_errors_name_what_is_wrong(arguments, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ValueError, match=naming(message)):
         bias_act(torch.zeros(2, 3), **arguments)

@@ -5,6 +5,7 @@ import weakref
 
 import pytest
 import torch
+from errors import naming
 from torch.autograd import forward_ad
 from torch.func import grad, hessian, jvp, vmap
 from torch.utils.checkpoint import checkpoint
@@ -74,21 +75,21 @@ def moving_filter(function):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (moving_filter(upfirdn2d), r"^upfirdn2d has no derivative in f: pass f.detach\(\)$"),
-        (moving_filter(lambda x, f: filtered_lrelu(x, f, FILTER)), "^filtered_lrelu has no derivative in fu"),
-        (moving_filter(lambda x, f: filtered_lrelu(x, FILTER, f)), "^filtered_lrelu has no derivative in fd"),
+        (moving_filter(upfirdn2d), "upfirdn2d f f.detach()"),
+        (moving_filter(lambda x, f: filtered_lrelu(x, f, FILTER)), "filtered_lrelu fu"),
+        (moving_filter(lambda x, f: filtered_lrelu(x, FILTER, f)), "filtered_lrelu fd"),
         (
             lambda: filtered_lrelu(randn(1, 2, 8, 8), FILTER.clone().requires_grad_(), FILTER).sum().backward(),
-            "^filtered_lrelu has no derivative in fu",
+            "filtered_lrelu fu",
         ),
         (
             lambda: grad(lambda f: filtered_lrelu(randn(1, 2, 8, 8), None, f).sum())(FILTER),
-            "^filtered_lrelu has no derivative in fd",
+            "filtered_lrelu fd",
         ),
     ],
 )
 def test_a_derivative_that_does_not_exist_is_an_error_in_every_mode(call, message):
-    with pytest.raises(NotImplementedError, match=message):
+    with pytest.raises(NotImplementedError, match=naming(message)):
         call()
 
 
@@ -96,7 +97,7 @@ def test_a_batch_of_filters_is_taken_one_by_one():
     x, filters = randn(1, 2, 8, 8), torch.stack([FILTER, FILTER.flip(0)])
     found = vmap(lambda f: upfirdn2d(x, f, up=2))(filters)
     torch.testing.assert_close(found, torch.stack([upfirdn2d(x, f, up=2) for f in filters]))
-    with pytest.raises(ValueError, match="the batch has length 0"):
+    with pytest.raises(ValueError, match=naming("batch 0")):
         vmap(lambda f: upfirdn2d(x, f))(filters[:0])
 
 

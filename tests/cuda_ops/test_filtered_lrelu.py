@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from errors import naming
 from fixtures import GRADIENT, check, leaf, operator_cases
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -109,15 +110,15 @@ def test_derivatives_of_both_orders(fu, fd):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"up": 0}, "up must be an integer of at least 1"),
-        ({"down": [1, 0]}, "down must be"),
-        ({"padding": [1]}, "one, two or four integers, not 1"),
-        ({"fu": torch.ones(9)}, "padded image 5x5 is smaller than the filter 9x9"),
-        ({"fd": torch.ones(9)}, "smaller than the filter 9x9"),
-        ({"b": torch.zeros(3)}, r"bias has shape \(3,\), x has 2 entries along dim 1"),
-        ({"clamp": -2.0}, "clamp must be at least 0"),
+        ({"up": 0}, "up 1"),
+        ({"down": [1, 0]}, "down"),
+        ({"padding": [1]}, "integers 1"),
+        ({"fu": torch.ones(9)}, "5x5 9x9"),
+        ({"fd": torch.ones(9)}, "9x9"),
+        ({"b": torch.zeros(3)}, "bias (3,) x 2 dim 1"),
+        ({"clamp": -2.0}, "clamp 0"),
     ],
 )
 def test_errors_name_what_is_wrong(function, arguments, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ValueError, match=naming(message)):
         function(torch.zeros(1, 2, 5, 5), **arguments)

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from errors import naming
 from fixtures import GRADIENT, check, leaf, operator_cases
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -144,22 +145,22 @@ def test_a_crop_beyond_the_image_leaves_zeros():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"up": 0}, "up must be an integer of at least 1"),
-        ({"up": [2]}, "up must be .* two of them"),
-        ({"down": [2, -1]}, r"down must be .* not \[2, -1\]"),
-        ({"padding": [1, 2, 3]}, r"one, two or four integers, not 3: \[1, 2, 3\]"),
-        ({"padding": [-1, -1, 0, 0]}, "padded image 2x1 is smaller than the filter 3x3"),
-        ({"gain": -1.0, "padding": 2}, "root of its gain"),
-        ({"f": F.half()}, "f must be float32 or float64 .* torch.float16"),
-        ({"f": F.reshape(1, 1, 3)}, r"shape \(1, 1, 3\)"),
-        ({"f": F[:0]}, r"shape \(0,\)"),
-        ({"f": leaf(F), "padding": 2}, "no gradient for its filter"),
-        ({"x": X[0]}, r"x must be .* shape \(1, 2, 3\)"),
-        ({"x": X.long()}, "x must be a floating-point tensor"),
+        ({"up": 0}, "up 1"),
+        ({"up": [2]}, "up two"),
+        ({"down": [2, -1]}, "down [2 -1]"),
+        ({"padding": [1, 2, 3]}, "integers 3 [1, 2, 3]"),
+        ({"padding": [-1, -1, 0, 0]}, "2x1 3x3"),
+        ({"gain": -1.0, "padding": 2}, "root gain"),
+        ({"f": F.half()}, "f float32 float64 torch.float16"),
+        ({"f": F.reshape(1, 1, 3)}, "(1 1 3)"),
+        ({"f": F[:0]}, "(0,)"),
+        ({"f": leaf(F), "padding": 2}, "gradient filter"),
+        ({"x": X[0]}, "x (1 2 3)"),
+        ({"x": X.long()}, "x floating-point"),
     ],
 )
 def test_errors_name_what_is_wrong(function, arguments, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ValueError, match=naming(message)):
         function(**{"x": X, "f": F, **arguments})
 
 
@@ -170,7 +171,7 @@ def test_setup_filter():
     check(setup_filter([1, 3], separable=True, flip_filter=True, gain=4), torch.tensor([1.5, 0.5]))
     check(setup_filter([1, 3], separable=True, normalize=False), torch.tensor([1.0, 3]))
     assert setup_filter(2.0).shape == (1, 1)
-    with pytest.raises(ValueError, match="cannot be made separable"):
+    with pytest.raises(ValueError, match=naming("separable")):
         setup_filter(torch.ones(2, 2), separable=True)
-    with pytest.raises(ValueError, match="at least one tap"):
+    with pytest.raises(ValueError, match=naming("tap")):
         setup_filter([])

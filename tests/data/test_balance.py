@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from errors import naming
 
 from glad.data.balance import balanced_order, per_class, say_of_balance, share_out
 from glad.rng import rng_for
@@ -49,10 +50,10 @@ def test_shares_where_they_are_whole():
 
 
 def test_what_cannot_be_shared_out():
-    with pytest.raises(ValueError, match="unknown balance 'fair': one of equal, proportional, sqrt"):
+    with pytest.raises(ValueError, match=naming("'fair' equal proportional sqrt")):
         share_out([1, 2], 1, "fair")
     assert per_class(3, 2) == [3, 3] and per_class((1, 4), 2) == [1, 4]
-    with pytest.raises(ValueError, match="3 numbers of images for 2 classes: give one for each"):
+    with pytest.raises(ValueError, match=naming("3 images 2")):
         per_class([1, 2, 3], 2)
 
 

@@ -5,6 +5,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from errors import naming
 from image_files import load_with_notices, noise, write_images, write_npz
 
 from glad.data import duplicates
@@ -56,7 +57,7 @@ def test_nothing_is_said_or_dropped_without_duplicates(tmp_path):
 
 def test_a_class_that_has_duplicates_only_is_named(tmp_path):
     path = write_npz(tmp_path / "a.npz", x_test=noise(40, 8, 8), y_test=np.arange(40) % 4)
-    with pytest.raises(DataError, match="class '0' of a has no validation images without duplicates: add some"):
+    with pytest.raises(DataError, match=naming("'0' validation images")):
         load_with_notices(path, drop_duplicates=True)
 
 

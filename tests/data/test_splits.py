@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from errors import naming
 from image_files import load_with_notices, noise, write_images, write_npz
 
 from glad.data.dataset import DataError
@@ -86,7 +87,7 @@ def test_limit_is_stratified_and_keeps_every_class(tmp_path, monkeypatch):
     monkeypatch.setattr("glad.data.balance.UNEQUAL", 99)
     assert load_data(path, limit=20, seed=1).train.digest != train.digest == load_data(path, limit=20).train.digest
     assert len(load_data(path, limit=1000).train) == 73
-    with pytest.raises(DataError, match="limit is 2 but there are 3 classes"):
+    with pytest.raises(DataError, match=naming("limit 2 3")):
         load_data(path, limit=2)
 
 
@@ -167,24 +168,24 @@ def test_a_truncated_image_is_named(tmp_path, suffix):
 
 def test_a_file_that_is_no_image_is_named(folder):
     (folder / "cat" / "bad.png").write_text("text")
-    with pytest.raises(DataError, match=r"bad.png cannot be read"):
+    with pytest.raises(DataError, match=naming("bad.png")):
         load_data(str(folder), resolution=8)
 
 
 def test_folders_that_cannot_be_used(tmp_path, folder):
     (folder / "emu").mkdir()
-    with pytest.raises(DataError, match=r"class 'emu' has no train images in pets: .*--classes"):
+    with pytest.raises(DataError, match=naming("'emu' train images pets --classes")):
         load_data(str(folder))
     assert len(load_data(str(folder), classes=["cat", "dog"]).train.classes) == 2
     write_images(folder / "emu", 1)
-    with pytest.raises(DataError, match="class 'emu' of pets has 1 images left when the test split is taken"):
+    with pytest.raises(DataError, match=naming("'emu' pets 1 images test")):
         load_data(str(folder))
-    with pytest.raises(DataError, match="has no class folders"):
+    with pytest.raises(DataError, match=naming("class folders")):
         load_data(str(folder / "cat"))
     for name in ("cat", "dog"):
         write_images(tmp_path / "b" / "train" / name, 3)
     write_images(tmp_path / "b" / "test" / "cow", 3)
-    with pytest.raises(DataError, match=r"class 'cow' is in .*test but not among the training classes"):
+    with pytest.raises(DataError, match=naming("'cow' test")):
         load_data(str(tmp_path / "b"))
 
 
@@ -209,7 +210,7 @@ def test_unknown_sources(source, message):
 
 def test_a_file_of_another_kind(tmp_path):
     (tmp_path / "a.txt").write_text("text")
-    with pytest.raises(DataError, match=r"neither a folder nor an .npz file"):
+    with pytest.raises(DataError, match=naming("folder .npz")):
         load_data(str(tmp_path / "a.txt"))
 
 

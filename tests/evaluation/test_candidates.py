@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from distilled_sets import distil
+from errors import naming
 from PIL import Image
 
 from glad.data.dataset import DataError
@@ -127,18 +128,18 @@ def test_an_npz_of_images(train, tmp_path):
 def test_what_does_not_fit_is_refused(run, train, tmp_path):
     images, labels = pictures(train)
     np.savez(tmp_path / "rgb.npz", images=images[..., None].repeat(3, -1), labels=labels.numpy())
-    with pytest.raises(DataError, match="has images of 3 channels, fashion-mini has 1"):
+    with pytest.raises(DataError, match=naming("images 3 fashion-mini 1")):
         of_path(tmp_path / "rgb.npz", train)
     save_folders(tmp_path / "few", images[:4], labels[:4], ["a", "b"])
-    with pytest.raises(DataError, match=r"few has the classes a, b; fashion-mini has T-shirt/top, .*Ankle boot: it is"):
+    with pytest.raises(DataError, match=naming("few a, b fashion-mini T-shirt/top Ankle boot")):
         of_path(tmp_path / "few", train)
     export(load_distilled(run.path), "npz", tmp_path / "set.npz")
-    with pytest.raises(DataError, match=r"has the classes T-shirt/top, .* has Bag, Coat: .*name the data that the set"):
+    with pytest.raises(DataError, match=naming("T-shirt/top Ankle boot Bag, Coat")):
         of_path(tmp_path / "set.npz", load_data("fashion-mini", limit=30, classes=["Bag", "Coat"]).train)
     with pytest.raises(RunError, match=r"holds images 1x28x28, fashion-mini has 1x32x32: .*\(--resolution\)"):
         of_path(tmp_path / "set.npz", load_data("fashion-mini", limit=30, resolution=32).train)
     (tmp_path / "damaged.npz").write_bytes(b"PK\3\4")
-    with pytest.raises(RunError, match=r"damaged.npz is damaged"):
+    with pytest.raises(RunError, match=naming("damaged.npz damaged")):
         of_path(tmp_path / "damaged.npz", train)
 
 

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from click.testing import CliRunner
+from errors import naming
 
 from glad.cli import main
 from glad.data.dataset import ImageData
@@ -50,7 +51,7 @@ def test_both_sets_are_there():
 def test_shares_are_percents():
     assert EvaluateSettings(hybrid=[1, 0.5, 100]).shares == [1, 0.5, 100] and EvaluateSettings().shares == []
     for share in (0, -1, 101, float("nan")):
-        with pytest.raises(ValueError, match=r"hybrid is .*: name shares of the real images in per cent"):
+        with pytest.raises(ValueError, match=naming("hybrid per cent")):
             EvaluateSettings(hybrid=[share])
     said = CliRunner().invoke(main, ["evaluate", "--hybrid", "1;5", "."])
     assert said.exit_code == 2 and "'1;5' is no list of numbers such as 1,5,10" in said.output

@@ -2,10 +2,10 @@
 
 import io
 import json
-import re
 from string import Formatter
 
 import pytest
+from errors import naming
 from evaluations import evaluate, untimed
 from report_runs import Page
 from rich.console import Console
@@ -55,7 +55,7 @@ def test_an_id_is_made_of_the_parameters(row, name):
     assert row.id == name
     entry = row.to_dict()
     assert entry["label"] == row.label and ResultRow.from_dict(json.loads(json.dumps(entry))) == row
-    with pytest.raises(ValueError, match=f"the row '{re.escape(name)}' is of no kind"):
+    with pytest.raises(ValueError, match=naming(f"'{name}'")):
         ResultRow.from_dict({**entry, "kind": "other"})
 
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 from distilled_sets import distil
+from errors import naming
 from torch import nn
 
 import glad
@@ -93,5 +94,5 @@ def test_soft_labels_lie_with_the_set_and_go_along_with_exports(tmp_path):
     assert torch.equal(loaded.soft_labels, given) and torch.equal(loaded.labels, labels)
     export(loaded, "npz", tmp_path / "set.npz")
     assert torch.equal(glad.load_distilled(tmp_path / "set.npz").soft_labels, given)
-    with pytest.raises(RunError, match=r"is of another set than the run's: make it anew with `glad evaluate"):
+    with pytest.raises(RunError, match=naming("set `glad evaluate")):
         soft_labels.read(run.path, images + 1)

@@ -5,6 +5,7 @@ import signal
 
 import pytest
 import torch
+from errors import naming
 
 from glad.evaluation import Protocol, workers
 from glad.evaluation.training import Job
@@ -67,7 +68,7 @@ def test_each_set_is_written_once(tmp_path):
 
 @pytest.mark.slow  # seconds of imports in each process
 def test_what_a_worker_raises_is_raised(one_thread):
-    with pytest.raises(ValueError, match="network convnet has no option 'widht'"):
+    with pytest.raises(ValueError, match=naming("network convnet 'widht'")):
         list(compute(jobs({"widht": 4}), data, TEST, 3, CPU, workers=2))
 
 

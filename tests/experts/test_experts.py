@@ -7,6 +7,7 @@ from itertools import pairwise
 import pytest
 import torch
 from click.testing import CliRunner
+from errors import naming
 from safetensors.torch import load_file
 from torch.nn import functional as F
 
@@ -53,7 +54,7 @@ def test_a_file_holds_the_rows_that_were_written(tmp_path):
     expert = Expert(file.path)
     assert torch.equal(expert.checkpoint(1), rows[1]) and expert.about == ABOUT
     assert (expert.epochs, expert.parameters, expert.accuracy) == (2, 7, [0, 0.25, 0.5])
-    with pytest.raises(ExpertError, match="epochs 0 to 2, 3 was asked for"):
+    with pytest.raises(ExpertError, match=naming("epochs 0 2 3")):
         expert.checkpoint(3)
 
 
@@ -73,7 +74,7 @@ def test_a_partial_file_of_another_expert_is_refused(tmp_path):
     file.begin()
     file.write(0, torch.zeros(7), 0.0, {"parameters": torch.zeros(7)})
     assert file.begin()[0] == 0
-    with pytest.raises(ExpertError, match="another recipe, network or data"):
+    with pytest.raises(ExpertError, match=naming("recipe network data")):
         replace(file, about={**ABOUT, "number": 1}).begin()
 
 
@@ -81,7 +82,7 @@ def test_a_partial_file_of_another_expert_is_refused(tmp_path):
 def test_damaged_files_are_named(tmp_path, content):
     path = tmp_path / "expert_000.safetensors"
     path.write_bytes(content)
-    with pytest.raises(ExpertError, match=r"expert_000\.safetensors is not an expert"):
+    with pytest.raises(ExpertError, match=naming("expert_000.safetensors")):
         Experts(tmp_path)
 
 
@@ -171,10 +172,10 @@ def test_what_is_there_is_not_trained_again_and_other_kinds_are_refused(splits, 
     assert set(stated) == {1}
     with pytest.raises(ExpertError, match="another recipe"):
         expert_run.train_plan(make_plan(splits, tmp_path, recipe_options={"learning_rate": 0.5}))
-    with pytest.raises(ExpertError, match=r"network_options \{'width': 4\}, this run has \{'width': 5\}"):
+    with pytest.raises(ExpertError, match=naming("network_options {'width' 4} {'width' 5}")):
         expert_run.train_plan(make_plan(splits, tmp_path, network_options={"width": 5}))
     others = load_data("fashion-mini", limit=50)
-    with pytest.raises(ExpertError, match=f"data {splits.train.digest}, this run has {others.train.digest}"):
+    with pytest.raises(ExpertError, match=naming(f"{splits.train.digest} {others.train.digest}")):
         expert_run.train_plan(make_plan(others, tmp_path))
 
 
@@ -187,7 +188,7 @@ def test_segments_are_pieces_of_one_expert(splits, tmp_path):
         matches = [e for e in experts.experts if torch.equal(e.checkpoint(piece.epoch), piece.checkpoint(0))]
         assert len(matches) == 1 and torch.equal(matches[0].checkpoint(piece.epoch + 2), piece.checkpoint(2))
     assert starts == {0, 1}
-    with pytest.raises(ExpertError, match="has 3 epochs: starts below 3 and 2 epochs of matching need 4"):
+    with pytest.raises(ExpertError, match=naming("3 epochs 3 2 epochs 4")):
         experts.segment(rng_for(0), 3, 2)
     piece = experts.segment(rng_for(0), 1, 1)
     piece.checkpoint(0).fill_(0)
@@ -209,15 +210,15 @@ def test_a_plan_says_what_it_takes_and_refuses_what_does_not_fit(splits, tmp_pat
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"recipe": "ast"}, "unknown recipe 'ast': one of mtt, glad, smooth"),
-        ({"dtype": "float16"}, "unknown dtype"),
+        ({"recipe": "ast"}, "'ast' mtt glad smooth"),
+        ({"dtype": "float16"}, "dtype"),
         ({"count": 0}, "count"),
-        ({"recipe_options": {"epochs": 0}}, "epochs must be at least 1"),
-        ({"recipe_options": {"learning_rate": 0.0}}, "learning_rate must be above 0"),
+        ({"recipe_options": {"epochs": 0}}, "epochs 1"),
+        ({"recipe_options": {"learning_rate": 0.0}}, "learning_rate 0"),
     ],
 )
 def test_plans_are_checked(splits, tmp_path, options, said):
-    with pytest.raises(ValueError, match=said):
+    with pytest.raises(ValueError, match=naming(said)):
         make_plan(splits, tmp_path, **options)
 
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 import yaml
 from distilled_sets import PICTURES, distil, make_set
+from errors import naming
 from safetensors.torch import load_file, save_file
 from torch.utils.data import DataLoader, Dataset
 
@@ -63,7 +64,7 @@ def test_soft_labels_and_step_size_of_a_run(tmp_path):
 @pytest.mark.parametrize("content", [b"", b"nothing", b"PK\3\4", b"PAR1PAR1", b"\x02\0\0\0\0\0\0\0{}"])
 def test_what_is_no_set_is_an_error_with_its_path(tmp_path, content):
     path = tmp_path / "set"
-    with pytest.raises(RunError, match="set does not exist"):
+    with pytest.raises(RunError, match=naming(f"{path} exist")):
         glad.load_distilled(path)
     path.write_bytes(content)
     with pytest.raises((RunError, DataError), match=str(path)):
@@ -71,16 +72,16 @@ def test_what_is_no_set_is_an_error_with_its_path(tmp_path, content):
 
 
 def test_a_folder_without_a_set_is_an_error(tmp_path):
-    with pytest.raises(DataError, match=r"has no class folders: lay the images out as CLASS/image.png"):
+    with pytest.raises(DataError, match=naming(f"{tmp_path} CLASS/image.png")):
         glad.load_distilled(tmp_path)
     (tmp_path / "dataset.json").write_text("[]")
-    with pytest.raises(DataError, match=r"dataset.json cannot be read \(it is a list\)"):
+    with pytest.raises(DataError, match=naming("dataset.json list")):
         glad.load_distilled(tmp_path)
     (tmp_path / "dataset.json").write_text("{")
-    with pytest.raises(RunError, match=r"dataset.json: cannot be read"):
+    with pytest.raises(RunError, match=naming("dataset.json")):
         glad.load_distilled(tmp_path)
     (tmp_path / "dataset.json").write_text('{"format": "folder"}')
-    with pytest.raises(RunError, match="it has no 'classes'"):
+    with pytest.raises(RunError, match=naming("'classes'")):
         glad.load_distilled(tmp_path)
 
 
@@ -101,7 +102,7 @@ def test_a_damaged_or_missing_picture_is_an_error(tmp_path, kind):
     first = sorted((tmp_path / "set").rglob("*.png"))[0]
     content = first.read_bytes()
     first.write_bytes(content[: len(content) // 2])
-    with pytest.raises(RunError, match=r"set is damaged, .*a PNG of \d+ bytes"):
+    with pytest.raises(RunError, match=naming("set PNG")):
         glad.load_distilled(tmp_path / "set")
     first.unlink()
     with pytest.raises(RunError, match=first.name):
@@ -111,12 +112,12 @@ def test_a_damaged_or_missing_picture_is_an_error(tmp_path, kind):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"images": 8}, "7 images are there, the set has 8"),
-        ({"resolution": 9}, r"image 0 is \[8, 8, 3\], the set's are \[9, 9, 3\]"),
-        ({"classes": ["a"]}, "labels are not 7 numbers from 0 to 0"),
-        ({"labels": [0, 1]}, "labels are not 7 numbers"),
-        ({"soft_labels": [[1.0]]}, r"soft labels are \[1, 1\], not \[7, 3\]"),
-        ({"levels": None}, "does not say how pixels are stored"),
+        ({"images": 8}, "7 images 8"),
+        ({"resolution": 9}, "0 [8 8 3] set's [9 9 3]"),
+        ({"classes": ["a"]}, "labels 7 0 0"),
+        ({"labels": [0, 1]}, "labels 7"),
+        ({"soft_labels": [[1.0]]}, "soft labels [1 1] [7 3]"),
+        ({"levels": None}, "pixels stored"),
         ({"levels": {"bits": "many", "depth": 3}}, "depth"),
     ],
 )
@@ -124,7 +125,7 @@ def test_a_description_that_does_not_fit_is_an_error(tmp_path, changes, message)
     export(make_set(), "folder", tmp_path / "set")
     path = tmp_path / "set" / "dataset.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
-    with pytest.raises(RunError, match=message):
+    with pytest.raises(RunError, match=naming(message)):
         glad.load_distilled(tmp_path / "set")
 
 
@@ -139,10 +140,10 @@ def test_unfinished_runs_are_refused(run, tmp_path):
     folder = copy_of(run, tmp_path / "longer")
     config = yaml.safe_load((folder / "config.yaml").read_text())
     (folder / "config.yaml").write_text(yaml.safe_dump({**config, "iterations": 100}))
-    with pytest.raises(RunError, match="has done 2 of 100 iterations: the run is not finished"):
+    with pytest.raises(RunError, match=naming("2 100")):
         glad.load_distilled(folder)
     (folder / "synset.safetensors").unlink()
-    with pytest.raises(RunError, match="the run is not finished"):
+    with pytest.raises(RunError, match=naming(f"{folder} finished")):
         glad.load_distilled(folder)
 
 
@@ -150,21 +151,21 @@ def test_damaged_runs_are_refused(run, tmp_path):
     folder = copy_of(run, tmp_path / "damaged")
     tensors = load_file(folder / "synset.safetensors")
     save_file({**tensors, "images": tensors["images"] / 0}, folder / "synset.safetensors")
-    with pytest.raises(RunError, match="images that are not finite"):
+    with pytest.raises(RunError, match=naming(f"{folder} finite")):
         glad.load_distilled(folder)
     (folder / "config.yaml").write_text("ipc: 2\n")
-    with pytest.raises(RunError, match="it has no 'iterations'"):
+    with pytest.raises(RunError, match=naming("'iterations'")):
         glad.load_distilled(folder)
 
 
 def test_a_run_on_an_object_needs_the_object(tmp_path):
     data = load_data("fashion-mini", limit=200, zca=True)
     run = distil(tmp_path / "run", data=data, prior="pixels", iterations=1)
-    with pytest.raises(RunError, match=r"hand it to glad.load_distilled\(..., data=...\)"):
+    with pytest.raises(RunError, match=naming("glad.load_distilled(..., data=...)")):
         glad.load_distilled(run.path)
     loaded = glad.load_distilled(run.path, data=data)
     assert loaded.card.zca == "kept" and torch.equal(loaded.pixels, data.train.pixels(run.read_set()[0]))
     other = load_data("fashion-mini", limit=100)
-    with pytest.raises(RunError, match="was distilled from data"):
+    with pytest.raises(RunError, match=naming(other.train.digest[:12])):
         glad.load_distilled(run.path, data=other)
     assert isinstance(other, Splits) and isinstance(other.train, ImageData)

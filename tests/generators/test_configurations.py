@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from errors import naming
 from fixtures import tiny_generator
 
 from generators import models, weights
@@ -100,15 +101,15 @@ def test_the_model_for_a_resolution():
 @pytest.mark.parametrize(
     ("function", "message"),
     [
-        (lambda: models.find("imagenet99"), "unknown configuration 'imagenet99': one of imagenet16, "),
-        (lambda: random_generator("imagenet"), "unknown configuration"),
-        (lambda: random_generator(TINY, 1001), "0 .unconditional. to 1000 classes, not 1001"),
-        (lambda: random_generator(TINY, -1), "classes, not -1"),
-        (lambda: random_generator(TINY, 0, 2**63), "seed must be from 0"),
+        (lambda: models.find("imagenet99"), "'imagenet99' imagenet16"),
+        (lambda: random_generator("imagenet"), "configuration"),
+        (lambda: random_generator(TINY, 1001), "0 1000 1001"),
+        (lambda: random_generator(TINY, -1), "classes -1"),
+        (lambda: random_generator(TINY, 0, 2**63), "seed 0"),
     ],
 )
 def test_errors_name_what_there_is(function, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ValueError, match=naming(message)):
         function()
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from errors import naming
 
 from glad.objectives import OBJECTIVES
 from glad.objectives.checks import check_objective
@@ -21,7 +22,7 @@ def test_every_objective_keeps_the_rules(name, options):
 
 
 def test_an_approximate_gradient_is_seen():
-    with pytest.raises(AssertionError, match="the gradient of the images tells a slope of"):
+    with pytest.raises(AssertionError, match=naming("images slope")):
         check_objective(OBJECTIVES["mtt"], unroll="tesla", step_size=0.5, syn_steps=4)
 
 
@@ -142,21 +143,21 @@ def test_an_objective_of_ones_own_that_keeps_the_rules_passes():
 @pytest.mark.parametrize(
     ("kind", "message"),
     [
-        (Hidden, "restored from tensors"),
-        (Global, "draws from the global random generator"),
-        (Secret, "gives other bits the second time"),
-        (Detached, "the images receive no gradient"),
-        (Halved, "tells a slope of"),
-        (Changes, "changes the images"),
-        (Copies, r"gives copies of \['count'\]"),
-        (Grows, r"at first \{'count': \[1\]\}: they must be the same"),
-        (Vector, "each must be a scalar"),
-        (Idle, r"\['count'\] require grad and receive none"),
-        (Wrong, "the gradient of the step size tells a slope"),
-        (Nothing, "yields nothing"),
-        (Infinite, "term 1 is inf"),
+        (Hidden, "restored tensors"),
+        (Global, "global"),
+        (Secret, "second time"),
+        (Detached, "images gradient"),
+        (Halved, "slope"),
+        (Changes, "changes images"),
+        (Copies, "['count']"),
+        (Grows, "{'count': [1]}"),
+        (Vector, "scalar"),
+        (Idle, "['count']"),
+        (Wrong, "step size slope"),
+        (Nothing, "nothing"),
+        (Infinite, "term 1 inf"),
     ],
 )
 def test_a_broken_rule_is_named(kind, message):
-    with pytest.raises(AssertionError, match=message):
+    with pytest.raises(AssertionError, match=naming(message)):
         check_objective(kind)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from errors import naming
 
 import glad
 from glad.cli import main
@@ -75,7 +76,7 @@ def test_a_name_is_taken_once(page):
     invoke("objectives", "show", "moments:Moments")
     made = glad.objectives.OBJECTIVES["moments"]
     assert made.__name__ == "Moments"
-    with pytest.raises(ValueError, match=r"there is an objective 'dm' already, glad\.objectives\.dm:DM"):
+    with pytest.raises(ValueError, match=naming("'dm' glad.objectives.dm:DM")):
         glad.objective("dm")(made)
 
 

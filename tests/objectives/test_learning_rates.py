@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from errors import naming
 from fixtures import tiny_generator
 
 import glad.objectives
@@ -93,7 +94,7 @@ def test_an_objective_of_ones_own():
     assert resolve_learning_rates(["w"], Mine(), Mine(), prior, None) == {"field": 2.0}
     for name in ("own", "own/a", "w"):
         assert resolve_learning_rates(["w"], Mine(), Mine(), prior, {name: 1.0})[name] == 1.0
-    with pytest.raises(ValueError, match="there is no 'wn' to give a learning rate to; there are w, field, own/a, own"):
+    with pytest.raises(ValueError, match=naming("'wn' w field own/a own")):
         resolve_learning_rates(["w"], Mine(), Mine(), prior, {"wn": 1.0})
 
 
@@ -101,5 +102,5 @@ def test_objectives_are_registered_by_name(monkeypatch):
     monkeypatch.setattr(OBJECTIVES, "_entries", dict(OBJECTIVES))
     assert glad.objectives.register_objective("mine")(Mine) is Mine
     assert glad.objectives.list_objectives("m*") == ["mine", "mtt"]
-    with pytest.raises(ValueError, match=f"there is an objective 'mine' already, {__name__}:Mine"):
+    with pytest.raises(ValueError, match=naming(f"'mine' {__name__}:Mine")):
         glad.objective("mine")(OBJECTIVES["dm"])

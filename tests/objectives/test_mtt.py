@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from errors import naming
 from torch.nn import functional as F
 
 from glad.data.augment import augment
@@ -120,9 +121,7 @@ def test_the_images_learn_to_lead_where_the_expert_went(kind):
 def test_the_step_size_stays_positive_and_a_fall_below_is_said(kind):
     objective = kind(segment, network, dsa, syn_steps=3)
     objective.step_size.data.fill_(-3.0)
-    with pytest.warns(
-        UserWarning, match=rf"{kind.__name__.lower()}: the student's step size has fallen .*--lr step_size=RATE"
-    ):
+    with pytest.warns(UserWarning, match=naming(f"{kind.__name__.lower()} --lr step_size=RATE")):
         assert loss_of(objective, images()).isfinite()
     assert objective.tensors()["step_size"] is objective.step_size
     assert 0 < objective.step_size < 1e-5
@@ -234,14 +233,14 @@ def test_the_perturbed_start_is_the_one_that_distances_are_relative_to():
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"syn_steps": 0}, "syn_steps must be at least 1, not 0"),
+        ({"syn_steps": 0}, "syn_steps 1 0"),
         ({"batch_syn": 0}, "batch_syn"),
         ({"step_size": 0.0}, "step_size"),
-        ({"unroll": "exact"}, "adjoint, full, tesla"),
+        ({"unroll": "exact"}, "adjoint full tesla"),
     ],
 )
 def test_options_are_checked(kind, options, said):
-    with pytest.raises(ValueError, match=said):
+    with pytest.raises(ValueError, match=naming(said)):
         kind(segment, network, dsa, **options)
 
 

@@ -5,6 +5,7 @@ import warnings
 import pytest
 import torch
 from click.testing import CliRunner
+from errors import naming
 
 import glad
 from glad.cli import main
@@ -34,7 +35,7 @@ def resolved(data, prior="pixels", objective="dm", **options):
 @pytest.mark.parametrize("asked", [{}, {"batch": 256}, {"batch": "7"}])
 def test_a_batch_beyond_the_smallest_class_is_lowered_and_said(data, asked):
     said = asked.get("batch", 256)
-    with pytest.warns(UserWarning, match=rf"^batch {said} is lowered to 6, all images of the smallest class, T-shirt"):
+    with pytest.warns(UserWarning, match=naming(f"batch {said} 6 T-shirt")):
         made, used = resolved(data, **asked)
     assert made.batch == 6 and used.objective_options == {"batch": 6}
 

@@ -7,6 +7,7 @@ import warnings
 import pytest
 import torch
 from distilled_sets import fails, invoke
+from errors import naming
 from image_files import write_images
 
 import glad
@@ -72,7 +73,7 @@ def test_what_is_asked_for_needs_no_guess(tmp_path):
 def test_a_run_of_a_version_that_guessed_goes_on_with_the_guess(tmp_path):
     data, out = folder(tmp_path / "pets", "cat", "dog"), tmp_path / "run"
     options = {**QUICK, "out": out, "class_map": "guess"}
-    with pytest.warns(UserWarning, match="which is a guess"):
+    with pytest.warns(UserWarning, match=naming("guess")):
         glad.distill(str(data), iterations=1, **options)
     shutil.copytree(out, tmp_path / "old")
     inputs = json.loads((out / "inputs.json").read_text())
@@ -81,9 +82,9 @@ def test_a_run_of_a_version_that_guessed_goes_on_with_the_guess(tmp_path):
     config = (out / "config.yaml").read_text()
     assert "'*': guess" in config
     (tmp_path / "old" / "config.yaml").write_text(config.replace("class_map:\n  '*': guess", "class_map: {}"))
-    with pytest.warns(UserWarning, match="which is a guess"):
+    with pytest.warns(UserWarning, match=naming("guess")):
         longer = glad.distill(str(data), iterations=2, **{**options, "out": tmp_path / "old"})
-    with pytest.warns(UserWarning, match="which is a guess"):
+    with pytest.warns(UserWarning, match=naming("guess")):
         glad.distill(str(data), iterations=2, **options)
     assert torch.equal(longer.read_set()[0], glad.Run(out).read_set()[0])
     with pytest.raises(RunError, match="class_map"):

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from errors import naming
 from fixtures import tiny_generator
 
 from generators.prior import StyleGANPrior
@@ -96,5 +97,5 @@ def test_a_prior_of_ones_own_needs_no_codes():
 def test_a_loss_that_is_not_finite_is_an_error():
     prior = make()
     targets, start = problem(prior)
-    with pytest.raises(ArithmeticError, match="inversion: the loss is nan in step 0"):
+    with pytest.raises(ArithmeticError, match=naming("inversion nan 0")):
         invert(prior, start, targets * torch.nan, 3)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from click.testing import CliRunner
+from errors import naming
 from own_priors import Decoder, Tiled
 from safetensors.torch import load_file, save_file
 
@@ -171,7 +172,7 @@ def test_its_codes_alone_are_rendered_again(here, prior):
     assert torch.equal(glad.load_distilled(exported.path).images, Run("run").read_set()[0])
     if prior == "Stated":
         write(here, 1)
-        with pytest.raises(RunError, match="own_priors:Stated is another generator: its SHA-256 is"):
+        with pytest.raises(RunError, match=naming("own_priors:Stated SHA-256")):
             glad.load_distilled(exported.path)
 
 
@@ -179,7 +180,7 @@ def test_more_images_than_it_says_are_an_error():
     class Wrong(Tiled):
         images_per_row = 1
 
-    with pytest.raises(ValueError, match="the prior rendered 2 images for 1 labels: see its images_per_row"):
+    with pytest.raises(ValueError, match=naming("2 1 images_per_row")):
         SyntheticSet(Wrong(1, 28), {"code": torch.zeros(1, 4)}, torch.zeros(1, dtype=torch.int64)).images()
 
 
@@ -207,13 +208,13 @@ def test_what_is_handed_in_and_what_is_not():
             self.network = network
 
     globals()["asks"] = Network
-    with pytest.raises(ValueError, match="network asks for 'network', which is not handed to it; it may ask for real"):
+    with pytest.raises(ValueError, match=naming("network 'network' real")):
         resolve_prior(name, train, {}, torch.device("cpu"))
 
 
 def test_priors_are_registered_by_name():
     assert list_priors("*-mini") == ["digits-mini", "fashion-mini"] and "pixels" in list_priors()
     for taken in ("pixels", "fashion-mini"):
-        with pytest.raises(ValueError, match=f"there is a prior '{taken}' already"):
+        with pytest.raises(ValueError, match=naming(f"'{taken}'")):
             register_prior(taken)(Decoder)
     assert register_prior("pixels")(Pixels) is Pixels  # as when its module is imported again

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from errors import naming
 from own_priors import low
 from torch import nn
 
@@ -57,7 +58,7 @@ def test_what_a_prior_says_is_read():
     assert (stated.images_per_row, stated.floats_per_row, stated.codes, stated.layers) == (3, 7, ("z",), 5)
     assert not stated.conditional and stated.optimizers == {"z": "adam"} and stated.weights is None
     assert stated.from_codes is not None
-    with pytest.raises(ValueError, match=r"the start nearest needs one image per row; prior .*Bare renders 3"):
+    with pytest.raises(ValueError, match=naming("nearest Bare 3")):
         stated.require_one_image_per_row("the start nearest")
 
 
@@ -88,12 +89,12 @@ def test_rates_go_by_latent_and_before_that_by_objective():
     ],
 )
 def test_what_cannot_be_is_an_error_that_names_it(member, value):
-    with pytest.raises(ValueError, match=rf"prior mine:Prior: {member} cannot be .*; it is a"):
+    with pytest.raises(ValueError, match=naming(f"mine:Prior {member}")):
         _ = PriorDescription(having(**{member: value}), "mine:Prior").floats_per_row
 
 
 def test_provenance_is_a_record_and_nothing_else():
-    with pytest.raises(ValueError, match=r"provenance\(\) gives a Weights or None, not 'MIT'"):
+    with pytest.raises(ValueError, match=naming("provenance() Weights None 'MIT'")):
         _ = PriorDescription(having(provenance=lambda: "MIT")).weights
 
 

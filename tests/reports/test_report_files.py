@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from distilled_sets import fails
+from errors import naming
 from report_runs import NAMES, data_of, image_in, make_run, page_of, pixels_of, results_of
 
 import glad
@@ -102,7 +103,7 @@ def test_mistakes_on_the_command_line(run, tmp_path):
     assert "65536 is not in the range" in fails("report", run.path, "--watch", "--port", "65536")
     assert "does not exist" in fails("report", tmp_path / "missing")
     assert "config.yaml" in fails("report", run.path, "--out", run.path / "config.yaml" / "page.html")  # no folder
-    with pytest.raises(ValueError, match="at least one run"):
+    with pytest.raises(ValueError, match=naming("one run")):
         glad.report([])
 
 

@@ -6,6 +6,7 @@ import warnings
 import pytest
 import torch
 from distilled_sets import distil
+from errors import naming
 
 from glad.data import load_data
 from glad.experts.folder import plan, train_plan
@@ -29,7 +30,7 @@ def test_a_run_continued_under_other_threads_ends_with_the_same_bytes(tmp_path):
     whole = distil(tmp_path / "whole", iterations=4)
     distil(tmp_path / "halves", iterations=2)
     torch.set_num_threads(2)
-    with pytest.warns(UserWarning, match=r"halves began with 1 thread and goes on with as many, not with 2"):
+    with pytest.warns(UserWarning, match=naming("halves 1 2")):
         halves = distil(tmp_path / "halves", iterations=4)
     assert torch.equal(final(halves), final(whole))
     assert halves.inputs["arithmetic"] == whole.inputs["arithmetic"] and halves.inputs["arithmetic"]["threads"] == 1
@@ -47,13 +48,13 @@ def test_a_run_that_recorded_nothing_says_so_and_goes_on(tmp_path):
     inputs = run.inputs
     del inputs["arithmetic"]
     (run.path / "inputs.json").write_text(json.dumps(inputs))
-    with pytest.warns(UserWarning, match="did not record its number of threads"):
+    with pytest.warns(UserWarning, match=naming("run threads")):
         distil(tmp_path / "run", iterations=2)
     assert run.inputs["arithmetic"] == arithmetic()
 
 
 def test_another_instruction_set_is_said():
-    with pytest.warns(UserWarning, match=r"began on a processor with ABACUS and goes on with"):
+    with pytest.warns(UserWarning, match=naming("ABACUS")):
         resume_arithmetic({**arithmetic(), "instructions": "ABACUS"}, "runs/x")
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 from click.testing import CliRunner
+from errors import naming
 from tuning_cases import SMALL, known
 
 import glad
@@ -94,16 +95,16 @@ def test_a_mistake_gives_one_line(options: list[str], message: str, tmp_path: Pa
 
 
 def test_objects_and_unknown_settings_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="sets iteration, which does not exist; did you mean iterations"):
+    with pytest.raises(ValueError, match=naming("iteration iterations")):
         glad.tune({"iteration": 3}, out=tmp_path, trials=1)
-    with pytest.raises(ValueError, match="prior must be a name"):
+    with pytest.raises(ValueError, match=naming("prior")):
         glad.tune({"prior": object()}, out=tmp_path, trials=1)
 
 
 def test_one_process_at_a_time(tmp_path: Path) -> None:
     with (tmp_path / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        with pytest.raises(RunError, match="another process tunes"):
+        with pytest.raises(RunError, match=naming("another process")):
             glad.tune(SMALL, out=tmp_path, trials=1)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from errors import naming
 from tiny_operators import make_compiler, make_libraries, make_program, make_sources, needs_libraries
 
 from cuda_ops import _build, _cache, _library, _prebuilt, _toolchain
@@ -32,19 +33,19 @@ def test_compilers_are_known_by_what_they_say(tmp_path, version, compiler):
 
 def test_old_compiler_is_named_and_a_newer_one_taken(tmp_path):
     make_compiler(tmp_path, "c++ (Ubuntu 9.4.0-1ubuntu1~20.04.2) 9.4.0")
-    with pytest.raises(BuildError, match=r"^g\+\+ 9.4.0 is too old: C\+\+20 needed, set CXX$"):
+    with pytest.raises(BuildError, match=naming("g++ 9.4.0 C++20 CXX")):
         _toolchain.find_cxx({"PATH": str(tmp_path)})
     newer = make_compiler(tmp_path, "clang version 16.0.6", name="clang++")
     assert _toolchain.find_cxx({"PATH": str(tmp_path)}).command == (str(newer),)
     with pytest.raises(BuildError, match="too old"):
         _toolchain.find_cxx({"PATH": str(tmp_path), "CXX": "c++ -m64"})
-    with pytest.raises(BuildError, match="CXX=icc is not a program"):
+    with pytest.raises(BuildError, match=naming("CXX=icc")):
         _toolchain.find_cxx({"PATH": str(tmp_path), "CXX": "icc"})
 
 
 def test_compiler_that_does_not_run_is_a_cause(tmp_path):
     make_program(tmp_path / "c++", "#!/bin/sh\nexit 3\n")
-    with pytest.raises(BuildError, match=r"does not run: .*exit status 3"):
+    with pytest.raises(BuildError, match=naming("exit 3")):
         _toolchain.find_cxx({"PATH": str(tmp_path)})
 
 
@@ -52,7 +53,7 @@ def test_compiler_that_does_not_run_is_a_cause(tmp_path):
 def test_no_ninja_is_a_cause(tmp_path, csrc, namespace, environ, monkeypatch):
     monkeypatch.setitem(sys.modules, "ninja", None)
     environ = {**environ, "PATH": str(tmp_path / "bin")}
-    with pytest.warns(_library.SlowOperatorsWarning, match="there is no ninja\nTo mend it: pip install ninja"):
+    with pytest.warns(_library.SlowOperatorsWarning, match=naming("ninja pip install ninja")):
         make_libraries(namespace, csrc, environ).load("cpu")
 
 
@@ -60,7 +61,7 @@ def test_no_ninja_is_a_cause(tmp_path, csrc, namespace, environ, monkeypatch):
 def test_first_error_of_the_compiler_is_shown_with_the_log(tmp_path, csrc, namespace, environ):
     body = "echo 'In file included from here'; echo 'scale.cpp:3:1: error: no such thing'; exit 1"
     make_compiler(tmp_path / "bin", body=body)
-    with pytest.warns(_library.SlowOperatorsWarning, match="scale.cpp:3:1: error: no such thing") as caught:
+    with pytest.warns(_library.SlowOperatorsWarning, match=naming("scale.cpp:3:1")) as caught:
         make_libraries(namespace, csrc, environ).load("cpu")
     log = str(caught[0].message).partition("The whole log: ")[2].partition("\n")[0]
     assert "In file included from here" in Path(log).read_text()
@@ -117,9 +118,9 @@ def nvcc(tmp_path, monkeypatch):
 def test_nvcc_of_torchs_major_version_is_taken(tmp_path, nvcc):
     old = make_nvcc(tmp_path / "old", "12.8").parent
     assert _toolchain.find_nvcc({"PATH": str(old), "CUDA_HOME": str(tmp_path / "cuda")}).command == (str(nvcc),)
-    with pytest.raises(BuildError, match=r"torch is built for CUDA 13.0, but there is nvcc 12.8"):
+    with pytest.raises(BuildError, match=naming("CUDA 13.0 nvcc 12.8")):
         _toolchain.find_nvcc({"PATH": str(old)})
-    with pytest.raises(BuildError, match="there is no nvcc"):
+    with pytest.raises(BuildError, match=naming("nvcc")):
         _toolchain.find_nvcc({"PATH": ""})
     wheel = make_nvcc(tmp_path / "wheel" / "bin", "13.0") if (tmp_path / "wheel").mkdir() is None else None
     assert _toolchain.find_nvcc({"PATH": str(old)}).command == (str(wheel),)
@@ -132,7 +133,7 @@ def test_architectures_are_asked_for_or_found(nvcc, monkeypatch):
         "9.0a",
         "12.0+PTX",
     )
-    with pytest.raises(BuildError, match="'Hopper', which is no compute capability"):
+    with pytest.raises(BuildError, match=naming("'Hopper'")):
         _toolchain.cuda_archs(compiler, {"TORCH_CUDA_ARCH_LIST": "Hopper"})
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert _toolchain.cuda_archs(compiler, {}) == ("8.0", "9.0")
@@ -141,7 +142,7 @@ def test_architectures_are_asked_for_or_found(nvcc, monkeypatch):
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda i: (9, 0))
     assert _toolchain.cuda_archs(compiler, {}) == ("9.0",)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda i: (7, 0))
-    with pytest.raises(BuildError, match=r"does not compile for a device of compute capability 7.0"):
+    with pytest.raises(BuildError, match=naming("7.0")):
         _toolchain.cuda_archs(compiler, {})
 
 

@@ -7,6 +7,7 @@ import official_pickles
 import pytest
 import torch
 from click.testing import CliRunner
+from errors import naming
 from fixtures import tiny_generator
 from official_pickles import SOURCE
 from pickled_calls import Call, Global, dumps
@@ -40,18 +41,18 @@ class Harmful:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ([1], "a state dict is expected, not a list"),
-        ({1: 2}, "a state dict is expected, not a dict"),
-        ({"a": 1}, "a is a int, not a dense tensor"),
-        ({"a": torch.zeros(2, dtype=torch.int64)}, "a is a tensor of torch.int64"),
-        ({"a": torch.zeros(1).expand(10**9)}, "its tensors would take more than twice"),
-        ({"a": torch.zeros(1)}, "no synthesis layers"),
-        ({"a": Harmful()}, r"torch.load\(weights_only=True\): UnpicklingError"),
+        ([1], "dict list"),
+        ({1: 2}, "dict dict"),
+        ({"a": 1}, "a int dense"),
+        ({"a": torch.zeros(2, dtype=torch.int64)}, "a torch.int64"),
+        ({"a": torch.zeros(1).expand(10**9)}, "twice"),
+        ({"a": torch.zeros(1)}, "synthesis layers"),
+        ({"a": Harmful()}, "torch.load(weights_only=True) UnpicklingError"),
     ],
 )
 def test_other_contents_of_torch_save(tmp_path, zipped, content, message):
     torch.save(content, tmp_path / "g.pt", _use_new_zipfile_serialization=zipped)
-    with pytest.raises(WeightsError, match=rf"g\.pt: not readable as a generator: .*{message}"):
+    with pytest.raises(WeightsError, match=naming(f"g.pt {message}")):
         official.read(tmp_path / "g.pt")
 
 
@@ -61,7 +62,7 @@ def test_torch_files_that_are_cut_off(tmp_path, zipped):
     whole = (tmp_path / "g.pt").read_bytes()
     for part in range(1, 20):
         (tmp_path / "g.pt").write_bytes(whole[: len(whole) * part // 20])
-        with pytest.raises(WeightsError, match=r"g\.pt: not readable as a generator: torch.load"):
+        with pytest.raises(WeightsError, match=naming("g.pt torch.load")):
             official.read(tmp_path / "g.pt")
 
 
@@ -80,15 +81,15 @@ def test_a_bare_safetensors_file_and_one_with_metadata(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "empty file"),
-        (b"\n<!DOCTYPE html><html>", "it is a web page"),
-        (b"GIF89a" * 10, "it begins with b'GIF89aGI', as no pickle"),
-        (b"\x10\0\0\0\0\0\0\0{" + b" " * 20, "not usable as generator weights"),
+        (b"", "empty"),
+        (b"\n<!DOCTYPE html><html>", "web page"),
+        (b"GIF89a" * 10, "b'GIF89aGI'"),
+        (b"\x10\0\0\0\0\0\0\0{" + b" " * 20, "weights"),
     ],
 )
 def test_files_of_another_form(tmp_path, content, message):
     (tmp_path / "g.pkl").write_bytes(content)
-    with pytest.raises(WeightsError, match=rf"g\.pkl: not readable as a generator: .*{message}"):
+    with pytest.raises(WeightsError, match=naming(f"g.pkl {message}")):
         official.read(tmp_path / "g.pkl")
     with pytest.raises(WeightsError, match=r"absent\.pkl: not readable"):
         official.read(tmp_path / "absent.pkl")

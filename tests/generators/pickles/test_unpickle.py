@@ -7,6 +7,7 @@ from dataclasses import replace
 import official_pickles
 import pytest
 import torch
+from errors import naming
 from fixtures import MISSING, ROOT, arrays, check, tiny_generator, tiny_specs
 from fixtures import NETWORKS as FIXTURES
 from official_pickles import SOURCE, Writer, attributes, chain
@@ -147,48 +148,48 @@ def test_each_attribute_may_be_missing(tmp_path):
 @pytest.mark.parametrize(
     ("path", "stated", "message"),
     [
-        ("", {"z_dim": 5}, "G_ema.z_dim is told to be 5, its tensors tell 4"),
-        ("", {"c_dim": 4}, "4 classes are told, the tensors tell 3"),
-        ("", {"c_dim": 0}, "0 classes are told, the tensors tell 3"),
-        ("", {"w_dim": 6}, "G_ema.w_dim is told to be 6, its tensors tell 5"),
-        ("", {"num_ws": 5}, "G_ema.num_ws is told to be 5, its tensors tell 8"),
-        ("", {"img_resolution": 32}, "G_ema.img_resolution is told to be 32, its tensors tell 16"),
-        ("", {"img_channels": 1}, "G_ema.img_channels is told to be 1, its tensors tell 3"),
-        ("synthesis", {"layer_names": ["L0_28_6"]}, "synthesis.layer_names is told to be 'L0_28_6', its tensors tell"),
-        ("synthesis", {"margin_size": 9}, "the margin is 9 by the synthesis, 10 by its input"),
-        ("synthesis", {"output_scale": 0}, "output_scale is told to be 0, not a number above 0"),
-        ("synthesis.input", {"size": 30}, "the margin is 10 by the synthesis, 11 by its input"),
-        ("synthesis.input", {"size": [28, 30]}, "synthesis.input.size: the side of a square is expected, not 28, 30"),
-        ("synthesis.input", {"channels": 7}, "synthesis.input.channels is told to be 7, its tensors tell 6"),
-        ("synthesis.input", {"bandwidth": 4.0}, "28 pixels do not go with margin 10 and bandwidth 4"),
-        ("mapping.fc0", {"weight_gain": 1.0}, "mapping.fc0.weight_gain is told to be 1, not 0.00353553"),
-        (LAYER, {"is_torgb": True}, "L4_36_5: to_rgb is told to be True, its tensors tell False"),
-        (LAYER, {"in_channels": 7}, "L4_36_5: in_channels is told to be 7, its tensors tell 6"),
-        (LAYER, {"out_channels": 7}, "L4_36_5: out_channels is told to be 7, its tensors tell 5"),
-        (LAYER, {"in_size": 30}, "L4_36_5: in_size is told to be 30, its tensors tell 28"),
-        (LAYER, {"out_size": [40, 40]}, "L4_36_5: out_size is told to be 40, its tensors tell 36"),
-        (LAYER, {"conv_kernel": 1}, "L4_36_5: kernel is told to be 1, its tensors tell 3"),
-        (LAYER, {"up_factor": 2}, r"synthesis.L4_36_5: 8 samples times 2 are not the 32 that are told"),
-        (LAYER, {"up_factor": 2, "tmp_sampling_rate": 16}, "L4_36_5: up is told to be 2, its tensors tell 4"),
-        (LAYER, {"up_taps": 12}, "L4_36_5: up_taps is told to be 12, its tensors tell 24"),
-        (LAYER, {"down_factor": 4}, "L4_36_5: down is told to be 4, its tensors tell 2"),
-        (LAYER, {"down_taps": 24}, "L4_36_5: down_taps is told to be 24, its tensors tell 12"),
-        (LAYER, {"down_radial": True}, "L4_36_5: radial is told to be True, its tensors tell False"),
-        (LAYER, {"padding": [9, 8, 9, 8]}, r"L4_36_5: padding is told to be \[9, 8, 9, 8\], its sizes need \[-6, -9,"),
-        (LAYER, {"padding": 9}, "L4_36_5: padding is told to be 9, its sizes need"),
-        (LAYER, {"conv_clamp": -1}, "clamp is told to be -1, not a number above 0"),
-        (LAYER, {"conv_clamp": "high"}, "clamp is told to be 'high', not a number above 0"),
-        (LAYER, {"magnitude_ema_beta": None}, "ema_beta is told to be None"),
-        (LAYER, {"is_critically_sampled": 1}, "L4_36_5: critical is told to be 1"),
-        (LAYER, {"out_sampling_rate": 32}, "L4_36_5: rates 8 and 32 do not meet when they are resampled by 4 and 2"),
-        (LAYER, {"in_cutoff": 0.0}, "L4_36_5: signals .* are no two signals: cutoff is told to be 0.0"),
+        ("", {"z_dim": 5}, "G_ema.z_dim 5 4"),
+        ("", {"c_dim": 4}, "4 3"),
+        ("", {"c_dim": 0}, "0 3"),
+        ("", {"w_dim": 6}, "G_ema.w_dim 6 5"),
+        ("", {"num_ws": 5}, "G_ema.num_ws 5 8"),
+        ("", {"img_resolution": 32}, "G_ema.img_resolution 32 16"),
+        ("", {"img_channels": 1}, "G_ema.img_channels 1 3"),
+        ("synthesis", {"layer_names": ["L0_28_6"]}, "synthesis.layer_names 'L0_28_6'"),
+        ("synthesis", {"margin_size": 9}, "margin 9 10"),
+        ("synthesis", {"output_scale": 0}, "output_scale 0"),
+        ("synthesis.input", {"size": 30}, "margin 10 11"),
+        ("synthesis.input", {"size": [28, 30]}, "synthesis.input.size 28 30"),
+        ("synthesis.input", {"channels": 7}, "synthesis.input.channels 7 6"),
+        ("synthesis.input", {"bandwidth": 4.0}, "28 margin 10 bandwidth 4"),
+        ("mapping.fc0", {"weight_gain": 1.0}, "mapping.fc0.weight_gain 1 0.00353553"),
+        (LAYER, {"is_torgb": True}, "L4_36_5 to_rgb True False"),
+        (LAYER, {"in_channels": 7}, "L4_36_5 in_channels 7 6"),
+        (LAYER, {"out_channels": 7}, "L4_36_5 out_channels 7 5"),
+        (LAYER, {"in_size": 30}, "L4_36_5 in_size 30 28"),
+        (LAYER, {"out_size": [40, 40]}, "L4_36_5 out_size 40 36"),
+        (LAYER, {"conv_kernel": 1}, "L4_36_5 kernel 1 3"),
+        (LAYER, {"up_factor": 2}, "synthesis.L4_36_5 8 2 32"),
+        (LAYER, {"up_factor": 2, "tmp_sampling_rate": 16}, "L4_36_5 up 2 4"),
+        (LAYER, {"up_taps": 12}, "L4_36_5 up_taps 12 24"),
+        (LAYER, {"down_factor": 4}, "L4_36_5 down 4 2"),
+        (LAYER, {"down_taps": 24}, "L4_36_5 down_taps 24 12"),
+        (LAYER, {"down_radial": True}, "L4_36_5 radial True False"),
+        (LAYER, {"padding": [9, 8, 9, 8]}, "L4_36_5 padding [9, 8, 9, 8] [-6, -9"),
+        (LAYER, {"padding": 9}, "L4_36_5 padding 9"),
+        (LAYER, {"conv_clamp": -1}, "clamp -1 0"),
+        (LAYER, {"conv_clamp": "high"}, "clamp 'high' 0"),
+        (LAYER, {"magnitude_ema_beta": None}, "ema_beta None"),
+        (LAYER, {"is_critically_sampled": 1}, "L4_36_5 critical 1"),
+        (LAYER, {"out_sampling_rate": 32}, "L4_36_5 rates 8 32 4 2"),
+        (LAYER, {"in_cutoff": 0.0}, "L4_36_5 signals cutoff 0.0"),
     ],
 )
 def test_what_attributes_and_tensors_tell_must_agree(tmp_path, path, stated, message):
     network = Writer().generator(tiny_generator(specs=chain()))
     attributes(network, path).update(stated)
     (tmp_path / "g.pkl").write_bytes(dumps({"G_ema": network}))
-    with pytest.raises(WeightsError, match=rf"g\.pkl: not readable as a generator: .*{message}"):
+    with pytest.raises(WeightsError, match=naming(f"g.pkl {message}")):
         official.read(tmp_path / "g.pkl")
 
 

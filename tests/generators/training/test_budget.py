@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from errors import naming
 from image_files import write_images
 
 from generators import weights
@@ -116,7 +117,7 @@ def test_too_many_feature_steps_for_the_minutes_are_refused_before_any(
     clock: Clock, splits: Splits, tmp_path: Path
 ) -> None:
     asked = TrainingSettings(**{**vars(SMALL), "feature_steps": 60})
-    with pytest.raises(ValueError, match=r"60 steps of the features take about 1\.0 min here and leave none of 1 min "):
+    with pytest.raises(ValueError, match=naming("60 1.0 min 1 min")):
         train.train_generator(splits, tmp_path, asked, minutes=1)
     assert not (tmp_path / "state.safetensors").exists()
 
@@ -126,14 +127,14 @@ def test_features_that_take_longer_than_planned_end_with_the_minutes(
 ) -> None:
     monkeypatch.setattr(budget, "FEATURE_SHARE", 1.0)
     asked = TrainingSettings(**{**vars(SMALL), "feature_steps": 58})
-    with pytest.raises(RunError, match="the budget of 1 min ended after 56 of 58 steps of the"):
+    with pytest.raises(RunError, match=naming("1 min 56 58")):
         train.train_generator(splits, tmp_path, asked, minutes=1)  # 4 of the seconds went to finding the pace
     assert not (tmp_path / "state.safetensors").exists()
 
 
 def test_a_generator_without_a_step_is_not_written(clock: Clock, splits: Splits, tmp_path: Path) -> None:
     asked = TrainingSettings(**{**vars(SMALL), "feature_steps": 56})
-    with pytest.raises(RunError, match=r"before the generator's first step: generator\.safetensors is not written"):
+    with pytest.raises(RunError, match=naming("generator.safetensors")):
         train.train_generator(splits, tmp_path, asked, minutes=1)
     assert (tmp_path / "state.safetensors").exists() and not (tmp_path / "generator.safetensors").exists()
     assert train.train_generator(splits, tmp_path, asked, minutes=1.1).exists()
@@ -142,5 +143,5 @@ def test_a_generator_without_a_step_is_not_written(clock: Clock, splits: Splits,
 def test_untrained_weights_are_refused_by_name(tmp_path: Path) -> None:
     path = tmp_path / "untrained.safetensors"
     weights.save(path, random_generator("imagenet16"), steps="0")
-    with pytest.raises(weights.WeightsError, match=r"untrained\.safetensors.* it is untrained, .* 0 steps"):
+    with pytest.raises(weights.WeightsError, match=naming("untrained.safetensors 0")):
         weights.load(path)

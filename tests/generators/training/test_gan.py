@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from errors import naming
 from flat_images import folder
 from PIL import Image
 
@@ -23,7 +24,7 @@ def test_twins_of_held_out_images_are_left_out(tmp_path):
     folder(tmp_path / "test")  # drawn alike: every training image has its twin there
     (source / "dark" / "0.png").unlink()
     Image.new("RGB", (16, 16), (1, 2, 3)).save(source / "dark" / "own.png")
-    with pytest.warns(DataNotice, match="test images are identical to training images"):
+    with pytest.warns(DataNotice, match=naming("test training")):
         splits = load_data(str(tmp_path))
     kept = held_out.unseen_elsewhere(splits.train, [splits.test])
     names = [splits.train.images[i].name for i in kept.tolist()] if isinstance(splits.train.images, tuple) else None

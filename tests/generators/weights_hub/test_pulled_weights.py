@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from errors import naming
 from fixtures import tiny_generator
 from hub_client import NAME, fails, invoke
 from huggingface_hub import constants
@@ -118,7 +119,7 @@ def test_a_run_records_weights_source_and_license(server, tmp_path):
 def test_a_prior_that_is_not_here_without_network(server, monkeypatch):
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     for name in (NAME, "imagenet128"):
-        with pytest.warns(UserWarning, match="commercial use not stated"):
+        with pytest.warns(UserWarning, match=naming("commercial")):
             output = open_prior_fails(name)
         assert f"run `glad weights pull {name}` where there is a network" in output
 
