@@ -1,9 +1,9 @@
 """Starts of the latents that need real images or a network.
 
-The representative one of AST (Shen et al., 2023): per class, k-means with as many centers as synthetic images, on the
-logits of an expert at its end; each center gives the image nearest to it. With a generator the images are those of
-codes drawn for the class. Public code takes a tenth of the images per class from every cluster, hence none at 1 image
-per class; here each center gives one.
+The representative one of AST (Shen et al., 2023): per class, k-means on the logits of an expert at its end; each center
+gives the images nearest to it. There are as many centers as synthetic images, and 10 at most: at 50 images per class
+each gives 5, as released. (The release takes a tenth of the images from every cluster, hence none at 1 image per
+class; here one center gives one.) With a generator the images are those of codes drawn for the class.
 
 ``nearest`` and ``inversion`` start from real images: with an expert the representative ones, without those nearest to
 the centers of k-means on pixels. The first takes the drawn code whose image is nearest to each, in the expert's
@@ -29,6 +29,7 @@ from glad.synthetic_set import SyntheticSet
 
 Embed = Callable[[Tensor], Tensor]
 CHUNK = 50  # real images, or codes, in the networks' memory at a time
+CENTERS = 10  # of a class, at most, as released
 STATISTICS = 256  # real images behind batch norm's statistics
 
 
@@ -167,11 +168,15 @@ def _encode(prior: Prior, images: Tensor, device: torch.device) -> dict[str, Ten
 
 
 def class_centers(logits: Tensor, count: int, rng: torch.Generator) -> Tensor:
-    """The centers [count, K] that k-means finds in the logits [n, K] of one class: at 1 their mean."""
+    """The centers [count, K] that k-means finds in the logits [n, K] of one class: at 1 their mean.
+
+    Beyond ``CENTERS`` each of that many comes several times: at 50 five times.
+    """
     from sklearn.cluster import KMeans  # seconds to import, which other runs need not wait for
 
-    seed = int(torch.randint(2**31, (), generator=rng))
-    return torch.from_numpy(KMeans(count, n_init=10, random_state=seed).fit(logits.numpy()).cluster_centers_)
+    seed, several = int(torch.randint(2**31, (), generator=rng)), min(count, CENTERS)
+    found = KMeans(several, n_init=10, random_state=seed).fit(logits.numpy()).cluster_centers_
+    return torch.from_numpy(found)[torch.arange(count) % several]
 
 
 def nearest_distinct(centers: Tensor, logits: Tensor) -> Tensor:

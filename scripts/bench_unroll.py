@@ -11,6 +11,7 @@ import resource
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +34,8 @@ CLASSES = 10
 KINDS = (*UNROLLS, "adjoint, all kept")
 
 
-def student(steps: int, ipc: int, width: int) -> tuple[Student, Tensor]:
-    """A student of a fresh ConvNet, whose target is a little way off, and its images."""
+def student(steps: int, ipc: int, width: int) -> tuple[Student, Tensor, Tensor]:
+    """A student of a fresh ConvNet, whose target is a little way off, its images and their labels."""
     network = make_network(
         "convnet", channels=1, classes=CLASSES, resolution=28, rng=rng_for("bench", "network"), width=width
     )
@@ -43,14 +44,15 @@ def student(steps: int, ipc: int, width: int) -> tuple[Student, Tensor]:
     labels = torch.arange(CLASSES).repeat_interleave(ipc)
     target = start + 0.01 * torch.randn(start.shape, generator=rng_for("bench", "target"))
     classifier = Classifier(network, augment, labels, None, Step(0, 0))
-    return classifier.student(start, {steps: relative_distance(start, target)}, momentum=0.0), images
+    return classifier.student(start, {steps: relative_distance(start, target)}), images, labels
 
 
-def gradient(kind: str, chosen: Student, images: Tensor) -> tuple[Tensor, float]:
+def gradient(kind: str, chosen: Student, images: Tensor, labels: Tensor) -> tuple[Tensor, float]:
     """The images' gradient, and the seconds it took."""
     leaf, rate = images.clone().requires_grad_(), torch.tensor(0.01, requires_grad=True)
     began = time.perf_counter()
-    loss = UNROLLS[kind](chosen, leaf, rate) if kind in UNROLLS else adjoint(chosen, leaf, rate, every=1)
+    unroll = UNROLLS.get(kind) or partial(adjoint, every=1)
+    loss = unroll(chosen, leaf, labels, rate)
     loss.backward()
     assert leaf.grad is not None
     return leaf.grad, time.perf_counter() - began
@@ -63,17 +65,17 @@ def peak() -> float:
 
 def point(kind: str, steps: int, ipc: int, width: int, repeats: int) -> dict[str, Any]:
     """Memory above what was there before, and the median seconds after one to warm up."""
-    chosen, images = student(steps, ipc, width)
+    chosen = student(steps, ipc, width)
     gradient("adjoint", *student(1, 1, 4))  # libraries are loaded and kernels built, by a network that is nothing
     before = peak()
-    seconds = sorted(gradient(kind, chosen, images)[1] for _ in range(repeats + 1))
+    seconds = sorted(gradient(kind, *chosen)[1] for _ in range(repeats + 1))
     return {"kind": kind, "steps": steps, "mib": peak() - before, "seconds": seconds[len(seconds) // 2]}
 
 
 def deviation(steps: int, ipc: int, width: int) -> dict[str, float]:
     """How TESLA's gradient differs from the exact one: the angle in degrees, and the ratio of norms."""
-    chosen, images = student(steps, ipc, width)
-    exact, rough = (gradient(kind, chosen, images)[0].flatten().double() for kind in ("adjoint", "tesla"))
+    chosen = student(steps, ipc, width)
+    exact, rough = (gradient(kind, *chosen)[0].flatten().double() for kind in ("adjoint", "tesla"))
     cosine = torch.nn.functional.cosine_similarity(exact, rough, dim=0).clamp(-1, 1)
     return {"steps": steps, "degrees": float(cosine.acos().rad2deg()), "norm": float(rough.norm() / exact.norm())}
 

@@ -90,7 +90,7 @@ def distill(
         classes: Classes to keep, by number or name; all if None.
         limit: The most training images to use, of each class its share; all if None.
         resolution: Side in pixels to which image files are resized and cropped; their own if None.
-        zca: Whiten the images (ZCA).
+        zca: Whiten the images (ZCA), as published: fitted to pixels in [0, 1], with no other normalization.
         drop_duplicates: Leave out training and validation images that are identical to another image; test images stay
             all.
         balance: How the images are shared out to the classes: ``equal``, as many of each; ``proportional``, as the
@@ -111,8 +111,8 @@ def distill(
         experts: Folder of `glad experts train`, which the objectives mtt and ast and a representative initialization
             need; no experts if None.
         labels: ``hard``: the number of a class for each image. ``learned``: a weight per class, at first 1 for the
-            image's own class and 0 for the others, learned at the learning rate called labels (objectives mtt and ast
-            with unroll=full).
+            image's own class and 0 for the others, learned at the learning rate called labels (objectives mtt and
+            ast).
         initialization: First latents. ``prior``: drawn by the prior. ``representative``: the real images (with a
             generator: drawn codes) nearest to the centers of each class among an expert's logits. ``nearest``: drawn
             codes whose images are nearest to such real ones (without experts: to those that k-means on pixels chooses).
@@ -183,7 +183,7 @@ def run_distillation(
         on_step: As in ``distill``.
         on_data: Called with the data when they are loaded.
     """
-    device, splits = pick_device(settings.device), open_data(settings, data)
+    device, splits = pick_device(settings.device), open_data(settings, data, Run(settings.folder).data_digest)
     if on_data is not None:
         on_data(splits)
     train = splits.train
@@ -254,8 +254,8 @@ def _run(
     """Begin or continue the folder, iterate, and write the set."""
     run = Run(settings.folder)
     rates = {group["name"]: group["lr"] for group in state.optimizer.param_groups}
-    old_names = ObjectiveDescription(state.objective).old_names
-    if run.begin(settings, {**inputs, "learning_rates": rates}, old_names):
+    stated = ObjectiveDescription(state.objective)
+    if run.begin(settings, {**inputs, "learning_rates": rates}, stated.old_names, stated.added_options):
         state.restore(run.state)
     monitor = Monitor(run, data, state.synset, settings.grid_every, state.iteration, settings.iterations)
     if state.iteration == 0:

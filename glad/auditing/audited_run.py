@@ -178,7 +178,8 @@ def open_data_of(run: Run, data: Splits | None) -> Splits:
     config = run.config
     if data is None and str(config["data"]).startswith("object:"):
         raise RunError(f"{run.path} was distilled from {config['data']}: hand it to glad.audit(..., data=...)")
-    recorded, splits = run.inputs["hashes"]["data"], open_data(run.settings, data)
+    recorded = run.data_digest
+    splits = open_data(run.settings, data, recorded)
     if splits.train.digest != recorded:
         raise RunError(
             f"{run.path} was distilled from data {recorded[:12]}, here is {splits.train.digest[:12]}: "

@@ -66,14 +66,24 @@ class ImageData:
         yield from torch.arange(len(self)).split(CHUNK)
 
     def normalize(self, pixels: Tensor) -> Tensor:
-        """Map pixels in [0, 1], float [n, C, H, W], to what networks see; differentiable, on any device."""
-        images = (pixels - self._column(self.mean, pixels)) / self._column(self.std, pixels)
-        return images if self.whitening is None else self.whitening.whiten(images)
+        """Map pixels in [0, 1], float [n, C, H, W], to what networks see; differentiable, on any device.
+
+        They are whitened where there is a whitening, else normalized by mean and deviation.
+        """
+        if self._standardized:
+            pixels = (pixels - self._column(self.mean, pixels)) / self._column(self.std, pixels)
+        return pixels if self.whitening is None else self.whitening.whiten(pixels)
 
     def pixels(self, images: Tensor) -> Tensor:
         """Undo ``normalize``; values outside [0, 1] are kept."""
         images = images if self.whitening is None else self.whitening.unwhiten(images)
+        if not self._standardized:
+            return images
         return images * self._column(self.std, images) + self._column(self.mean, images)
+
+    @property
+    def _standardized(self) -> bool:
+        return self.whitening is None or self.whitening.standardized
 
     def of_class(self, c: int) -> Tensor:
         """Return the indices of the images of class ``c``, int64; raises ``DataError`` outside 0..K-1."""

@@ -194,10 +194,9 @@ def _assemble(raw: Raw, resolution: int | None, zca: bool, drop_duplicates: bool
     sets = {split: _plain(raw, part, channels, resolution) for split, part in parts.items()}
     mean, std = sets["train"].statistics()
     sets = {split: replace(data, mean=mean, std=std) for split, data in sets.items()}
-    if zca:
-        whitening = _whitening(sets["train"])
-        sets = {split: replace(data, whitening=whitening) for split, data in sets.items()}
-    return Splits(**sets, origins={split: part.origin for split, part in parts.items()}, notices=tuple(notices))
+    origins = {split: part.origin for split, part in parts.items()}
+    splits = Splits(**sets, origins=origins, notices=tuple(notices))
+    return _whitened(splits) if zca else splits
 
 
 def _plain(raw: Raw, part: Part, channels: int, resolution: int) -> ImageData:
@@ -217,14 +216,20 @@ def _plain(raw: Raw, part: Part, channels: int, resolution: int) -> ImageData:
     )
 
 
-def _whitening(train: ImageData) -> ZCA:
+def _whitened(splits: Splits, standardized: bool = False) -> Splits:
+    """The data with the whitening of its training images; ``standardized``: with that of earlier versions."""
+    plain = [replace(data, whitening=None) for data in (splits.train, splits.validation, splits.test)]
+    train = plain[0]
     values = train.channels * train.resolution**2
     if values > ZCA_LIMIT:
         raise DataError(
             f"ZCA of {train.channels}x{train.resolution}x{train.resolution} images works on {values} values at once, "
             f"the limit is {ZCA_LIMIT}: choose a smaller resolution (--resolution) or leave ZCA out"
         )
-    return ZCA.fit((train.batch(indices) for indices in train.chunks()), key=train.digest)
+    images = (train.batch(index) if standardized else train.raw(index).float() / 255 for index in train.chunks())
+    whitening = ZCA.fit(images, train.digest, standardized=standardized)
+    train, validation, test = (replace(data, whitening=whitening) for data in plain)
+    return replace(splits, train=train, validation=validation, test=test)
 
 
 def _fit(raw: Raw, channels: int, resolution: int) -> dict[str, Part]:
@@ -241,17 +246,18 @@ def _fit(raw: Raw, channels: int, resolution: int) -> dict[str, Part]:
     return parts
 
 
-def open_data(settings: DataSettings, data: str | Splits | None = None, **more: bool) -> Splits:
+def open_data(settings: DataSettings, data: str | Splits | None = None, recorded: str = "", **more: bool) -> Splits:
     """The data that ``settings`` name, unless ``data`` are loaded; ``ValueError`` when only an object can say.
 
-    ``more`` are ``download`` and ``single_class`` of ``load_data``.
+    ``recorded`` is the digest of the training data that a run was made of: where the run has the whitening of an
+    earlier version, so has what is opened. ``more`` are ``download`` and ``single_class`` of ``load_data``.
     """
     if isinstance(data, Splits):
         return data
     source = settings.data
     if source.startswith("object:"):
         raise ValueError(f"the run was made from an object ({source}): hand its data to glad.evaluate(..., data=...)")
-    return load_data(
+    splits = load_data(
         source,
         root=settings.root,
         classes=settings.classes,
@@ -261,3 +267,7 @@ def open_data(settings: DataSettings, data: str | Splits | None = None, **more: 
         drop_duplicates=settings.drop_duplicates,
         **more,
     )
+    if settings.zca and recorded and splits.train.digest != recorded:
+        former = _whitened(splits, standardized=True)
+        return former if former.train.digest == recorded else splits
+    return splits

@@ -1,4 +1,9 @@
-"""ZCA whitening with an exact inverse: decorrelates all pixels of an image while staying as close as it can to it."""
+"""ZCA whitening with an exact inverse: decorrelates all pixels of an image while staying as close as it can to it.
+
+As in the releases of MTT, AST and DATM it is fitted to pixels in [0, 1], with 0.1 added to each eigenvalue, and nothing
+is normalized before or after. Earlier versions of this package fitted it to pixels normalized by mean and deviation,
+whose variance is about 16 times as large, so that the 0.1 regularized that much less; their runs are opened with it.
+"""
 
 import hashlib
 from collections.abc import Iterable
@@ -14,22 +19,25 @@ class ZCA:
 
     ``s`` and ``U`` are the eigenvalues and eigenvectors of the covariance of the images it was fitted to. ``mean`` is
     float32 [D]; ``matrix`` and ``inverse`` are float32 [D, D], with D = C * H * W. ``digest`` names the data and the
-    ``eps`` it was fitted with, not the matrices: their last bits differ between processors.
+    ``eps`` it was fitted with, not the matrices: their last bits differ between processors. ``standardized`` says that
+    the images were normalized by mean and deviation first.
     """
 
     mean: Tensor
     matrix: Tensor
     inverse: Tensor
     digest: str
+    standardized: bool = False
     _placed: dict[tuple[torch.device, torch.dtype], tuple[Tensor, ...]] = field(
         default_factory=dict, init=False, repr=False
     )
 
     @classmethod
-    def fit(cls, batches: Iterable[Tensor], key: str, eps: float = 0.1) -> "ZCA":
-        """Learn the whitening of ``batches`` of normalized images [n, C, H, W].
+    def fit(cls, batches: Iterable[Tensor], key: str, eps: float = 0.1, standardized: bool = False) -> "ZCA":
+        """Learn the whitening of ``batches`` of images, float32 [n, C, H, W], pixels in [0, 1].
 
         ``key`` names the images (their digest). Memory and time grow with D^2 and D^3: 12,288 is a sensible limit.
+        ``standardized``: the images are normalized by mean and deviation, as earlier versions had them.
         """
         count, total, outer = 0, torch.zeros(()).double(), torch.zeros(()).double()
         for batch in batches:
@@ -42,11 +50,12 @@ class ZCA:
         values, vectors = torch.linalg.eigh(covariance)
         scale = (values.clamp(min=0) + eps).sqrt()
         matrix, inverse = (vectors / scale) @ vectors.T, (vectors * scale) @ vectors.T
-        digest = hashlib.sha256(f"zca\0{key}\0{eps!r}".encode()).hexdigest()
-        return cls(mean.float(), matrix.float(), inverse.float(), digest)
+        what = "zca" if standardized else "zca of pixels"  # the digest of earlier versions stays what it was
+        digest = hashlib.sha256(f"{what}\0{key}\0{eps!r}".encode()).hexdigest()
+        return cls(mean.float(), matrix.float(), inverse.float(), digest, standardized)
 
     def whiten(self, images: Tensor) -> Tensor:
-        """Whiten normalized images [n, C, H, W]; differentiable, on any device, same shape and dtype."""
+        """Whiten images [n, C, H, W]; differentiable, on any device, same shape and dtype."""
         mean, matrix, _ = self._on(images)
         return ((images.flatten(1) - mean) @ matrix).view(images.shape)
 

@@ -53,7 +53,7 @@ class ResolvedEvaluation:
         elif self.runs or data is not None:
             if asked := [name for name, value in source.items() if name != "root" and value]:
                 raise ValueError(f"{asked[0]} goes with the name of the data (--data): a run knows its own")
-            splits = data or open_data(self.runs[0].settings)
+            splits = data or open_data(self.runs[0].settings, recorded=self.runs[0].data_digest)
         else:
             raise RunError(
                 f"{self.paths[0]} is not the folder of a run: for a set of images name the data that it stands for "

@@ -16,13 +16,23 @@ from glad.data.balance import balanced_order
 from glad.data.dataset import ImageData
 from glad.microbatch import microbatch_size
 from glad.rng import rng_for
-from glad.settings.experts import Recipe
+from glad.settings.experts import Recipe, Slope
 
 
-def slope_penalty(network: nn.Module, images: Tensor) -> Tensor:
-    """The mean over samples and pixels of (||d sum of logits / d x|| - 1)^2, the norm over channels: AST's penalty."""
+def slope_penalty(network: nn.Module, images: Tensor, labels: Tensor, of: Slope = "logits") -> Tensor:
+    """How far a network's slope at images [n, C, H, W] is from what it is held at: a scalar, differentiable.
+
+    ``of`` the ``logits``: the mean over samples and pixels of (||d sum of logits / d x|| - 1)^2, the norm over
+    channels, which is AST's penalty. ``label``: the same of the logit of the true class; the sum of all is blind to
+    what cross-entropy sees. ``loss``: the mean over samples of ||d cross-entropy / d x||^2 (Drucker & LeCun, 1992).
+    """
     images = images.detach().requires_grad_()
-    (slope,) = torch.autograd.grad(network(images).sum(), images, create_graph=True)
+    logits = network(images)
+    if of == "loss":
+        (slope,) = torch.autograd.grad(F.cross_entropy(logits, labels, reduction="sum"), images, create_graph=True)
+        return slope.square().flatten(1).sum(1).mean()
+    chosen = logits if of == "logits" else logits.gather(1, labels[:, None])
+    (slope,) = torch.autograd.grad(chosen.sum(), images, create_graph=True)
     # The root has no derivative at zero, where ReLUs leave many pixels of small networks.
     return ((slope.square().sum(1) + 1e-12).sqrt() - 1).square().mean()
 
@@ -69,7 +79,7 @@ def train_epoch(
 def _loss(network: nn.Module, seen: Tensor, images: Tensor, labels: Tensor, recipe: Recipe, epoch: int) -> Tensor:
     """The mean loss on augmented images, with the penalty on the same ones as they are."""
     loss = recipe.weight(epoch) * F.cross_entropy(network(seen), labels)
-    return loss + recipe.penalty * slope_penalty(network, images) if recipe.penalty else loss
+    return loss + recipe.penalty * slope_penalty(network, images, labels, recipe.slope) if recipe.penalty else loss
 
 
 def flatten(network: nn.Module) -> Tensor:

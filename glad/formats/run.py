@@ -58,7 +58,8 @@ def _load_whitened(run: Run, config: dict[str, Any], data: Splits | None) -> Ima
         return None
     from glad.data.splits import open_data  # loads generators, which other sets need not wait for
 
-    train, recorded = open_data(run.settings, data).train, run.inputs["hashes"]["data"]
+    recorded = run.data_digest
+    train = open_data(run.settings, data, recorded).train
     if train.digest != recorded:
         raise RunError(f"{run.path} was distilled from data {recorded[:12]}, here is {train.digest[:12]}")
     return train if train.whitening is not None else None

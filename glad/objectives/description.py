@@ -26,6 +26,8 @@ class ObjectiveDescription:
         soft_labels: Whether it takes labels float [N, K], which may be learned, besides int64 [N] (False).
         learned_step_size: The name in ``tensors()`` of the student's step size, which it learns along with the set;
             networks are trained on the set with it (None).
+        added_options: Options that runs of earlier versions did not have, with the value at which they change nothing
+            (none). A run records them always, so that an old run is not continued under a new default.
         old_names: Former names of options and tensors, which are still accepted, with the present ones (none).
 
     Raises:
@@ -42,6 +44,7 @@ class ObjectiveDescription:
         self.optimizers: dict[str, str] = dict(read_member(objective, "optimizers", {}, KINDS, who))
         self.soft_labels: bool = read_member(objective, "soft_labels", False, SWITCH, who)
         self.learned_step_size: str | None = read_member(objective, "learned_step_size", None, NAME, who)
+        self.added_options: dict[str, Any] = dict(read_member(objective, "added_options", {}, OPTIONS, who))
         self.old_names: dict[str, str] = dict(read_member(objective, "old_names", {}, RENAMED, who))
 
     def tensor_names(self) -> list[str]:

@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from glad.objectives.trajectory import (
     OLD_NAMES,
     Classifier,
-    check_labels,
     check_options,
     keep_positive,
     relative_distance,
@@ -59,7 +58,7 @@ class MTT:
         check_options("mtt", {**sizes, "batch_syn": 1 if batch_syn is None else batch_syn}, step_size, unroll)
         self.segment, self.network, self.augment = segment, network, augment
         self.syn_steps, self.expert_epochs, self.max_start_epoch = syn_steps, expert_epochs, max_start_epoch
-        self.batch_syn, self.unroll_name, self.unroll = batch_syn, unroll, UNROLLS[unroll]
+        self.batch_syn, self.unroll = batch_syn, UNROLLS[unroll]
         self.step_size = torch.tensor(step_size, requires_grad=True)
 
     def terms(self, images: Tensor, labels: Tensor, step: Any) -> Iterator[Tensor]:
@@ -68,12 +67,8 @@ class MTT:
         segment = self.segment(step.rng("segment"), self.max_start_epoch, self.expert_epochs)
         start, end = (segment.checkpoint(i).to(images.device) for i in (0, self.expert_epochs))
         classifier = Classifier(self.network(step.rng("network")), self.augment, labels, self.batch_syn, step)
-        student = classifier.student(start, {self.syn_steps: relative_distance(start, end)}, momentum=0.0)
-        yield self.unroll(student, images, self.step_size.to(images.device))
-
-    def check_labels(self, labels: Tensor) -> None:
-        """Raise ``ValueError`` for labels that are learned, unless ``unroll`` is ``full``."""
-        check_labels("mtt", labels, self.unroll_name)
+        student = classifier.student(start, {self.syn_steps: relative_distance(start, end)})
+        yield self.unroll(student, images, labels, self.step_size.to(images.device))
 
     def tensors(self) -> dict[str, Tensor]:
         """The student's step size, which is learned."""

@@ -113,7 +113,8 @@ def resolve_objective(
         )
     stated = ObjectiveDescription(factory)
     published = stated.options_for_codes if prior.codes else {}
-    options = {**published, **stated.present_names(settings.objective_options)}
+    added = {name: options_of(factory)[name].default for name in stated.added_options}
+    options = {**added, **published, **stated.present_names(settings.objective_options)}
     arguments = read_arguments(factory, provided, options)
     if "batch" in options_of(factory):
         arguments["batch"] = _fitting_batch(arguments.get("batch", options_of(factory)["batch"].default), data)

@@ -40,14 +40,6 @@ def check_options(objective: str, sizes: Mapping[str, int], step_size: float, un
         raise ValueError(f"{objective}: unroll is one of {', '.join(UNROLLS)}, not {unroll!r}")
 
 
-def check_labels(objective: str, labels: Tensor, unroll: str) -> None:
-    """Raise ``ValueError``, naming the ``objective``, for labels that are learned under an unroll that lacks them."""
-    if labels.requires_grad and unroll != "full":
-        raise ValueError(
-            f"{objective}: unroll={unroll} gives labels no gradient, so they cannot learn: take unroll=full"
-        )
-
-
 def relative_distance(start: Tensor, target: Tensor, weight: float = 1.0) -> Callable[[Tensor], Tensor]:
     """``weight`` times the squared distance of parameters from ``target`` [P], over that of ``start`` from it."""
     scale = weight / (start - target).square().sum()
@@ -70,8 +62,8 @@ class Classifier:
         step: Any,
         factor: float = 1.0,
     ) -> None:
-        self.network = network.to(labels.device).requires_grad_(False)
-        self.augment, self.labels, self.step, self.factor = augment, labels, step, factor
+        self.network, self.device = network.to(labels.device).requires_grad_(False), labels.device
+        self.augment, self.step, self.factor = augment, step, factor
         self.size = min(size or len(labels), len(labels))
         self.shapes = {name: parameter.shape for name, parameter in network.named_parameters()}
 
@@ -80,19 +72,25 @@ class Classifier:
         parts = parameters.split([shape.numel() for shape in self.shapes.values()])
         return {name: part.view(shape) for (name, shape), part in zip(self.shapes.items(), parts, strict=True)}
 
-    def batch(self, images: Tensor, number: int) -> tuple[Tensor, Tensor]:
+    def batch(self, images: Tensor, labels: Tensor, number: int) -> tuple[Tensor, Tensor]:
         """The images of step ``number`` under its augmentation, and their labels."""
-        per_pass = -(-len(self.labels) // self.size)
+        per_pass = -(-len(labels) // self.size)
         rng = self.step.rng(f"order {number // per_pass}")
-        order = torch.randperm(len(self.labels), generator=rng).to(self.labels.device)
+        order = torch.randperm(len(labels), generator=rng).to(labels.device)
         chosen = order.split(self.size)[number % per_pass]
-        return self.augment(images[chosen], self.step.rng(f"augment {number}"), False), self.labels[chosen]
+        return self.augment(images[chosen], self.step.rng(f"augment {number}"), False), labels[chosen]
 
     def loss(self, parameters: Tensor, seen: Tensor, labels: Tensor) -> Tensor:
         """Cross-entropy of the network with ``parameters`` [P], times the factor."""
         return self.factor * F.cross_entropy(functional_call(self.network, self.by_name(parameters), (seen,)), labels)
 
-    def student(self, start: Tensor, targets: Mapping[int, Callable[[Tensor], Tensor]], momentum: float) -> Student:
+    def student(
+        self,
+        start: Tensor,
+        targets: Mapping[int, Callable[[Tensor], Tensor]],
+        momentum: float = 0.0,
+        bias_correction: bool = False,
+    ) -> Student:
         """The student that starts at parameters ``start`` [P]."""
-        at_once = microbatch_size(self.network, self.labels.device, self.size)
-        return Student(start, self.batch, self.loss, targets, momentum, at_once)
+        at_once = microbatch_size(self.network, self.device, self.size)
+        return Student(start, self.batch, self.loss, targets, momentum, at_once, bias_correction)

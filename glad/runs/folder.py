@@ -3,7 +3,7 @@
 import json
 import reprlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +91,11 @@ class Run:
         return content
 
     @property
+    def data_digest(self) -> str:
+        """The digest of the training images that the run was made of; empty where the folder is not yet a run."""
+        return self.inputs["hashes"].get("data", "") if (self.path / "inputs.json").exists() else ""
+
+    @property
     def weights(self) -> Weights | None:
         """Provenance of the weights behind the prior; None where the prior has none.
 
@@ -110,19 +115,25 @@ class Run:
         return Weights(prior, "not recorded", str(inputs["hashes"].get("weights", "")), NOT_RECORDED)
 
     def begin(
-        self, settings: DistillSettings, inputs: dict[str, Any], old_names: Mapping[str, str] | None = None
+        self,
+        settings: DistillSettings,
+        inputs: dict[str, Any],
+        old_names: Mapping[str, str] | None = None,
+        added_options: Mapping[str, Any] | None = None,
     ) -> bool:
         """Write settings and inputs, or check that the folder's are the same: True when there is work to continue.
 
         ``old_names`` maps former names of the objective's options and tensors to the present ones; a folder may have
-        either. A run that continues takes the number of threads that it began with (``glad.runs.arithmetic``). Raises
-        ``RunError`` naming what differs.
+        either. ``added_options`` are options that folders of older versions do not have, with the value that did what
+        those versions did. A run that continues takes the number of threads that it began with
+        (``glad.runs.arithmetic``). Raises ``RunError`` naming what differs.
         """
         if (self.path / "config.yaml").exists() and (self.path / "inputs.json").exists():
-            renamed = old_names or {}
+            before = self.settings
+            before = replace(before, objective_options={**(added_options or {}), **before.objective_options})
             old, new = (
-                _select_compared(self.settings, self.inputs, renamed),
-                _select_compared(settings, inputs, renamed),
+                _select_compared(before, self.inputs, old_names or {}),
+                _select_compared(settings, inputs, old_names or {}),
             )
             keys = sorted((old.keys() | new.keys()) - MAY_CHANGE)
             if self.inputs.get("weights") == {}:  # a version that did not look at what a prior of one's own loads

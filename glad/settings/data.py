@@ -24,7 +24,7 @@ class DataSettings(Settings):
     resolution: int | None = None
     """Side in pixels to which image files are resized and cropped; their own if None."""
     zca: bool = False
-    """Whiten the images (ZCA)."""
+    """Whiten the images (ZCA), as published: fitted to pixels in [0, 1], with no other normalization."""
     drop_duplicates: bool = False
     """Leave out training and validation images that are identical to another image; test images stay all."""
 

@@ -56,7 +56,7 @@ class DistillSettings(DataSettings):
     experts if None."""
     labels: Labels = "hard"
     """``hard``: the number of a class for each image. ``learned``: a weight per class, at first 1 for the image's own
-    class and 0 for the others, learned at the learning rate called labels (objectives mtt and ast with unroll=full)."""
+    class and 0 for the others, learned at the learning rate called labels (objectives mtt and ast)."""
     initialization: Initialization = spelled("prior", old=("start",))
     """First latents. ``prior``: drawn by the prior. ``representative``: the real images (with a generator: drawn codes)
     nearest to the centers of each class among an expert's logits. ``nearest``: drawn codes whose images are nearest to

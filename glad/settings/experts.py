@@ -16,6 +16,7 @@ FIRST_CLIP, CLIP_STEP = 0.50, 0.05  # of AST's clipping loss: the factor of the 
 
 
 RecipeName = Literal["mtt", "glad", "smooth"]
+Slope = Literal["logits", "label", "loss"]
 Dtype = Literal["float32", "bfloat16"]
 
 
@@ -36,11 +37,14 @@ class Recipe(Settings):
     clipping: int = 0
     """1: the loss of epoch e is multiplied by 0.50, 0.55, ... up to 1."""
     penalty: float = 0.0
-    """Weight of the distance of the slope of the summed logits from 1, per pixel, on images not augmented."""
+    """Weight of the penalty on the slope that the network has at images not augmented."""
     drop: float = 1.0
-    """Factor of the rate from epoch ``epochs // 2 + 1`` on, where the momentum starts from zero again."""
+    """Factor of the rate after epoch ``epochs // 2 + 1``, counted from 0, where the momentum starts from zero again."""
     balanced: int = 0
     """1: every batch has as many images of each class; those of small classes come several times in an epoch."""
+    slope: Slope = "logits"
+    """Of what the penalty holds the slope: ``logits``, their sum, as released, or ``label``, the logit of the true
+    class, at 1 in each pixel; or ``loss``, the cross-entropy, at 0 (double backpropagation)."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -53,16 +57,19 @@ class Recipe(Settings):
 
     @property
     def turn(self) -> int:
-        """The epoch from which on the rate is dropped."""
-        return self.epochs // 2 + 1
+        """The first epoch at the dropped rate; epoch 26 of 50 is the last before it, as released."""
+        return self.epochs // 2 + 2
 
     def stored(self) -> dict[str, Any]:
         """The fields as experts' files have them, whose first bytes never change.
 
-        ``lr`` is the learning rate there; ``balanced``, which earlier versions did not have, is there where it is on.
+        ``lr`` is the learning rate there. ``balanced`` and ``slope``, which earlier versions did not have, are there
+        where they are not the default, and ``turn`` where the rate drops: it was an epoch earlier in these versions.
         """
         fields = {"lr" if name == "learning_rate" else name: value for name, value in self.plain().items()}
-        return {name: value for name, value in fields.items() if name != "balanced" or value}
+        defaults = {"balanced": 0, "slope": "logits"}
+        stored = {name: value for name, value in fields.items() if value != defaults.get(name, ...)}
+        return stored | ({"turn": self.turn} if self.drop != 1 else {})
 
     def weight(self, epoch: int) -> float:
         """The factor of the loss in ``epoch``."""

@@ -29,16 +29,25 @@ def make(n=40, side=6, channels=3, seed=0, **changes):
 
 
 def whitened(data):
-    return replace(data, whitening=ZCA.fit([data.tensor()], data.digest))
+    return replace(data, whitening=ZCA.fit([data.raw(torch.arange(len(data))).float() / 255], data.digest))
 
 
-@pytest.mark.parametrize("prepare", [lambda d: d, whitened], ids=["plain", "zca"])
+def whitened_as_formerly(data):
+    return replace(data, whitening=ZCA.fit([data.tensor()], data.digest, standardized=True))
+
+
+WAYS = pytest.mark.parametrize(
+    "prepare", [lambda d: d, whitened, whitened_as_formerly], ids=["plain", "zca", "former zca"]
+)
+
+
+@WAYS
 def test_pixels_undoes_normalize_and_keeps_values_outside_the_range(prepare):
     data, pixels = prepare(make()), torch.rand(5, 3, 6, 6) * 3 - 1
     torch.testing.assert_close(data.pixels(data.normalize(pixels)), pixels, rtol=0, atol=2e-5)
 
 
-@pytest.mark.parametrize("prepare", [lambda d: d, whitened], ids=["plain", "zca"])
+@WAYS
 def test_normalize_is_differentiable(prepare):
     data, pixels = prepare(make(side=2, channels=1)), torch.rand(2, 1, 2, 2, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(data.normalize, pixels)

@@ -49,6 +49,14 @@ def test_fashion_mini_with_zca_gives_pixels_back():
     torch.testing.assert_close(train.pixels(train.tensor()), train.images / 255, rtol=0, atol=1e-5)
 
 
+def test_zca_is_the_published_one_on_pixels_with_a_tenth_added_to_each_eigenvalue():
+    train = load_data("fashion-mini", limit=300, resolution=6, zca=True).train
+    pixels = (train.images.double() / 255).flatten(1)
+    values, vectors = torch.linalg.eigh(pixels.T.cov())
+    expected = (pixels - pixels.mean(0)) @ vectors @ torch.diag((values + 0.1) ** -0.5) @ vectors.T
+    torch.testing.assert_close(train.tensor().flatten(1).double(), expected, rtol=0, atol=1e-5)
+
+
 # --- splits, classes, limit ---
 
 

@@ -172,14 +172,14 @@ def test_draws_are_functions_of_the_iteration():
 def test_batches_go_through_all_images_before_one_comes_again():
     numbered = torch.arange(6.0)[:, None]
     classifier = Classifier(network(rng_for(0)), lambda x, rng, shared: x, LABELS, 4, Step())
-    batches = [classifier.batch(numbered, number) for number in range(6)]
+    batches = [classifier.batch(numbered, LABELS, number) for number in range(6)]
     assert all(torch.equal(labels, LABELS[seen[:, 0].long()]) for seen, labels in batches)
     passes = [torch.cat([seen for seen, _ in batches[2 * p : 2 * p + 2]])[:, 0].tolist() for p in range(3)]
     assert all(sorted(order) == list(range(6)) for order in passes)
     assert passes[0] != passes[1]
 
 
-OFF = {"momentum": 0.0, "balance": 0, "intermediate": 0.0, "perturbation": 0.0}
+OFF = {"momentum": 0.0, "bias_correction": 0, "balance": 0, "intermediate": 0.0, "perturbation": 0.0}
 
 
 def test_ast_with_everything_off_is_mtt():
@@ -189,10 +189,11 @@ def test_ast_with_everything_off_is_mtt():
 
 @pytest.mark.parametrize("switch", OFF)
 def test_each_switch_of_ast_changes_the_loss(switch):
-    changed = {name: value for name, value in OFF.items() if name != switch}
+    off = {**OFF, "momentum": 0.9} if switch == "bias_correction" else OFF
+    changed = {name: value for name, value in off.items() if name != switch}
     found = [
         loss_of(AST(segment, network, dsa, syn_steps=4, max_start_epoch=9, **options), images()).detach()
-        for options in (OFF, changed)
+        for options in (off, changed)
     ]
     assert not torch.isclose(*found, rtol=1e-4)
 

@@ -20,12 +20,14 @@ def normal(name, *shape):
     return torch.randn(*shape, generator=rng_for("unroll", name), dtype=torch.float64)
 
 
-def toy(steps=STEPS, momentum=0.0, batch=3, targets=None, microbatch_size=None):
+LABELS = torch.arange(6) % 3
+
+
+def toy(steps=STEPS, momentum=0.0, batch=3, targets=None, microbatch_size=None, bias_correction=False):
     """A smooth two-layer student of 2 * 5 + 5 * 3 parameters on batches of ``batch`` of six points."""
-    labels = torch.arange(6) % 3
     start = 0.5 * normal("start", 25)
 
-    def seen(points, step):
+    def seen(points, labels, step):
         order = torch.randperm(6, generator=rng_for("order", step // (6 // batch)))
         chosen = order.split(batch)[step % (6 // batch)]
         return (points[chosen] + 0.1 * normal(f"augment {step}", 2)) ** 2, labels[chosen]
@@ -42,21 +44,25 @@ def toy(steps=STEPS, momentum=0.0, batch=3, targets=None, microbatch_size=None):
         {k: lambda p, k=k, w=w: w * (p - normal(f"goal {k}", 25)).square().sum() for k, w in goals.items()},
         momentum,
         microbatch_size,
+        bias_correction,
     )
 
 
-def gradients(unroll, student, **options):
+def gradients(unroll, student, labels=LABELS, **options):
+    """The loss, and its gradients for points, rate, and labels that are soft."""
     points = normal("points", 6, 2).requires_grad_()
     rate = torch.tensor(0.7, dtype=torch.float64, requires_grad=True)
-    loss = unroll(student, points, rate, **options)
+    labels = labels.clone().requires_grad_() if labels.is_floating_point() else labels
+    loss = unroll(student, points, labels, rate, **options)
     loss.backward()
-    return loss.detach(), points.grad, rate.grad
+    return loss.detach(), points.grad, rate.grad, *([] if labels.grad is None else [labels.grad])
 
 
 CASES = {
     "plain": {},
     "one step": {"steps": 1},
     "momentum": {"momentum": 0.9},
+    "corrected momentum": {"momentum": 0.9, "bias_correction": True, "targets": {2: 0.5, 7: 1.0}},
     "all in one batch": {"batch": 6},
     "intermediate targets": {"targets": {2: 0.5, 4: 1.5, 7: 1.0}, "momentum": 0.9},
     "a target that is not the last step of a segment": {"targets": {1: 1.0, 3: 2.0, 6: 1.0}},
@@ -74,18 +80,50 @@ def test_adjoint_is_full_to_rounding_under_any_chunking(case, every, microbatch_
         torch.testing.assert_close(found, value, rtol=1e-10, atol=1e-12)
 
 
+SOFT = torch.softmax(normal("labels", 6, 3), 1)
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+@pytest.mark.parametrize("microbatch_size", [None, 2])
+def test_adjoint_pulls_to_soft_labels_as_full_does(case, microbatch_size):
+    expected = gradients(full, toy(**case), SOFT)
+    found = gradients(adjoint, toy(**case, microbatch_size=microbatch_size), SOFT, every=3)
+    assert len(found) == 4 and found[3].abs().max() > 1e-3
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-12)
+
+
+def test_the_gradient_of_soft_labels_is_that_of_differences_of_the_loss():
+    student, rate = toy(momentum=0.5, bias_correction=True), torch.tensor(0.7, dtype=torch.float64)
+    points, labels = normal("points", 6, 2), SOFT.clone().requires_grad_()
+    for unroll in (full, adjoint):
+        assert torch.autograd.gradcheck(lambda y, unroll=unroll: unroll(student, points, y, rate), labels, atol=1e-7)
+
+
+def test_with_corrected_momentum_a_constant_gradient_gives_steps_of_one_length():
+    """m (1 - mu) / (1 - mu^s) of equal gradients is that gradient: the end is where plain SGD ends."""
+    slope = normal("slope", 25)
+    ends = [
+        replace(toy(5, momentum, bias_correction=corrected), loss=lambda p, x, y: p @ slope, targets={5: torch.sum})
+        for momentum, corrected in ((0.0, False), (0.9, True), (0.9, False))
+    ]
+    plain, corrected, cold = (full(one, normal("points", 6, 2), LABELS, torch.tensor(0.1).double()) for one in ends)
+    torch.testing.assert_close(corrected, plain, rtol=1e-12, atol=1e-12)
+    assert (cold - plain).abs() > 0.1 * slope.sum().abs()
+
+
 def test_full_agrees_with_differences_of_the_loss():
     student = toy(momentum=0.9, targets={3: 1.0, 7: 1.0})
     points, rate = normal("points", 6, 2), torch.tensor(0.7, dtype=torch.float64)
     assert torch.autograd.gradcheck(
-        lambda x, a: full(student, x, a), (points.requires_grad_(), rate.requires_grad_()), atol=1e-7
+        lambda x, a: full(student, x, LABELS, a), (points.requires_grad_(), rate.requires_grad_()), atol=1e-7
     )
-    assert torch.autograd.gradcheck(lambda x, a: adjoint(student, x, a), (points, rate), atol=1e-7)
+    assert torch.autograd.gradcheck(lambda x, a: adjoint(student, x, LABELS, a), (points, rate), atol=1e-7)
 
 
 def test_upstream_factors_arrive():
     points, rate = normal("points", 6, 2).requires_grad_(), torch.tensor(0.7, dtype=torch.float64, requires_grad=True)
-    (-3 * adjoint(toy(), points, rate)).backward()
+    (-3 * adjoint(toy(), points, LABELS, rate)).backward()
     _, expected_points, expected_rate = gradients(full, toy())
     torch.testing.assert_close(points.grad, -3 * expected_points, rtol=1e-10, atol=1e-12)
     torch.testing.assert_close(rate.grad, -3 * expected_rate, rtol=1e-10, atol=1e-12)
@@ -110,7 +148,7 @@ def test_tesla_is_the_gradient_with_earlier_parameters_held():
     path = [student.start]
 
     def whole(parameters, points, step):
-        return student.loss(parameters, *student.batch(points, step))
+        return student.loss(parameters, *student.batch(points, LABELS, step))
 
     for step in range(5):
         leaf = path[-1].detach().requires_grad_()
@@ -128,10 +166,10 @@ def test_a_convnet_with_augmentation_gives_the_same_gradient_both_ways():
     network = make_network("convnet", channels=1, classes=3, resolution=16, rng=rng_for("net"), width=4).double()
     shapes = {name: p.shape for name, p in network.named_parameters()}
     start = torch.cat([p.detach().flatten() for p in network.parameters()])
-    labels, images = torch.arange(6) % 3, normal("images", 6, 1, 16, 16)
+    labels, images = LABELS, normal("images", 6, 1, 16, 16)
 
-    def seen(x, step):
-        return augment(x, rng_for("augment", step), shared=False), labels
+    def seen(x, y, step):
+        return augment(x, rng_for("augment", step), shared=False), y
 
     def loss(parameters, x, wanted):
         parts = parameters.split([shape.numel() for shape in shapes.values()])
@@ -142,7 +180,7 @@ def test_a_convnet_with_augmentation_gives_the_same_gradient_both_ways():
     found = []
     for unroll in (full, adjoint):
         x, rate = images.clone().requires_grad_(), torch.tensor(0.05, dtype=torch.float64, requires_grad=True)
-        unroll(student, x, rate).backward()
+        unroll(student, x, labels, rate).backward()
         found.append((x.grad, rate.grad))
     for one, other in zip(*found, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-13)

@@ -10,7 +10,8 @@ import warnings
 
 import pytest
 import torch
-from distilled_sets import invoke
+import yaml
+from distilled_sets import fails, invoke
 from fixtures import GOLDEN
 
 import glad
@@ -80,14 +81,31 @@ def test_their_results_are_not_computed_again(old, name):
     ]
 
 
+@pytest.mark.filterwarnings("ignore:rendered here")  # another processor renders other last bits, and says so
 def test_they_are_exported_reported_and_published(old):
     invoke("export", "codes", "--format", "npz", "--out", "codes.npz")
     assert load_distilled("codes.npz").labels.tolist() == [0, 1, 2]
     invoke("export", "codes", "--format", "codes", "--out", "codes.safetensors")
-    assert torch.equal(load_distilled("codes.safetensors").images, Run(old / "codes").read_set()[0])
+    found = load_distilled("codes.safetensors").images
+    torch.testing.assert_close(found, Run(old / "codes").read_set()[0], rtol=0, atol=1e-4)
     page = glad.report(["codes", "trajectory"], "page.html").read_text()
     assert "Apache-2.0 (commercial use allowed, passing on allowed)" in page
     card = invoke("push", "codes", "me/codes", "--dry-run")
     assert "license: mit" in card and "Nothing was sent" in card and "| **this set** |" in card
     assert "- memorisation: " in card  # of its audit
     assert "license: mit" in invoke("push", "trajectory", "me/trajectory", "--dry-run")
+
+
+def test_a_run_without_an_option_that_came_later_is_not_continued_under_its_default(tmp_path):
+    experts = str(OLD / "experts")
+    settings = ["--classes", "0", "--classes", "1", "--classes", "2", "--limit", "60", "--network-option", "width=4"]
+    settings += ["--objective", "ast", "--prior", "pixels", "--experts", experts, "-o", "syn_steps=2"]
+    settings += ["-o", "expert_epochs=1", "-o", "max_start_epoch=2", "--out", str(tmp_path / "run"), "--device", "cpu"]
+    uncorrected = ["-o", "bias_correction=0"]
+    invoke("distill", *settings, *uncorrected, "--iterations", "1")
+    path = tmp_path / "run" / "config.yaml"
+    config = yaml.safe_load(path.read_text())
+    assert config["objective_options"].pop("bias_correction") == 0
+    path.write_text(yaml.safe_dump(config))
+    assert "'bias_correction': 1" in fails("distill", *settings, "--iterations", "2").replace("1.0", "1")
+    invoke("distill", *settings, *uncorrected, "--iterations", "2")
