@@ -81,7 +81,7 @@ def test_their_results_are_not_computed_again(old, name):
     ]
 
 
-@pytest.mark.filterwarnings("ignore:rendered here")  # another processor renders other last bits, and says so
+@pytest.mark.filterwarnings("ignore:.*(rendered here|but for rounding)")  # another processor, other last bits
 def test_they_are_exported_reported_and_published(old):
     invoke("export", "codes", "--format", "npz", "--out", "codes.npz")
     assert load_distilled("codes.npz").labels.tolist() == [0, 1, 2]
