@@ -39,6 +39,7 @@ def iterate(synset: SyntheticSet, objective: Objective, optimizer: torch.optim.O
     """
     metrics = compute_gradients(synset, objective, optimizer, step)
     optimizer.step()
+    synset.project()
     return metrics
 
 
@@ -185,6 +186,7 @@ def run(
                 metrics = compute_gradients(state.synset, state.objective, state.optimizer, step)
                 with interrupts.held():  # from here on the iteration is done as a whole
                     state.optimizer.step()
+                    state.synset.project()
                     state.iteration += 1
                     on_step(step.iteration, metrics)
                     if state.iteration % save_every == 0 or state.iteration == iterations:

@@ -7,7 +7,10 @@ class; here one center gives one.) With a generator the images are those of code
 
 ``nearest`` and ``inversion`` start from real images: with an expert the representative ones, without those nearest to
 the centers of k-means on pixels. The first takes the drawn code whose image is nearest to each, in the expert's
-features or in pixels; the second goes on from there until the code renders it (``glad.priors.inversion``).
+features or in pixels; the second goes on from there until the code renders it (``glad.priors.inversion``). ``fit`` does
+so from the prior's own draw, towards real images drawn at random: for priors whose rows render nothing before.
+
+A row of several images takes as many real ones; distances are then between all images of a row, in their order.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -48,28 +51,33 @@ def initial_latents(
     """``ipc`` rows of latents per class, class after class, on the CPU, by an initialization other than ``prior``.
 
     ``ipc`` is a number for all classes, or a list with one for each. ``network`` is an expert's on ``device``, which
-    ``representative`` needs; ``candidates`` codes are drawn per class, ``steps`` are those of ``inversion``. A prior
-    that can encode images starts from the codes of the real ones. Raises what ``representative`` does, and
-    ``ValueError`` where a row renders several images.
+    ``representative`` needs; ``candidates`` codes are drawn per class, ``steps`` are those of ``inversion`` and
+    ``fit``. A prior that can encode images starts from the codes of the real ones. Raises what ``representative`` does.
     """
-    PriorDescription(prior).require_one_image_per_row(f"the start {kind}")
+    rows, each = per_class(ipc, len(data.classes)), PriorDescription(prior).images_per_row
     if kind == "representative":
         if network is None:
             raise ValueError("the representative start needs an expert's network")
         return representative(data, prior, network, ipc, candidates, rng, chunk)
-    wanted = require_images(data, ipc)
-    if network is None:
-        targets, _ = select_kmeans(data, ipc, int(torch.randint(2**31, (), generator=rng)))
+    wanted = require_images(data, [each * count for count in rows])
+    if kind == "fit":
+        targets = torch.cat([data.real(c, count, rng) for c, count in enumerate(wanted)])
+    elif network is None:
+        targets, _ = select_kmeans(data, wanted, int(torch.randint(2**31, (), generator=rng)))
     else:
-        targets = representative_images(data, network, ipc, rng)
+        targets = representative_images(data, network, wanted, rng)
     if PriorDescription(prior).encode is not None:
         return _encode(prior, targets, device)
-    embed = network.embed if network is not None else identity
-    latents = nearest(prior, targets, wanted, embed, candidates, rng, device, chunk)
+    if kind == "fit":
+        embed = None
+        latents = prior.init(torch.arange(len(rows)).repeat_interleave(torch.tensor(rows)), rng)
+    else:
+        embed = None if network is None else network.embed
+        latents = nearest(prior, targets, rows, embed or identity, candidates, rng, device, chunk)
     if kind == "nearest":
         return latents
     moved = {name: tensor.to(device) for name, tensor in latents.items()}
-    found = invert(prior, moved, targets.to(device), steps, None if network is None else network.embed, chunk)
+    found = invert(prior, moved, targets.to(device), steps, embed, chunk)
     return {name: tensor.cpu() for name, tensor in found.items()}
 
 
@@ -126,13 +134,14 @@ def representative(
     The logits of a class's real images have ``ipc`` centers; each takes the image whose logits are nearest: of all real
     images of the class where the prior can encode them, else of ``candidates`` codes that ``prior`` draws for the class
     and renders ``chunk`` at a time. The result is a function of ``rng`` and on the CPU. Raises ``DataError`` where a
-    class has fewer than ``ipc`` images, ``ValueError`` where there are fewer candidates.
+    class has fewer images than the set has of it, ``ValueError`` where there are fewer candidates.
     """
-    device = next(network.parameters()).device
+    device, each = next(network.parameters()).device, PriorDescription(prior).images_per_row
+    images = [each * count for count in per_class(ipc, len(data.classes))]
     if PriorDescription(prior).encode is not None:
-        return _encode(prior, representative_images(data, network, ipc, rng), device)
+        return _encode(prior, representative_images(data, network, images, rng), device)
     chosen = []
-    for c, _, centers in _each_class(data, network, ipc, rng):
+    for c, _, centers in _each_class(data, network, images, rng):
         chosen.append(_nearest_codes(prior, network, torch.full([candidates], c), centers, rng, device, chunk))
     return {key: torch.cat([rows[key] for rows in chosen]) for key in chosen[0]}
 
@@ -203,17 +212,18 @@ def nearest(
     device: torch.device,
     chunk: int = 10,
 ) -> dict[str, Tensor]:
-    """For each of ``targets``, normalized images, one of ``candidates`` codes of its class.
+    """For each row of ``targets``, normalized images, one of ``candidates`` codes of its class.
 
-    ``counts`` says how many targets there are of each class, one class after the other. It is the code whose image is
+    ``counts`` says how many rows there are of each class, one class after the other. It is the code whose image is
     nearest in the features ``embed`` gives; no code is taken twice. Rows of latents on the CPU. Raises ``ValueError``
     where there are fewer candidates than targets of a class.
     """
     with torch.no_grad():
         aims = _embed(embed, targets.split(CHUNK), device)
+    each = PriorDescription(prior).images_per_row
     chosen = [
         _nearest_codes(prior, embed, torch.full([candidates], c), aim, rng, device, chunk)
-        for c, aim in enumerate(aims.split(list(counts)))
+        for c, aim in enumerate(aims.split([each * count for count in counts]))
     ]
     return {key: torch.cat([rows[key] for rows in chosen]) for key in chosen[0]}
 
@@ -228,14 +238,19 @@ def _nearest_codes(
     device: torch.device,
     chunk: int,
 ) -> dict[str, Tensor]:
-    """One row of latents per center, of the codes drawn for ``classes`` (int64 [n]); their images are not kept."""
-    n = len(classes)
+    """A row of latents for each row of centers [rows * images_per_row, D], of codes drawn for ``classes`` (int64 [n]).
+
+    Their images are not kept.
+    """
+    n, each = len(classes), PriorDescription(prior).images_per_row
+    centers = centers.unflatten(0, (-1, each)).flatten(1)
     if n < len(centers):
         raise ValueError(f"{len(centers)} images per class cannot be chosen of {n} candidates (--candidates)")
     codes, points = [], []
     for part in classes.split(CHUNK):
         drawn = {key: tensor.to(device) for key, tensor in prior.init(part, rng).items()}
-        points.append(_embed(embed, [SyntheticSet(prior, drawn, part, chunk).images()], device))
+        images = SyntheticSet(prior, drawn, part.repeat_interleave(each), chunk).images()
+        points.append(_embed(embed, [images], device).unflatten(0, (-1, each)).flatten(1))
         codes.append({key: tensor.cpu() for key, tensor in drawn.items()})
     rows = nearest_distinct(centers, torch.cat(points))
     return {key: torch.cat([drawn[key] for drawn in codes])[rows] for key in codes[0]}

@@ -64,6 +64,7 @@ def _maps(entry: Callable[[Any], bool]) -> Callable[[Any], bool]:
     )
 
 
+RATE = Form(_is_rate, "a number of at least 0")
 SWITCH = Form(lambda value: isinstance(value, bool), "True or False")
 NAME = Form(lambda value: value is None or isinstance(value, str), "a name or None")
 NAMES = Form(

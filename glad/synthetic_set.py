@@ -15,6 +15,7 @@ from glad.runs import html
 class SyntheticSet:
     """Rows of latents, the prior that makes images of them, and the images' labels.
 
+    Latents of floats are learned; those of whole numbers or booleans, such as indices and masks, stay as they are.
     Labels are int64 [N], or float [N, K], a weight per class (soft labels). Soft labels that require grad are learned
     along with the latents.
 
@@ -27,7 +28,8 @@ class SyntheticSet:
     def __init__(
         self, prior: Prior, latents: Mapping[str, Tensor], labels: Tensor, chunk: int = 10, memory: int = 2 * 2**30
     ) -> None:
-        each = PriorDescription(prior).images_per_row
+        description = PriorDescription(prior)
+        each, self._project = description.images_per_row, description.project
         rows = {name: len(tensor) for name, tensor in latents.items()} | {"labels": len(labels) / each}
         if len(set(rows.values())) != 1:
             counts = {name: len(tensor) for name, tensor in [*latents.items(), ("labels", labels)]}
@@ -37,7 +39,9 @@ class SyntheticSet:
         if "labels" in latents:
             raise ValueError("a latent cannot be called labels, which the set has besides")
         self.prior, self.labels, self.chunk, self.memory = prior, _own_labels(labels), chunk, memory
-        self.latents = {name: tensor.detach().clone().requires_grad_() for name, tensor in latents.items()}
+        self.latents = {
+            name: tensor.detach().clone().requires_grad_(tensor.is_floating_point()) for name, tensor in latents.items()
+        }
         self._keeps_graphs: bool | None = None
 
     def __len__(self) -> int:
@@ -63,8 +67,15 @@ class SyntheticSet:
         return html.section("synthetic set", facts, grid)
 
     def tensors(self) -> dict[str, Tensor]:
-        """What is learned of the set, by name: the latents, and ``labels`` where they require grad."""
-        return {**self.latents, **({"labels": self.labels} if self.labels.requires_grad else {})}
+        """What is learned of the set, by name: latents of floats, and ``labels`` where they require grad."""
+        return {name: t for name, t in {**self.latents, "labels": self.labels}.items() if t.requires_grad}
+
+    @torch.no_grad()
+    def project(self) -> None:
+        """Bring the latents into the range that the prior allows, if it sets one; in place, after a step."""
+        if self._project is not None:
+            for name, tensor in self._project(**self.latents).items():
+                self.latents[name].copy_(tensor)
 
     def images(self) -> Tensor:
         """Normalized images [N, C, H, W], differentiable in the latents and in the prior's learned tensors."""

@@ -50,7 +50,7 @@ def test_a_run_from_real_images_goes_on_to_the_same_bytes_without_choosing_again
         "candidates": 4,
     }
     distill(tmp_path / "cut", experts, iterations=1)
-    monkeypatch.setattr("glad.api.distilling.initial_latents", None)
+    monkeypatch.setattr("glad.api.first_set.initial_latents", None)
     cut = distill(tmp_path / "cut", experts)
     for name in ("initial", "synset", "state"):
         first, second = (load_file(run.path / f"{name}.safetensors") for run in (whole, cut))

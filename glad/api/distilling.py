@@ -8,11 +8,10 @@ from typing import Any
 
 import torch
 import torchvision
-from torch import Tensor
 
 from generators.classes import read_class_map
+from glad.api.first_set import first_set
 from glad.api.monitor import Monitor
-from glad.data.balance import share_out
 from glad.data.dataset import ImageData, Splits
 from glad.data.splits import open_data
 from glad.device import pick_device
@@ -20,19 +19,15 @@ from glad.distillation import DistillationState, Metrics, select_learned
 from glad.distillation import run as iterate
 from glad.experts import Experts
 from glad.experts.folder import experts_digest, open_experts
-from glad.initialization import expert_network, initial_latents, learned_labels
-from glad.networks.factory import network_factory
 from glad.objectives.base import Objective
 from glad.objectives.description import ObjectiveDescription
 from glad.objectives.resolve import hash_option_files, resolve_learning_rates, resolve_objective
 from glad.optimizers import make_optimizer
 from glad.priors.base import Prior
 from glad.priors.resolve import ResolvedPrior, resolve_prior
-from glad.rng import rng_for
 from glad.runs.folder import Run
 from glad.settings.data import DSA
 from glad.settings.distill import Balance, DistillSettings, Initialization, Labels
-from glad.synthetic_set import SyntheticSet
 from glad.version import VERSION
 
 OnStep = Callable[[int, Metrics], None]
@@ -116,9 +111,9 @@ def distill(
         initialization: First latents. ``prior``: drawn by the prior. ``representative``: the real images (with a
             generator: drawn codes) nearest to the centers of each class among an expert's logits. ``nearest``: drawn
             codes whose images are nearest to such real ones (without experts: to those that k-means on pixels chooses).
-            ``inversion``: codes that render them.
+            ``inversion``: codes that render them. ``fit``: what the prior draws, fitted to real images drawn at random.
         candidates: Codes drawn per class for an initialization that chooses ``ipc`` of them.
-        inversion_steps: Steps of the initialization ``inversion``, twice as many in F_n.
+        inversion_steps: Steps of the initializations ``inversion`` and ``fit``, twice as many in F_n.
         chunk: Images rendered at a time.
         memory: GiB for the generator's graphs; beyond it images are rendered twice.
         seed: Seed of every draw.
@@ -193,59 +188,16 @@ def run_distillation(
     asked = objective or settings.objective
     made, used = resolve_objective(asked, train, resolved.description, segment, settings, device)
     used = replace(used, out=str(settings.folder))
-    synset = _first_set(train, resolved, experts, made, used, device)
-    besides = sorted(synset.tensors().keys() - synset.latents.keys())
-    rates = resolve_learning_rates(list(synset.latents), asked, made, resolved.description, used.learning_rate, besides)
+    synset = first_set(train, resolved, experts, made, used, device)
+    learned = synset.tensors()
+    besides = sorted(learned.keys() - synset.latents.keys())
+    latents = [name for name in synset.latents if name in learned]
+    rates = resolve_learning_rates(latents, asked, made, resolved.description, used.learning_rate, besides)
     tensors = select_learned(synset, made)
     kinds = {**ObjectiveDescription(made).optimizers, **resolved.description.optimizers}
     optimizer = make_optimizer(tensors, rates, used.momentum, kinds)
     inputs = _inputs(train, resolved, experts, hash_option_files(asked, used.objective_options))
     return _run(DistillationState(synset, made, optimizer), train, inputs, used, on_step)
-
-
-def _first_set(
-    data: ImageData,
-    resolved: ResolvedPrior,
-    experts: Experts | None,
-    objective: Objective,
-    settings: DistillSettings,
-    device: torch.device,
-) -> SyntheticSet:
-    """The set before the first iteration."""
-    classes = torch.arange(len(data.classes)).repeat_interleave(torch.tensor(_images_per_class(data, settings)))
-    labels = classes.repeat_interleave(resolved.description.images_per_row)
-    if settings.labels == "learned":
-        labels = learned_labels(labels, len(data.classes))
-    ObjectiveDescription(objective).require_usable_labels(labels)
-    latents = _latents(data, resolved.prior, experts, classes, settings, device)
-    return SyntheticSet(resolved.prior, latents, labels.to(device), settings.chunk, int(settings.memory * 2**30))
-
-
-def _images_per_class(data: ImageData, settings: DistillSettings) -> list[int]:
-    counts = data.labels.bincount(minlength=len(data.classes)).tolist()
-    return share_out(counts, settings.ipc, settings.balance)
-
-
-def _latents(
-    data: ImageData,
-    prior: Prior,
-    experts: Experts | None,
-    labels: Tensor,
-    settings: DistillSettings,
-    device: torch.device,
-) -> dict[str, Tensor]:
-    """The first latents, a row per label."""
-    rng = rng_for(settings.seed, "init")
-    continued = Run(settings.folder).state.exists()  # and replaces what is made here, whose shapes alone count
-    if settings.initialization == "prior" or continued:
-        latents = prior.init(labels, rng)
-    else:
-        make = network_factory(data, settings.network, settings.network_options, device)
-        network = None if experts is None else expert_network(experts, make, data, rng)
-        counts = _images_per_class(data, settings)
-        sizes = (settings.candidates, settings.inversion_steps, settings.chunk)
-        latents = initial_latents(settings.initialization, data, prior, network, counts, rng, device, *sizes)
-    return {name: tensor.to(device) for name, tensor in latents.items()}
 
 
 def _run(

@@ -106,15 +106,15 @@ def measure_prior(
     Numbers: ``frechet``, ``precision``, ``recall`` of its samples; ``psnr`` (dB, of pixels in [0, 1]) and
     ``feature_error`` (relative squared) of inverted validation images; ``accuracy`` on validation images of a network
     trained on samples, None where classes do not match; ``bytes`` of latents per image. Tensors: ``samples`` and
-    ``inverted`` pixels.
+    ``inverted`` pixels. Of a row of several images the first is taken.
     """
-    PriorDescription(prior).require_one_image_per_row("comparing priors")
     train, sizes = setup.data.train, setup.sizes
     labels = train.labels[setup.real]
     on_part("samples")
     samples = sample_images(prior, labels, sizes.chunk, setup.device, seed)
     found: dict[str, Any] = distances(embed(setup.network, samples, setup.device), setup.features)
-    found["bytes"] = 4 * PriorDescription(prior).floats_per_row
+    description = PriorDescription(prior)
+    found["bytes"] = 4 * description.floats_per_row // description.images_per_row
     found["samples"] = train.pixels(samples[:: max(1, len(samples) // len(setup.targets))][: len(setup.targets)])
     on_part("inversion")
     found |= _measure_inversion(setup, prior, seed)
@@ -130,27 +130,28 @@ def measure_prior(
 @torch.no_grad()
 def sample_images(prior: Prior, labels: Tensor, chunk: int, device: torch.device, seed: int = 0) -> Tensor:
     """Normalized images of fresh latents of ``labels`` (int64 [n]), on the CPU."""
-    rng, parts = rng_for(seed, STAGE, "samples"), []
+    rng, each, parts = rng_for(seed, STAGE, "samples"), PriorDescription(prior).images_per_row, []
     for part in labels.split(50):
         latents = {name: tensor.to(device) for name, tensor in prior.init(part, rng).items()}
-        parts.append(SyntheticSet(prior, latents, part, chunk).images().cpu())
+        parts.append(SyntheticSet(prior, latents, part.repeat_interleave(each), chunk).images()[::each].cpu())
     return torch.cat(parts)
 
 
 def _measure_inversion(setup: ComparisonSetup, prior: Prior, seed: int) -> dict[str, Any]:
     """How near inversion comes to the targets, in pixels and in features."""
-    train = setup.data.train
+    train, each = setup.data.train, PriorDescription(prior).images_per_row
     encode = PriorDescription(prior).encode
+    aims = setup.targets.to(setup.device).repeat_interleave(each, 0)
     if encode is not None:
         with torch.no_grad():
-            images = prior(**encode(setup.targets.to(setup.device))).cpu()
+            images = prior(**encode(aims))[::each].cpu()
     else:
         start = prior.init(setup.labels, rng_for(seed, STAGE, "inversion"))
         moved = {name: tensor.to(setup.device) for name, tensor in start.items()}
-        aims = setup.targets.to(setup.device)
         latents = invert(prior, moved, aims, setup.sizes.steps, setup.network.embed, setup.sizes.chunk)
         with torch.no_grad():
-            images = SyntheticSet(prior, latents, setup.labels, setup.sizes.chunk).images().cpu()
+            labels = setup.labels.repeat_interleave(each)
+            images = SyntheticSet(prior, latents, labels, setup.sizes.chunk).images()[::each].cpu()
     ours, theirs = train.pixels(images), train.pixels(setup.targets)
     error = (ours - theirs).square().flatten(1).mean(1).clamp(min=1e-10)
     seen, aimed = (embed(setup.network, part, setup.device) for part in (images, setup.targets))

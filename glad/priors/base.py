@@ -21,7 +21,8 @@ class Prior(Protocol):
             rng: The CPU generator that every draw comes from.
 
         Returns:
-            Tensors of N rows each; their keys name the latent space.
+            Tensors of N rows each; their keys name the latent space. Floats are learned; tensors of whole numbers or
+            booleans, such as indices and masks, are saved along with them and stay as they are.
         """
         ...
 

@@ -68,8 +68,9 @@ def _check_latents(prior: Prior, other: Prior, labels: Tensor) -> dict[str, Tens
         torch.manual_seed(2)
         again = other.init(labels, rng_for("check"))
     assert isinstance(latents, dict) and latents, f"init gives {latents!r}: it must give a dict of tensors"
+    assert any(torch.is_floating_point(tensor) for tensor in latents.values()), "no latent is a tensor of floats"
     for name, tensor in latents.items():
-        assert isinstance(tensor, Tensor) and tensor.is_floating_point(), f"latent {name} is no tensor of floats"
+        assert isinstance(tensor, Tensor), f"latent {name} is no tensor"
         rows = tensor.shape[0] if tensor.ndim else 0
         assert rows == len(labels), f"latent {name} has {rows} rows for {len(labels)} classes"
         assert bool(tensor.isfinite().all()), f"latent {name} is not finite"
@@ -121,7 +122,7 @@ def _check_tensors(prior: Prior, latents: dict[str, Tensor], images: Tensor) -> 
     moved = [name for name in offered if name not in again or offered[name].data_ptr() != again[name].data_ptr()]
     assert not moved, f"tensors() gives copies of {moved}: it must give the tensors themselves, to be restored in place"
     saved = {name: tensor.detach().clone() for name, tensor in offered.items()}
-    for tensor in offered.values():
+    for tensor in (tensor for tensor in offered.values() if tensor.is_floating_point()):
         tensor.data.add_(0.5)
     prior(**latents)
     for name, tensor in offered.items():
@@ -141,21 +142,28 @@ def _check_members(prior: Prior, latents: dict[str, Tensor], images: Tensor, des
     assert not absent, f"codes names {absent}, but the latents are {[*latents]}"
     made: dict[str, dict[str, Tensor]] = {}
     if description.encode is not None:
-        made["encode"] = description.encode(images[:: description.images_per_row])
+        made["encode"] = description.encode(images)
     if description.from_codes is not None:
         made["from_codes"] = description.from_codes(**{name: latents[name] for name in description.codes})
     shapes = {name: list(tensor.shape) for name, tensor in latents.items()}
     for member, found in made.items():
         have = {name: list(tensor.shape) for name, tensor in found.items()}
         assert have == shapes, f"{member} gives {have}, init gives {shapes}"
+    if description.project is not None:
+        once = description.project(**{name: 10 * t if t.is_floating_point() else t for name, t in latents.items()})
+        unknown = [name for name in once if name not in latents]
+        assert not unknown, f"project gives {unknown}, but the latents are {[*latents]}"
+        again = description.project(**{**latents, **once})
+        assert _same(once, again), "project moves what it has given: latents that are allowed must stay as they are"
 
 
 def _check_slope(prior: Prior, latents: dict[str, Tensor]) -> None:
     """The slope of a weighted sum of the images along a random direction of every latent."""
     images, dtype = _render(prior, latents)
     weights = torch.randn(images.shape, generator=rng_for("check", "weights")).to(dtype) / images.numel() ** 0.5
-    leaves = {name: tensor.to(dtype).requires_grad_() for name, tensor in latents.items()}
-    loss = (prior(**leaves) * weights).sum()
+    fixed = {name: tensor for name, tensor in latents.items() if not tensor.is_floating_point()}
+    leaves = {name: t.to(dtype).requires_grad_() for name, t in latents.items() if name not in fixed}
+    loss = (prior(**leaves, **fixed) * weights).sum()
     gradients = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True)
     for (name, leaf), gradient in zip(leaves.items(), gradients, strict=True):
         assert gradient is not None and bool(gradient.isfinite().all()), f"latent {name} has no finite gradient"
@@ -163,7 +171,9 @@ def _check_slope(prior: Prior, latents: dict[str, Tensor]) -> None:
         direction = torch.randn(leaf.shape, generator=rng_for("check", "direction", name)).to(dtype)
         direction = 0.5 * direction / direction.norm() + gradient / gradient.norm()
         slope = float((gradient * direction).sum())
-        measured = [_difference(prior, leaves, name, direction, weights, h) for h in (STEP[dtype], 3 * STEP[dtype])]
+        measured = [
+            _difference(prior, {**leaves, **fixed}, name, direction, weights, h) for h in (STEP[dtype], 3 * STEP[dtype])
+        ]
         near = min(abs(slope - found) / max(abs(slope), abs(found), 1e-12) for found in measured)
         assert near < TOLERANCE[dtype], (
             f"along a direction of latent {name} the gradient tells a slope of {slope:.6g}, finite differences "
@@ -175,7 +185,7 @@ def _render(prior: Prior, latents: dict[str, Tensor]) -> tuple[Tensor, torch.dty
     """Images of float64 latents, if the prior renders them as float64; else those of float32."""
     try:
         with torch.no_grad():
-            images = prior(**{name: tensor.double() for name, tensor in latents.items()})
+            images = prior(**{name: t.double() if t.is_floating_point() else t for name, t in latents.items()})
         if images.dtype == torch.float64:
             return images, torch.float64
     except RuntimeError as error:
@@ -187,8 +197,8 @@ def _render(prior: Prior, latents: dict[str, Tensor]) -> tuple[Tensor, torch.dty
 
 @torch.no_grad()
 def _difference(
-    prior: Prior, leaves: dict[str, Tensor], name: str, direction: Tensor, weights: Tensor, step: float
+    prior: Prior, latents: dict[str, Tensor], name: str, direction: Tensor, weights: Tensor, step: float
 ) -> float:
     """The central difference of the weighted sum of the images along ``direction`` of the latent ``name``."""
-    ends = [prior(**{**leaves, name: leaves[name] + sign * step * direction}) for sign in (1, -1)]
+    ends = [prior(**{**latents, name: latents[name] + sign * step * direction}) for sign in (1, -1)]
     return float(((ends[0] - ends[1]) * weights).double().sum()) / (2 * step)

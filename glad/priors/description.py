@@ -12,10 +12,12 @@ from torch import Tensor, nn
 
 from generators.license import read_license
 from generators.provenance import Weights
-from glad.members import KINDS, NAMES, RATES_BY_OBJECTIVE, SWITCH, Form, read_member, whole
+from glad.members import KINDS, NAMES, RATE, RATES_BY_OBJECTIVE, SWITCH, Form, read_member, whole
 from glad.priors.base import Prior
 
 UNSTATED = "not stated by the prior"
+FIT_RATE = 0.05
+"""Of Adam, where latents are fitted to real images and the prior states no other."""
 
 
 class PriorDescription:
@@ -33,6 +35,7 @@ class PriorDescription:
         conditional: Whether ``Prior.init`` gives different latents for different classes (True).
         layers: How many values the option ``layer`` may take; 0 where there is no such option (the default).
         optimizers: ``"sgd"`` or ``"adam"`` by name of a latent or of a learned tensor; SGD for those not named.
+        fit_rate: The learning rate of Adam where latents are fitted to real images (0.05).
 
     Raises:
         ValueError: A member has a value that it cannot have; the message names both.
@@ -47,6 +50,7 @@ class PriorDescription:
         self.conditional: bool = self._read("conditional", True, SWITCH)
         self.codes: tuple[str, ...] = tuple(self._read("codes", (), NAMES))
         self.optimizers: dict[str, str] = dict(self._read("optimizers", {}, KINDS))
+        self.fit_rate: float = self._read("fit_rate", FIT_RATE, RATE)
         self._rates: dict[str, Any] = dict(self._read("learning_rates", {}, RATES_BY_OBJECTIVE))
 
     def learning_rates(self, objective: str = "") -> dict[str, float]:
@@ -90,16 +94,16 @@ class PriorDescription:
 
     @cached_property
     def floats_per_row(self) -> int:
-        """Read ``floats_per_row``: how many numbers are stored for a row; by default those of its first latents."""
+        """Read ``floats_per_row``: how many numbers are learned for a row; by default those of its first latents."""
         stated: int = self._read("floats_per_row", 0, whole(0))
         if stated:
             return stated
         first = self.prior.init(torch.zeros(1, dtype=torch.int64), torch.Generator().manual_seed(0))
-        return sum(tensor.numel() for tensor in first.values())
+        return sum(tensor.numel() for tensor in first.values() if tensor.is_floating_point())
 
     @property
     def encode(self) -> Callable[[Tensor], dict[str, Tensor]] | None:
-        """Read ``encode(images)``: latents of N rows for normalized images [N, C, H, W]; None where it lacks that."""
+        """Read ``encode(images)``: latents of N rows for normalized images [N * images_per_row, C, H, W]; or None."""
         return getattr(self.prior, "encode", None)
 
     @property
@@ -107,10 +111,10 @@ class PriorDescription:
         """Read ``from_codes(**codes)``: all latents of given codes; None where codes are all, or there are none."""
         return getattr(self.prior, "from_codes", None) if self.codes else None
 
-    def require_one_image_per_row(self, what: str) -> None:
-        """Raise ``ValueError`` for a prior whose rows render several images, which ``what`` cannot use."""
-        if self.images_per_row != 1:
-            raise ValueError(f"{what} needs one image per row; prior {self.name} renders {self.images_per_row}")
+    @property
+    def project(self) -> Callable[..., dict[str, Tensor]] | None:
+        """Read ``project(**latents)``: the nearest latents that are allowed, taken after each step; None for all."""
+        return getattr(self.prior, "project", None)
 
     def _read(self, member: str, default: Any, form: Form) -> Any:
         return read_member(self.prior, member, default, form, f"prior {self.name}")

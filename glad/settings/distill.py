@@ -11,7 +11,7 @@ from glad.settings.sets import REST
 
 Balance = Literal["equal", "proportional", "sqrt"]
 Labels = Literal["hard", "learned"]
-Initialization = Literal["prior", "representative", "nearest", "inversion"]
+Initialization = Literal["prior", "representative", "nearest", "inversion", "fit"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,11 +60,12 @@ class DistillSettings(DataSettings):
     initialization: Initialization = spelled("prior", old=("start",))
     """First latents. ``prior``: drawn by the prior. ``representative``: the real images (with a generator: drawn codes)
     nearest to the centers of each class among an expert's logits. ``nearest``: drawn codes whose images are nearest to
-    such real ones (without experts: to those that k-means on pixels chooses). ``inversion``: codes that render them."""
+    such real ones (without experts: to those that k-means on pixels chooses). ``inversion``: codes that render them.
+    ``fit``: what the prior draws, fitted to real images drawn at random."""
     candidates: int = 100
     """Codes drawn per class for an initialization that chooses ``ipc`` of them."""
     inversion_steps: int = 200
-    """Steps of the initialization ``inversion``, twice as many in F_n."""
+    """Steps of the initializations ``inversion`` and ``fit``, twice as many in F_n."""
     chunk: int = 10
     """Images rendered at a time."""
     memory: float = 2.0

@@ -73,3 +73,18 @@ class Tiled(Plain):
     def __call__(self, code):
         one = super().__call__(code)
         return torch.stack([one, -one], 1).flatten(0, 1)
+
+
+class Masked(Tiled):
+    """Two images a row, of the numbers that a mask lets through, which stay between -1 and 1."""
+
+    def init(self, classes, rng):
+        mask = torch.rand(len(classes), 4, generator=rng) < 0.5
+        mask[:, 0] = True
+        return {**low(classes, rng), "mask": mask, "place": torch.arange(len(classes), dtype=torch.int16)}
+
+    def __call__(self, code, mask, place):
+        return super().__call__(code * mask)
+
+    def project(self, code, **fixed):
+        return {"code": code.clamp(-1, 1)}

@@ -6,7 +6,7 @@ import pytest
 import torch
 from errors import naming
 from fixtures import tiny_generator
-from own_priors import Plain, Tiled
+from own_priors import Masked, Plain, Tiled
 from torch.nn import functional as F
 
 from generators.prior import StyleGANPrior
@@ -40,6 +40,7 @@ MADE = {
     "mean codes, noise in f": stylegan(layer=1, avg_w=1, rand_f=1),
     "own": lambda: Plain(1, 4),
     "several images a row": lambda: Tiled(1, 4),
+    "several, masked and clamped": lambda: Masked(1, 4),
 }
 
 
@@ -168,6 +169,16 @@ class Coded(Line):
     codes = ("w",)
 
 
+class Jumps(Line):
+    def project(self, z):
+        return {"z": -z}
+
+
+class Whole(Line):
+    def init(self, classes, rng):
+        return {"z": super().init(classes, rng)["z"].round().to(torch.int64)}
+
+
 class Encodes(Line):
     def encode(self, images):
         return {"w": images.flatten(1)}
@@ -194,6 +205,8 @@ def test_a_prior_of_ones_own_that_keeps_the_rules_passes():
         (Copies, "['g/bias']"),
         (Cached, "tensors() restored"),
         (Strange, "learning_rates ['w'] ['z']"),
+        (Jumps, "project"),
+        (Whole, "floats"),
         (Coded, "codes ['w']"),
         (Encodes, "encode {'w': [6, 4]} init"),
     ],

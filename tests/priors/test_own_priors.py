@@ -159,9 +159,6 @@ def test_rows_of_several_images(here):
     assert labels.tolist() == [c for c in range(10) for _ in range(6)]
     assert torch.equal(images[0::2], -images[1::2])
     assert load_file(here / "run" / "synset.safetensors")["latents/code"].shape == (30, 4)
-    assert "the start nearest needs one image per row" in distill(
-        "--prior", "own_priors:Tiled", "--initialization", "nearest", "--out", "other", code=1
-    )
 
 
 @pytest.mark.parametrize("prior", ["Stated", "Tiled"])

@@ -58,8 +58,7 @@ def test_what_a_prior_says_is_read():
     assert (stated.images_per_row, stated.floats_per_row, stated.codes, stated.layers) == (3, 7, ("z",), 5)
     assert not stated.conditional and stated.optimizers == {"z": "adam"} and stated.weights is None
     assert stated.from_codes is not None
-    with pytest.raises(ValueError, match=naming("nearest Bare 3")):
-        stated.require_one_image_per_row("the start nearest")
+    assert stated.project is None and stated.fit_rate == 0.05
 
 
 def test_codes_alone_make_it_a_generators():
@@ -80,6 +79,7 @@ def test_rates_go_by_latent_and_before_that_by_objective():
         ("images_per_row", 1.5),
         ("floats_per_row", -1),
         ("layers", "many"),
+        ("fit_rate", "fast"),
         ("codes", "w"),
         ("optimizers", {"code": "sdg"}),
         ("learning_rates", {"code": -1.0}),
