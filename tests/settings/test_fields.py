@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import pytest
 import yaml
-from errors import naming
+from errors import mentions, naming
 
 from glad.settings.distill import DistillSettings
 from glad.settings.experts import ExpertSettings
@@ -73,22 +73,22 @@ def test_values_have_one_form() -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"size": 1.5}, "size is 1.5: it must be a whole number"),
-        ({"size": True}, "size is True: it must be a whole number"),
-        ({"size": None}, "size is None: it must be a whole number"),
-        ({"name": 3}, "name is 3: it must be a text"),
-        ({"kind": "b"}, "unknown kind 'b': one of a, bc; did you mean 'bc'?"),
-        ({"rates": {"w": "fast"}}, "rates.w is 'fast': it must be a number"),
-        ({"rates": 1.0}, "rates is 1.0: it must be a mapping"),
-        ({"parts": "12"}, "parts is '12': it must be a list"),
-        ({"parts": [1.5]}, "parts is 1.5: it must be a whole number or a text"),
-        ({"share": "much"}, "share is 'much': it must be a number"),
+        ({"size": 1.5}, "size 1.5 whole"),
+        ({"size": True}, "size True whole"),
+        ({"size": None}, "size None whole"),
+        ({"name": 3}, "name 3 text"),
+        ({"kind": "b"}, "kind 'b' a, bc 'bc'"),
+        ({"rates": {"w": "fast"}}, "rates.w 'fast' number"),
+        ({"rates": 1.0}, "rates 1.0 mapping"),
+        ({"parts": "12"}, "parts '12' list"),
+        ({"parts": [1.5]}, "parts 1.5 whole text"),
+        ({"share": "much"}, "share 'much' number"),
     ],
 )
 def test_a_value_of_another_kind_is_named(given: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError) as error:
         Own(**{"name": "x", **given})
-    assert message in str(error.value)
+    assert mentions(error.value, message)
 
 
 def test_a_union_takes_what_a_value_is_before_what_it_can_be_read_as() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 from click.testing import CliRunner
-from errors import naming
+from errors import mentions, naming
 from tuning_cases import SMALL, known
 
 import glad
@@ -77,21 +77,21 @@ def test_the_winning_settings_are_written_and_run(tmp_path: Path, monkeypatch: p
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ([], "needs a budget: --minutes N, or --trials N"),
-        (["--minutes", "0"], "minutes must be above 0"),
-        (["--trials", "2", "--epochs", "0"], "epochs must be above 0"),
-        (["--trials", "2", "--prior", "pixel"], "did you mean 'pixels'"),
-        (["--trials", "2", "--objective", "mtt"], "follows experts, and there are none"),
-        (["--trials", "2", "--knob", "momentum"], "has no knob 'momentum'; it has layer"),
-        (["--trials", "2", "--judge-option", "width=3"], "is not NETWORK.OPTION=NUMBER"),
-        (["--trials", "2", "--judge-option", "resnet.width=3"], "'resnet' is unknown"),
-        (["--minutes", "1e-9"], "were over before the default settings were judged"),
+        ([], "--minutes --trials"),
+        (["--minutes", "0"], "minutes 0"),
+        (["--trials", "2", "--epochs", "0"], "epochs 0"),
+        (["--trials", "2", "--prior", "pixel"], "'pixel' 'pixels'"),
+        (["--trials", "2", "--objective", "mtt"], "mtt experts"),
+        (["--trials", "2", "--knob", "momentum"], "'momentum' layer"),
+        (["--trials", "2", "--judge-option", "width=3"], "width=3 NETWORK.OPTION=NUMBER"),
+        (["--trials", "2", "--judge-option", "resnet.width=3"], "'resnet'"),
+        (["--minutes", "1e-9"], "default settings"),
     ],
 )
 def test_a_mistake_gives_one_line(options: list[str], message: str, tmp_path: Path) -> None:
     result = CliRunner().invoke(main, command(tmp_path, *options))
     assert result.exit_code != 0 and isinstance(result.exception, SystemExit), result.exception
-    assert message in " ".join(result.output.split()) and "Traceback" not in result.output
+    assert mentions(result.output, message) and "Traceback" not in result.output
 
 
 def test_objects_and_unknown_settings_are_refused(tmp_path: Path) -> None:

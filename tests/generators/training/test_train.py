@@ -7,6 +7,7 @@ import signal
 import pytest
 import torch
 from click.testing import CliRunner
+from errors import mentions
 from flat_images import folder
 from PIL import Image
 from safetensors.torch import load_file
@@ -132,20 +133,20 @@ def test_a_run_that_diverges_says_so_and_keeps_the_last_state(tmp_path):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (("--rates", "{"), "is not JSON"),
-        (("--minutes", "0"), "minutes is 0.0: choose a number above 0"),
-        (("--steps", "0"), "steps is 0: choose at least 1"),
-        (("--rates", '{"dm": 1}'), "is not JSON"),
-        (("--augment", "hue"), "unknown augmentation 'hue'"),
-        (("--resolution", "27"), "even --resolution"),
-        (("--layers", "3"), "layers must be at least 4, not 3"),
+        (("--rates", "{"), "rates JSON"),
+        (("--minutes", "0"), "minutes 0.0 0"),
+        (("--steps", "0"), "steps 0 1"),
+        (("--rates", '{"dm": 1}'), "rates JSON"),
+        (("--augment", "hue"), "augmentation 'hue'"),
+        (("--resolution", "27"), "--resolution"),
+        (("--layers", "3"), "layers 4 3"),
     ],
 )
 def test_bad_options_are_one_line(tmp_path, options, said):
     result = run(tmp_path / "out", folder(tmp_path / "data"), *QUICK, *options)
     assert result.exit_code
     assert isinstance(result.exception, SystemExit)
-    assert said in result.output
+    assert mentions(result.output, said)
 
 
 def test_a_damaged_state_is_named(tmp_path):
