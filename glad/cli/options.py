@@ -106,9 +106,17 @@ def load_preset(ctx: click.Context, param: click.Parameter, name: str | None) ->
     settings = {**as_defaults(ctx, param, f"preset {name}", preset.settings()), "prior": prior}
     for key, value in preset.distill.items():
         if presets.goes_by_ipc(value):
-            settings[key] = lambda key=key: preset.settings(ctx.params["ipc"])[key]
+            settings[key] = lambda key=key: _as_option(preset.settings(_images_per_class(ctx))[key])
     ctx.default_map = {**settings, **(ctx.default_map or {})}
     return name
+
+
+def _images_per_class(ctx: click.Context) -> int:
+    """What --ipc is, at a time when options of the command line are processed, and those of files perhaps not yet."""
+    param = next(param for param in ctx.command.params if param.name == "ipc")
+    known = ctx.params.get("ipc")
+    found: int = param.type_cast_value(ctx, ctx.lookup_default("ipc")) if known is None else known
+    return found
 
 
 def as_defaults(ctx: click.Context, param: click.Parameter, source: str, content: Mapping[Any, Any]) -> dict[str, Any]:

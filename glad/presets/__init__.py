@@ -22,7 +22,7 @@ from typing import Any
 
 import yaml
 
-STORED = {"cifar10": (3, 32), "svhn": (3, 32), "mnist": (1, 28), "fashionmnist": (1, 28)}
+STORED = {"cifar10": (3, 32), "cifar100": (3, 32), "svhn": (3, 32), "mnist": (1, 28), "fashionmnist": (1, 28)}
 """Channels and side of data sets that a preset takes as they are stored."""
 
 MEASURED = "measured.json"

@@ -105,11 +105,15 @@ def test_numbers_go_by_images_per_class() -> None:
     assert found == [1000, 1000, 1000, 10000, 10000, 50000, 50000]
     assert load("dsa-cifar10-pixels").settings(10)["iterations"] == 10000
     assert load("dm-cifar10-pixels").settings(10)["iterations"] == 20000
+    of_mtt = [load("mtt-cifar10-pixels").settings(ipc) for ipc in (1, 10, 50)]
+    assert [found["zca"] for found in of_mtt] == [True, True, False]
+    assert [found["objective_options"]["max_start_epoch"] for found in of_mtt] == [2, 20, 40]
+    assert [found["learning_rate"]["pixels"] for found in of_mtt] == [100, 100, 1000]
 
 
 def test_all_are_listed_with_what_they_take(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     keys = {preset.measure(10) for preset in all_presets().values()}
-    assert len(keys) == 3 + 3 + 2 + 3 * 2  # codes at 128 px and at 32, mtt and ast, and two sizes of three objectives
+    assert len(keys) == 3 + 3 + 3 + 3 * 2  # codes at 128 px and at 32, mtt, ast twice, two sizes of three objectives
     cost = {"seconds": 1.8, "gib": 2.25, "machine": "a machine", "command": "measure it"}
     (tmp_path / MEASURED).write_text(json.dumps({"dc-pixels 1x28x28 ipc10": cost}))
     monkeypatch.setattr("glad.presets.files", lambda _: tmp_path)
@@ -162,13 +166,17 @@ def test_the_commands_are_understood(name: str, settings: Any) -> None:
 
 def test_the_command_line_wins_key_by_key_and_a_config_stands_between(settings: Any, tmp_path: Path) -> None:
     asked = settings("--preset", "mtt-cifar10-pixels")
-    assert (
-        asked["learning_rate"] == {"pixels": 1000.0, "step_size": 1e-5} and asked["zca"] and asked["iterations"] == 5000
-    )
+    assert asked["learning_rate"] == {"pixels": 100.0, "step_size": 1e-7} and asked["zca"]
+    options = {"syn_steps": 50, "expert_epochs": 2, "max_start_epoch": 2, "step_size": 1e-2}
+    assert asked["objective_options"] == options and asked["iterations"] == 5000
     asked = settings("--lr", "step_size=1e-4", "--preset", "mtt-cifar10-pixels", "-o", "syn_steps=30", "--no-zca")
-    assert asked["learning_rate"] == {"pixels": 1000.0, "step_size": 1e-4} and not asked["zca"]
-    assert asked["objective_options"] == {"max_start_epoch": 25, "syn_steps": 30}
+    assert asked["learning_rate"] == {"pixels": 100.0, "step_size": 1e-4} and not asked["zca"]
+    assert asked["objective_options"] == {**options, "syn_steps": 30}
     assert settings("--preset", "mtt-cifar10-pixels", "--lr", "5")["learning_rate"] == 5
+    (tmp_path / "ten.yaml").write_text("ipc: 10\n")
+    for order in (["--config", "ten.yaml", "--preset", "mtt-cifar10-pixels"], ["--preset", "mtt-cifar10-pixels"]):
+        asked = settings(*order, *(["--config", "ten.yaml"] if len(order) == 2 else []))
+        assert asked["objective_options"]["max_start_epoch"] == 20 and asked["learning_rate"]["step_size"] == 1e-5
     (tmp_path / "mine.yaml").write_text("ipc: 10\nmomentum: 0.25\nlr: 3\n")
     for order in (["--config", "mine.yaml", "--preset"], ["--preset"]):
         rest = [] if "--config" in order else ["--config", "mine.yaml"]
