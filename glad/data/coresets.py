@@ -44,7 +44,7 @@ def _by_class(data: ImageData, ipc: Ipc, chosen: Callable[[int, int], Tensor]) -
     if short := [f"{name} ({size})" for name, size, n in classes if size < n]:
         warn_of([f"{data.name}: fewer than {max(wanted)} images in {shorten(short)}: all of them are taken"])
     counts = [min(n, size) for _, size, n in classes]
-    images = torch.cat([chosen(c, n) for c, n in enumerate(counts)])
+    images = torch.cat([chosen(c, n) for c, n in enumerate(counts) if n])
     return images, torch.arange(len(counts)).repeat_interleave(torch.tensor(counts))
 
 

@@ -5,9 +5,11 @@ their classes, resolution and normalization.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from glad.data.coresets import Labeled
@@ -29,10 +31,11 @@ RESULTS = "results.json"
 class Candidate:
     """A set and what is known of it.
 
-    ``images`` are normalized float32 [N, C, H, W], ``labels`` int64 [N], ``soft_labels`` distributions [N, K] that came
-    with the set. ``initial`` is the set before optimization, where codes have one; ``network`` the one it was distilled
-    with; ``step_size`` the student's, learned with it; ``seconds`` what distilling took; None where it is not known.
-    ``hashes`` are what finished cells depend on, ``results`` is where they are kept, and ``run`` the folder of a run.
+    ``images`` are normalized float32 [N, C, H, W], ``labels`` int64 [N] of ``classes`` classes, ``soft_labels``
+    distributions [N, K] that came with the set. ``initial`` is the set before optimization, where codes have one;
+    ``network`` the one it was distilled with; ``step_size`` the student's, learned with it; ``seconds`` what distilling
+    took; None where it is not known. ``hashes`` are what finished cells depend on, ``results`` is where they are kept,
+    and ``run`` the folder of a run.
     """
 
     name: str
@@ -40,13 +43,44 @@ class Candidate:
     labels: Tensor
     soft_labels: Tensor | None
     initial: Labeled | None
-    ipc: int
+    classes: int
     network: str | None
     step_size: float | None
     seconds: float | None
     hashes: list[str]
     results: Path
     run: Path | None = None
+
+    @cached_property
+    def ordered(self) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Images, labels and soft labels by class and content, so that the order of files does not matter."""
+        order = _order(self.images, self.labels)
+        return self.images[order], self.labels[order], None if self.soft_labels is None else self.soft_labels[order]
+
+    @cached_property
+    def ordered_initial(self) -> Labeled | None:
+        """The set before optimization, in the same order of its own."""
+        if self.initial is None:
+            return None
+        order = _order(*self.initial)
+        return self.initial[0][order], self.initial[1][order]
+
+    @cached_property
+    def content(self) -> str:
+        """A hash of the images and labels, whatever the file is called and however it orders them."""
+        images, labels, _ = self.ordered
+        return hash_of(images) + hash_of(labels)
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """Images of each class."""
+        return tuple(self.labels.bincount(minlength=self.classes).tolist())
+
+
+def _order(images: Tensor, labels: Tensor) -> Tensor:
+    """The indices of images by label and then by their bytes, int64 [N]."""
+    keys = [(label, hash_of(image)) for label, image in zip(labels.tolist(), images, strict=True)]
+    return torch.tensor(sorted(range(len(keys)), key=keys.__getitem__))
 
 
 def is_run(path: Path) -> bool:
@@ -64,7 +98,7 @@ def of_run(run: Run) -> Candidate:
         labels=likeliest(labels),
         soft_labels=soft,
         initial=(initial[0], likeliest(initial[1])) if run.weights is not None else None,
-        ipc=config["ipc"],
+        classes=len(run.inputs["classes"]),
         network=str(config["network"]),
         step_size=run.learned_lr,
         seconds=float(read_tensors(run.state)[1]["seconds"]),
@@ -106,7 +140,7 @@ def of_path(
         labels=labels,
         soft_labels=soft,
         initial=None,
-        ipc=-(-len(labels) // len(data.classes)),
+        classes=len(data.classes),
         network=network,
         step_size=loaded.step_size,
         seconds=None,
@@ -151,3 +185,27 @@ def network_of(candidates: Sequence[Candidate], default_network: str) -> str:
     if len(names) > 1:
         raise RunError(f"the runs were distilled with different networks ({', '.join(sorted(names))}): evaluate apart")
     return names.pop()
+
+
+def with_own_names(candidates: Sequence[Candidate], paths: Sequence[Path]) -> list[Candidate]:
+    """``candidates`` under names that tell them apart: where two are the same, with the suffix or the folders above.
+
+    ``ValueError`` where a path is given twice.
+    """
+    spelled = [_spellings(candidate.name, path) for candidate, path in zip(candidates, paths, strict=True)]
+    depth = [0] * len(candidates)
+    while True:
+        names = [words[at] for words, at in zip(spelled, depth, strict=True)]
+        alike = [i for i, name in enumerate(names) if names.count(name) > 1]
+        if not alike:
+            return [replace(candidate, name=name) for candidate, name in zip(candidates, names, strict=True)]
+        for i in alike:
+            depth[i] += 1
+            if depth[i] == len(spelled[i]):
+                raise ValueError(f"{paths[i]} is given twice: name each set once")
+
+
+def _spellings(name: str, path: Path) -> list[str]:
+    """What a set may be called, from its short name to its whole path."""
+    parts = path.resolve().parts
+    return [name, *("/".join(parts[-count:]) for count in range(1, len(parts) + 1))]

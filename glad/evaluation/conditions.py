@@ -58,13 +58,13 @@ class Conditions:
         for candidate in self.candidates:
             rate = self.step_sizes.get(candidate.name)
             found.append(self._condition(self._row_of(candidate), self._own[candidate.name], rate))
-            initial = candidate.initial
+            initial = candidate.ordered_initial
             if "before" in self.baselines and initial is not None and not self._is_there(initial[0], found):
                 labels = self._soft(initial[0]) if self.soft else initial[1]
                 found.append(self._condition(ResultRow(BEFORE, candidate.name), (initial[0], labels)))
-        for ipc in sorted({candidate.ipc for candidate in self.candidates}):
+        for counts in sorted({candidate.counts for candidate in self.candidates}):
             for method in (method for method in SELECTIONS if method in self.baselines):
-                found.append(self._condition(self._coreset_row(method, ipc), self._coreset(method, ipc, seed)))
+                found.append(self._condition(self._coreset_row(method, counts), self._coreset(method, counts, seed)))
         if "full" in self.baselines:
             found.append(self._condition(ResultRow(FULL, images=len(self.train)), self._full))
         found += self._hybrids(seed)
@@ -80,7 +80,7 @@ class Conditions:
 
     def score_rows(self, candidate: Candidate) -> dict[str, ResultRow]:
         """For each field of ``glad.evaluation.dd_ranking.Parts`` the row that it is taken from."""
-        sets = {"set": self._row_of(candidate), "random": self._coreset_row("random", candidate.ipc)}
+        sets = {"set": self._row_of(candidate), "random": self._coreset_row("random", candidate.counts)}
         hard = replace(sets["set"], label_mode="hard") if self.soft else sets["set"]
         rows = {"full_hard": self.full_row, "hard": hard, **sets}
         for part, row in sets.items():
@@ -93,6 +93,11 @@ class Conditions:
         """Whether the protocol trains without augmentation."""
         return self.protocol.augmentation in ("", "none")
 
+    def stream(self, row: ResultRow) -> str:
+        """The key of the random draws of ``row``: its id, in which the content of the set stands for its name."""
+        content = {candidate.name: candidate.content for candidate in self.candidates}
+        return row.id if row.owner is None else replace(row, owner=content[row.owner]).id
+
     def _condition(self, row: ResultRow, data: Labeled, step_size: float | None = None) -> Condition:
         return Condition(row, data, self.protocol, self.networks, step_size)
 
@@ -103,13 +108,15 @@ class Conditions:
     def _row_of(self, candidate: Candidate) -> ResultRow:
         return ResultRow(SET, candidate.name)
 
-    def _coreset_row(self, method: str, ipc: int) -> ResultRow:
+    def _coreset_row(self, method: str, counts: tuple[int, ...]) -> ResultRow:
+        """The row of a selection that has as many images of each class as a set."""
         network = PIXELS if self.teacher is None else self.teacher.settings["network"]
-        return ResultRow(method, ipc=ipc, features=network if method == "herding" else None)
+        row = ResultRow(method, features=network if method == "herding" else None)
+        return replace(row, ipc=counts[0]) if len(set(counts)) == 1 else replace(row, counts=counts)
 
-    def _coreset(self, method: str, ipc: int, seed: int) -> Labeled:
-        """Real images, as many as sets of that size have."""
-        images, labels = select(method, self.train, ipc, seed, None if self.teacher is None else self.teacher.embed)
+    def _coreset(self, method: str, counts: tuple[int, ...], seed: int) -> Labeled:
+        """Real images, as many of each class as a set has."""
+        images, labels = select(method, self.train, counts, seed, None if self.teacher is None else self.teacher.embed)
         return images, self._soft(images) if self.soft else labels
 
     def _soft(self, images: Tensor) -> Tensor:
@@ -120,12 +127,11 @@ class Conditions:
     @cached_property
     def _own(self) -> dict[str, Labeled]:
         """The set of each candidate with hard or soft labels; soft ones that came with it are kept."""
-        return {
-            c.name: (c.images, (self._soft(c.images) if c.soft_labels is None else c.soft_labels))
-            if self.soft
-            else (c.images, c.labels)
-            for c in self.candidates
-        }
+        found = {}
+        for candidate in self.candidates:
+            images, labels, soft = candidate.ordered
+            found[candidate.name] = images, (self._soft(images) if soft is None else soft) if self.soft else labels
+        return found
 
     @cached_property
     def _whole(self) -> Tensor:
@@ -155,9 +161,9 @@ class Conditions:
         for candidate in self.candidates if self.scores else ():
             rows, own = self.score_rows(candidate), there[self._row_of(candidate).id]
             random = there.get(rows["random"].id) or self._condition(
-                rows["random"], self._coreset("random", candidate.ipc, seed)
+                rows["random"], self._coreset("random", candidate.counts, seed)
             )
-            parts += [random, replace(own, row=rows["hard"], data=(candidate.images, candidate.labels))]
+            parts += [random, replace(own, row=rows["hard"], data=candidate.ordered[:2])]
             for way, strategy in (("augmented", strategy_for(self.train, ALL)), ("plain", "none")):
                 protocol = replace(self.protocol, augmentation=strategy)
                 for part, condition in (("set", own), ("random", random)):

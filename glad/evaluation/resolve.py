@@ -15,7 +15,7 @@ from glad.data.augment import strategy_for
 from glad.data.dataset import ImageData, Splits
 from glad.data.splits import load_data, open_data
 from glad.device import pick_device
-from glad.evaluation.candidates import Candidate, is_run, network_of, of_path, of_run, require_one_data
+from glad.evaluation.candidates import Candidate, is_run, network_of, of_path, of_run, require_one_data, with_own_names
 from glad.evaluation.conditions import Conditions
 from glad.evaluation.config import EvaluationConfig
 from glad.evaluation.protocol import TRAINING_VERSION, Protocol, resolve_protocol
@@ -64,16 +64,13 @@ class ResolvedEvaluation:
 
     @cached_property
     def candidates(self) -> list[Candidate]:
-        """The sets that compete; ``RunError`` when one is unfinished or damaged, ``ValueError`` for one name twice."""
+        """The sets that compete; ``RunError`` when one is unfinished or damaged, ``ValueError`` for one path twice."""
         train, config = self.splits.train, self.config
         found = [
             of_run(Run(path)) if is_run(path) else of_path(path, train, config.values, config.class_map)
             for path in self.paths
         ]
-        names = [candidate.name for candidate in found]
-        if repeated := sorted({name for name in names if names.count(name) > 1}):
-            raise ValueError(f"runs are told apart by their folder's name; {', '.join(repeated)} occurs twice")
-        return found
+        return with_own_names(found, self.paths)
 
     @cached_property
     def tested(self) -> ImageData:
@@ -161,6 +158,7 @@ class ResolvedEvaluation:
                 candidate.name: {
                     "hashes": candidate.hashes,
                     "step_size": self.step_sizes.get(candidate.name),
+                    "stream": candidate.content,
                 }
                 for candidate in self.candidates
             },

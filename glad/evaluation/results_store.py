@@ -6,12 +6,14 @@ holds the last evaluation, and under ``earlier`` those of the same set under oth
 call reads them all.
 """
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from glad.evaluation import legacy
 from glad.evaluation.candidates import Candidate
+from glad.evaluation.renaming import rename_owner
 from glad.evaluation.rows import ResultRow, set_id
 from glad.evaluation.summary import Cell, add_macro
 from glad.runs.storage import RunError, read_json, write_json
@@ -129,8 +131,21 @@ class ResultsStore:
         return same and old["hashes"].get("data") == self.settings["hashes"]["data"]
 
     def cells(self) -> dict[Key, Cell]:
-        """All cells that earlier evaluations under the same settings left."""
-        return {key_of(cell): cell for found in self._read_valid() for cell in _cells(found)}
+        """All cells that earlier evaluations under the same settings left.
+
+        Earlier versions keyed the random draws of a set's rows by its name: of theirs only the cells of rows that all
+        sets share are valid. The others stay under ``earlier``, which a warning says.
+        """
+        found = {key_of(cell): cell for found in self._read_valid() for cell in _cells(found)}
+        for candidate in self.candidates:
+            for path, others in self._others[candidate.name].items():
+                for old in others:
+                    if self._agrees(_with_stream(old["settings"], candidate)):
+                        shared = {row["id"] for row in old["rows"] if row["owner"] is None}
+                        cells = _cells(old)
+                        found = {key_of(c): c for c in cells if c["row"] in shared} | found
+                        _say_of_old_streams(path, [c for c in cells if c["row"] not in shared])
+        return found
 
     def cost(self) -> dict[str, Any]:
         """What earlier evaluations measured of costs, by the id of the row."""
@@ -172,6 +187,21 @@ class ResultsStore:
             write_json(path, content)
 
 
+def _with_stream(settings: Mapping[str, Any], candidate: Candidate) -> dict[str, Any]:
+    """Settings of an earlier version as if their random draws had followed the images; as they are if they do."""
+    sets = {name: {"stream": candidate.content, **about} for name, about in settings["sets"].items()}
+    return {**settings, "sets": sets}
+
+
+def _say_of_old_streams(path: Path, cells: Sequence[Cell]) -> None:
+    if cells:
+        warnings.warn(
+            f"{path}: {len(cells)} trainings of an earlier version stay in it and are not mixed with new ones, whose "
+            "random numbers follow the images and no longer the set's name",
+            stacklevel=2,
+        )
+
+
 def _own_part(results: Mapping[str, Any], rows: Mapping[str, ResultRow], name: str) -> Results:
     """What is said of the candidate ``name`` and of rows that all share."""
     own = {row.id for row in rows.values() if row.owner in (None, name)}
@@ -195,11 +225,20 @@ def _read(candidate: Candidate, resolve: Callable[[str], str]) -> dict[Path, lis
     found = {}
     for path in _files(candidate.results):
         try:
-            found[path] = read_results(path, candidate.network, resolve)
+            found[path] = [_under_name(entry, candidate) for entry in read_results(path, candidate.network, resolve)]
         except (LookupError, TypeError, ValueError, AttributeError) as error:
             raise RunError(
                 f"{path} is not what `glad evaluate` writes ({error!r}): remove it, and evaluate again"
             ) from error
+    return found
+
+
+def _under_name(found: Results, candidate: Candidate) -> Results:
+    """Results of the set under the name that it has in this evaluation, whatever it was called before."""
+    sets = found["settings"]["sets"]
+    for name, about in sets.items():
+        if name != candidate.name and about["hashes"] == candidate.hashes and candidate.name not in sets:
+            return rename_owner(found, name, candidate.name)
     return found
 
 

@@ -4,6 +4,7 @@ A row's id is made of its parameters. Cells, summaries, differences, scores and 
 key of a training's random draws. Its label is for people: nothing reads it.
 """
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
@@ -25,22 +26,27 @@ class Wording:
     """What is added for a row that is not trained as the evaluation says, by what differs."""
     features: Mapping[str, str]
     """What herding works in: pixels, or the features of a network."""
+    even: str = "{ipc} per class"
+    """How many real images, where they are as many of each class."""
+    uneven: str = "{images} in all, shared out as the set's"
+    """Likewise, where they are not."""
 
     def of(self, row: "ResultRow") -> str:
         """The text of ``row``."""
         network = row.features not in (None, PIXELS)
         features = self.features["network" if network else PIXELS].format(network=row.features)
         texts = [self.kinds[row.kind], *(self.variants[variant] for variant in row.variants)]
-        return "".join(texts).format(**{**row.parameters, "features": features})
+        number = self.even.format(ipc=row.ipc) if row.counts is None else self.uneven.format(images=sum(row.counts))
+        return "".join(texts).format(**{**row.parameters, "features": features, "number": number})
 
 
 LABELS = Wording(
     kinds={
         SET: "{owner}",
         BEFORE: "{owner} before optimization",
-        "random": "random real images, {ipc} per class",
-        "kmeans": "real images nearest to k-means centers, {ipc} per class",
-        "herding": "real images by herding in {features}, {ipc} per class",
+        "random": "random real images, {number}",
+        "kmeans": "real images nearest to k-means centers, {number}",
+        "herding": "real images by herding in {features}, {number}",
         FULL: "all {images} training images",
         HYBRID: "{owner} + {percent:g} % of the real images",
         SHARE: "{percent:g} % of the real images alone",
@@ -65,6 +71,8 @@ class ResultRow:
     """The candidate that the row belongs to: None for real images, which all candidates share."""
     ipc: int | None = None
     """Real images per class."""
+    counts: tuple[int, ...] | None = None
+    """Real images of each class, where they are not as many of all."""
     percent: float | None = None
     """The share of the real images."""
     images: int | None = None
@@ -91,10 +99,14 @@ class ResultRow:
 
     @property
     def id(self) -> str:
-        """``KIND:PARAMETER:OWNER``, such as ``set:codes``, ``random:10``, ``hybrid:5:codes`` or ``full/hard:20``."""
+        """``KIND:PARAMETER:OWNER``, such as ``set:codes``, ``random:10``, ``hybrid:5:codes`` or ``full/hard:20``.
+
+        Numbers by class are their sum and a hash of them: ``random:30-0f3a9c21``.
+        """
         kind = "/".join([self.kind, *(variant for variant in self.variants if variant != "epochs")])
         numbers = [format(number, ".10g") for number in (self.ipc, self.percent, self.epochs) if number is not None]
-        return ":".join([kind, *numbers, *([] if self.owner is None else [self.owner])])
+        counts = [] if self.counts is None else [f"{sum(self.counts)}-{_hash_of(self.counts)}"]
+        return ":".join([kind, *counts, *numbers, *([] if self.owner is None else [self.owner])])
 
     @property
     def label(self) -> str:
@@ -124,10 +136,16 @@ class ResultRow:
         """Read what ``to_dict`` wrote, but for the label; ``ValueError`` for a row that this version cannot name."""
         known = {field.name for field in fields(cls)}
         parameters = {name: value for name, value in entry.items() if name in known}
-        row = cls(**{**parameters, "against": tuple(entry["against"])})
+        counts = parameters.get("counts")
+        parameters |= {"against": tuple(entry["against"]), "counts": None if counts is None else tuple(counts)}
+        row = cls(**parameters)
         if row.kind not in LABELS.kinds or row.id != entry["id"]:
             raise ValueError(f"the row {entry['id']!r} is of no kind that this version knows")
         return row
+
+
+def _hash_of(counts: tuple[int, ...]) -> str:
+    return hashlib.sha256(repr(counts).encode()).hexdigest()[:8]
 
 
 def set_id(name: str) -> str:

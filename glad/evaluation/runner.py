@@ -73,7 +73,8 @@ def _job(evaluation: ResolvedEvaluation, conditions: Mapping[str, Condition], ke
     condition = conditions[name]
     rate = condition.protocol.learning_rate(network, evaluation.seen, condition.step_size)
     options = evaluation.options_of(network)
-    return Job(name, network, seed, rate, condition.protocol, options)
+    stream = evaluation.conditions.stream(condition.row)
+    return Job(name, network, seed, rate, condition.protocol, options, stream)
 
 
 def _compute_cells(

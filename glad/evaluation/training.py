@@ -33,6 +33,8 @@ class Job:
     protocol: Protocol
     options: Mapping[str, int] = field(default_factory=dict)
     """Of the network."""
+    stream: str = ""
+    """What the random draws are keyed by in place of the row."""
 
     @property
     def key(self) -> tuple[str, str, int]:
@@ -42,7 +44,7 @@ class Job:
     @property
     def rng_key(self) -> tuple[int | str, ...]:
         """The key of the training's random streams."""
-        return self.seed, "evaluate", self.network, self.row
+        return self.seed, "evaluate", self.network, self.stream or self.row
 
     def __str__(self) -> str:
         return f"{self.row}, {self.network}, seed {self.seed}"

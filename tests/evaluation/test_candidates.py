@@ -49,7 +49,7 @@ def test_a_run(run):
     found, (images, labels) = of_run(run), run.read_set()
     assert torch.equal(found.images, images) and torch.equal(found.labels, labels)
     assert found.initial is not None and torch.equal(found.initial[0], run.read_set("initial")[0])
-    assert (found.name, found.ipc, found.network, found.step_size) == ("codes", 1, "convnet", None)
+    assert (found.name, found.counts, found.network, found.step_size) == ("codes", (1,) * 10, "convnet", None)
     assert found.hashes == [hash_of(images), hash_of(found.initial[0])]
     assert found.results == run.path / "results.json" and found.run == run.path and found.seconds > 0
 
@@ -60,7 +60,8 @@ def test_an_exported_set_is_that_of_its_run(run, train, tmp_path, kind):
     export(load_distilled(run.path), kind, path)
     found, loaded = of_path(path, train), load_distilled(path)
     assert torch.equal(found.images, loaded.images) and torch.equal(found.labels, loaded.labels)
-    assert (found.name, found.network, found.run, found.initial, found.ipc) == ("set", "convnet", None, None, 1)
+    assert (found.name, found.network, found.run, found.initial) == ("set", "convnet", None, None)
+    assert found.counts == (1,) * 10
     assert found.results == tmp_path / f"{path.name}.results.json"
 
 
@@ -92,7 +93,7 @@ def test_a_folder_of_images(train, tmp_path, names):
     found = of_path(tmp_path / "theirs", train)
     indices = torch.cat([train.of_class(c)[:2] for c in range(10)])
     assert as_dict(found.images, found.labels) == as_dict(train.batch(indices), train.labels[indices])
-    assert (found.name, found.network, found.ipc, found.soft_labels) == ("theirs", None, 2, None)
+    assert (found.name, found.network, found.counts, found.soft_labels) == ("theirs", None, (2,) * 10, None)
 
 
 def test_folders_01_to_11_are_numbers_whatever_their_order(tmp_path):

@@ -40,7 +40,7 @@ def is_right(found, train):
 def test_folders_1_to_10(train, pictures, tmp_path):
     with pytest.warns(DataNotice, match="its classes count from 1: 1 = T-shirt/top"):
         found = of_path(save(tmp_path / "set", pictures, [str(c + 1) for c in range(10)]), train)
-    assert is_right(found, train) and found.ipc == 2
+    assert is_right(found, train) and found.counts == (2,) * 10
 
 
 def test_one_class_spelled_otherwise(train, pictures, tmp_path):

@@ -49,24 +49,31 @@ def put(codes, content):
 
 
 @pytest.mark.parametrize("name", ["hard", "soft"])
-def test_results_of_d10c73f_are_what_this_version_writes(codes, name):
+def test_of_results_of_d10c73f_the_rows_that_all_sets_share_are_still_valid(codes, name):
+    """Random draws of a set's own rows were keyed by its name then: those are trained anew, and the old ones kept."""
     put(codes, OLD[name])
     (converted,) = read_results(codes.path / "results.json", "convnet")
-    results = evaluate(codes, networks=NETWORKS, **ASKED[name], on_cell=fail)
-    assert results["written"] == [str(codes.path / "results.json")]
-    content = read_json(codes.path / "results.json")
-    assert all(content[key] == value for key, value in results.items() if key != "written")
-    costs = [[entry["training"] for entry in found.pop("cost", {}).values()] for found in (content, converted)]
-    assert costs[0] == costs[1]  # what distilling took is this run's
-    assert content == {"format": 2, **converted}
+    trained = []
+    with pytest.warns(UserWarning, match="trainings of an earlier version stay in it and are not mixed"):
+        results = evaluate(codes, networks=NETWORKS, **ASKED[name], on_cell=lambda cell, _: trained.append(cell["row"]))
+    owners = {row["id"]: row["owner"] for row in results["rows"]}
+    assert {owners[row] for row in trained} == {"codes"}
+    old = {key_of(cell): cell for cell in converted["cells"]}
+    new = {key_of(cell): cell for cell in results["cells"]}
+    assert old.keys() == new.keys() and {owners[row] for row, *_ in new} == {None, "codes"}
+    assert all(new[key] == cell for key, cell in old.items() if owners[key[0]] is None)
+    last, earlier = read_results(codes.path / "results.json")
+    costs = earlier.pop("cost", {}), converted.pop("cost", {})
+    assert costs[0] == costs[1] and earlier == converted and last["cells"] == results["cells"]
 
 
-def test_an_evaluation_that_d10c73f_was_cut_off_at_is_completed(codes):
+def test_an_evaluation_that_d10c73f_was_cut_off_at_is_kept_and_done_anew(codes):
     put(codes, OLD["unfinished"])
-    stated = []
-    results = evaluate(codes, networks=NETWORKS, on_cell=lambda cell, left: stated.append((key_of(cell), left)))
-    assert stated == [(("set:codes", "alexnet", 1), 0)]
-    assert [cell["accuracy"] for cell in results["cells"][:3]] == [c["accuracy"] for c in OLD["unfinished"]["cells"]]
+    (converted,) = read_results(codes.path / "results.json", "convnet")
+    trained = []
+    with pytest.warns(UserWarning, match="3 trainings of an earlier version"):
+        evaluate(codes, networks=NETWORKS, on_cell=lambda cell, left: trained.append(key_of(cell)))
+    assert len(trained) == 4 and read_results(codes.path / "results.json")[1] == converted
 
 
 def test_the_protocols_of_d10c73f_are_rebuilt_from_their_names():
