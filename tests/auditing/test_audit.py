@@ -228,7 +228,7 @@ def test_a_mistake_gives_one_line(copies, audited, options, message):
 
 def test_what_is_no_finished_run_of_this_data_is_refused(copies, tmp_path):
     (tmp_path / "empty").mkdir()
-    assert "is not the folder of a run" in command(tmp_path / "empty").output
+    assert mentions(command(tmp_path / "empty").output, f"{tmp_path}/empty")
     shutil.copytree(copies.path, tmp_path / "cut")
     (tmp_path / "cut" / "synset.safetensors").unlink()
     with pytest.raises(RunError, match=naming("cut finished")):

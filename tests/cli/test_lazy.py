@@ -4,6 +4,7 @@ import inspect
 
 import pytest
 from click.testing import CliRunner
+from errors import mentions
 
 from glad.cli import main
 from glad.cli.lazy import LazyGroup
@@ -39,14 +40,14 @@ def test_the_tables_that_help_reads_are_those_of_the_registries() -> None:
 
 def test_a_former_name_works_and_says_the_present_one() -> None:
     result = CliRunner().invoke(main, ["recipes", "show", "dm-cifar10-pixels"])
-    assert result.exit_code == 0 and result.stderr == "recipes is called presets now\n"
+    assert result.exit_code == 0 and mentions(result.stderr, "recipes presets")
     assert "recipes" not in CliRunner().invoke(main, ["--help"]).output
     result = CliRunner().invoke(main, ["distill", "--recipe", "nothing-like-it"])
-    assert "--recipe is called --preset now" in result.stderr and "unknown preset" in result.stderr
+    assert mentions(result.stderr, "--recipe --preset") and mentions(result.stderr, "unknown preset")
     result = CliRunner().invoke(main, ["distill", "--start", "nothing-like-it"])
-    assert "--start is called --initialization now" in result.stderr
+    assert mentions(result.stderr, "--start --initialization")
 
 
 def test_a_misspelt_command_is_answered_with_what_was_meant() -> None:
-    assert "no such command 'distil'; did you mean 'distill'?" in CliRunner().invoke(main, ["distil"]).output
-    assert "did you mean 'pull'?" in CliRunner().invoke(main, ["weights", "pulll"]).output
+    assert mentions(CliRunner().invoke(main, ["distil"]).output, "'distil' 'distill'")
+    assert mentions(CliRunner().invoke(main, ["weights", "pulll"]).output, "'pulll' 'pull'")

@@ -3,6 +3,7 @@
 import click
 import pytest
 from click.testing import CliRunner
+from errors import mentions
 
 from glad.cli import main
 from glad.cli.old_names import OldNames
@@ -19,7 +20,7 @@ def command(terms, words):
 def test_a_former_name_gives_the_same_and_says_the_new_one(given):
     result = CliRunner().invoke(command, [*given, "--", "--licence"])
     assert result.exit_code == 0 and result.stdout == "mit --licence\n"
-    assert result.stderr == "--licence is called --license now\n"
+    assert mentions(result.stderr, "--licence --license")
 
 
 def test_the_present_name_says_nothing_and_the_help_has_no_other():

@@ -8,6 +8,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 from distilled_sets import fails, invoke
+from errors import mentions
 from evaluations import evaluate
 from report_runs import Page
 
@@ -32,10 +33,10 @@ def test_the_command_prints_tables_and_sentences(codes):
     ):
         assert stated in output, stated
     message = fails("evaluate", codes.path, *COMMAND, "--hybrid", "1;2")
-    assert "'1;2' is no list of numbers such as 1,5,10" in message
+    assert mentions(message, "'1;2' 1,5,10")
     (codes.path.parent / "empty").mkdir(exist_ok=True)
     message = fails("evaluate", codes.path.parent / "empty", *COMMAND)
-    assert "is not the folder of a run: for a set of images name the data that it stands for (--data NAME)" in message
+    assert mentions(message, "--data NAME")
 
 
 def test_the_commands_and_options_of_the_docs_are_understood(tmp_path, monkeypatch):
@@ -96,4 +97,4 @@ def test_former_names_of_options_are_understood(codes, tmp_path, in_a_file):
     assert result.exit_code == 0, result.output
     assert "soft labels" in result.stdout
     if not in_a_file:
-        assert "--recipe is called --label-mode now\n--same is called --seen now\n" in result.stderr
+        assert mentions(result.stderr, "--recipe --label-mode --same --seen")

@@ -3,7 +3,7 @@
 import pytest
 import torch
 from click.testing import CliRunner
-from errors import naming
+from errors import mentions, naming
 
 from glad.cli import main
 from glad.data.dataset import ImageData
@@ -54,4 +54,4 @@ def test_shares_are_percents():
         with pytest.raises(ValueError, match=naming("hybrid per cent")):
             EvaluateSettings(hybrid=[share])
     said = CliRunner().invoke(main, ["evaluate", "--hybrid", "1;5", "."])
-    assert said.exit_code == 2 and "'1;5' is no list of numbers such as 1,5,10" in said.output
+    assert said.exit_code == 2 and mentions(said.output, "'1;5' 1,5,10")

@@ -9,7 +9,7 @@ import forked
 import pytest
 import torch
 from distilled_sets import PICTURES, distil, fails, files_in, invoke, make_set
-from errors import naming
+from errors import mentions, naming
 from torch.nn import functional as F
 
 from glad.data.splits import load_data
@@ -133,11 +133,11 @@ def test_mistakes_are_one_line(tmp_path, run):
     assert "codes.safetensors: cannot be read" in fails("render", tmp_path / "codes.safetensors", "-o", tmp_path / "x")
     invoke("export", run.path, "--format", "codes", "--out", tmp_path / "good.safetensors")
     message = fails("render", tmp_path / "good.safetensors", "-o", tmp_path / "x", "--device", "cuda:77")
-    assert "device 'cuda:77' is not available" in message
+    assert "'cuda:77'" in message
     message = fails(
         "render", tmp_path / "good.safetensors", "-o", tmp_path / "x", "--prior", tmp_path / "no.safetensors"
     )
-    assert "no.safetensors does not exist" in message
+    assert mentions(message, "no.safetensors exist")
 
 
 def unfinished(tmp_path, run):

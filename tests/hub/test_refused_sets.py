@@ -2,6 +2,7 @@
 
 import pytest
 from distilled_sets import distil, fails
+from errors import mentions
 from fixtures import tiny_generator
 from pushed_sets import SMALL, card_of, change, front_of, push, pushed
 
@@ -37,8 +38,8 @@ def test_weights_that_state_no_license_keep_the_set_here(server, tmp_path):
     run = distil(tmp_path / "home" / "run", prior=prior, **given, **SMALL)
     for license in ((), ("--license", "mit"), ("--permission", " ")):
         message = refused(run, *license)
-        assert "no license is known of its weights ./mine.safetensors that allows passing on" in message
-        assert "passing on not stated" in message and "say with --permission whose consent you have" in message
+        assert mentions(message, "license ./mine.safetensors")
+        assert mentions(message, "not stated") and "--permission" in message
     assert not server.log
     push(run, "--permission", "they are my *own*")
     files = pushed(server)
@@ -70,7 +71,7 @@ def test_only_fields_that_allow_passing_on_count(copy, stated, said):
     change(copy, "inputs.json", weights={} if stated is None else {**kept, **stated})
     for options in ((), ("--license", "mit"), ("--format", "parquet")):
         message = refused(copy, *options)
-        assert "its weights fashion-mini" in message and said in message
+        assert "fashion-mini" in message and said in message
 
 
 def test_non_commercial_weights_make_no_commercial_set(copy):
@@ -78,9 +79,7 @@ def test_non_commercial_weights_make_no_commercial_set(copy):
     change(copy, "inputs.json", weights={**copy.inputs["weights"], "license": license.fields()})
     for options in ((), ("--license", "cc-by-4.0"), ("--license", "my own")):
         message = refused(copy, *options)
-        assert (
-            "not known to forbid commercial use: the license of its weights fashion-mini does not allow it" in message
-        )
+        assert mentions(message, "commercial fashion-mini")
     card = card_of(copy, license="CC-BY-NC-4.0")
     assert front_of(card)["license"] == "cc-by-nc-4.0" and license.in_words() in card
     assert front_of(card_of(copy, permission="their author"))["license"] == "mit"

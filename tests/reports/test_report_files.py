@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from distilled_sets import fails
-from errors import naming
+from errors import mentions, naming
 from report_runs import NAMES, data_of, image_in, make_run, page_of, pixels_of, results_of
 
 import glad
@@ -98,7 +98,7 @@ def test_what_is_damaged_gives_one_line(run, break_it, message):
 
 
 def test_mistakes_on_the_command_line(run, tmp_path):
-    assert "leave out one of --watch and --out" in fails("report", run.path, "--watch", "--out", "x.html")
+    assert mentions(fails("report", run.path, "--watch", "--out", "x.html"), "--watch --out")
     assert "--port is of --watch" in fails("report", run.path, "--port", "80")
     assert "65536 is not in the range" in fails("report", run.path, "--watch", "--port", "65536")
     assert "does not exist" in fails("report", tmp_path / "missing")

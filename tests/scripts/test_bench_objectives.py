@@ -7,6 +7,7 @@ import bench_objectives
 import pytest
 import torch
 from click.testing import CliRunner
+from errors import mentions
 from plain_objectives import Flops, PlainDC, PlainDM, PlainMTT, RealImages, matmul_rate, train_epoch
 
 from glad.data.augment import ALL, augment
@@ -111,4 +112,4 @@ def test_sides_that_differ_are_not_timed(tmp_path, monkeypatch):
     monkeypatch.setitem(bench_objectives.ROWS, "dm", lambda workload: rows)
     result = run(tmp_path, "--only", "dm")
     assert result.exit_code == 1
-    assert "dm: ours and the plain loss differ by 1.0e+00" in result.output
+    assert mentions(result.output, "dm 1.0e+00")
