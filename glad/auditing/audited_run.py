@@ -18,7 +18,7 @@ from glad.evaluation import Protocol, predict, train_network
 from glad.evaluation.prior_comparison import BATCH, LR, embed
 from glad.formats import run as run_format
 from glad.formats.distilled import Distilled
-from glad.networks import NETWORKS, Network, make_network
+from glad.networks import Network, make_network, require_network
 from glad.rng import rng_for
 from glad.runs.folder import Run
 from glad.runs.storage import RunError, read_tensors, write_tensors
@@ -63,9 +63,9 @@ class AuditedRun:
     device: torch.device
 
     def __post_init__(self) -> None:
-        for kind, value, known in (("network", self.network, NETWORKS), ("split", self.split, SPLITS)):
-            if value not in known:
-                raise ValueError(f"unknown {kind} {value!r}: one of {', '.join(known)}")
+        require_network("network", self.network, own=True)
+        if self.split not in SPLITS:
+            raise ValueError(f"unknown split {self.split!r}: one of {', '.join(SPLITS)}")
         for name in ("width", "epochs", "set_epochs"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")

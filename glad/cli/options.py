@@ -45,7 +45,7 @@ def whole_numbers(
     """Read ``network.option=number`` pairs into a dict by network."""
     options: dict[str, dict[str, int]] = {}
     for key, value in pairs:
-        network, dot, option = key.partition(".")
+        network, dot, option = key.rpartition(".")
         if not dot or not value.isdigit():
             raise click.BadParameter(
                 f"{key}={value} is not NETWORK.OPTION=NUMBER, such as resnet18.width=16", ctx, param

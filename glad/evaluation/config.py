@@ -1,13 +1,12 @@
 """The settings of an evaluation: what ``glad.evaluate`` and ``glad evaluate`` are asked for."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from glad.data.dataset import Splits
 from glad.evaluation.protocol import Protocol, resolve_protocol
-from glad.networks import NETWORKS
+from glad.networks import require_network
 from glad.settings.evaluate import UNRECORDED, EvaluateSettings
 
 
@@ -26,15 +25,11 @@ class EvaluationConfig(EvaluateSettings):
     def __post_init__(self) -> None:
         super().__post_init__()
         resolve_protocol(self.protocol)
-        teacher = [] if self.teacher is None else [self.teacher]
-        choices: dict[str, Iterable[str]] = {
-            "networks": [*self.networks, *self.network_options],
-            "teacher": teacher,
-            "seen": [self.seen],
-        }
-        for kind, values in choices.items():
-            if unknown := [value for value in values if value not in NETWORKS]:
-                raise ValueError(f"{kind}: {unknown[0]!r} is unknown; choose from {', '.join(NETWORKS)}")
+        for name in (*self.networks, *self.network_options):
+            require_network("networks", name)
+        require_network("seen", self.seen)
+        if self.teacher is not None:
+            require_network("teacher", self.teacher, own=True)
 
     def to_dict(self) -> dict[str, Any]:
         """What results say of the settings, as JSON takes them: enough to ask for the same again."""

@@ -13,7 +13,7 @@ from typing import Any, get_type_hints
 import yaml
 
 from glad.data.augment import ALL, transform_names
-from glad.networks import NETWORKS
+from glad.networks import require_network
 from glad.networks.network import NORMS
 from glad.registry import Registry, read_option
 
@@ -89,10 +89,11 @@ class Protocol:
                 raise ValueError(f"a protocol's {name} must be at least 0, not {getattr(self, name)}")
         if not 0 <= self.average_decay < 1:
             raise ValueError(f"a protocol's average_decay lies in [0, 1), and is {self.average_decay}")
-        choices = {"norm": (NORMS, [self.norm]), "schedule": (SCHEDULES, [self.schedule])}
-        for name, (known, values) in {**choices, "learning_rates": (NETWORKS, self.learning_rates)}.items():
-            if unknown := [value for value in values if value not in known]:
-                raise ValueError(f"a protocol's {name}: {unknown[0]!r} is unknown; choose from {', '.join(known)}")
+        for name, known, value in (("norm", NORMS, self.norm), ("schedule", SCHEDULES, self.schedule)):
+            if value not in known:
+                raise ValueError(f"a protocol's {name}: {value!r} is unknown; choose from {', '.join(known)}")
+        for network in self.learning_rates:
+            require_network("a protocol's learning_rates", network)
         if self.balanced not in (0, 1):
             raise ValueError(f"a protocol's balanced is 0 or 1, not {self.balanced!r}")
         transform_names(self.augmentation)

@@ -13,6 +13,7 @@ import torch
 
 from glad.data.augment import strategy_for
 from glad.data.dataset import ImageData, Splits
+from glad.data.notices import warn_of
 from glad.data.splits import load_data, open_data
 from glad.device import pick_device
 from glad.evaluation.candidates import Candidate, is_run, network_of, of_path, of_run, require_one_data, with_own_names
@@ -20,6 +21,9 @@ from glad.evaluation.conditions import Conditions
 from glad.evaluation.config import EvaluationConfig
 from glad.evaluation.protocol import TRAINING_VERSION, Protocol, resolve_protocol
 from glad.evaluation.teacher import Teacher, open_teacher
+from glad.networks import make_network
+from glad.networks.libraries import library_of, library_version
+from glad.rng import rng_for
 from glad.runs.folder import Run
 from glad.runs.storage import RunError
 
@@ -110,6 +114,22 @@ class ResolvedEvaluation:
     def options_of(self, network: str) -> dict[str, int]:
         """The options that a network is built with."""
         return dict((self.config.network_options or {}).get(network, {}))
+
+    @cached_property
+    def library_versions(self) -> dict[str, str | None]:
+        """By network the library and version that it is of, None for our own; networks that do not fit are refused.
+
+        A network whose convolutions end up on maps of one pixel is told by a notice.
+        """
+        train = self.splits.train
+        for name in self.config.networks:
+            if library_of(name) is not None:
+                shape = {"channels": train.channels, "classes": len(train.classes), "resolution": train.resolution}
+                made: Any = make_network(name, rng=rng_for("fits", name), **shape, **self.options_of(name))  # type: ignore[arg-type]
+                if made.smallest_map == 1:
+                    remedy = f"--network-option {name}.stem=3 keeps them larger"
+                    warn_of([f"{name}: images of {train.resolution} pixels become feature maps of one pixel; {remedy}"])
+        return {name: library_version(name) for name in self.config.networks}
 
     @cached_property
     def teacher(self) -> Teacher | None:

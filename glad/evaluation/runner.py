@@ -30,7 +30,7 @@ def run_evaluation(evaluation: ResolvedEvaluation, on_cell: OnCell | None = None
     A part of an evaluation computes its share and returns what is there so far. ``on_cell`` is called with each new
     cell and the number of those that are left.
     """
-    config = evaluation.config
+    config, versions = evaluation.config, evaluation.library_versions
     resolve = partial(strategy_for, evaluation.splits.train)
     store = ResultsStore(evaluation.candidates, evaluation.settings, config.part_numbers, resolve)
     _write_soft_labels(evaluation)
@@ -39,7 +39,7 @@ def run_evaluation(evaluation: ResolvedEvaluation, on_cell: OnCell | None = None
     keys = product(conditions, config.networks, config.seed_list)
     wanted = [key for key in keys if key[1] in conditions[key[0]].networks]
     share = wanted if config.part_numbers is None else wanted[config.part_numbers[0] - 1 :: config.part_numbers[1]]
-    finished = store.cells()
+    finished = {key: cell for key, cell in store.cells().items() if cell.get("library") == versions.get(key[1])}
     missing = [key for key in share if key not in finished]
     asked = {"config": config.to_dict(), "protocol_name": resolve_protocol(config.protocol)[0]}
 
@@ -114,6 +114,8 @@ def _results(evaluation: ResolvedEvaluation, rows: Mapping[str, ResultRow], cell
         "label_mode": config.label_mode,
         "differences": differences(shown, pairs, seen),
     }
+    if libraries := {name: version for name, version in evaluation.library_versions.items() if version}:
+        results["libraries"] = libraries
     if evaluation.teacher is not None:
         results["teacher"] = {**evaluation.teacher.settings, "validation_accuracy": evaluation.teacher.accuracy}
     if own := [c.name for c in evaluation.candidates if c.soft_labels is not None and config.soft]:

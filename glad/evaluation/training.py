@@ -16,6 +16,7 @@ from glad.data.coresets import Labeled
 from glad.evaluation.protocol import SCHEDULES, Protocol
 from glad.evaluation.summary import Cell, macro_accuracy, summarize
 from glad.networks import make_network
+from glad.networks.libraries import library_version
 from glad.rng import rng_for
 
 TESTED = 128  # images in a forward pass of a test: of 512 the feature maps leave a CPU's cache
@@ -225,6 +226,7 @@ def evaluate_cell(job: Job, data: Labeled, test: Labeled, classes: int) -> Cell:
     train_network(network, images, labels, key=job.rng_key, learning_rate=job.learning_rate, protocol=job.protocol)
     predicted = predict(network, test[0])
     per_class = class_accuracy(predicted, test[1], classes)
+    version = library_version(job.network)
     finite = all(bool(parameter.isfinite().all()) for parameter in network.parameters())
     return {
         "row": job.row,
@@ -235,6 +237,7 @@ def evaluate_cell(job: Job, data: Labeled, test: Labeled, classes: int) -> Cell:
         "macro_accuracy": macro_accuracy(per_class),
         "per_class": per_class,
         "seconds": time.perf_counter() - began,
+        **({} if version is None else {"library": version}),
         "note": "" if finite else "training diverged: the weights are not finite",
     }
 

@@ -1,17 +1,19 @@
-"""The student networks of the field by name.
+"""The student networks of the field by name, and those of torchvision and timm to evaluate on.
 
-Each is a ``Network`` with ``embed`` and ``stages``, differentiable twice, without dropout, and a function of the
-generator it is given.
+Each of the field's is a ``Network`` with ``embed`` and ``stages``, differentiable twice, without dropout, and a
+function of the generator it is given. Those of libraries (``torchvision:NAME``, ``timm:NAME``) are classifiers.
 """
 
 import inspect
 from collections.abc import Callable
-from typing import TypeVar, get_type_hints
+from difflib import get_close_matches
+from typing import Any, TypeVar, get_type_hints
 
 import torch
 
 from glad.networks.alexnet import alexnet
 from glad.networks.convnet import convnet
+from glad.networks.libraries import LIBRARIES, library_builder, library_of
 from glad.networks.network import Network
 from glad.networks.resnet import resnet18
 from glad.networks.vgg import vgg11
@@ -73,6 +75,30 @@ def list_networks(pattern: str = "*") -> list[str]:
     return NETWORKS.names(pattern)
 
 
+def find_network(name: str) -> Callable[..., Any]:
+    """Return the function that builds the network ``name``; ``ValueError`` where there is none."""
+    return NETWORKS.find(name) if library_of(name) is None else library_builder(name)
+
+
+def require_network(kind: str, name: str, own: bool = False) -> None:
+    """Raise ``ValueError`` unless the network ``name``, a value of the setting ``kind``, is known.
+
+    With ``own`` it is to be one of ``NETWORKS``: those of libraries are for evaluation alone.
+    """
+    if own and library_of(name) is not None:
+        raise ValueError(
+            f"{kind}: {name} is for evaluation alone (glad evaluate --networks): networks of {library_of(name)} may "
+            f"have dropout, statistics of batches and no second derivative; choose from {', '.join(NETWORKS)}"
+        )
+    if ":" in name and not own:
+        find_network(name)
+    elif name not in NETWORKS:
+        near = get_close_matches(name, NETWORKS, 1)
+        also = "" if own else "".join(f", {library}:NAME" for library in LIBRARIES)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"{kind}: {name!r} is unknown; choose from {', '.join(NETWORKS)}{also}{hint}")
+
+
 def make_network(
     name: str,
     *,
@@ -89,22 +115,23 @@ def make_network(
     moved.
 
     Args:
-        name: A registered name, or ``module:function``.
+        name: A registered name, ``torchvision:NAME``, ``timm:NAME``, or ``module:function``.
         channels: Of the images.
         classes: Number of logits.
         resolution: Side of the images in pixels, 16 to 512.
         rng: A CPU generator.
         norm: ``instance``, ``batch`` or ``none``, for the networks that normalize channels. AlexNet has no
-            normalization and ViT its own.
-        options: Those of the builder, above all ``width``, the channels of the first stage.
+            normalization; ViT and those of libraries have their own.
+        options: Those of the builder, above all ``width``, the channels of the first stage; networks of libraries have
+            ``stem``, the side of a first convolution of stride 1 in place of their own, such as 3 for small images.
 
     Returns:
-        The network.
+        The network. Those of libraries have ``forward`` and ``initialize`` alone.
 
     Raises:
         ValueError: The name, norm or option is unknown, or the resolution is outside the range.
     """
-    build = NETWORKS.find(name)
+    build = find_network(name)
     known = inspect.signature(build).parameters.keys() - {"channels", "classes", "resolution", "norm"}
     if unknown := options.keys() - known:
         raise ValueError(f"network {name} has no option {min(unknown)!r}; known: {', '.join(sorted(known))}")
@@ -113,7 +140,7 @@ def make_network(
     if not 16 <= resolution <= 512:
         raise ValueError(f"networks take 16 to 512 pixels a side, not {resolution}")
     with torch.device("meta"):  # torch's own initialization would draw from the global generator
-        network = build(channels=channels, classes=classes, resolution=resolution, norm=norm, **options)
+        network: Network = build(channels=channels, classes=classes, resolution=resolution, norm=norm, **options)
     network.to_empty(device="cpu")
     network.initialize(rng)
     return network

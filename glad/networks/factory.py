@@ -7,10 +7,16 @@ from typing import Any
 import torch
 
 from glad.data.dataset import ImageData
-from glad.networks import make_network
+from glad.networks import make_network, require_network
+from glad.networks.libraries import library_of
 
 
 def network_factory(data: ImageData, name: str, options: Mapping[str, Any], device: torch.device) -> Callable[..., Any]:
-    """``network(rng)``: a fresh network for ``data`` on ``device``."""
+    """``network(rng)``: a fresh network for ``data`` on ``device``.
+
+    ``ValueError`` for a network of a library, which is not made for objectives and experts.
+    """
+    if library_of(name) is not None:
+        require_network("network", name, own=True)
     make = partial(make_network, name, channels=data.channels, classes=len(data.classes), resolution=data.resolution)
     return lambda rng: make(rng=rng, **options).to(device)

@@ -34,7 +34,8 @@ class EvaluateSettings(Settings):
     """What ``glad.evaluate`` and `glad evaluate` are asked for, beside the sets."""
 
     networks: tuple[str, ...] = NETWORKS
-    """The networks to train."""
+    """The networks to train: ``convnet``, ``alexnet``, ``vgg11``, ``resnet18``, ``vit``, or any classifier of
+    torchvision or timm with random weights, such as torchvision:mobilenet_v3_small or timm:resnet18."""
     seeds: int | tuple[int, ...] = 5
     """How many seeds (0, 1, ...), or which, such as 0,1,2."""
     epochs: int | None = None
@@ -90,7 +91,8 @@ class EvaluateSettings(Settings):
     network_options: Mapping[str, Mapping[str, int]] = spelled(
         {}, flags=("--network-option",), metavar="NETWORK.OPTION=NUMBER"
     )
-    """Options by network, such as resnet18.width=16."""
+    """Options by network, such as resnet18.width=16. Networks of torchvision and timm have ``stem``: the side of a
+    first convolution of stride 1 in place of theirs, without the max pooling after it, for small images."""
     hybrid: tuple[float, ...] | None = spelled(None, metavar="PERCENTS", commas=True)
     """Shares of the real images in per cent, such as 1,5,10: each is added to the set, and compared with the share
     alone; no shares if None."""

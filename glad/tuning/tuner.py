@@ -13,7 +13,7 @@ from typing import Any
 
 import glad.api
 from glad.evaluation import set_id
-from glad.networks import NETWORKS
+from glad.networks import require_network
 from glad.runs.folder import MAY_CHANGE
 from glad.runs.image_grid import save_figure
 from glad.runs.storage import RunError
@@ -175,8 +175,7 @@ def rungs_of(iterations: int) -> list[int]:
 def _judges(own: str, asked: TuneSettings) -> Judges:
     chosen = asked.networks or (own, next(name for name in UNSEEN if name != own))
     for name in (*chosen, *asked.judge_options):
-        if name not in NETWORKS:
-            raise ValueError(f"networks: {name!r} is unknown; choose from {', '.join(NETWORKS)}")
+        require_network("networks", name)
     options = {name: {**NARROW.get(name, {}), **asked.judge_options.get(name, {})} for name in chosen}
     return Judges(chosen, asked.epochs, asked.seeds, options)
 

@@ -46,7 +46,7 @@ def test_the_commands_and_options_of_the_docs_are_understood(tmp_path, monkeypat
         (tmp_path / name).mkdir(parents=True)
     blocks = "\n".join(re.findall(r"```bash\n(.*?)```", text, re.DOTALL)).replace("\\\n", " ")
     lines = [line.split() for line in blocks.splitlines() if line]
-    assert len(lines) == 8
+    assert len(lines) == 10
     for _, command, *arguments in lines:
         main.commands[command].make_context(command, arguments)
     stated = CliRunner().invoke(main, ["evaluate", "--help"]).output
