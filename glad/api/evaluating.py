@@ -56,7 +56,8 @@ def evaluate(
     Args:
         runs: Folders of one data set, or sets of images with the name of their ``data``, loaded by ``root`` to
             ``drop_duplicates``.
-        networks: The networks to train.
+        networks: The networks to train: ``convnet``, ``alexnet``, ``vgg11``, ``resnet18``, ``vit``, or any classifier
+            of torchvision or timm with random weights, such as torchvision:mobilenet_v3_small or timm:resnet18.
         seeds: How many seeds (0, 1, ...), or which, such as 0,1,2.
         epochs: Epochs of training on a set; the protocol's if None.
         baselines: What the set is compared with: ``before`` (the same latents before optimization), ``random`` (real
@@ -90,7 +91,9 @@ def evaluate(
             the set.
         learning_rate: The peak learning rate, of all networks or by name, such as vit=0.001. The protocol's are for
             1,000 epochs: short trainings need larger ones; the protocol's if None.
-        network_options: Options by network, such as resnet18.width=16.
+        network_options: Options by network, such as resnet18.width=16. Networks of torchvision and timm have ``stem``:
+            the side of a first convolution of stride 1 in place of theirs, without the max pooling after it, for small
+            images.
         hybrid: Shares of the real images in per cent, such as 1,5,10: each is added to the set, and compared with the
             share alone; no shares if None.
         scores: Measure LRS and ARS of DD-Ranking, of the seen architecture.
