@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from generators import imagenet
 
@@ -13,18 +14,38 @@ CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "hors
 
 
 @dataclass(frozen=True)
+class GeneratorClass:
+    """A class of a generator: its number, and its name where that is known."""
+
+    number: int
+    name: str | None = None
+
+    @classmethod
+    def read(cls, stored: Any) -> "GeneratorClass":
+        """What a run recorded: the fields, or in earlier versions what ``in_words`` gives."""
+        if not isinstance(stored, str):
+            return cls(**stored)
+        number, _, name = stored.partition(" (")
+        return cls(int(number), name.removesuffix(")") or None)
+
+    def in_words(self) -> str:
+        """The number, and the name behind it."""
+        return str(self.number) if self.name is None else f"{self.number} ({self.name})"
+
+
+@dataclass(frozen=True)
 class ClassMap:
     """The generator's class for each class of the data.
 
     Attributes:
         ids: The generator's numbers, in the order of the data's classes.
-        shown: For each class of the data by name, the number and the name of the generator's.
+        classes: The generator's class for each class of the data by name.
         guessed: A sentence about the classes whose number is a guess; empty where none is.
         notice: A sentence about the classes that were told by number; empty where all were by name or asked for.
     """
 
     ids: list[int]
-    shown: dict[str, str]
+    classes: dict[str, GeneratorClass]
     guessed: str = ""
     notice: str = ""
 
@@ -88,8 +109,8 @@ def map_classes(
     found |= {i: ids[i] % count for i in left}
     guessed = _describe("by number, which is a guess", left, names, found, generator_names)
     numbers = [found[i] for i in range(len(names))]
-    shown = {name: _shown(number, generator_names) for name, number in zip(names, numbers, strict=True)}
-    return ClassMap(numbers, shown, guessed, guessed or notice)
+    classes = {name: _class_of(number, generator_names) for name, number in zip(names, numbers, strict=True)}
+    return ClassMap(numbers, classes, guessed, guessed or notice)
 
 
 def _read_wanted(
@@ -167,7 +188,7 @@ def _describe(
 ) -> str:
     if not which:
         return ""
-    pairs = [f"{names[i]} = {_shown(found[i], generator_names)}" for i in which]
+    pairs = [f"{names[i]} = {_class_of(found[i], generator_names).in_words()}" for i in which]
     return f"classes are taken {how}: {', '.join(pairs[:5])}" + (f" and {len(pairs) - 5} more" * (len(pairs) > 5))
 
 
@@ -176,5 +197,5 @@ def list_names(names: Sequence[str], shown: int = 20) -> str:
     return ", ".join(names[:shown]) + (f", ... ({len(names)} in all)" if len(names) > shown else "")
 
 
-def _shown(number: int, names: Sequence[str]) -> str:
-    return f"{number} ({names[number]})" if names else str(number)
+def _class_of(number: int, names: Sequence[str]) -> GeneratorClass:
+    return GeneratorClass(number, names[number] if names else None)

@@ -58,7 +58,7 @@ def compare(runs: list[Run]) -> dict[str, Any]:
             epochs=EPOCHS,
             learning_rate=LR,
             network_options=NARROW,
-            on_cell=lambda cell, left: bar.advance(total - left, f"{cell['row']}: {100 * cell['accuracy']:.1f} %"),
+            on_cell=lambda cell, left: bar.advance(total - left, f"{cell['label']}: {100 * cell['accuracy']:.1f} %"),
         )
 
 

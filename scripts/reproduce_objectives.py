@@ -173,7 +173,7 @@ def evaluate(run: Run, baselines: list[Baseline], ipc: int, root: str) -> None:
         baselines=baselines,
         data=test_part(root, run.config["limit"]),
         on_cell=lambda cell, left: click.echo(
-            f"{cell['row']}, {cell['network']}, seed {cell['seed']}: {100 * cell['accuracy']:.1f} %, {left} left"
+            f"{cell['label']}, {cell['network']}, seed {cell['seed']}: {100 * cell['accuracy']:.1f} %, {left} left"
         ),
         **EVALUATION[ipc],
     )

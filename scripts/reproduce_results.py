@@ -108,7 +108,7 @@ def main(root: str, ipc: str, out: Path, epochs: int | None, networks: tuple[str
         baselines=["before", "random", "kmeans"],
         data=test_part(root),
         on_cell=lambda cell, left: click.echo(
-            f"{cell['row']}, {cell['network']}, seed {cell['seed']}: {100 * cell['accuracy']:.1f} %, {left} left"
+            f"{cell['label']}, {cell['network']}, seed {cell['seed']}: {100 * cell['accuracy']:.1f} %, {left} left"
         ),
     )
     write_json(

@@ -2,7 +2,7 @@
 
 import platform
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from glad.priors.resolve import ResolvedPrior, resolve_prior
 from glad.runs.folder import Run
 from glad.settings.data import DSA
 from glad.settings.distill import Balance, DistillSettings, Initialization, Labels
+from glad.settings.objects import name_of
 from glad.version import VERSION
 
 OnStep = Callable[[int, Metrics], None]
@@ -155,11 +156,6 @@ def distill(
     return run_distillation(settings, data, objective, prior, on_step)
 
 
-def name_of(given: Any) -> str:
-    """A name as it is; for an object the class that it is of, which settings can record and nobody can load."""
-    return given if isinstance(given, str) else f"object:{type(given).__module__}.{type(given).__qualname__}"
-
-
 def run_distillation(
     settings: DistillSettings,
     data: str | Splits | None = None,
@@ -233,6 +229,7 @@ def _inputs(
     data: ImageData, resolved: ResolvedPrior, experts: Experts | None, files: Mapping[str, str]
 ) -> dict[str, Any]:
     versions = {"glad": VERSION, "torch": torch.__version__, "torchvision": torchvision.__version__}
+    classes = {name: asdict(found) for name, found in resolved.classes.items()}
     return {
         "hashes": {
             "data": data.digest,
@@ -242,7 +239,7 @@ def _inputs(
         },
         "weights": None if resolved.weights is None else resolved.weights.fields(),
         "classes": list(data.classes),
-        **({"prior_classes": dict(resolved.classes)} if resolved.classes else {}),
+        **({"prior_classes": classes} if classes else {}),
         "mean": list(data.mean),
         "std": list(data.std),
         "training_images": len(data),

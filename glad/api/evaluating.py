@@ -102,7 +102,7 @@ def evaluate(
         workers: Processes to spread the trainings over; they share the threads of this one.
         part: Do only the I-th of N parts, for ranks on one file system; a call without it merges them; all if None.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ...
-        on_cell: Called with each new cell and the number of cells that are left.
+        on_cell: Called with each new cell, which has the ``label`` of its row, and the number of cells that are left.
 
     Returns:
         What ``results.json`` holds (see docs/EVALUATION.md), accuracies in [0, 1].

@@ -22,6 +22,7 @@ from glad.networks import Network, make_network, require_network
 from glad.rng import rng_for
 from glad.runs.folder import Run
 from glad.runs.storage import RunError, read_tensors, write_tensors
+from glad.settings.objects import is_object
 from glad.version import VERSION
 
 FOLDER = "audit"
@@ -176,7 +177,7 @@ class AuditedRun:
 def open_data_of(run: Run, data: Splits | None) -> Splits:
     """The data of ``run``; ``RunError`` where it is other data now, or where only an object has it."""
     config = run.config
-    if data is None and str(config["data"]).startswith("object:"):
+    if data is None and is_object(config["data"]):
         raise RunError(f"{run.path} was distilled from {config['data']}: hand it to glad.audit(..., data=...)")
     recorded = run.data_digest
     splits = open_data(run.settings, data, recorded)

@@ -10,6 +10,7 @@ import torch
 import torchvision
 from torch import Tensor
 
+from generators.classes import GeneratorClass
 from glad.auditing import checks
 from glad.auditing.audited_run import AuditedRun, open_data_of, sha256_of
 from glad.auditing.verdicts import find_broken, number, verdicts
@@ -150,17 +151,17 @@ def _measure(audited: AuditedRun, on_network: Callable[[int, int, str], None] | 
     names, distilled = audited.train.classes, audited.distilled
     full, ours = _networks(audited, on_network)
     tested = [[audited.predict(n, audited.tested) for n in part] for part in (full, ours)]
-    judge = full[0]  # features are those of the first seed's network
-    real = audited.embed(judge, audited.queried), audited.queried.labels
-    train = audited.embed(judge, audited.train_sample), audited.train_sample.labels
-    after = audited.embed(judge, distilled.images)
+    extractor = full[0]  # features are those of the first seed's network
+    real = audited.embed(extractor, audited.queried), audited.queried.labels
+    train = audited.embed(extractor, audited.train_sample), audited.train_sample.labels
+    after = audited.embed(extractor, distilled.images)
     found: dict[str, Any] = {
         "schema": SCHEMA,
         "run": audited.run.name,
         "settings": _settings(audited),
         "losses": checks.losses(tested[0], tested[1], audited.tested.labels, names),
         "coverage": checks.coverage((after, distilled.labels), real, train, names),
-        "memorisation": _memorization(audited, judge, after, real[0]),
+        "memorisation": _memorization(audited, extractor, after, real[0]),
         "recognised": _measure_recognition(audited, full, distilled.images, distilled.labels),
     }
     found["prior"] = _prior(audited, full, after, real[0])
@@ -205,13 +206,13 @@ def _measure_recognition(
     return checks.recognition(seen, labels, audited.train.classes)
 
 
-def _memorization(audited: AuditedRun, judge: Network, after: Tensor, real: Tensor) -> dict[str, Any]:
+def _memorization(audited: AuditedRun, extractor: Network, after: Tensor, real: Tensor) -> dict[str, Any]:
     """Neighbors among the training images, with their picture."""
     distilled, train, queried = audited.distilled, audited.train, audited.queried
     start = audited.run.read_set("initial")[0]
     parts = [eight_bit(distilled.pixels), queried.raw(torch.arange(len(queried))), eight_bit(train.pixels(start))]
-    features = torch.cat([after, real, audited.embed(judge, start)])
-    found = checks.nearest_training(torch.cat(parts), features, train, lambda images: audited.embed(judge, images))
+    features = torch.cat([after, real, audited.embed(extractor, start)])
+    found = checks.nearest_training(torch.cat(parts), features, train, lambda images: audited.embed(extractor, images))
     rows_of = torch.arange(len(features)).split([len(part) for part in parts])
     own, others, before = (
         {kind: (distances[index], where[index]) for kind, (distances, where) in found.items()} for index in rows_of
@@ -275,6 +276,7 @@ def _provenance(audited: AuditedRun) -> dict[str, Any]:
     inputs, config, weights = audited.run.inputs, audited.config, audited.run.weights
     parts = [(name, getattr(audited.splits, name)) for name in ("train", "validation", "test")]
     settings = {name: config[name] for name in SETTINGS if name in config}
+    classes = {name: GeneratorClass.read(stored) for name, stored in inputs.get("prior_classes", {}).items()}
     settings |= {name: Path(settings[name]).name for name in ("data", "prior") if name in settings}  # not where it lay
     return {
         "settings": settings,
@@ -282,7 +284,8 @@ def _provenance(audited: AuditedRun) -> dict[str, Any]:
         "hashes": inputs["hashes"],
         "weights": None if weights is None else replace(weights, file="").fields(),
         "versions": inputs.get("versions", {}),
-        "prior_classes": inputs.get("prior_classes", {}),
+        "prior_classes": {name: found.in_words() for name, found in classes.items()},
+        "renamed_classes": [name for name, found in classes.items() if found.name != name],
         "splits": {name: {"from": audited.splits.origins.get(name, ""), "images": len(part)} for name, part in parts},
         "notices": list(audited.splits.notices),
         "synset_sha256": sha256_of(audited.run.path / "synset.safetensors"),

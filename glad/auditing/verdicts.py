@@ -1,6 +1,6 @@
 """What an audit says: the numbers that a pipeline may hold to a threshold, and a line in plain words per check."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from generators.provenance import Weights
@@ -128,7 +128,7 @@ def _provenance(provenance: Mapping[str, Any]) -> str:
         f"{provenance['versions'].get('glad', 'of an unknown version')}; data {settings['data']} "
         f"({hashes['data'][:SHORT]}); {made}; the set {provenance['synset_sha256'][:SHORT]}."
         + _data(provenance)
-        + _prior_classes(provenance["prior_classes"])
+        + _prior_classes(provenance["prior_classes"], provenance["renamed_classes"])
     )
 
 
@@ -141,9 +141,9 @@ def _data(provenance: Mapping[str, Any]) -> str:
     return f" Data: {', '.join(splits)}." + "".join(f" {notice}." for notice in provenance["notices"])
 
 
-def _prior_classes(classes: Mapping[str, str]) -> str:
-    """The generator's class for each class of the data, where they do not have the same names."""
-    others = [f"{name} = {prior}" for name, prior in classes.items() if not prior.endswith(f"({name})")]
+def _prior_classes(classes: Mapping[str, str], renamed: Sequence[str]) -> str:
+    """The generator's class for each class of the data that has another name there."""
+    others = [f"{name} = {classes[name]}" for name in renamed]
     if not others:
         return ""
     more = f" and {len(others) - MAPPED} more" if len(others) > MAPPED else ""

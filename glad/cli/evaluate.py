@@ -35,7 +35,7 @@ def evaluate(runs: tuple[Path, ...], **options: Any) -> None:
         def on_cell(cell: dict[str, Any], left: int) -> None:
             if not bars:  # how many cells are missing is known with the first
                 bars.append(stack.enter_context(progress_bar(left + 1, "training")))
-            note = f"{cell['row']}, {cell['network']}, seed {cell['seed']}: {100 * cell['accuracy']:.1f} %"
+            note = f"{cell['label']}, {cell['network']}, seed {cell['seed']}: {100 * cell['accuracy']:.1f} %"
             bars[0].advance(bars[0].total - left, note)
 
         results = evaluate_runs(list(runs), from_options(EvaluationConfig, options), on_cell)

@@ -25,7 +25,7 @@ def _load(ctx: click.Context, param: click.Parameter, path: Path | None) -> Path
     return path
 
 
-@click.command(cls=OldNames, old_names=old_flags(DistillSettings))
+@click.command(cls=OldNames, old_names={**old_flags(DistillSettings), **old_flags(TuneSettings)})
 @click.option(
     "--config",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -59,7 +59,7 @@ def tune(**options: Any) -> None:
 
 
 def _on_rung(bar: Bar, counts_trials: bool) -> "Callable[[Search, Trial], None]":
-    """Draws trials, or minutes, and says what each judgment found."""
+    """Draws trials, or minutes, and says what each evaluation found."""
     from glad.tuning.report import percent
 
     def on_rung(search: "Search", row: "Trial") -> None:

@@ -19,6 +19,7 @@ from glad.data.survey import read_all_headers, say_of_pixels, settle
 from glad.data.zca import ZCA
 from glad.rng import rng_for
 from glad.settings.data import DataSettings
+from glad.settings.objects import is_object
 
 DECODED_LIMIT = 2 * 1024**3  # bytes; a larger set of image files is decoded on demand
 ZCA_LIMIT = 12288  # values per image: 3 x 64 x 64
@@ -255,7 +256,7 @@ def open_data(settings: DataSettings, data: str | Splits | None = None, recorded
     if isinstance(data, Splits):
         return data
     source = settings.data
-    if source.startswith("object:"):
+    if is_object(source):
         raise ValueError(f"the run was made from an object ({source}): hand its data to glad.evaluate(..., data=...)")
     splits = load_data(
         source,

@@ -100,7 +100,7 @@ def of_run(run: Run) -> Candidate:
         initial=(initial[0], likeliest(initial[1])) if run.weights is not None else None,
         classes=len(run.inputs["classes"]),
         network=str(config["network"]),
-        step_size=run.learned_lr,
+        step_size=run.step_size,
         seconds=float(read_tensors(run.state)[1]["seconds"]),
         hashes=[hash_of(images), hash_of(initial[0]), *([] if soft is None else [hash_of(soft)])],
         results=run.path / RESULTS,

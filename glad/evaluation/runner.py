@@ -28,7 +28,7 @@ def run_evaluation(evaluation: ResolvedEvaluation, on_cell: OnCell | None = None
     """Compute what is missing, writing each set's results after every cell; return the results.
 
     A part of an evaluation computes its share and returns what is there so far. ``on_cell`` is called with each new
-    cell and the number of those that are left.
+    cell, the ``label`` of its row beside it, and the number of those that are left.
     """
     config, versions = evaluation.config, evaluation.library_versions
     resolve = partial(strategy_for, evaluation.splits.train)
@@ -50,7 +50,7 @@ def run_evaluation(evaluation: ResolvedEvaluation, on_cell: OnCell | None = None
         finished[key_of(cell)] = cell
         store.write({**asked, "cells": cells(share)}, rows)
         if on_cell is not None:
-            on_cell(cell, len(missing) - done)
+            on_cell({**cell, "label": rows[cell["row"]].label}, len(missing) - done)
     results = {**asked, **_results(evaluation, rows, cells(wanted))}
     if config.scores and all(key in finished for key in wanted):
         results["scores"] = {set_id(c.name): _scores(evaluation, c, cells(wanted)) for c in evaluation.candidates}
@@ -74,7 +74,7 @@ def _job(evaluation: ResolvedEvaluation, conditions: Mapping[str, Condition], ke
     rate = condition.protocol.learning_rate(network, evaluation.seen, condition.step_size)
     options = evaluation.options_of(network)
     stream = evaluation.conditions.stream(condition.row)
-    return Job(name, network, seed, rate, condition.protocol, options, stream)
+    return Job(name, network, seed, rate, condition.protocol, options, stream, condition.row.label)
 
 
 def _compute_cells(

@@ -36,6 +36,8 @@ class Job:
     """Of the network."""
     stream: str = ""
     """What the random draws are keyed by in place of the row."""
+    label: str = ""
+    """What people call the row."""
 
     @property
     def key(self) -> tuple[str, str, int]:
@@ -48,7 +50,7 @@ class Job:
         return self.seed, "evaluate", self.network, self.stream or self.row
 
     def __str__(self) -> str:
-        return f"{self.row}, {self.network}, seed {self.seed}"
+        return f"{self.label or self.row}, {self.network}, seed {self.seed}"
 
 
 def decay_after(updates: int, limit: float = 0.995) -> float:

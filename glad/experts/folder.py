@@ -26,6 +26,7 @@ from glad.settings.data import DSA
 from glad.settings.distill import DistillSettings
 from glad.settings.experts import RECIPES, Dtype, ExpertSettings, Recipe, RecipeName
 from glad.settings.fields import read
+from glad.settings.objects import name_of
 
 OnEpoch = Callable[[int, int, float], None]
 """Is called with the expert's number, its epochs so far and its validation accuracy."""
@@ -76,7 +77,7 @@ class Plan:
         return self.count * file_size(file.rows, file.parameters, file.dtype, file.about)
 
     def seconds(self) -> float:
-        """How long all epochs will take, judged by three batches after one to warm up; without the tests after each."""
+        """How long all epochs will take, from three batches after one to warm up; without the tests after each."""
         data, batch = self.splits.train, self.recipe.batch
         network = self.make(rng_for("trial"))
         part = data.select(torch.arange(min(len(data), batch)))
@@ -176,7 +177,7 @@ def train_experts(
         (1, 3)
     """
     settings = ExpertSettings(
-        data=data if isinstance(data, str) else "object:Splits",
+        data=name_of(data),
         root=str(root),
         classes=None if classes is None else tuple(classes),
         limit=limit,

@@ -12,6 +12,7 @@ from glad.formats.distilled import Card, Codes, Distilled
 from glad.formats.files import below, readable
 from glad.formats.rendering import render
 from glad.runs.storage import RunError, read_tensors, write_tensors
+from glad.settings.objects import is_object
 
 MOST = 1 / 255  # that an image's mean may differ by before the codes are not this set's
 
@@ -26,7 +27,7 @@ def write(source: Distilled, card: Card, path: Path) -> None:
     codes = source.codes
     if codes is None:
         raise RunError(f"a set read from the format {source.card.format} has no codes: export those of its run")
-    if codes.prior.startswith("object:"):
+    if is_object(codes.prior):
         raise RunError(
             f"the prior was handed in as an object ({codes.prior}), which a file cannot name: "
             "distil with its module:Class to export codes"

@@ -13,6 +13,7 @@ from glad.formats.storage import QuantizationLoss
 from glad.runs import soft_labels
 from glad.runs.folder import Run
 from glad.runs.storage import RunError, read_tensors
+from glad.settings.objects import is_object
 
 SETTINGS = ("data", "objective", "prior", "network", "augmentation", "ipc", "iterations", "seed")  # told in the card
 
@@ -52,7 +53,7 @@ def _read_finished(run: Run, config: dict[str, Any]) -> dict[str, Tensor]:
 def _load_whitened(run: Run, config: dict[str, Any], data: Splits | None) -> ImageData | None:
     """The data of a run, if it is whitened; ``RunError`` when it cannot be had or is other data now."""
     source = str(config.get("data"))
-    if data is None and source.startswith("object:"):
+    if data is None and is_object(source):
         raise RunError(f"{run.path} was distilled from {source}: hand it to glad.load_distilled(..., data=...)")
     if data is None and not config.get("zca"):
         return None
@@ -79,7 +80,7 @@ def _card(run: Run, config: dict[str, Any], images: Tensor, zca: bool) -> Card:
         std=tuple(inputs["std"]),
         range=(0.0, 1.0),
         zca="kept" if zca else "none",
-        step_size=run.learned_lr,
+        step_size=run.step_size,
         format="run",
         levels=None,
         cost=QuantizationLoss(),

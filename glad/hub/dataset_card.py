@@ -8,6 +8,7 @@ from typing import Any
 from huggingface_hub import DatasetCard, DatasetCardData
 
 from glad.formats.distilled import Card
+from glad.settings.objects import objects_in
 
 SIZES = (("n<1K", 10**3), ("1K<n<10K", 10**4), ("10K<n<100K", 10**5), ("100K<n<1M", 10**6))
 LOADED = {"parquet": "{}", "folder": "{}/*/*.png"}
@@ -189,16 +190,11 @@ def _made(content: CardContent) -> str:
     needs = "All settings are in `config.yaml`, less the places on the disk of who made it. With the same data at hand"
     if config.get("experts"):
         needs += ", and experts named by `--experts`,"
-    if objects := _objects(config):
+    if objects := objects_in(config):
         return (
             f"{table(rows)}\n\nIts {' and '.join(objects)} came as objects of Python, which no file of settings names."
         )
     return f"{table(rows)}\n\n{needs} this distils it again:\n\n{again}"
-
-
-def _objects(config: Mapping[str, Any]) -> list[str]:
-    """What was handed in as objects, which settings cannot name."""
-    return [key for key in ("data", "objective", "prior") if str(config.get(key)).startswith("object:")]
 
 
 def shown_value(value: Any) -> str:
@@ -212,7 +208,7 @@ def shown_value(value: Any) -> str:
 
 def _not_evaluated(content: CardContent) -> str:
     said = "The set has not been evaluated: nothing is known of how well networks do that are trained on it."
-    if _objects(content.config):
+    if objects_in(content.config):
         return f"{said} On the run it came from, this measures it:\n\n{_fence('sh', 'glad evaluate RUN')}"
     return f"{said} Once it is distilled again, this measures it:\n\n{_fence('sh', 'glad evaluate again')}"
 

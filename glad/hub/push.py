@@ -7,14 +7,14 @@ import tempfile
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path, PureWindowsPath
+from pathlib import Path
 from typing import Any
 
 import yaml
 from PIL import Image
 from torch import Tensor
 
-from generators import catalog, hub
+from generators import hub
 from generators.license import License, read_license
 from generators.provenance import Weights
 from glad.data.dataset import Splits
@@ -23,15 +23,15 @@ from glad.formats import FORMATS
 from glad.formats.export import export
 from glad.formats.load import load_distilled
 from glad.hub import card_results, dataset_card
+from glad.hub.paths import bare_name, strip_paths
 from glad.runs.folder import Run
 from glad.runs.soft_labels import hash_of
 from glad.runs.storage import RunError, read_json, write_durably
+from glad.settings.objects import is_object
 
 FASHION = "FashionMNIST, copyright © 2017 Zalando SE, https://tech.zalando.com"
 DATA = {name: (FASHION, License("mit", "MIT", True, True)) for name in ("fashion-mini", "fashionmnist")}
 """Whose the data are, and their license, by the names of ``glad distill --data``; of others nothing is known."""
-OF_THE_DISK = ("root", "out", "experts")
-"""Settings that only say where things lie on the disk of who made the run."""
 PICTURES = "pictures"
 PICTURED = 1600  # pixels a side of a picture, at most
 
@@ -129,7 +129,7 @@ def _pack(
     config, source, inputs = run.config, load_distilled(run.path, data=data), run.inputs
     weights = _weights(run)
     front, licenses = _licenses(run, config, weights, license, permission)
-    named = weights is not None and not str(config["prior"]).startswith("object:")  # by which codes can be rendered
+    named = weights is not None and not is_object(config["prior"])  # by which codes can be rendered
     kinds = list(dict.fromkeys(formats or ("parquet", "safetensors", *(("codes",) if named else ()))))
     for kind in kinds:
         FORMATS.require(kind)
@@ -173,14 +173,14 @@ def _sha256(path: Path) -> str:
 def _weights(run: Run) -> Weights | None:
     """The weights behind a run, without their place on a disk; None where there are none."""
     weights = run.weights
-    return None if weights is None else replace(weights, name=_bare(weights.name), file="")
+    return None if weights is None else replace(weights, name=bare_name(weights.name), file="")
 
 
 def _licenses(
     run: Run, config: Mapping[str, Any], weights: Weights | None, license: str | None, permission: str | None
 ) -> tuple[dict[str, str], dict[str, str]]:
     """The license as the Hub wants it, and all that is known of licenses; ``ValueError`` where one forbids the push."""
-    data = _bare(str(config["data"]))
+    data = bare_name(str(config["data"]))
     license, permission = (" ".join((text or "").split()) for text in (license, permission))
     owner, known = DATA.get(str(config["data"]).lower(), ("", None))
     if license:
@@ -225,27 +225,6 @@ def _require_permission(run: Run, weights: Weights, terms: License, permission: 
             f"of its weights {weights.name} does not allow it ({words}); choose one that forbids it with --license, "
             f"such as cc-by-nc-4.0, or {out}"
         )
-
-
-def strip_paths(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings that name no place on a disk: a file or folder is ``./NAME``, as if it lay where one stands."""
-    kept = {key: _strip_absolute(value) for key, value in config.items() if key not in OF_THE_DISK}
-    return {**kept, **{key: _bare(str(kept[key])) for key in ("data", "prior")}}
-
-
-def _strip_absolute(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _strip_absolute(entry) for key, entry in value.items()}
-    if isinstance(value, list):
-        return [_strip_absolute(entry) for entry in value]
-    return _bare(value) if isinstance(value, str) and re.match(r"[/~]|\\\\|[A-Za-z]:[\\/]", value) else value
-
-
-def _bare(name: str) -> str:
-    """``name`` of data or a prior, or ``./NAME`` if it is a path; a file on the Hub keeps its owner."""
-    if catalog.is_reference(name) or not re.search(r"[\\/]", name):
-        return name
-    return f"./{PureWindowsPath(name).name}"
 
 
 def _take_grids(run: Run, iterations: int, place: Path) -> dict[str, str]:

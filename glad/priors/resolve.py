@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from generators import catalog, official
-from generators.classes import GUESS, REST, ClassMap, map_classes, published_names
+from generators.classes import GUESS, REST, ClassMap, GeneratorClass, map_classes, published_names
 from generators.prior import StyleGANPrior
 from generators.provenance import Weights
 from glad.data.dataset import ImageData
@@ -29,13 +29,13 @@ class ResolvedPrior:
         prior: The prior.
         description: What it says of itself.
         guessed: Which classes of the data were given a class of the generator by a guess, in words; empty where none.
-        classes: Number and name of the generator's class for each class of the data; empty where it is unconditional.
+        classes: The generator's class for each class of the data by name; empty where it is unconditional.
     """
 
     prior: Prior
     description: PriorDescription
     guessed: str = ""
-    classes: Mapping[str, str] = field(default_factory=dict)
+    classes: Mapping[str, GeneratorClass] = field(default_factory=dict)
 
     @property
     def weights(self) -> Weights | None:
@@ -127,4 +127,4 @@ def _resolve_generator(
     recommended = json.loads(metadata.get("learning_rates", "{}"))
     arguments["learning_rates"] = published_rates(arguments.get("layer") is not None, recommended)
     prior = StyleGANPrior(**arguments)
-    return ResolvedPrior(prior, PriorDescription(prior, name), found.guessed, found.shown)
+    return ResolvedPrior(prior, PriorDescription(prior, name), found.guessed, found.classes)

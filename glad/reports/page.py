@@ -26,6 +26,7 @@ from glad.reports.snapshots import Film, Frame, film, neighbors_of
 from glad.reports.tables import TextTable, comparisons, cost, scores
 from glad.runs.charts import Chart, curves
 from glad.runs.formatting import count, duration, number, plural, share
+from glad.settings.objects import objects_in
 
 ASSETS = Path(__file__).parent / "assets"
 CURVE_NAMES = {"loss": "Loss", "image_grad": "images"}
@@ -163,10 +164,10 @@ def _depends(run_data: RunData) -> TextTable:
 
 
 def _commands(run_data: RunData) -> list[tuple[str, str]]:
-    objects = [key for key in ("data", "objective", "prior") if str(run_data.config.get(key, "")).startswith("object:")]
+    objects = objects_in(run_data.config)
     listed = []
     if objects:
-        what = ", ".join(f"{key}={run_data.config[key].removeprefix('object:')}" for key in objects)
+        what = ", ".join(f"{key}={cls}" for key, cls in objects.items())
         listed.append(("The run was made from Python with objects of its own", f"glad.distill({what}, ...)"))
     else:
         again = distill_command(run_data, str(run_data.run.path) + "-again")

@@ -38,7 +38,7 @@ class RunData:
     iterations: int
     finished: bool
     seconds: float | None
-    learned_lr: float | None
+    step_size: float | None
     metrics: tuple[Mapping[str, float], ...]
     evaluations: tuple[RunResults, ...]
     audit: Mapping[str, Any] | None
@@ -85,7 +85,7 @@ def _read(run: Run, label: str) -> RunData:
         iterations=iterations,
         finished=(run.path / "synset.safetensors").exists() and done >= iterations,
         seconds=float(progress["seconds"]) if "seconds" in progress else None,
-        learned_lr=learned,
+        step_size=learned,
         metrics=metrics,
         evaluations=read_run_results(run, config.get("network"), label),
         audit=_audit(run.path / "audit.json"),

@@ -184,7 +184,7 @@ class Run:
         return tensors["images"], tensors["labels"]
 
     @property
-    def learned_lr(self) -> float | None:
+    def step_size(self) -> float | None:
         """The student's step size that the objective learned along with the set (MTT, AST), if it did."""
         return read_step_size(self.state)
 

@@ -13,21 +13,24 @@ class TuneSettings(Settings):
     out: str = spelled(..., path="folder")
     """Folder of the search, which is continued there."""
     minutes: float | None = None
-    """Budget in minutes of distilling and judging, earlier calls included; no limit if None."""
+    """Budget in minutes of distilling and evaluating, earlier calls included; no limit if None."""
     trials: int | None = None
     """Budget in trials, earlier calls included; no limit if None."""
     trial_iterations: int = 100
     """Iterations of a whole trial, if the distillation's are not fewer."""
     networks: tuple[str, ...] | None = None
-    """Networks that judge; the one distilled with and another architecture if None."""
+    """Networks that trials are evaluated with; the one distilled with and another architecture if None."""
     epochs: int = 100
     """Epochs of their training on a trial's set."""
     seeds: int = 1
-    """Networks of each kind per judgment."""
-    judge_options: Mapping[str, Mapping[str, int]] = spelled(
-        {}, flags=("--judge-option",), metavar="NETWORK.OPTION=NUMBER"
+    """Networks of each kind per evaluation."""
+    evaluation_options: Mapping[str, Mapping[str, int]] = spelled(
+        {},
+        flags=("--evaluation-option",),
+        metavar="NETWORK.OPTION=NUMBER",
+        old=("judge_options", "judge_option"),
     )
-    """Options of the networks that judge, such as resnet18.width=16."""
+    """Options of these networks, such as resnet18.width=16."""
     knobs: tuple[str, ...] | None = spelled(None, flags=("--knob",))
     """Names of the settings to search, such as layer or lr.w; all that the run has if None."""
 

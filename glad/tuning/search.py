@@ -98,8 +98,8 @@ def goes_on(value: float, others: Sequence[float]) -> bool:
 class Search:
     """Trials of ``space`` on ``rungs``, numbers of iterations in rising order, kept in ``study`` and ``folder``.
 
-    ``measure`` gives accuracies; ``seeds`` seeds of networks judge every rung. ``on_rung`` is told how far a trial
-    has come, ``on_trial`` that one has ended.
+    ``measure`` gives accuracies; every rung is evaluated with ``seeds`` seeds of networks. ``on_rung`` is called
+    when a trial has come a rung further, ``on_trial`` when one has ended.
     """
 
     def __init__(
@@ -179,7 +179,7 @@ class Search:
         )
 
     def _fits(self, minutes: float | None, rung: int) -> bool:
-        """Whether there is time for a rung, judged by the first trial's where that is known."""
+        """Whether there is time for a rung, going by the first trial's where that is known."""
         if minutes is None:
             return True
         expected = self.pace()[rung] if rung < len(self.pace()) else 0.0
@@ -235,7 +235,7 @@ class Search:
         return False
 
     def compare(self) -> None:
-        """Judge the best trials and the default settings once more, by networks with seeds that none of them saw.
+        """Evaluate the best trials and the default settings once more, by networks with seeds that none of them saw.
 
         The best of many accuracies is partly luck, and this luck is not fresh seeds'.
         """

@@ -32,14 +32,14 @@ NARROW = {
     "resnet18": {"width": 16},
     "vit": {"width": 64},
 }
-"""Widths of the networks that judge, unless they are given."""
+"""Widths of the networks that trials are evaluated with, unless they are given."""
 LR = 1e-2  # of networks that the run does not distil with: the published 1e-3 is for 1,000 epochs
 PARTS = (4, 2, 1)  # rungs: a quarter, a half and all of a trial's iterations
 
 
 @dataclass(frozen=True)
-class Judges:
-    """The networks whose mean validation accuracy is searched for, how long they train, and with how many seeds."""
+class TrialEvaluation:
+    """What decides on a trial: networks, whose mean validation accuracy counts, their epochs, and how many seeds."""
 
     networks: tuple[str, ...]
     epochs: int
@@ -89,30 +89,30 @@ def tune(
     networks: Sequence[str] | None = None,
     epochs: int = 100,
     seeds: int = 1,
-    judge_options: Mapping[str, Mapping[str, int]] | None = None,
+    evaluation_options: Mapping[str, Mapping[str, int]] | None = None,
     knobs: Sequence[str] | None = None,
     say: Callable[[str], None] = lambda line: None,
     on_rung: Callable[[Search, Trial], None] = lambda search, row: None,
 ) -> Tuned:
-    """Search the settings of ``glad.distill`` that decide, by short runs judged on the validation images.
+    """Search the settings of ``glad.distill`` that decide, by short runs evaluated on the validation images.
 
     Trial 0 is the settings as they are. The better half of the trials goes on after a quarter and after a half of the
-    iterations. In the end the best trials and trial 0 are judged again with other seeds. Writes ``best.yaml``,
+    iterations. In the end the best trials and trial 0 are evaluated again with other seeds. Writes ``best.yaml``,
     ``trials.json`` and ``tune.png``. The same call continues where it was interrupted, or with a larger budget.
 
     Args:
         settings: Those of the distillation, as ``glad.settings.distill.DistillSettings`` or a mapping.
         out: The folder of the search.
-        minutes: Budget in minutes of distilling and judging, earlier calls included.
+        minutes: Budget in minutes of distilling and evaluating, earlier calls included.
         trials: Budget in trials. One of the two budgets is needed.
         trial_iterations: Iterations of a whole trial.
-        networks: The networks that judge; by default the one distilled with and another architecture.
+        networks: Those that trials are evaluated with; by default the one distilled with and another architecture.
         epochs: Of each network's training on a trial's set.
-        seeds: Networks of each kind per judgment.
-        judge_options: Options of the networks that judge, such as ``{"convnet": {"width": 64}}``.
+        seeds: Networks of each kind per evaluation.
+        evaluation_options: Options of these networks, such as ``{"convnet": {"width": 64}}``.
         knobs: Names of the settings to search, such as ``["layer", "lr.w"]``; by default all that the run has.
         say: Is called with each line that a person may want to read.
-        on_rung: Is called with the search and the trial after each judgment.
+        on_rung: Is called with the search and the trial after each evaluation.
 
     Returns:
         The folder, the trials, the best of them, and its ``settings`` for ``glad.distill``.
@@ -126,14 +126,14 @@ def tune(
         >>> settings = {"ipc": 1, "network_options": {"width": 4}, "objective_options": {"batch": 8}}
         >>> tuned = glad.tune(
         ...     settings, out="tuned", trials=2, trial_iterations=1, epochs=1, knobs=["lr.w"], networks=["convnet"],
-        ...     judge_options={"convnet": {"width": 4}},
+        ...     evaluation_options={"convnet": {"width": 4}},
         ... )
         >>> len(tuned.rows), tuned.settings.ipc
         (2, 1)
     """
     asked = TuneSettings(
         out=str(out), minutes=minutes, trials=trials, trial_iterations=trial_iterations, epochs=epochs, seeds=seeds,
-        networks=None if networks is None else tuple(networks), judge_options=judge_options or {},
+        networks=None if networks is None else tuple(networks), evaluation_options=evaluation_options or {},
         knobs=None if knobs is None else tuple(knobs),
     )  # fmt: skip
     return run_search(complete(settings or {}), asked, say, on_rung)
@@ -147,13 +147,13 @@ def run_search(
 ) -> Tuned:
     """Search for better ``settings`` as ``asked``; see ``tune``."""
     folder, minutes, trials = Path(asked.out), asked.minutes, asked.trials
-    judges = _judges(settings.network, asked)
+    evaluation = _resolve_evaluation(settings.network, asked)
     space = find_space(settings, asked.knobs)
     folder.mkdir(parents=True, exist_ok=True)
     with _hold(folder):
-        search = _open(space, judges, rungs_of(min(asked.trial_iterations, settings.iterations)), folder)
+        search = _open(space, evaluation, rungs_of(min(asked.trial_iterations, settings.iterations)), folder)
         search.on_rung, search.on_trial = _tell_what_fits(minutes, say, on_rung), _write
-        _say_plan(search, judges, minutes, trials, say)
+        _say_plan(search, evaluation, minutes, trials, say)
         search.run(minutes, trials)
         _require_default(search, minutes)
         say("The best and the default settings, with fresh seeds.")
@@ -161,10 +161,12 @@ def run_search(
         return _finish(search)
 
 
-def _open(space: SearchSpace, judges: Judges, rungs: Sequence[int], folder: Path) -> Search:
+def _open(space: SearchSpace, evaluation: TrialEvaluation, rungs: Sequence[int], folder: Path) -> Search:
     """The search in ``folder``, made or found."""
-    study = open_study(folder, _about(space, judges, rungs))
-    return Search(study, space, _measure(space, judges), rungs, folder, seed=space.settings.seed, seeds=judges.seeds)
+    study = open_study(folder, _about(space, evaluation, rungs))
+    return Search(
+        study, space, _measure(space, evaluation), rungs, folder, seed=space.settings.seed, seeds=evaluation.seeds
+    )
 
 
 def rungs_of(iterations: int) -> list[int]:
@@ -172,35 +174,35 @@ def rungs_of(iterations: int) -> list[int]:
     return sorted({max(1, iterations // part) for part in PARTS})
 
 
-def _judges(own: str, asked: TuneSettings) -> Judges:
+def _resolve_evaluation(own: str, asked: TuneSettings) -> TrialEvaluation:
     chosen = asked.networks or (own, next(name for name in UNSEEN if name != own))
-    for name in (*chosen, *asked.judge_options):
+    for name in (*chosen, *asked.evaluation_options):
         require_network("networks", name)
-    options = {name: {**NARROW.get(name, {}), **asked.judge_options.get(name, {})} for name in chosen}
-    return Judges(chosen, asked.epochs, asked.seeds, options)
+    options = {name: {**NARROW.get(name, {}), **asked.evaluation_options.get(name, {})} for name in chosen}
+    return TrialEvaluation(chosen, asked.epochs, asked.seeds, options)
 
 
-def _measure(space: SearchSpace, judges: Judges) -> Callable[[Values, int, Path, Sequence[int]], float]:
-    """Distil with knobs' values, or go on, and judge the set."""
+def _measure(space: SearchSpace, evaluation: TrialEvaluation) -> Callable[[Values, int, Path, Sequence[int]], float]:
+    """Distil with knobs' values, or go on, and evaluate the set."""
 
     def measure(values: Values, iterations: int, folder: Path, seeds: Sequence[int]) -> float:
         asked = replace(space.apply(values), iterations=iterations, grid_every=iterations, out=str(folder))
-        return judges.accuracy(glad.api.run_distillation(asked), space.settings, seeds)
+        return evaluation.accuracy(glad.api.run_distillation(asked), space.settings, seeds)
 
     return measure
 
 
-def _about(space: SearchSpace, judges: Judges, rungs: Sequence[int]) -> dict[str, Any]:
+def _about(space: SearchSpace, evaluation: TrialEvaluation, rungs: Sequence[int]) -> dict[str, Any]:
     """What a search and its continuation must have in common."""
     settings = {key: value for key, value in space.settings.plain().items() if key not in MAY_CHANGE}
     hashes = {f"hash of {name}": digest for name, digest in space.hashes.items()}
     searched = [knob.in_words() for knob in space.knobs]
-    judged = {"networks": judges.networks, "epochs": judges.epochs, "seeds": judges.seeds}
+    evaluated = {"networks": evaluation.networks, "epochs": evaluation.epochs, "seeds": evaluation.seeds}
     return {
         **settings,
         **hashes,
-        **judged,
-        "judges' options": judges.network_options,
+        **evaluated,
+        "judges' options": evaluation.network_options,  # by the name that searches of earlier versions have
         "rungs": list(rungs),
         "knobs": searched,
     }
@@ -218,15 +220,16 @@ def _hold(folder: Path) -> Iterator[None]:
 
 
 def _say_plan(
-    search: Search, judges: Judges, minutes: float | None, trials: int | None, say: Callable[[str], None]
+    search: Search, evaluation: TrialEvaluation, minutes: float | None, trials: int | None, say: Callable[[str], None]
 ) -> None:
     """What will be done, and what has been."""
     *early, last = (str(rung) for rung in search.rungs)
     seen = ", ".join(early) + (" and " if early else "") + last
     budget = ([] if trials is None else [f"{trials} trials"]) + ([] if minutes is None else [f"{minutes:g} minutes"])
-    say(f"Up to {' or '.join(budget)} of {last} iterations, judged after {seen}; the better half goes on each time.")
-    options = ", ".join(f"{name}{_width(judges.network_options.get(name, {}))}" for name in judges.networks)
-    say(f"Judges: {options}; {judges.epochs} epochs, seeds {list(range(judges.seeds))}, validation images only.")
+    say(f"Up to {' or '.join(budget)} of {last} iterations, evaluated after {seen}; the better half goes on each time.")
+    options = ", ".join(f"{name}{_width(evaluation.network_options.get(name, {}))}" for name in evaluation.networks)
+    seeds = list(range(evaluation.seeds))
+    say(f"Evaluated with {options}; {evaluation.epochs} epochs, seeds {seeds}, validation images only.")
     say(f"Knobs: {'; '.join(knob.in_words() for knob in search.space.knobs)}. Trial 0 is the default.")
     if done := search.rows():
         unfinished = sum(row.state == "unfinished" for row in done)
@@ -261,7 +264,7 @@ def _require_default(search: Search, minutes: float | None) -> None:
     """``RunError`` where the budget ended before there is anything to compare."""
     if all(row.state == "unfinished" for row in search.rows()):
         raise RunError(
-            f"{minutes:g} minutes were over before the default settings were judged for the last time, after "
+            f"{minutes:g} minutes were over before the default settings were evaluated for the last time, after "
             f"{search.rungs[-1]} iterations: the same command with more --minutes goes on"
         )
 

@@ -32,6 +32,7 @@ def test_the_command_prints_tables_and_sentences(codes):
         *("The distillation took", "Teacher: convnet, 1 epochs on the full data", "results.json"),
     ):
         assert stated in output, stated
+    assert "codes, convnet, seed 0: " in output and "set:codes" not in output
     message = fails("evaluate", codes.path, *COMMAND, "--hybrid", "1;2")
     assert mentions(message, "'1;2' 1,5,10")
     (codes.path.parent / "empty").mkdir(exist_ok=True)

@@ -108,7 +108,9 @@ def test_rewording_every_label_changes_no_number_and_no_command(codes, monkeypat
     assert all("Zeile" in other[part] and "Zeile" not in stated[part] for part in ("tables", "page", "card"))
     for path in codes.path.glob("results*.json"):
         path.unlink()
-    anew = evaluate(codes, **ALL)
+    heard = []
+    anew = evaluate(codes, **ALL, on_cell=lambda cell, left: heard.append((cell["row"], cell["label"])))
+    assert set(heard) == {(row.id, row.label) for row in rows_of(anew).values()}
     assert untimed(anew["cells"]) == untimed(before["cells"])
     for part in ("summary", "differences", "scores", "config", "settings"):
         assert anew.get(part) == before.get(part)

@@ -1,10 +1,12 @@
 """Which class of a generator stands for which class of the data: asked for, by name, by number, or asked back."""
 
+from dataclasses import asdict
+
 import pytest
 from errors import naming
 
 from generators import imagenet
-from generators.classes import CIFAR10, map_classes, published_names
+from generators.classes import CIFAR10, GeneratorClass, map_classes, published_names
 
 PETS = ("cat", "dog", "guinea pig")
 GUESS = {"*": "guess"}
@@ -120,7 +122,10 @@ def test_a_guess_takes_the_number_and_is_said():
     assert found.ids == [0, 1, 2]
     assert found.guessed == found.notice
     assert found.guessed == "classes are taken by number, which is a guess: a = 1 (dog), b = 2 (guinea pig)"
-    assert found.shown == {"cat": "0 (cat)", "a": "1 (dog)", "b": "2 (guinea pig)"}
+    shown = {"cat": "0 (cat)", "a": "1 (dog)", "b": "2 (guinea pig)"}
+    assert {name: known.in_words() for name, known in found.classes.items()} == shown
+    for known in (*found.classes.values(), GeneratorClass(7), GeneratorClass(7, "a (b) c")):  # as runs have recorded it
+        assert GeneratorClass.read(asdict(known)) == GeneratorClass.read(known.in_words()) == known
     many = map_classes([str(i) for i in range(8)], range(8), 9, wanted=GUESS)
     assert many.ids == list(range(8)) and many.guessed.endswith("4 = 4 and 3 more")
 

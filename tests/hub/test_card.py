@@ -16,7 +16,7 @@ from pushed_sets import HOSTILE, SMALL, card_of, front_of, laid, push, pushed
 
 import glad
 from glad.formats import FORMATS
-from glad.hub.push import strip_paths
+from glad.hub.paths import strip_paths
 from glad.rng import rng_for
 from glad.runs import soft_labels
 from glad.runs.storage import read_json, write_json

@@ -30,7 +30,11 @@ def test_folders_of_exported_names_are_the_classes_of_those_names(tmp_path):
     data = load_data(str(folder(tmp_path, "Trouser", "T-shirt_top", "Ankle_boot"))).train
     prior = resolve_prior("fashion-mini", data, {}, CPU)
     assert data.classes == ("Ankle_boot", "T-shirt_top", "Trouser") and prior.prior.class_ids.tolist() == [9, 0, 1]
-    assert prior.classes == {"Ankle_boot": "9 (Ankle boot)", "T-shirt_top": "0 (T-shirt/top)", "Trouser": "1 (Trouser)"}
+    assert {name: found.in_words() for name, found in prior.classes.items()} == {
+        "Ankle_boot": "9 (Ankle boot)",
+        "T-shirt_top": "0 (T-shirt/top)",
+        "Trouser": "1 (Trouser)",
+    }
 
 
 def test_folders_of_numbers_are_the_classes_of_those_numbers(tmp_path):
@@ -54,7 +58,7 @@ def test_a_class_that_the_generator_lacks_is_asked_for_and_the_guess_is_in_the_a
         warnings.simplefilter("always")
         said = invoke("distill", "--data", data, "--out", out, *OPTIONS, "--class-map", "guess")
     assert mentions(said, "Note: fashion-mini guess cat = 0 (T-shirt/top)")
-    assert json.loads((out / "inputs.json").read_text())["prior_classes"]["dog"] == "1 (Trouser)"
+    assert json.loads((out / "inputs.json").read_text())["prior_classes"]["dog"] == {"number": 1, "name": "Trouser"}
     small = ("--width", "4", "--epochs", "1", "--set-epochs", "1", "--seeds", "1", "--device", "cpu")
     with warnings.catch_warnings():
         warnings.simplefilter("always")
@@ -67,7 +71,7 @@ def test_a_class_that_the_generator_lacks_is_asked_for_and_the_guess_is_in_the_a
 def test_what_is_asked_for_needs_no_guess(tmp_path):
     data = folder(tmp_path / "pets", "cat", "Bag")
     run = glad.distill(str(data), out=tmp_path / "run", iterations=1, **QUICK, class_map={"cat": "Sandal"})
-    assert run.inputs["prior_classes"] == {"Bag": "8 (Bag)", "cat": "5 (Sandal)"}
+    assert run.inputs["prior_classes"] == {"Bag": {"number": 8, "name": "Bag"}, "cat": {"number": 5, "name": "Sandal"}}
 
 
 def test_a_run_of_a_version_that_guessed_goes_on_with_the_guess(tmp_path):

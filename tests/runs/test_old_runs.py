@@ -46,8 +46,8 @@ def test_they_say_what_they_said():
     codes, trajectory = Run(OLD / "codes"), Run(OLD / "trajectory")
     assert codes.weights.license == License("apache-2.0", "Apache-2.0", True, True)
     assert codes.weights.sha256 == codes.inputs["hashes"]["weights"] and not codes.weights.file
-    assert trajectory.weights is None and codes.learned_lr is None
-    assert trajectory.learned_lr == float(read_tensors(trajectory.state)[0]["objective/alpha"]) != 0.02
+    assert trajectory.weights is None and codes.step_size is None
+    assert trajectory.step_size == float(read_tensors(trajectory.state)[0]["objective/alpha"]) != 0.02
     for run in (codes, trajectory):
         images, labels = run.read_set()
         assert torch.equal(load_distilled(run.path).images, images) and labels.tolist() == [0, 1, 2]
@@ -60,7 +60,7 @@ def test_they_go_on(old, name):
         warnings.simplefilter("always")
         said = invoke("distill", "--config", f"{name}/config.yaml", "--iterations", "6")
     assert mentions(said, "alpha step_size") == (name == "trajectory")
-    assert Run(old / name).learned_lr is None or "objective/step_size" in read_tensors(Run(old / name).state)[0]
+    assert Run(old / name).step_size is None or "objective/step_size" in read_tensors(Run(old / name).state)[0]
     assert (old / name / "metrics.jsonl").read_text().startswith(before)
     ours, expected = (
         [json.loads(line) for line in (old / name / file).read_text().splitlines()]

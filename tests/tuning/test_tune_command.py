@@ -18,7 +18,7 @@ from glad.tuning.report import best_table
 
 
 def command(out: Path, *options: str) -> list[str]:
-    narrow = ["--judge-option", "convnet.width=4", "--judge-option", "vgg11.width=2", "--epochs", "1"]
+    narrow = ["--evaluation-option", "convnet.width=4", "--judge-option", "vgg11.width=2", "--epochs", "1"]
     run = ["--network-option", "width=4", "-o", "batch=4", "--limit", "100", "--trial-iterations", "2"]
     return ["tune", "--out", str(out), "--device", "cpu", *narrow, *run, *options]
 
@@ -27,7 +27,7 @@ def test_a_search_from_the_command_line_to_a_run(tmp_path: Path) -> None:
     out, runner = tmp_path / "tune", CliRunner()
     result = runner.invoke(main, command(out, "--trials", "2", "--iterations", "4"), catch_exceptions=False)
     assert result.exit_code == 0, result.output
-    assert "judged after 1 and 2" in result.output and "layer (W+, F_1" in result.output
+    assert "evaluated after 1 and 2" in result.output and "layer (W+, F_1" in result.output
     assert "The default settings took" in result.output and "default" in result.output
     trials = json.loads((out / "trials.json").read_text())
     assert [trial["number"] for trial in trials["trials"]] == [0, 1]
@@ -83,8 +83,8 @@ def test_the_winning_settings_are_written_and_run(tmp_path: Path, monkeypatch: p
         (["--trials", "2", "--prior", "pixel"], "'pixel' 'pixels'"),
         (["--trials", "2", "--objective", "mtt"], "mtt experts"),
         (["--trials", "2", "--knob", "momentum"], "'momentum' layer"),
-        (["--trials", "2", "--judge-option", "width=3"], "width=3 NETWORK.OPTION=NUMBER"),
-        (["--trials", "2", "--judge-option", "resnet.width=3"], "'resnet'"),
+        (["--trials", "2", "--evaluation-option", "width=3"], "width=3 NETWORK.OPTION=NUMBER"),
+        (["--trials", "2", "--evaluation-option", "resnet.width=3"], "'resnet'"),
         (["--minutes", "1e-9"], "default settings"),
     ],
 )
@@ -118,7 +118,7 @@ def test_a_fixed_budget_beats_the_default_in_earnest(tmp_path: Path) -> None:
         "device": "cpu",
     }
     narrow = {"convnet": {"width": 16}, "vgg11": {"width": 8}}
-    tuned = glad.tune(settings, out=tmp_path, trials=7, trial_iterations=40, epochs=60, judge_options=narrow)
+    tuned = glad.tune(settings, out=tmp_path, trials=7, trial_iterations=40, epochs=60, evaluation_options=narrow)
     default, best = tuned.rows[0], tuned.best
     assert tuned.beats_default and best.fresh is not None and default.fresh is not None
     assert best.fresh > default.fresh + 0.02
