@@ -15,13 +15,16 @@ from generators.stylegan_xl import Generator
 
 AVERAGE_OVER = 1000  # samples of z behind the mean code of a class
 CONV_DTYPES = {"float32": None, "bfloat16": torch.bfloat16}  # None: that of the activations
+SPACES = ("w", "w+")
+"""Spaces of style codes: one code for all layers, or one for each (Abdal et al., ICCV 2019)."""
 LIMIT, INFINITE = 10.0, 5.0  # features are clipped to +-10; infinite ones count as +-5
 
 
 class StyleGANPrior:
     """Images of a frozen generator as a function of its codes.
 
-    Without ``layer`` the latents are ``{"w": [N, num_ws, w_dim]}`` (W+); with it they are ``w`` and
+    Without ``layer`` the latents are ``{"w": [N, num_ws, w_dim]}`` (W+), with ``space="w"`` one style code for all
+    layers, ``{"w": [N, w_dim]}`` (W, the cheapest to store); with ``layer`` they are ``w`` and
     ``{"f": [N, C, S, S]}``, the activation entering that list position, and earlier layers are not run (F_n).
     ``normalize`` maps pixels in [0, 1] of shape [N, channels, resolution, resolution] to what networks see;
     ``class_ids`` are the generator's numbers for the data's classes. ``frame`` pixels are cut off each side of the
@@ -32,7 +35,8 @@ class StyleGANPrior:
     ``bfloat16``; all else stays float32. ``weights`` is the provenance of the generator, ``learning_rates`` holds the
     rates of its codes by objective and latent.
 
-    Raises ``ValueError`` on a layer that the generator lacks, on class numbers beyond its classes and on another type.
+    Raises ``ValueError`` on a space or a layer that the generator lacks, on class numbers beyond its classes and on
+    another type.
     """
 
     def __init__(
@@ -43,6 +47,7 @@ class StyleGANPrior:
         channels: int,
         class_ids: Sequence[int],
         layer: int | None = None,
+        space: str = "w+",
         frame: int = 0,
         rand_f: int = 0,
         avg_w: int = 0,
@@ -55,6 +60,8 @@ class StyleGANPrior:
         known = generator.mapping.c_dim
         if layer is not None and not 0 <= layer <= len(generator.synthesis.layer_names):
             raise ValueError(f"the generator has no layer {layer}; choose one of {describe_layers(generator)}")
+        if space not in SPACES:
+            raise ValueError(f"style codes are in {' or '.join(SPACES)}, not {space!r}; for features too give layer=N")
         if known and max(class_ids) >= known:
             raise ValueError(f"class number {max(class_ids)} is beyond the generator's {known} classes")
         if conv not in CONV_DTYPES:
@@ -62,6 +69,7 @@ class StyleGANPrior:
         generator.synthesis.conv_dtype = CONV_DTYPES[conv]
         self.generator, self.normalize = generator, normalize
         self.resolution, self.channels, self.frame = resolution, channels, frame
+        self.shared = space == SPACES[0]
         self.layer, self.rand_f, self.avg_w, self.truncation = layer, rand_f, avg_w, truncation
         if learn_g:
             self._run_layers().requires_grad_(True)
@@ -81,7 +89,7 @@ class StyleGANPrior:
         """How many numbers are stored for an image."""
         mapping, synthesis = self.generator.mapping, self.generator.synthesis
         features = 0 if self.layer is None else math.prod(synthesis.feature_shape(self.layer))
-        return mapping.num_ws * mapping.w_dim + features
+        return (1 if self.shared else mapping.num_ws) * mapping.w_dim + features
 
     @torch.no_grad()
     def init(self, classes: Tensor, rng: torch.Generator) -> dict[str, Tensor]:
@@ -95,19 +103,20 @@ class StyleGANPrior:
         return latents
 
     def from_codes(self, w: Tensor) -> dict[str, Tensor]:
-        """The latents of style codes [N, num_ws, w_dim]: themselves, with ``layer`` their features too.
+        """The latents of style codes as ``space`` has them: themselves, with ``layer`` their features too.
 
         Features are clipped as GLaD's are; the result is differentiable in ``w``.
         """
         if self.layer is None:
             return {"w": w}
-        f = torch.cat([self.generator.synthesis.features(row, self.layer) for row in w.split(1)])
+        f = torch.cat([self.generator.synthesis.features(row, self.layer) for row in self._spread(w).split(1)])
         f = f.float().nan_to_num(nan=0.0, posinf=INFINITE, neginf=-INFINITE).clamp(-LIMIT, LIMIT)
         return {"w": w, "f": f}
 
     def _codes(self, labels: Tensor, rng: torch.Generator) -> Tensor:
         z = normal([len(labels), self.generator.mapping.z_dim], rng)
-        return self.generator.mapping(z.to(labels.device), labels, self.truncation)
+        codes = self.generator.mapping(z.to(labels.device), labels, self.truncation)
+        return codes[:, 0] if self.shared else codes
 
     def _average_codes(self, labels: Tensor, rng: torch.Generator) -> Tensor:
         means = {c: self._codes(labels.new_full([AVERAGE_OVER], c), rng).mean(0) for c in labels.unique().tolist()}
@@ -116,7 +125,11 @@ class StyleGANPrior:
     def __call__(self, w: Tensor, f: Tensor | None = None) -> Tensor:
         """Normalized images [N, channels, resolution, resolution]; differentiable in ``w`` and ``f``."""
         layer = 0 if self.layer is None else self.layer
-        return self.normalize((self._fit(self.generator.synthesis.synthesize(w, f, layer)) + 1) / 2)
+        return self.normalize((self._fit(self.generator.synthesis.synthesize(self._spread(w), f, layer)) + 1) / 2)
+
+    def _spread(self, w: Tensor) -> Tensor:
+        """A code for each layer [N, num_ws, w_dim]: in W the same."""
+        return w[:, None].expand(-1, self.generator.mapping.num_ws, -1) if self.shared else w
 
     def _fit(self, images: Tensor) -> Tensor:
         """Bring the generator's images to the data's channels and resolution."""

@@ -21,6 +21,7 @@ RESERVED = (
     "resolution",
     "channels",
     "class_ids",
+    "class_counts",
     "device",
 )
 """Names of constructor parameters that the program fills; all others are options."""

@@ -2,8 +2,8 @@
 
 A prior of one's own is a class with the three methods of ``Prior``, named ``module:Class`` or registered by
 ``register_prior``. Constructor parameters called ``real``, ``normalize``, ``denormalize``, ``resolution``,
-``channels``, ``class_ids`` and ``device`` are handed in; the others are its options. What else it can say of itself is
-in ``PriorDescription``.
+``channels``, ``class_ids``, ``class_counts`` and ``device`` are handed in; the others are its options. What else it can
+say of itself is in ``PriorDescription``.
 """
 
 from collections.abc import Callable
@@ -13,15 +13,30 @@ from generators import catalog
 from generators.license import License
 from generators.provenance import Weights
 from glad.priors.base import Prior
+from glad.priors.ddif import DDiF
 from glad.priors.description import PriorDescription
+from glad.priors.fred import FreD
+from glad.priors.idc import IDC
 from glad.priors.pixels import Pixels
 from glad.registry import Registry
 
-__all__ = ["PRIORS", "License", "Pixels", "Prior", "PriorDescription", "Weights", "list_priors", "register_prior"]
+__all__ = [
+    "IDC",
+    "PRIORS",
+    "DDiF",
+    "FreD",
+    "License",
+    "Pixels",
+    "Prior",
+    "PriorDescription",
+    "Weights",
+    "list_priors",
+    "register_prior",
+]
 
 Made = TypeVar("Made", bound=Callable[..., Any])
 
-PRIORS: Registry[Callable[..., Any]] = Registry("prior", {"pixels": Pixels})
+PRIORS: Registry[Callable[..., Any]] = Registry("prior", {"pixels": Pixels, "idc": IDC, "fred": FreD, "ddif": DDiF})
 """Priors by name; others are of the catalog, a safetensors file, a file on the Hub, or ``module:Class``."""
 
 

@@ -62,10 +62,11 @@ def resolve_prior(
     """Make the prior called ``name`` for ``data``, or take ``name`` itself for it.
 
     Args:
-        name: ``pixels``, a name of the catalog, a safetensors file, ``org/repo:file`` on the Hub, ``module:Class``, or
-            a prior. Weights that are not here yet are downloaded.
+        name: One of ``PRIORS``, a name of the catalog, a safetensors file, ``org/repo:file`` on the Hub, ``module:Class``,
+            or a prior. Weights that are not here yet are downloaded.
         data: What is handed to the constructor of a prior by parameter name, as far as it asks for it: ``real(c, n,
-            rng)``, ``normalize``, ``denormalize``, ``resolution``, ``channels`` and ``class_ids`` are the data's.
+            rng)``, ``normalize``, ``denormalize``, ``resolution``, ``channels``, ``class_ids`` and ``class_counts``
+            (training images of each class) are the data's.
         options: The other parameters. Files that they name are hashed.
         device: Where the prior is to run; handed in as ``device``.
         class_map: For generators, which class stands for one of the data; otherwise as
@@ -87,6 +88,7 @@ def resolve_prior(
         "resolution": data.resolution,
         "channels": data.channels,
         "class_ids": data.class_ids,
+        "class_counts": tuple(data.labels.bincount(minlength=len(data.classes)).tolist()),
         "device": device,
     }
     if name not in PRIORS and (catalog.is_known(name) or Path(name).suffix in (".safetensors", ".pkl")):
@@ -125,6 +127,7 @@ def _resolve_generator(
     own["learning_rates"] = None
     arguments = read_arguments(StyleGANPrior, {**provided, **own}, options)
     recommended = json.loads(metadata.get("learning_rates", "{}"))
-    arguments["learning_rates"] = published_rates(arguments.get("layer") is not None, recommended)
+    sharing = network.mapping.num_ws if arguments.get("space") == "w" else 1
+    arguments["learning_rates"] = published_rates(arguments.get("layer") is not None, recommended, sharing)
     prior = StyleGANPrior(**arguments)
     return ResolvedPrior(prior, PriorDescription(prior, name), found.guessed, found.classes)

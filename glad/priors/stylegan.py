@@ -31,20 +31,29 @@ published any: AST takes those of MTT, DataDAM and NCFM those of DM.
 """
 
 
-def published_rates(features: bool, recommended: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, float]]:
+def published_rates(
+    features: bool, recommended: Mapping[str, Mapping[str, float]], sharing: int = 1
+) -> dict[str, dict[str, float]]:
     """Learning rates of a generator's codes by objective.
 
     Args:
         features: Whether the latents are codes and features (F_n). Codes alone (W+) take the published rate of f, as
             GLaD's do.
         recommended: Rates by objective that the file of weights recommends; they go before the published ones.
+        sharing: How many layers share a code: in W all. Such a code gets the sum of their gradients, and the rate of
+            codes of layers of their own, divided by the root of that number. Nobody published a rate for W.
 
     Returns:
         Rates by objective and latent.
     """
     published = {name: rates if features else {**rates, "w": rates["f"]} for name, rates in RATES.items()}
     names = {*published, *recommended}
-    return {name: {**published.get(name, {}), **recommended.get(name, {})} for name in sorted(names)}
+    chosen = {name: {**published.get(name, {}), **recommended.get(name, {})} for name in sorted(names)}
+    divisors = {"w": sharing**0.5}
+    return {
+        name: {latent: rate / divisors.get(latent, 1) for latent, rate in rates.items()}
+        for name, rates in chosen.items()
+    }
 
 
 def load_generator(name: str) -> tuple[Generator, Weights, dict[str, str]]:

@@ -22,7 +22,8 @@ class DistillSettings(DataSettings):
     """The objective: ``dm``, ``dc``, ``mtt``, ``ast``, ``datadam``, ``ncfm``, or module:Class of one's own."""
     prior: str = "fashion-mini"
     """The prior: a generator of `glad weights list` (``fashion-mini`` and ``digits-mini`` are embedded),
-    FILE.safetensors, org/repo:FILE on the Hub, ``random``, ``pixels``, or module:Class of one's own."""
+    FILE.safetensors, org/repo:FILE on the Hub, ``random``, ``pixels``, ``idc``, ``fred``, ``ddif``, or module:Class of
+    one's own."""
     ipc: int = 1
     """Synthetic images per class."""
     balance: Balance = "equal"

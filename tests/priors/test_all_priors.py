@@ -10,11 +10,11 @@ from own_priors import Masked, Plain, Tiled
 from torch.nn import functional as F
 
 from generators.prior import StyleGANPrior
-from glad.priors import PRIORS, Pixels
+from glad.priors import IDC, PRIORS, DDiF, FreD, Pixels
 from glad.priors.checks import check_prior
 from glad.priors.stylegan import published_rates
 
-CLASSES, SIDE = 3, 16
+CLASSES, SIDE, CPU = 3, 16, torch.device("cpu")
 
 
 def real(c, n, rng):
@@ -35,9 +35,16 @@ MADE = {
     "pixels": lambda: Pixels(real),
     "pixels from real": lambda: Pixels(real, "real"),
     "W+": stylegan(),
+    "W": stylegan(space="w"),
     "F_2": stylegan(layer=2),
+    "F_2 with one code": stylegan(layer=2, space="w"),
     "F_2, learned": stylegan(layer=2, learn_g=1),
     "mean codes, noise in f": stylegan(layer=1, avg_w=1, rand_f=1),
+    "idc": lambda: IDC(real, lambda x: (x - 0.5) / 0.2, SIDE, 1),
+    "idc, 9 tiles that overhang": lambda: IDC(real, lambda x: (x - 0.5) / 0.2, SIDE, 1, factor=3),
+    "fred": lambda: FreD(real, SIDE, 1, (20,) * CLASSES, CPU),
+    "ddif": lambda: DDiF(SIDE, 1, CPU),
+    "ddif, deep": lambda: DDiF(SIDE, 3, CPU, width=5, layers=4),
     "own": lambda: Plain(1, 4),
     "several images a row": lambda: Tiled(1, 4),
     "several, masked and clamped": lambda: Masked(1, 4),
@@ -55,7 +62,7 @@ def double(prior):
 def test_every_prior_keeps_the_rules(name):
     described = check_prior(MADE[name], CLASSES, double)
     assert bool(described.codes) == (name.startswith(("W", "F", "mean")))
-    assert (described.weights is None) == name.startswith(("pixels", "own", "several"))
+    assert (described.weights is None) == (not described.codes)
 
 
 def test_every_registered_prior_is_among_them():
