@@ -80,8 +80,8 @@ def distill(
             ``cifar100``, ..., ``imagenette``, ``imagenet-a``, ..., a folder CLASS/image, or an .npz file.
         objective: The objective: ``dm``, ``dc``, ``mtt``, ``ast``, ``datadam``, ``ncfm``, or module:Class of one's own.
         prior: The prior: a generator of `glad weights list` (``fashion-mini`` and ``digits-mini`` are embedded),
-            FILE.safetensors, org/repo:FILE on the Hub, ``random``, ``pixels``, ``idc``, ``fred``, ``ddif``, or module:Class
-            of one's own.
+            FILE.safetensors, org/repo:FILE on the Hub, ``random``, ``pixels``, ``idc``, ``fred``, ``ddif``, or
+            module:Class of one's own.
         ipc: Synthetic images per class.
         root: Folder of the data sets that have a name.
         classes: Classes to keep, by number or name; all if None.

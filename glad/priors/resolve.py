@@ -62,8 +62,8 @@ def resolve_prior(
     """Make the prior called ``name`` for ``data``, or take ``name`` itself for it.
 
     Args:
-        name: One of ``PRIORS``, a name of the catalog, a safetensors file, ``org/repo:file`` on the Hub, ``module:Class``,
-            or a prior. Weights that are not here yet are downloaded.
+        name: One of ``PRIORS``, a name of the catalog, a safetensors file, ``org/repo:file`` on the Hub,
+            ``module:Class``, or a prior. Weights that are not here yet are downloaded.
         data: What is handed to the constructor of a prior by parameter name, as far as it asks for it: ``real(c, n,
             rng)``, ``normalize``, ``denormalize``, ``resolution``, ``channels``, ``class_ids`` and ``class_counts``
             (training images of each class) are the data's.
