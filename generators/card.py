@@ -9,7 +9,7 @@ from generators import catalog, official, store, weights
 from generators.license import License, license_of, read_license
 
 INSIDE = (weights.KEY, "license", "licence")
-"""Metadata that are not for people, or that the card tells in words."""
+"""Metadata that are not for people, or that the card shows in words."""
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,9 @@ class CatalogEntry:
     data: str
     license: License
     source: str
-    verified: str
+    verified: bool
+    evidence: str
+    """What was verified, or why nothing was."""
     hub: str | None = None
     url: str | None = None
     sha256: str | None = None
@@ -54,7 +56,8 @@ def _official(configuration: Configuration) -> CatalogEntry:
         data=f"{data}, training images",
         license=UNSTATED,
         source="README of StyleGAN-XL (Sauer et al., SIGGRAPH 2022); its data as its author says (issue 67)",
-        verified="no: address not tried, no hash published",
+        verified=False,
+        evidence="address not tried, no hash published",
         hub=_ON_THE_HUB.get(configuration.name),
         url=_ADDRESS.format(name=configuration.name),
     )
@@ -68,7 +71,8 @@ CATALOG: dict[str, CatalogEntry] = {
         data="FashionMNIST, training images (MIT license)",
         license=OURS,
         source="comes with glad (generators/assets/fashion-mini.md)",
-        verified="yes: measured on the shipped file",
+        verified=True,
+        evidence="measured on the shipped file",
     ),
     "digits-mini": CatalogEntry(
         name="digits-mini",
@@ -77,7 +81,8 @@ CATALOG: dict[str, CatalogEntry] = {
         data="handwritten digits of scikit-learn (UCI, CC BY 4.0)",
         license=OURS,
         source="comes with glad (generators/assets/digits-mini.md)",
-        verified="yes: measured on the shipped file",
+        verified=True,
+        evidence="measured on the shipped file",
     ),
     "random": CatalogEntry(
         name="random",
@@ -86,7 +91,8 @@ CATALOG: dict[str, CatalogEntry] = {
         data="nothing",
         license=NONE_NEEDED,
         source="made from a seed (GLaD's random generators)",
-        verified="yes: equal seeds give equal weights",
+        verified=True,
+        evidence="equal seeds give equal weights",
     ),
     **{name: _official(configuration) for name, configuration in OFFICIAL.items()},
 }
@@ -103,10 +109,11 @@ def find(name: str) -> CatalogEntry:
         name=name,
         resolution=None,
         classes=None,
-        data="told by its own page, if at all",
+        data="see its own page",
         license=read_license(""),
         source="the Hub",
-        verified="no",
+        verified=False,
+        evidence="nothing is known of it",
         hub=name,
     )
 

@@ -41,7 +41,7 @@ class ClassMap:
         ids: The generator's numbers, in the order of the data's classes.
         classes: The generator's class for each class of the data by name.
         guessed: A sentence about the classes whose number is a guess; empty where none is.
-        notice: A sentence about the classes that were told by number; empty where all were by name or asked for.
+        notice: A sentence about the classes that were taken by number; empty where all were by name or asked for.
     """
 
     ids: list[int]

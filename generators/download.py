@@ -17,7 +17,7 @@ from typing import BinaryIO
 from generators import store
 
 Advance = Callable[[int, int], None]
-"""Told how many bytes are there, and of how many (0: not known)."""
+"""Called with how many bytes are there, and of how many (0: not known)."""
 
 TIMEOUT = 30.0  # seconds without a byte
 ATTEMPTS = 5  # in a row without a new byte

@@ -230,7 +230,7 @@ def _recover(
 
 
 def _factor(name: str, taps: int, stated: int | None) -> int:
-    """The resampling factor that a filter of ``taps`` belongs to; ``told`` counts where the taps tell none."""
+    """The resampling factor that a filter of ``taps`` belongs to; ``stated`` counts where the taps show none."""
     if taps == 1 or (taps and taps % FILTER_SIZE == 0):
         return max(taps // FILTER_SIZE, 1)
     if not taps or not stated or taps % stated:

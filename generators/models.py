@@ -58,7 +58,7 @@ MIXED = Stage(10, 16, kernel=1, radial=True), Stage(7, 2)  # the head's stage ig
 PLAIN = Stage(10, 16), Stage(7, 2)
 SMALL = Stage(7, 16, 32768, 512), Stage(4, 2, 32768, 512)  # what the README recommends for small or curated sets
 PUBLISHED_SIZE = "inferred; its number of parameters is the published one"
-UNKNOWN = "unknown: one of two readings of the README; a file of it tells"
+UNKNOWN = "unknown: one of two readings of the README; a file of it shows"
 
 
 def _model(

@@ -37,7 +37,7 @@ def read(path: str | Path, progress: Callable[[int], object] = lambda count: Non
     """Read the generator in a file of any known form.
 
     ``progress`` hears how many more bytes have been hashed. Raises ``WeightsError`` with the path when the file is
-    missing, damaged, hostile or of something else, and when what it tells of the generator does not agree.
+    missing, damaged, hostile or of something else, and when what it states of the generator does not agree.
     """
     path = Path(path)
     try:

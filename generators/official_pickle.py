@@ -220,7 +220,7 @@ def _layer(module: Module) -> dict[str, Any]:
     if len(rates) == 3 and rates["in_sampling_rate"] * rates["up_factor"] != rates["tmp_sampling_rate"]:
         raise ValueError(
             f"{module.path}: {rates['in_sampling_rate']:g} samples times {rates['up_factor']:g} "
-            f"are not the {rates['tmp_sampling_rate']:g} that are told"
+            f"are not the {rates['tmp_sampling_rate']:g} that are stated"
         )
     return stated
 
@@ -248,14 +248,14 @@ def _compare(generator: Generator, modules: Mapping[str, Module]) -> None:
         for key, stated in modules[path].values(*expected).items():
             if stated != expected[key]:
                 words = ", ".join(map(describe, stated)) if isinstance(stated, list) else describe(stated)
-                raise ValueError(f"{modules[path].path}.{key} is told to be {words}, its tensors tell {expected[key]}")
+                raise ValueError(f"{modules[path].path}.{key} is stated as {words}, its tensors have {expected[key]}")
     if (size := modules["synthesis.input"].side("size")) not in (None, synthesis.input.size):
-        raise ValueError(f"synthesis.input.size is told to be {size}, its first layer takes {synthesis.input.size}")
+        raise ValueError(f"synthesis.input.size is stated as {size}, its first layer takes {synthesis.input.size}")
     for path, layer in generator.named_modules():
         stated = modules[path].numbers("weight_gain") if isinstance(layer, FullyConnected) else {}
         for gain in stated.values():
             if not math.isclose(gain, expected_gain := layer.rate / math.sqrt(layer.weight.shape[1]), rel_tol=1e-5):
-                raise ValueError(f"{path}.weight_gain is told to be {gain:g}, not {expected_gain:g}")
+                raise ValueError(f"{path}.weight_gain is stated as {gain:g}, not {expected_gain:g}")
 
 
 def _training_data(node: Any) -> dict[str, str]:

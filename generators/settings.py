@@ -16,7 +16,7 @@ from torch import Tensor
 from generators.geometry import MARGIN, LayerSpec, Signal, from_state_dict
 from generators.stylegan_xl import Generator
 
-STATED = ("clamp", "ema_beta", "critical", "pads", "signals")  # fields that no tensor tells
+STATED = ("clamp", "ema_beta", "critical", "pads", "signals")  # fields that no tensor shows
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def read_settings(state: Mapping[str, Tensor], settings: Any) -> GeneratorSettin
 
 
 def _apply(spec: LayerSpec, stated: dict[str, Any], first: bool) -> LayerSpec:
-    """``spec`` with what is told of it; all that the tensors tell as well must be equal."""
+    """``spec`` with what is stated of it; what the tensors show as well must be equal."""
     known = {field.name for field in fields(LayerSpec)} - {"name"}
     for key, value in stated.items():
         if key not in known:
@@ -83,33 +83,33 @@ def _apply(spec: LayerSpec, stated: dict[str, Any], first: bool) -> LayerSpec:
         free = key in STATED or (first and key == "in_size" and _natural(value))
         ours = getattr(spec, key)
         if not free and (type(value) is not type(ours) or value != ours):
-            raise ValueError(f"layer {spec.name}: {key} is told to be {reprlib.repr(value)}, its tensors tell {ours}")
+            raise ValueError(f"layer {spec.name}: {key} is stated as {reprlib.repr(value)}, its tensors have {ours}")
     values = {key: value for key, value in stated.items() if key in (*STATED, "in_size")}
     if "clamp" in values:
         values["clamp"] = _clamp(values["clamp"])
     if "ema_beta" in values:
         values["ema_beta"] = _number("ema_beta", values["ema_beta"])
     if not isinstance(values.get("critical", False), bool):
-        raise ValueError(f"layer {spec.name}: critical is told to be {reprlib.repr(values['critical'])}")
+        raise ValueError(f"layer {spec.name}: critical is stated as {reprlib.repr(values['critical'])}")
     spec = replace(spec, **{**values, "pads": None, "signals": None})
     return replace(spec, pads=_pads(spec, stated.get("pads")), signals=_signals(spec, stated.get("signals")))
 
 
 def _pads(spec: LayerSpec, stated: Any) -> tuple[int, int, int, int] | None:
-    """The padding that is told where it differs from the usual one; it must lead to the same size."""
+    """The padding that is stated where it differs from the usual one; it must lead to the same size."""
     usual = spec.padding
     if stated is None or stated == list(usual):
         return None
     whole = isinstance(stated, list) and len(stated) == 4 and all(type(n) is int for n in stated)
     if not whole or {stated[0] + stated[1], stated[2] + stated[3]} != {usual[0] + usual[1]}:
         raise ValueError(
-            f"layer {spec.name}: padding is told to be {reprlib.repr(stated)}, its sizes need {list(usual)}"
+            f"layer {spec.name}: padding is stated as {reprlib.repr(stated)}, its sizes need {list(usual)}"
         )
     return stated[0], stated[1], stated[2], stated[3]
 
 
 def _signals(spec: LayerSpec, stated: Any) -> tuple[Signal, Signal] | None:
-    """The signals that are told, in and out; their sizes and rates must be those of the layer."""
+    """The signals that are stated, in and out; their sizes and rates must be those of the layer."""
     if stated is None:
         return None
     try:
@@ -148,5 +148,5 @@ def _clamp(value: Any) -> float | None:
 def _number(key: str, value: Any) -> float:
     """A finite positive number; ``ValueError`` naming ``key`` otherwise."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
-        raise ValueError(f"{key} is told to be {reprlib.repr(value)}, not a number above 0")
+        raise ValueError(f"{key} is stated as {reprlib.repr(value)}, not a number above 0")
     return float(value)

@@ -22,7 +22,7 @@ from generators.stylegan_xl import Generator, Mapping, Synthesis
 NAMES = {torch.float64: "F64", torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16"}
 WORDS = 600  # characters of an error that names tensors, at most
 UNTRAINED = (
-    "it is untrained, its metadata tells of 0 steps: train it with `glad weights train`, or use the prior random, "
+    "it is untrained, its metadata state 0 steps: train it with `glad weights train`, or use the prior random, "
     "whose name says so"
 )
 KEY = "stylegan_xl"  # the metadata entry that holds what the tensors do not tell, as JSON
@@ -31,7 +31,7 @@ KEY = "stylegan_xl"  # the metadata entry that holds what the tensors do not tel
 def build(state: Dict[str, Tensor], settings: Dict[str, Any] | None = None) -> Generator:
     """Make the generator that ``state`` (tensors by their published names) belongs to, out of these very tensors.
 
-    ``settings`` tells what a bare state dict cannot: see ``generators.settings``. Tensors that are not float32
+    ``settings`` holds what a bare state dict cannot: see ``generators.settings``. Tensors that are not float32
     become it; those that are, are the generator's afterwards, not copies. Raises ``ValueError`` naming the tensors that
     are missing, unknown or of another shape, on settings of another form, and where the two disagree.
     """
@@ -60,7 +60,7 @@ def _kind(value: Any) -> str:
 
 
 def _mapping(state: Dict[str, Tensor], num_ws: int, classes: int | None) -> Mapping:
-    """The mapping network that ``state`` belongs to; ``classes`` where a file tells them."""
+    """The mapping network that ``state`` belongs to; ``classes`` where a file states them."""
     needed = {
         "mapping.fc0.weight": [2],
         "mapping.embed.weight": [2],
@@ -76,7 +76,7 @@ def _mapping(state: Dict[str, Tensor], num_ws: int, classes: int | None) -> Mapp
     conditional = "mapping.embed_proj.weight" in state
     found = (average.shape[0] if average.ndim == 2 else None) if conditional else 0
     if classes is not None and (found not in (None, classes) or (conditional and not classes)):
-        raise ValueError(f"{classes} classes are told, the tensors tell {'some' if found is None else found}")
+        raise ValueError(f"{classes} classes are stated, the tensors have {'some' if found is None else found}")
     if found is None:
         found = table.shape[0] if classes is None else classes
     return Mapping(

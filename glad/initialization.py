@@ -57,7 +57,7 @@ def initial_latents(
     rows, each = per_class(ipc, len(data.classes)), PriorDescription(prior).images_per_row
     if kind == "representative":
         if network is None:
-            raise ValueError("the representative start needs an expert's network")
+            raise ValueError("the representative initialization needs an expert's network")
         return representative(data, prior, network, ipc, candidates, rng, chunk)
     wanted = require_images(data, [each * count for count in rows])
     if kind == "fit":

@@ -2,7 +2,7 @@
 
 
 class Progress:
-    """What is told along the way; this one is silent."""
+    """What is reported along the way; this one is silent."""
 
     def say(self, line: str) -> None:
         """Report one line of text."""

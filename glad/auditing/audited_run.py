@@ -42,7 +42,7 @@ class TrainingSetup:
     name: str
     identity: Mapping[str, Any]
     read: Callable[[], tuple[Tensor, Tensor]]
-    lr: float
+    learning_rate: float
     protocol: Protocol
 
 
@@ -58,7 +58,7 @@ class AuditedRun:
     set_epochs: int
     seeds: list[int]
     images: int
-    lr: float | None
+    learning_rate: float | None
     split: str
     out: Path
     device: torch.device
@@ -110,7 +110,7 @@ class AuditedRun:
         """The trainings of each seed: on real images, and on the set."""
         train, distilled = self.train, self.distilled
         learned = distilled.card.step_size if self.network == self.config["network"] else None
-        lr = self.lr if self.lr is not None else LR if learned is None else learned
+        rate = self.learning_rate if self.learning_rate is not None else LR if learned is None else learned
         plain = Protocol(epochs=self.epochs, batch=BATCH, augmentation="flip" if train.flip else "none")
         augmented = Protocol(epochs=self.set_epochs, augmentation=strategy_for(train, ALL))
         full = {"data": train.digest, "images": len(self.train_sample)}
@@ -119,7 +119,7 @@ class AuditedRun:
             TrainingSetup(
                 "real images", full, lambda: (self.train_sample.tensor(), self.train_sample.labels), LR, plain
             ),
-            TrainingSetup("the set", own, lambda: (distilled.images, distilled.targets), lr, augmented),
+            TrainingSetup("the set", own, lambda: (distilled.images, distilled.targets), rate, augmented),
         )
 
     def network_for(self, setup: TrainingSetup, seed: int) -> tuple[Network, bool]:
@@ -142,10 +142,13 @@ class AuditedRun:
             return network.to(self.device).eval(), True
         network.to(self.device)
         images, labels = (tensor.to(self.device) for tensor in setup.read())
-        train_network(network, images, labels, key=(*key, setup.name), learning_rate=setup.lr, protocol=setup.protocol)
+        train_network(
+            network, images, labels, key=(*key, setup.name), learning_rate=setup.learning_rate, protocol=setup.protocol
+        )
         if not all(bool(parameter.isfinite().all()) for parameter in network.parameters()):
             raise ArithmeticError(
-                f"training on {setup.name} diverged at learning rate {setup.lr:g}, seed {seed}: choose a lower (--lr)"
+                f"training on {setup.name} diverged at learning rate {setup.learning_rate:g}, seed {seed}: "
+                "choose a lower one (--lr)"
             )
         write_tensors(path, network.state_dict())
         return network.eval(), False
@@ -155,7 +158,7 @@ class AuditedRun:
         depends_on = {
             "glad": VERSION,
             "network": [self.network, self.width, shape],
-            "lesson": [setup.name, dict(setup.identity), setup.lr, asdict(setup.protocol)],
+            "lesson": [setup.name, dict(setup.identity), setup.learning_rate, asdict(setup.protocol)],
             "seed": seed,
         }
         digest = hashlib.sha256(json.dumps(depends_on, sort_keys=True).encode()).hexdigest()

@@ -129,7 +129,7 @@ def run_audit(
         set_epochs=settings.set_epochs,
         seeds=list(range(settings.seeds)) if isinstance(settings.seeds, int) else list(settings.seeds),
         images=settings.images,
-        lr=settings.learning_rate,
+        learning_rate=settings.learning_rate,
         split=settings.split,
         out=folder.path if settings.out is None else Path(settings.out),
         device=pick_device(settings.device),
@@ -191,7 +191,7 @@ def _settings(audited: AuditedRun) -> dict[str, Any]:
         **{name: getattr(audited, name) for name in ("network", "width", "epochs", "set_epochs", "seeds", "split")},
         "images": len(audited.train_sample),
         "training_images": len(audited.train),
-        "lr": {"full": real.lr, "set": own.lr},
+        "lr": {"full": real.learning_rate, "set": own.learning_rate},
         "augmentation": {"full": real.protocol.augmentation, "set": own.protocol.augmentation},
         "tested_hash": audited.tested.digest,
         "versions": {"glad": VERSION, "torch": torch.__version__, "torchvision": torchvision.__version__}

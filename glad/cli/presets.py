@@ -38,7 +38,7 @@ def presets(ctx: click.Context, ipc: int | None) -> None:
         row = [preset.name, settings["objective"], preset.data, preset.images()[1], *shown]
         table.add_row(*map(str, row), *_cells(cost, settings["iterations"]))
     _print(table)
-    click.echo("`glad presets show NAME` tells where the numbers are from, and what to run.")
+    click.echo("`glad presets show NAME` shows where the numbers are from, and what to run.")
 
 
 @presets.command()

@@ -112,7 +112,7 @@ def _values(ctx: click.Context, param: click.Parameter, pairs: tuple[tuple[str, 
 
 
 def help_text(text: str, cls: type, setting: Setting) -> tuple[str, str | None]:
-    """The text under a field as help of the command line, and the default that it tells of.
+    """The text under a field as help of the command line, and the default that it states.
 
     ``name`` is written without quotes, as its option where it is another field; a sentence's end such as "; all if
     None." is the default.

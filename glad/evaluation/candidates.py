@@ -118,7 +118,7 @@ def of_path(
 
     Args:
         path: What ``glad export`` or another program wrote; docs/DATA.md shows the forms.
-        data: What the set stands for. Images of another size are resized, which is told by a warning.
+        data: What the set stands for. Images of another size are resized, with a warning.
         values: What stored floats outside [0, 1] are.
         class_map: Class of the set to class of ``data``, where names and numbers do not tell.
 
@@ -180,7 +180,7 @@ def require_one_data(runs: Sequence[Run], data: ImageData) -> None:
 
 
 def network_of(candidates: Sequence[Candidate], default_network: str) -> str:
-    """The network that sets were distilled with, or ``unless_told`` where none says; ``RunError`` if they differ."""
+    """The network that sets were distilled with, or ``unless_stated`` where none says; ``RunError`` if they differ."""
     names = {candidate.network for candidate in candidates if candidate.network is not None} or {default_network}
     if len(names) > 1:
         raise RunError(f"the runs were distilled with different networks ({', '.join(sorted(names))}): evaluate apart")

@@ -23,8 +23,8 @@ class Parts:
     """The accuracies that both scores are made of.
 
     ``full_hard`` is that of the full data with hard labels, ``hard`` that of the set with hard labels. ``set`` and
-    ``random`` are those of the set and of as many random real images in the evaluation's recipe, both with labels of
-    the same kind; ``augmented`` and ``plain`` the same two, trained with augmentation and without.
+    ``random`` are those of the set and of as many random real images under the evaluation's protocol, both with labels
+    of the same kind; ``augmented`` and ``plain`` the same two, trained with augmentation and without.
     """
 
     full_hard: float

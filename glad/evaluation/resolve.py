@@ -119,7 +119,7 @@ class ResolvedEvaluation:
     def library_versions(self) -> dict[str, str | None]:
         """By network the library and version that it is of, None for our own; networks that do not fit are refused.
 
-        A network whose convolutions end up on maps of one pixel is told by a notice.
+        A network whose convolutions end up on maps of one pixel gives a notice.
         """
         train = self.splits.train
         for name in self.config.networks:

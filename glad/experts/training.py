@@ -99,7 +99,7 @@ def unflatten(network: nn.Module, vector: Tensor) -> None:
 
 
 OnEpoch = Callable[[int, nn.Module, torch.optim.Optimizer], None]
-"""Told the number of epochs behind, the network and the optimizer."""
+"""Called with the number of epochs behind, the network and the optimizer."""
 
 
 def train_expert(
@@ -112,7 +112,7 @@ def train_expert(
     start: int = 0,
     restore: Callable[[torch.optim.Optimizer], None] | None = None,
 ) -> None:
-    """Train ``network`` from epoch ``start`` on, and tell ``on_epoch`` of every epoch's end.
+    """Train ``network`` from epoch ``start`` on, and call ``on_epoch`` at the end of every epoch.
 
     ``restore`` puts back the optimizer of an interrupted training. ``ArithmeticError`` if the loss is not finite.
     """

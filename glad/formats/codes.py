@@ -51,7 +51,7 @@ def write(source: Distilled, card: Card, path: Path) -> None:
 def read(path: Path, prior: str | Path | None = None, device: str = "auto") -> Distilled:
     """Render the codes of a file, by the generator it names or by ``prior``, whose SHA-256 must be the same.
 
-    Images that are not bit for bit those of the run (another processor, number of threads, torch) are told by a
+    Images that are not bit for bit those of the run (another processor, number of threads, torch) give a
     warning. ``RunError`` when the file is damaged, the generator is missing or another, or images come out different.
     """
     with readable(path):

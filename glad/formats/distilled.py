@@ -150,7 +150,7 @@ class Distilled(Dataset[tuple[Tensor, Tensor]]):
 
     @property
     def step_size(self) -> float | None:
-        """The learning rate that was learned along with the set, if one was."""
+        """The student's step size that was learned along with the set, if one was."""
         return self.card.step_size
 
     def normalize(self, pixels: Tensor) -> Tensor:

@@ -51,7 +51,7 @@ class Labels:
 
 
 def of_raw(raw: Raw, where: str) -> FoundSet:
-    """The training images of a folder or a table of images, which are the set; other parts are told."""
+    """The training images of a folder or a table of images, which are the set; other parts give a notice."""
     part = raw.parts["train"]
     if not len(part.labels):
         raise DataError(f"{where} has no images")

@@ -15,7 +15,7 @@ from glad.runs.folder import Run
 from glad.runs.storage import RunError, read_tensors
 from glad.settings.objects import is_object
 
-SETTINGS = ("data", "objective", "prior", "network", "augmentation", "ipc", "iterations", "seed")  # told in the card
+SETTINGS = ("data", "objective", "prior", "network", "augmentation", "ipc", "iterations", "seed")  # shown in the card
 
 
 def read(run: Run, data: Splits | None = None) -> Distilled:

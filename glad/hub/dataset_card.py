@@ -33,7 +33,7 @@ SETTINGS = {
     "network_options": "its options",
     "augmentation": "augmentation",
 }
-"""Settings of a run that the card tells, by what people call them."""
+"""Settings of a run that the card shows, by what people call them."""
 ZCA = {
     "kept": "`images` are whitened (ZCA), as the test images of whoever trains on them must be; `pixels` are not.",
     "inverted": "The set was distilled whitened (ZCA); here that is undone, so networks see other images than then.",
@@ -42,7 +42,7 @@ ZCA = {
 
 @dataclass(frozen=True)
 class CardContent:
-    """All that the card of the set in ``repo`` tells.
+    """All that the card of the set in ``repo`` shows.
 
     ``front`` holds the license as the Hub wants it, ``licenses`` what is known of licenses in words. ``exports`` are
     the cards of the written files by format, ``names`` these files' names; ``files`` are name, bytes and SHA-256 of all
@@ -163,7 +163,7 @@ def _usage(content: CardContent) -> str:
             "Soft labels come along (`soft_labels`, in Parquet `soft_label`): train on them in place of the labels."
         )
     if card.step_size is not None:
-        said.append(f"The learning rate that was learned along with the set is {card.step_size:.4g}.")
+        said.append(f"The step size that was learned along with the set is {card.step_size:.4g}.")
     return "\n\n".join([*parts, " ".join(said)])
 
 

@@ -263,7 +263,7 @@ def _results(run: Run, images: Tensor) -> str | None:
 
 
 def _verdicts(run: Run) -> dict[str, str]:
-    """The texts of the run's audit, but for that on provenance, which the card tells itself; empty if there is none."""
+    """The texts of the run's audit, but for that on provenance, which the card shows itself; empty if there is none."""
     path = run.path / "audit.json"
     content = read_json(path) if path.exists() else {}
     found = content.get("verdicts") if isinstance(content, dict) else None

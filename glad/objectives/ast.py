@@ -2,8 +2,8 @@
 
 Here are those of distillation: the balanced inner loop, the student's momentum, intermediate matching, and the
 perturbation of the start. Those of the experts are the recipe ``smooth`` of ``glad experts``, and the representative
-start of the images is that of ``glad.initialization``. The released code keeps the graph of all steps; here one step's
-is enough.
+initialization is that of ``glad.initialization``. The released code keeps the graph of all steps; here one step's is
+enough.
 """
 
 import math

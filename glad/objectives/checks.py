@@ -95,9 +95,7 @@ def _runs(factory: Callable[..., Any], options: Mapping[str, Any], dtype: torch.
     images, labels = example(dtype)
     try:
         return all(term.dtype == dtype for term in _maker(factory, options, dtype)().terms(images, labels, Step(0, 0)))
-    except RuntimeError as error:
-        if "dtype" not in str(error) and "type" not in str(error):
-            raise
+    except RuntimeError:  # what has another cause is raised again by the checks in float32
         return False
 
 
@@ -196,7 +194,7 @@ def _compare(what: str, slope: float, value: Callable[[float], float], step: flo
     measured = [(value(h) - value(-h)) / (2 * h) for h in (step, 3 * step)]
     near = min(abs(slope - found) / max(abs(slope), abs(found), 1e-12) for found in measured)
     assert near < tolerance, (
-        f"the gradient of {what} tells a slope of {slope:.6g} along a direction, finite differences {measured[0]:.6g}"
+        f"the gradient of {what} has a slope of {slope:.6g} along a direction, finite differences {measured[0]:.6g}"
     )
 
 

@@ -33,7 +33,7 @@ def resolve_learning_rates(
     Args:
         latents: Names of the latents.
         objective: The objective as it was asked for: a name, ``module:Class``, or an object. Its registered name is
-            that by which a prior tells the rates under one objective from those under another.
+            that by which a prior has other rates under one objective than under another.
         made: The objective itself, or its class, with the published ``learning_rates``.
         prior: What the prior says of itself.
         wanted: The user's rates by name; a single number is the rate of every latent.

@@ -2,7 +2,7 @@
 
 import json
 import reprlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,8 @@ from glad.settings.fields import read, rename_old
 
 MAY_CHANGE = {"iterations", "save_every", "grid_every", "chunk", "memory", "root", "device", "out", "experts"}
 """Settings that may differ when a run is continued: they do not change what an iteration computes."""
+FILE = "file "
+"""What stands before the path of a file that an option names, among the hashes of ``inputs.json``."""
 
 
 @dataclass(frozen=True)
@@ -131,21 +133,14 @@ class Run:
         if (self.path / "config.yaml").exists() and (self.path / "inputs.json").exists():
             before = self.settings
             before = replace(before, objective_options={**(added_options or {}), **before.objective_options})
-            old, new = (
-                _select_compared(before, self.inputs, old_names or {}),
-                _select_compared(settings, inputs, old_names or {}),
-            )
-            keys = sorted((old.keys() | new.keys()) - MAY_CHANGE)
-            if self.inputs.get("weights") == {}:  # a version that did not look at what a prior of one's own loads
-                keys = [key for key in keys if key != "hash of weights"]
-            keys = [key for key in keys if key in old or not key.startswith("hash of file ")]  # nor at files of options
+            old, new = (_select_compared(each, old_names or {}) for each in (before, settings))
             if "prior_classes" not in self.inputs and new["class_map"] == {**old["class_map"], "*": "guess"}:
-                keys.remove("class_map")  # a version that guessed where nothing said which class was meant
-            named = {"hash of weights": f"hash of weights {(inputs.get('weights') or {}).get('name', '')}".rstrip()}
+                new["class_map"] = old["class_map"]  # a version that guessed where nothing said which class was meant
+            pairs = [(key, old.get(key), new.get(key)) for key in sorted(old.keys() | new.keys())]
             if different := [
-                f"{named.get(key, key)} {old.get(key)!r} there, {new.get(key)!r} now"
-                for key in keys
-                if _number_or_text(old.get(key)) != _number_or_text(new.get(key))
+                f"{key} {there!r} there, {now!r} now"
+                for key, there, now in [*pairs, *_pair_hashes(self.inputs, inputs)]
+                if _number_or_text(there) != _number_or_text(now)
             ]:
                 raise RunError(
                     f"{self.path} holds another run ({'; '.join(different)}): choose another folder with --out"
@@ -236,9 +231,24 @@ def _number_or_text(value: Any) -> Any:
         return str(value)
 
 
-def _select_compared(settings: DistillSettings, inputs: dict[str, Any], renamed: Mapping[str, str]) -> dict[str, Any]:
-    """What must be the same when a run is continued: settings, and hashes short enough to print."""
-    plain = settings.plain()
+def _select_compared(settings: DistillSettings, renamed: Mapping[str, str]) -> dict[str, Any]:
+    """The settings that must be the same when a run is continued."""
+    plain = {key: value for key, value in settings.plain().items() if key not in MAY_CHANGE}
     nested = {key: plain[key] for key in ("objective_options", "learning_rate") if isinstance(plain[key], dict)}
     now = {key: {renamed.get(name, name): value for name, value in values.items()} for key, values in nested.items()}
-    return {**plain, **now, **{f"hash of {name}": digest[:12] for name, digest in inputs["hashes"].items()}}
+    return {**plain, **now}
+
+
+def _pair_hashes(
+    recorded: Mapping[str, Any], inputs: Mapping[str, Any]
+) -> Iterator[tuple[str, str | None, str | None]]:
+    """What is hashed, the hash in a folder and that of now, short enough to print; None where there is none."""
+    old, new = recorded["hashes"], inputs["hashes"]
+    for name in sorted(old.keys() | new.keys()):
+        if name == "weights" and recorded.get("weights") == {}:
+            continue  # a version that did not look at what a prior of one's own loads
+        if name not in old and name.startswith(FILE):
+            continue  # nor at files of options
+        of = f" {inputs['weights']['name']}" if name == "weights" and inputs.get("weights") else ""
+        there, now = (hashes[name][:12] if name in hashes else None for hashes in (old, new))
+        yield f"hash of {name}{of}", there, now

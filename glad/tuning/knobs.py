@@ -198,7 +198,7 @@ def _rates(resolved: ResolvedPrior, factory: Any, settings: DistillSettings) -> 
 def _window(factory: Any, settings: DistillSettings, experts: Experts | None) -> list[Knob]:
     """The student's steps and the window of the experts' paths, within what their files hold.
 
-    Any combination can run: a piece ends within every path, and a student takes a step per epoch at least.
+    Any combination can run: a segment ends within every trajectory, and a student takes a step per epoch at least.
     """
     options = options_of(factory)
     if experts is None or not all(name in options for name in WINDOW):

@@ -39,9 +39,7 @@ def test_the_table_says_what_is_published_and_no_more():
         assert entry.url == f"https://s3.eu-central-1.amazonaws.com/avg-projects/stylegan_xl/models/{name}.pkl"
         assert entry.sha256 is None and store.expected_digest(entry) is None  # none is published
         assert entry.license.commercial is None and entry.license.redistribution is None
-        assert entry.verified.startswith("no") and entry.resolution == int(
-            re.sub(r"\D", "", name.replace("cifar10", "32"))
-        )
+        assert not entry.verified and entry.resolution == int(re.sub(r"\D", "", name.replace("cifar10", "32")))
     assert {name: e.hub for name, e in downloaded.items() if e.hub} == {
         "ffhq256": "public-data/StyleGAN-XL:orig/ffhq256.pkl"
     }

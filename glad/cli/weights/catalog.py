@@ -42,7 +42,7 @@ def list_them(names: tuple[str, ...]) -> None:
     click.echo("Licenses. Where a use is not stated, nobody has allowed it: ask the holders of the rights.")
     for words, group in groupby(entries, lambda entry: _license(entry, kept.get(entry.name)).in_words()):
         click.echo(f"  {', '.join(entry.name for entry in group)}: {words}")
-    click.echo("`glad weights list NAME` tells all of one; `glad weights pull NAME` brings it here.")
+    click.echo("`glad weights list NAME` shows all of one; `glad weights pull NAME` downloads it.")
 
 
 def _describe(entry: catalog.CatalogEntry, record: store.Record | None) -> None:
@@ -53,7 +53,7 @@ def _describe(entry: catalog.CatalogEntry, record: store.Record | None) -> None:
     facts["SHA-256"] = store.expected_digest(entry) or (
         f"{record.sha256} (first download)" if record else facts["SHA-256"]
     )
-    facts["verified"] = entry.verified
+    facts["verified"] += f": {entry.evidence}"
     if path := _path(entry, record):
         facts["here"] += f", {path}"
     if record:
@@ -73,9 +73,9 @@ def _cells(entry: catalog.CatalogEntry, record: store.Record | None) -> list[str
         _number(entry, entry.classes),
         entry.data,
         SAYS[license.commercial],
-        ", ".join(filter(None, places)) or entry.source.partition(" (")[0],
+        ", ".join(filter(None, places)) or "comes with glad",
         known[:12] if known else record.sha256[:12] if record else "not published" if entry.needs_download else "none",
-        entry.verified.partition(":")[0],
+        "yes" if entry.verified else "no",
         _size(entry, record),
     ]
 

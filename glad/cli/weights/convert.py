@@ -72,7 +72,7 @@ def _describe(found: "Found") -> Iterator[str]:
         ),
         ("SHA-256", facts["source_sha256"]),
         ("embedded source", facts.get("embedded_source_sha256", "none") + " (SHA-256 of it; it was not run)"),
-        ("trained on", facts.get("data", "not told")),
+        ("trained on", facts.get("data", "not stated")),
         ("license", license_of(facts).text),
     ):
         yield f"  {name:<18}{value}"

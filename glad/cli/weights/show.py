@@ -52,7 +52,7 @@ def describe_weights(generator: "Generator", stated: Weights, metadata: dict[str
     yield "classes", f"{mapping.c_dim}{listed}" if mapping.c_dim else "none, it is unconditional"
     yield "parameters", f"{sum(p.numel() for p in generator.parameters()):,}"
     yield "style codes", f"{mapping.num_ws} of {mapping.w_dim}, from z of {mapping.z_dim}"
-    yield "trained on", metadata.get("data", "not told by the file")
+    yield "trained on", metadata.get("data", "not stated in the file")
     yield "source", stated.file or stated.source
     yield "license", stated.license.in_words()
     yield "sha256", stated.sha256

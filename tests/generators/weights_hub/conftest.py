@@ -45,7 +45,7 @@ def catalogd(server, monkeypatch):
 
     def add(at_hub="org/repo:g.safetensors", url="/official/tiny.safetensors", sha256=None):
         entry = catalog.CatalogEntry(
-            "tiny", 16, 3, "digits", read_license("mit"), "these tests", "yes", at_hub, url, sha256
+            "tiny", 16, 3, "digits", read_license("mit"), "these tests", True, "", at_hub, url, sha256
         )
         if url:
             entry = catalog.CatalogEntry(**{**vars(entry), "url": server.address + url})
