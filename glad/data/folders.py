@@ -115,8 +115,14 @@ def _class_folders(tree: Tree, beside: Collection[str]) -> tuple[Listing, list[s
     classes = {name: inner.all_images for name, inner in tree.folders.items() if name not in beside}
     files = [file for images in classes.values() for file in images]
     names = [name for name, images in classes.items() for _ in images]
-    loose = [f"{len(tree.images)} images in {tree.path} itself belong to no class: not used"] * bool(tree.images)
-    return Listing(files, names, list(classes), ""), loose if classes else []
+    notices = [f"{len(tree.images)} images in {tree.path} itself belong to no class: not used"] * bool(tree.images)
+    nested = {name: list(tree.folders[name].filled) for name in classes}
+    if deeper := sorted({folder for inner in nested.values() for folder in inner}):
+        above = join([name for name, inner in nested.items() if inner], 3)
+        notices.append(
+            f"{tree.path}: images in deeper folders ({join(deeper, 3)}) are of the classes above them, {above}"
+        )
+    return Listing(files, names, list(classes), ""), notices if classes else []
 
 
 def _check(tree: Tree, listings: dict[str, Listing], classes: Sequence[str], least: int) -> None:
@@ -134,7 +140,9 @@ def _check(tree: Tree, listings: dict[str, Listing], classes: Sequence[str], lea
     for listing in listings.values():
         if extra := sorted(set(listing.classes) - set(classes)):
             where = tree.path / listing.origin
-            raise DataError(f"class {extra[0]!r} is in {where} but not among the training classes: remove it")
+            same = next((name for name in classes if name.casefold() == extra[0].casefold()), None)
+            fix = "remove it" if same is None else f"call it {same!r}, as there"
+            raise DataError(f"class {extra[0]!r} is in {where} but not among the training classes: {fix}")
 
 
 def _unread(tree: Tree) -> list[str]:

@@ -8,11 +8,11 @@ from torchvision.datasets.folder import IMG_EXTENSIONS
 SPLITS = ("train", "validation", "test")
 WORDS = {
     "train": ("train", "training"),
-    "validation": ("validation", "valid", "val", "dev"),
+    "validation": ("validation", "validate", "valid", "val", "dev"),
     "test": ("test", "testing"),
     "evaluation": ("eval", "evaluation"),
 }
-"""What Hugging Face documents; its ``eval`` is the test split, here the validation split where ``test`` is there."""
+"""What Hugging Face documents, and ``validate``; its ``eval`` is the test split, here validation beside ``test``."""
 _SPLIT_NAME = re.compile(rf"({'|'.join(w for words in WORDS.values() for w in words)})[ ._-]?(set|images|data|split)?")
 _TOKEN = re.compile(r"[^-._ 0-9]+")
 SYSTEM = {"__macosx", "__pycache__", "@eadir", "#recycle", "$recycle.bin", "system volume information", "lost+found"}

@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 from glad.data.layout import has_split_word, resolve_splits, split_of
 from glad.data.notices import DataError, shorten
-from glad.data.tables import find_table
+from glad.data.tables import find_table, other_tables
 from glad.data.tree import Tree
 
 
@@ -15,6 +15,7 @@ def find_splits(tree: Tree) -> tuple[dict[str, str], list[str]]:
     itself, whose class folders are the training images where a test folder lies beside them. Raises ``DataError``
     where two readings are possible.
     """
+    empty = [name for name in tree.folders if split_of(name) and name not in tree.filled]
     named = resolve_splits(tree.filled)
     splits = {split: [name for name in names if _is_split(tree.folders[name])] for split, names in named.items()}
     for split, names in splits.items():
@@ -23,17 +24,18 @@ def find_splits(tree: Tree) -> tuple[dict[str, str], list[str]]:
     found = {split: names[0] for split, names in splits.items() if names}
     flat = [name for names in named.values() for name in names if name not in found.values()]
     others = [name for name in tree.filled if name not in flat and name not in found.values()]
+    unused = [f"{join(empty)} in {tree.path}: no images that are read, not used"] * bool(empty)
     if not found:
-        return {}, _say_of_classes(tree, flat, others)
+        return {}, _say_of_classes(tree, flat, others) + unused
     if "train" not in found:
-        return {"train": ".", **found}, _say_beside_classes(tree, found, others + flat)
+        return {"train": ".", **found}, _say_beside_classes(tree, found, others + flat) + unused
     if others and len(found) == 1:
         train = tree.path / found["train"]
         raise DataError(
-            f"{train} holds class folders and {join(others)} beside it images: give {train} alone, or move the "
-            "class folders to one place"
+            f"{train} holds class folders and {join(others)} beside it images: call {join(others)} val or test where "
+            f"that is what it holds, else give {train} alone"
         )
-    unused = [f"{join(others)} in {tree.path}: no training, validation or test images, not used"] * bool(others)
+    unused += [f"{join(others)} in {tree.path}: no training, validation or test images, not used"] * bool(others)
     return found, unused + [f"{join(flat)} in {tree.path}: images without labels, not used"] * bool(flat)
 
 
@@ -45,24 +47,30 @@ def _is_split(tree: Tree) -> bool:
 def _say_of_classes(tree: Tree, flat: Collection[str], others: Collection[str]) -> list[str]:
     """What to say of class folders; ``DataError`` where they look like something else."""
     if flat and not others:
+        tables = other_tables(tree)
         raise DataError(
             f"{tree.path} has {join(flat)} with images but without class folders: lay them out as "
             f"{next(iter(flat))}/CLASS/image.png, or put a metadata.csv with file_name and label beside the images"
+            + (f" (not read: {shorten(tables)})" if tables else "")
         )
     nested = {name: list(tree.folders[name].filled) for name in others if not tree.folders[name].images}
     suspects = [name for name in nested if has_split_word(name)]
     if len(suspects) > 1 or (suspects and len(suspects) == len(others)):
         raise DataError(f"{tree.path} has {join(suspects)}, which look like splits: call them train, val and test")
     for name, inner in nested.items():
+        if len(others) == 1 and any(split_of(folder) for folder in inner):
+            raise DataError(f"{tree.path} holds {name}/ alone: give {tree.path / name}, which holds {join(inner)}")
         if all(split_of(folder) for folder in inner):
             raise DataError(
                 f"{tree.path / name} holds {join(inner)}: lay splits out as {inner[0]}/{name}, not {name}/{inner[0]}"
             )
-    notices = [f"{join(flat)} in {tree.path}: taken as classes, for they hold no class folders"] * bool(flat)
-    if nested and len(others) > 1:
-        deeper = sorted({folder for inner in nested.values() for folder in inner})
-        notices.append(f"{tree.path}: classes are {join(others, 3)}; deeper folders ({join(deeper, 3)}) are no classes")
-    return notices
+    shared = set.intersection(*(set(inner) for inner in nested.values())) if len(nested) > 1 else set()
+    if len(shared) > 1:
+        raise DataError(
+            f"{tree.path} has {join(nested)}, each with {join(sorted(shared))}: if they are splits, call them train, "
+            "val and test; if they are classes, put the images of each into its own folder"
+        )
+    return [f"{join(flat)} in {tree.path}: taken as classes, for they hold no class folders"] * bool(flat)
 
 
 def _say_beside_classes(tree: Tree, found: dict[str, str], classes: Collection[str]) -> list[str]:

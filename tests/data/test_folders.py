@@ -120,7 +120,10 @@ def test_a_class_may_be_called_train(tmp_path):
         (["train/a", "val/a", "dev/a"], "has dev/, val/, which all mean validation"),
         (["val/a", "test/a"], "has test/, val/ but no training images: add train/"),
         (["train", "test"], "has test/, train/ with images but without class folders: lay them out as test/CLASS"),
-        (["train/a", "train/b", "plane"], "train holds class folders and plane/ beside it images: give"),
+        (
+            ["train/a", "train/b", "plane"],
+            "train holds class folders and plane/ beside it images: call plane/ val or test",
+        ),
         (["seg_train/a", "seg_test/a"], "has seg_test/, seg_train/, which look like splits: call them train"),
         (["a/train", "a/test", "b/train"], "a holds test/, train/: lay splits out as test/a, not a/test"),
         (["train/only"], "has one class, 'only': give at least two"),
@@ -149,7 +152,7 @@ def test_deeper_folders_belong_to_their_class_and_are_said(tmp_path):
     write(tmp_path, "cat/day", "cat/night", "dog/day", count=5)
     splits, notices = load_with_notices(tmp_path)
     assert splits.train.classes == ("cat", "dog") and sum(sizes(splits)) == 15
-    assert "classes are cat/, dog/; deeper folders (day/, night/) are no classes" in notices
+    assert "images in deeper folders (day/, night/) are of the classes above them, cat/, dog/" in notices
 
 
 # --- what is not used ---

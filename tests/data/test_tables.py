@@ -223,4 +223,4 @@ def test_two_tables_are_refused(tmp_path):
     write_images(tmp_path, 4)
     for name in ("metadata.csv", "labels.csv"):
         (tmp_path / name).write_text("file_name,label\n")
-    assert "has metadata.csv and labels.csv: keep the one whose labels count" in refusal(tmp_path)
+    assert "has labels.csv and metadata.csv: keep the one whose labels count" in refusal(tmp_path)
