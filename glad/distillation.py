@@ -13,13 +13,14 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from glad.objectives.base import Objective, Step
+from glad.objectives.base import Objective, SkipIteration, Step
 from glad.objectives.description import ObjectiveDescription
 from glad.runs.interrupts import Interrupts, Terminated
 from glad.runs.storage import optimizer_tensors, read_tensors, restore_optimizer, write_tensors
 from glad.synthetic_set import SyntheticSet
 
 Metrics = dict[str, float]
+SKIPPED = "skipped"  # the metric of an iteration that changed nothing
 
 
 class DistillationError(RuntimeError):
@@ -35,12 +36,19 @@ def select_learned(synset: SyntheticSet, objective: Objective) -> dict[str, Tens
 def iterate(synset: SyntheticSet, objective: Objective, optimizer: torch.optim.Optimizer, step: Step) -> Metrics:
     """One iteration: the metrics of the set as it was, and an update of everything the optimizer holds.
 
+    Nothing is updated where the objective raises ``SkipIteration``; the metrics then have an entry ``skipped``.
     Raises ``DistillationError``, with nothing changed, when a term or a gradient is not finite.
     """
     metrics = compute_gradients(synset, objective, optimizer, step)
-    optimizer.step()
-    synset.project()
+    _update(synset, optimizer, metrics)
     return metrics
+
+
+def _update(synset: SyntheticSet, optimizer: torch.optim.Optimizer, metrics: Metrics) -> None:
+    """The second half of an iteration, unless it is skipped."""
+    if SKIPPED not in metrics:
+        optimizer.step()
+        synset.project()
 
 
 def compute_gradients(
@@ -52,8 +60,11 @@ def compute_gradients(
     own state is put back.
     """
     optimizer.zero_grad()
-    with _undone_by_error(objective):
-        return _gradients(synset, objective, optimizer, step)
+    try:
+        with _undone_by_error(objective):
+            return _gradients(synset, objective, optimizer, step)
+    except SkipIteration as skipped:
+        return {"loss": skipped.loss, SKIPPED: 1.0}
 
 
 @contextmanager
@@ -76,16 +87,19 @@ def _undone_by_error(objective: Objective) -> Iterator[None]:
 
 def _gradients(synset: SyntheticSet, objective: Objective, optimizer: torch.optim.Optimizer, step: Step) -> Metrics:
     """Give everything the optimizer holds its gradient; the metrics, all finite."""
-    rendered = synset.images()
-    images = rendered.detach().requires_grad_()  # the objective sees plain images
+    rendered, labels = synset.images(), synset.labels
+    images = rendered.detach().requires_grad_()  # the objective sees plain images, and plain labels
+    towards = labels.detach().requires_grad_(labels.requires_grad)
     losses = []
-    for term in objective.terms(images, synset.labels, step):
+    for term in objective.terms(images, towards, step):
         term.backward()
         losses.append(term.detach())
     if images.grad is None:
         raise DistillationError(f"iteration {step.iteration}: the objective gave no gradient for the images")
-    if synset.labels.requires_grad and synset.labels.grad is None:
-        raise DistillationError(f"iteration {step.iteration}: the objective gave no gradient for the labels")
+    if labels.requires_grad:
+        if towards.grad is None:
+            raise DistillationError(f"iteration {step.iteration}: the objective gave no gradient for the labels")
+        labels.backward(towards.grad)
     rendered.backward(images.grad)  # one pass through the prior, whatever the number of terms
     metrics = {"loss": float(torch.stack(losses).double().sum()), "image_grad": float(images.grad.norm())}
     for group in optimizer.param_groups:
@@ -126,7 +140,7 @@ class DistillationState:
         named = {"latents": self.synset.latents, "prior": self.synset.prior.tensors()}
         named["objective"] = self.objective.tensors()
         state = {f"{part}/{name}": tensor for part, tensors in named.items() for name, tensor in tensors.items()}
-        return {**state, "labels": self.synset.labels}
+        return {**state, "labels": self.synset.label_parameters}
 
     def elapsed(self) -> float:
         """Seconds of this run so far, earlier parts included."""
@@ -185,8 +199,7 @@ def run(
             try:
                 metrics = compute_gradients(state.synset, state.objective, state.optimizer, step)
                 with interrupts.held():  # from here on the iteration is done as a whole
-                    state.optimizer.step()
-                    state.synset.project()
+                    _update(state.synset, state.optimizer, metrics)
                     state.iteration += 1
                     on_step(step.iteration, metrics)
                     if state.iteration % save_every == 0 or state.iteration == iterations:

@@ -62,6 +62,10 @@ def initial_latents(
     wanted = require_images(data, [each * count for count in rows])
     if kind == "fit":
         targets = torch.cat([data.real(c, count, rng) for c, count in enumerate(wanted)])
+    elif kind == "correct":
+        if network is None:
+            raise ValueError("real images that an expert classifies right need experts: name their folder (--experts)")
+        targets = correct_images(data, network, wanted, rng)
     elif network is None:
         targets, _ = select_kmeans(data, wanted, int(torch.randint(2**31, (), generator=rng)))
     else:
@@ -92,13 +96,17 @@ def identity(images: Tensor) -> Tensor:
 
 
 def expert_network(
-    experts: Experts, make: Callable[[torch.Generator], Network], data: ImageData, rng: torch.Generator
+    experts: Experts,
+    make: Callable[[torch.Generator], Network],
+    data: ImageData,
+    rng: torch.Generator,
+    number: int = 0,
 ) -> Network:
-    """The first expert's network after its last epoch, frozen and in evaluation mode; ``make`` gives a fresh one.
+    """An expert's network after its last epoch, frozen and in evaluation mode; ``make`` gives a fresh one.
 
     An expert's file holds no running statistics: batch norm takes those of real images drawn from ``rng``.
     """
-    network, expert = make(rng).requires_grad_(False), experts.experts[0]
+    network, expert = make(rng).requires_grad_(False), experts.experts[number]
     unflatten(network, expert.checkpoint(expert.epochs))
     norms = batch_norms(network)
     if norms:
@@ -152,6 +160,22 @@ def representative_images(data: ImageData, network: nn.Module, ipc: Ipc, rng: to
         data.batch(data.of_class(c)[nearest_distinct(centers, logits)])
         for c, logits, centers in _each_class(data, network, ipc, rng)
     ]
+    return torch.cat(chosen)
+
+
+def correct_images(data: ImageData, network: nn.Module, ipc: Ipc, rng: torch.Generator) -> Tensor:
+    """``ipc`` real images of each class, drawn from those that the network classifies right, normalized [N, C, H, W].
+
+    Where fewer are right, those follow whose class has the largest share of the softmax.
+    """
+    device, chosen = next(network.parameters()).device, []
+    for c, count in enumerate(require_images(data, ipc)):
+        indices = data.of_class(c)
+        with torch.no_grad():
+            logits = _embed(network, (data.batch(part) for part in indices.split(CHUNK)), device)
+        order = torch.rand(len(indices), generator=rng) + 1
+        rank = torch.where(logits.argmax(1) == c, order, logits.softmax(1)[:, c])
+        chosen.append(data.batch(indices[rank.argsort(descending=True, stable=True)[:count]]))
     return torch.cat(chosen)
 
 

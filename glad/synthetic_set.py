@@ -17,7 +17,7 @@ class SyntheticSet:
 
     Latents of floats are learned; those of whole numbers or booleans, such as indices and masks, stay as they are.
     Labels are int64 [N], or float [N, K], a weight per class (soft labels). Soft labels that require grad are learned
-    along with the latents.
+    along with the latents. With ``logits`` the labels that are given are logits: those of the set are their softmax.
 
     There are as many labels as images: ``images_per_row`` of the prior times as many as rows. ``images()`` renders
     ``chunk`` rows at a time. The graphs of all chunks are kept for the backward pass when they fit into ``memory``
@@ -26,7 +26,13 @@ class SyntheticSet:
     """
 
     def __init__(
-        self, prior: Prior, latents: Mapping[str, Tensor], labels: Tensor, chunk: int = 10, memory: int = 2 * 2**30
+        self,
+        prior: Prior,
+        latents: Mapping[str, Tensor],
+        labels: Tensor,
+        chunk: int = 10,
+        memory: int = 2 * 2**30,
+        logits: bool = False,
     ) -> None:
         description = PriorDescription(prior)
         each, self._project = description.images_per_row, description.project
@@ -38,7 +44,8 @@ class SyntheticSet:
             raise ValueError(f"a chunk has at least 1 row, not {chunk}")
         if "labels" in latents:
             raise ValueError("a latent cannot be called labels, which the set has besides")
-        self.prior, self.labels, self.chunk, self.memory = prior, _own_labels(labels), chunk, memory
+        self.prior, self.chunk, self.memory = prior, chunk, memory
+        self.label_parameters, self._logits = _own_labels(labels), logits
         self.latents = {
             name: tensor.detach().clone().requires_grad_(tensor.is_floating_point()) for name, tensor in latents.items()
         }
@@ -46,7 +53,12 @@ class SyntheticSet:
 
     def __len__(self) -> int:
         """The number of images."""
-        return len(self.labels)
+        return len(self.label_parameters)
+
+    @property
+    def labels(self) -> Tensor:
+        """Int64 [N], or float [N, K]; differentiable in ``label_parameters``, which are the same or their logits."""
+        return self.label_parameters.softmax(1) if self._logits else self.label_parameters
 
     @torch.no_grad()
     def _repr_html_(self) -> str:
@@ -68,7 +80,7 @@ class SyntheticSet:
 
     def tensors(self) -> dict[str, Tensor]:
         """What is learned of the set, by name: latents of floats, and ``labels`` where they require grad."""
-        return {name: t for name, t in {**self.latents, "labels": self.labels}.items() if t.requires_grad}
+        return {name: t for name, t in {**self.latents, "labels": self.label_parameters}.items() if t.requires_grad}
 
     @torch.no_grad()
     def project(self) -> None:

@@ -78,7 +78,8 @@ def distill(
     Args:
         data: The data set: ``fashion-mini`` (embedded), ``mnist``, ``fashionmnist``, ``svhn``, ``cifar10``,
             ``cifar100``, ..., ``imagenette``, ``imagenet-a``, ..., a folder CLASS/image, or an .npz file.
-        objective: The objective: ``dm``, ``dc``, ``mtt``, ``ast``, ``datadam``, ``ncfm``, or module:Class of one's own.
+        objective: The objective: ``dm``, ``dc``, ``mtt``, ``ast``, ``datm``, ``datadam``, ``ncfm``, or module:Class of
+            one's own.
         prior: The prior: a generator of `glad weights list` (``fashion-mini`` and ``digits-mini`` are embedded),
             FILE.safetensors, org/repo:FILE on the Hub, ``random``, ``pixels``, ``idc``, ``fred``, ``ddif``, or
             module:Class of one's own.
@@ -105,15 +106,18 @@ def distill(
         network: The network to distill with: ``convnet``, ``alexnet``, ``vgg11``, ``resnet18`` or ``vit``.
         network_options: Options of that network, such as width=64 or norm=batch.
         augmentation: DSA transforms joined by _, or ``none``.
-        experts: Folder of `glad experts train`, which the objectives mtt and ast and a representative initialization
-            need; no experts if None.
+        experts: Folder of `glad experts train`, which the objectives mtt, ast and datm and a representative
+            initialization need; no experts if None.
         labels: ``hard``: the number of a class for each image. ``learned``: a weight per class, at first 1 for the
-            image's own class and 0 for the others, learned at the learning rate called labels (objectives mtt and
-            ast).
+            image's own class and 0 for the others, learned at the learning rate called labels (objectives mtt,
+            ast and datm). ``logits``: the softmax of logits that are learned, at first the mean of the experts' for the
+            first images, as in DATM.
         initialization: First latents. ``prior``: drawn by the prior. ``representative``: the real images (with a
             generator: drawn codes) nearest to the centers of each class among an expert's logits. ``nearest``: drawn
-            codes whose images are nearest to such real ones (without experts: to those that k-means on pixels chooses).
-            ``inversion``: codes that render them. ``fit``: what the prior draws, fitted to real images drawn at random.
+            codes whose images are nearest to such real ones (without experts: to those that k-means on pixels
+            chooses). ``correct``: real images drawn from those that an expert classifies right, or codes nearest to
+            them. ``inversion``: codes that render the images of ``nearest``. ``fit``: what the prior draws, fitted to
+            real images drawn at random.
         candidates: Codes drawn per class for an initialization that chooses ``ipc`` of them.
         inversion_steps: Steps of the initializations ``inversion`` and ``fit``, twice as many in F_n.
         chunk: Images rendered at a time.

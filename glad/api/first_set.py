@@ -38,11 +38,30 @@ def first_set(
     """
     classes = torch.arange(len(data.classes)).repeat_interleave(torch.tensor(_images_per_class(data, settings)))
     labels = classes.repeat_interleave(resolved.description.images_per_row)
-    if settings.labels == "learned":
+    if settings.labels != "hard":
         labels = learned_labels(labels, len(data.classes))
     ObjectiveDescription(objective).require_usable_labels(labels)
     latents = _latents(data, resolved.prior, experts, classes, settings, device)
-    return SyntheticSet(resolved.prior, latents, labels.to(device), settings.chunk, int(settings.memory * 2**30))
+    sizes, logits = (settings.chunk, int(settings.memory * 2**30)), settings.labels == "logits"
+    synset = SyntheticSet(resolved.prior, latents, labels.to(device), *sizes, logits=logits)
+    if logits and not Run(settings.folder).state.exists():
+        synset.label_parameters.data.copy_(_first_logits(synset, data, experts, settings, device))
+    return synset
+
+
+def _first_logits(
+    synset: SyntheticSet, data: ImageData, experts: Experts | None, settings: DistillSettings, device: torch.device
+) -> Tensor:
+    """What the experts' logits are for the first images, in the mean over experts, [N, K]."""
+    if experts is None:
+        raise ValueError("labels that are logits begin with those of experts: name their folder (--experts FOLDER)")
+    make = network_factory(data, settings.network, settings.network_options, device)
+    with torch.no_grad():
+        images = synset.images()
+        networks = (
+            expert_network(experts, make, data, rng_for(settings.seed, "logits", n), n) for n in range(len(experts))
+        )
+        return torch.stack([network(images) for network in networks]).mean(0)
 
 
 def _images_per_class(data: ImageData, settings: DistillSettings) -> list[int]:

@@ -47,7 +47,8 @@ class Monitor:
     def record(self, iteration: int, metrics: dict[str, float]) -> None:
         """Note the metrics of ``iteration``, and draw the set when it is time."""
         self.run.add_metrics(iteration, metrics)
-        self.fading.look(iteration, metrics["image_grad"])
+        if "image_grad" in metrics:  # none of an iteration that was skipped
+            self.fading.look(iteration, metrics["image_grad"])
         if iteration % CURVE_EVERY == 0:
             for name, value in metrics.items():
                 self.events.scalar(name, value, iteration)
@@ -59,7 +60,7 @@ class Monitor:
         """Write the set as it is now as ``kind`` (``initial`` or ``synset``), and draw it."""
         with torch.no_grad():
             images = self.synset.images()
-        self.run.write_set(kind, images, self.synset.labels, self.synset.latents)
+        self.run.write_set(kind, images, self.synset.labels.detach(), self.synset.latents)
         self.picture(iteration, images)
 
     def picture(self, iteration: int, images: Tensor) -> None:

@@ -13,6 +13,7 @@ OBJECTIVES = {
     "dc": "glad.objectives.dc:DC",
     "mtt": "glad.objectives.mtt:MTT",
     "ast": "glad.objectives.ast:AST",
+    "datm": "glad.objectives.datm:DATM",
     "datadam": "glad.objectives.datadam:DataDAM",
     "ncfm": "glad.objectives.ncfm:NCFM",
 }

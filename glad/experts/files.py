@@ -165,19 +165,20 @@ class Experts:
     def __len__(self) -> int:
         return len(self.experts)
 
-    def segment(self, rng: torch.Generator, max_start_epoch: int, length: int) -> Segment:
+    def segment(self, rng: torch.Generator, max_start_epoch: int, length: int, min_start_epoch: int = 0) -> Segment:
         """Draw a segment of ``length`` epochs of a random expert.
 
         Args:
             rng: The generator that expert and epoch are drawn from.
             max_start_epoch: The segment starts at an epoch before this one.
             length: Its epochs.
+            min_start_epoch: The segment starts at this epoch or after it.
 
         Raises:
             ExpertError: Where a segment might reach beyond the expert's end.
         """
         expert = self.experts[int(torch.randint(len(self.experts), (), generator=rng))]
-        epoch = int(torch.randint(max_start_epoch, (), generator=rng))
+        epoch = int(torch.randint(min_start_epoch, max_start_epoch, (), generator=rng))
         needed = max_start_epoch - 1 + length
         if needed > expert.epochs:
             raise ExpertError(

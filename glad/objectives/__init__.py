@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from glad.objectives.ast import AST
 from glad.objectives.base import Objective, Step
 from glad.objectives.datadam import DataDAM
+from glad.objectives.datm import DATM
 from glad.objectives.dc import DC
 from glad.objectives.description import ObjectiveDescription
 from glad.objectives.dm import DM
@@ -32,7 +33,7 @@ __all__ = [
 Made = TypeVar("Made", bound=Callable[..., Any])
 
 OBJECTIVES: Registry[Callable[..., Any]] = Registry(
-    "objective", {"dm": DM, "dc": DC, "mtt": MTT, "ast": AST, "datadam": DataDAM, "ncfm": NCFM}
+    "objective", {"dm": DM, "dc": DC, "mtt": MTT, "ast": AST, "datm": DATM, "datadam": DataDAM, "ncfm": NCFM}
 )
 """Objectives by name; others are ``module:Class``."""
 
@@ -85,6 +86,6 @@ def list_objectives(pattern: str = "*") -> list[str]:
 
     Examples:
         >>> glad.list_objectives("d*")
-        ['datadam', 'dc', 'dm']
+        ['datadam', 'datm', 'dc', 'dm']
     """
     return OBJECTIVES.names(pattern)

@@ -22,6 +22,18 @@ class Step:
         return rng_for(self.seed, "distill", self.iteration, purpose)
 
 
+class SkipIteration(Exception):  # noqa: N818, as of StopIteration
+    """Raised by ``terms``: this iteration changes nothing, neither latents nor the optimizer's moments.
+
+    Args:
+        loss: What the metrics say its loss was.
+    """
+
+    def __init__(self, loss: float) -> None:
+        super().__init__(f"skipped at a loss of {loss:g}")
+        self.loss = loss
+
+
 class Objective(Protocol):
     """A loss on synthetic images, given as a stream of scalar terms whose sum it is.
 
@@ -33,7 +45,7 @@ class Objective(Protocol):
     """
 
     def terms(self, images: Tensor, labels: Tensor, step: Step) -> Iterator[Tensor]:
-        """Scalars, differentiable in ``images`` [N, C, H, W] and in ``tensors()``."""
+        """Scalars, differentiable in ``images`` [N, C, H, W] and in ``tensors()``; or ``SkipIteration`` is raised."""
         ...
 
     def tensors(self) -> dict[str, Tensor]:

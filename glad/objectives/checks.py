@@ -70,8 +70,8 @@ def surroundings(dtype: torch.dtype) -> dict[str, Any]:
     start = torch.cat([p.detach().flatten() for p in network(rng_for("check", "start")).parameters()])
     moves = [0.05 * torch.randn(start.shape, generator=rng_for("check", "epoch", i)).to(dtype) for i in range(8)]
 
-    def segment(rng: torch.Generator, max_start_epoch: int, length: int) -> Any:
-        epoch = int(torch.randint(max_start_epoch, (), generator=rng))
+    def segment(rng: torch.Generator, max_start_epoch: int, length: int, min_start_epoch: int = 0) -> Any:
+        epoch = int(torch.randint(min_start_epoch, max_start_epoch, (), generator=rng))
         return SimpleNamespace(
             epoch=epoch, checkpoint=lambda i: start + sum(moves[: epoch + i], torch.zeros_like(start))
         )

@@ -19,7 +19,7 @@ from glad.objectives.trajectory import (
     keep_positive,
     relative_distance,
 )
-from glad.objectives.unroll import UNROLLS
+from glad.objectives.unroll import UNROLLS, stop_where_nearest
 
 
 class MTT:
@@ -35,6 +35,8 @@ class MTT:
         batch_syn: Synthetic images per step; all of them if None.
         step_size: The student's at first; it is learned.
         unroll: ``adjoint``, ``full`` or ``tesla``.
+        nearest: 1 compares after that of the steps whose parameters lie nearest the expert's, as ATT does (Liu et al.,
+            2024); 0 after the last.
     """
 
     soft_labels: ClassVar[bool] = True
@@ -44,7 +46,7 @@ class MTT:
 
     def __init__(
         self,
-        segment: Callable[[torch.Generator, int, int], Any],
+        segment: Callable[..., Any],
         network: Callable[[torch.Generator], nn.Module],
         augment: Callable[[Tensor, torch.Generator, bool], Tensor],
         syn_steps: int = 20,
@@ -53,22 +55,30 @@ class MTT:
         batch_syn: int | None = None,
         step_size: float = 1e-2,
         unroll: str = "adjoint",
+        nearest: int = 0,
     ) -> None:
         sizes = {"syn_steps": syn_steps, "expert_epochs": expert_epochs, "max_start_epoch": max_start_epoch}
         check_options("mtt", {**sizes, "batch_syn": 1 if batch_syn is None else batch_syn}, step_size, unroll)
         self.segment, self.network, self.augment = segment, network, augment
         self.syn_steps, self.expert_epochs, self.max_start_epoch = syn_steps, expert_epochs, max_start_epoch
-        self.batch_syn, self.unroll = batch_syn, UNROLLS[unroll]
+        self.batch_syn, self.unroll, self.nearest = batch_syn, UNROLLS[unroll], nearest
         self.step_size = torch.tensor(step_size, requires_grad=True)
 
     def terms(self, images: Tensor, labels: Tensor, step: Any) -> Iterator[Tensor]:
         """One term: the squared distance from where the expert was, over how far the expert had come."""
-        keep_positive("mtt", self.step_size)
         segment = self.segment(step.rng("segment"), self.max_start_epoch, self.expert_epochs)
+        yield self.match("mtt", segment, images, labels, step)
+
+    def match(self, name: str, segment: Any, images: Tensor, labels: Tensor, step: Any) -> Tensor:
+        """The loss for a segment, a scalar; ``name`` is the objective's, for warnings."""
+        keep_positive(name, self.step_size)
         start, end = (segment.checkpoint(i).to(images.device) for i in (0, self.expert_epochs))
         classifier = Classifier(self.network(step.rng("network")), self.augment, labels, self.batch_syn, step)
         student = classifier.student(start, {self.syn_steps: relative_distance(start, end)})
-        yield self.unroll(student, images, labels, self.step_size.to(images.device))
+        given = images, labels, self.step_size.to(images.device)
+        if self.nearest:
+            student = stop_where_nearest(student, *given)
+        return self.unroll(student, *given)
 
     def tensors(self) -> dict[str, Tensor]:
         """The student's step size, which is learned."""

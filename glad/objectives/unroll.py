@@ -18,7 +18,7 @@ bias of a momentum that starts from zero (Kingma & Ba, ICLR 2015), or is 1.
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -101,6 +101,21 @@ def tesla(student: Student, images: Tensor, labels: Tensor, step_size: Tensor, e
 Unroll = Callable[[Student, Tensor, Tensor, Tensor], Tensor]
 UNROLLS: dict[str, Unroll] = {"adjoint": adjoint, "full": full, "tesla": tesla}
 """The three by name."""
+
+
+@torch.no_grad()
+def stop_where_nearest(student: Student, images: Tensor, labels: Tensor, step_size: Tensor) -> Student:
+    """The student that stops after that of its steps whose parameters the last target finds best.
+
+    It takes a pass without a graph to know which; where the step is known the gradient is that of any other.
+    """
+    target, state = student.targets[student.steps], (student.start.detach(), torch.zeros_like(student.start))
+    values = []
+    for step in range(student.steps):
+        with torch.enable_grad():
+            state = _advance(student, state, images.detach(), labels.detach(), step_size.detach(), step)
+        values.append(target(state[0]))
+    return replace(student, targets={int(torch.stack(values).argmin()) + 1: target})
 
 
 def _root(steps: int) -> int:

@@ -10,8 +10,8 @@ from glad.settings.fields import spelled
 from glad.settings.sets import REST
 
 Balance = Literal["equal", "proportional", "sqrt"]
-Labels = Literal["hard", "learned"]
-Initialization = Literal["prior", "representative", "nearest", "inversion", "fit"]
+Labels = Literal["hard", "learned", "logits"]
+Initialization = Literal["prior", "representative", "nearest", "correct", "inversion", "fit"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,7 +19,8 @@ class DistillSettings(DataSettings):
     """What ``glad.distill`` and `glad distill` are asked for, and what ``config.yaml`` of a run holds."""
 
     objective: str = "dm"
-    """The objective: ``dm``, ``dc``, ``mtt``, ``ast``, ``datadam``, ``ncfm``, or module:Class of one's own."""
+    """The objective: ``dm``, ``dc``, ``mtt``, ``ast``, ``datm``, ``datadam``, ``ncfm``, or module:Class of one's
+    own."""
     prior: str = "fashion-mini"
     """The prior: a generator of `glad weights list` (``fashion-mini`` and ``digits-mini`` are embedded),
     FILE.safetensors, org/repo:FILE on the Hub, ``random``, ``pixels``, ``idc``, ``fred``, ``ddif``, or module:Class of
@@ -53,16 +54,18 @@ class DistillSettings(DataSettings):
     augmentation: str = DSA
     """DSA transforms joined by _, or ``none``."""
     experts: str | None = spelled(None, path="folder")
-    """Folder of `glad experts train`, which the objectives mtt and ast and a representative initialization need; no
-    experts if None."""
+    """Folder of `glad experts train`, which the objectives mtt, ast and datm and a representative initialization need;
+    no experts if None."""
     labels: Labels = "hard"
     """``hard``: the number of a class for each image. ``learned``: a weight per class, at first 1 for the image's own
-    class and 0 for the others, learned at the learning rate called labels (objectives mtt and ast)."""
+    class and 0 for the others, learned at the learning rate called labels (objectives mtt, ast and datm). ``logits``:
+    the softmax of logits that are learned, at first the mean of the experts' for the first images, as in DATM."""
     initialization: Initialization = spelled("prior", old=("start",))
-    """First latents. ``prior``: drawn by the prior. ``representative``: the real images (with a generator: drawn codes)
-    nearest to the centers of each class among an expert's logits. ``nearest``: drawn codes whose images are nearest to
-    such real ones (without experts: to those that k-means on pixels chooses). ``inversion``: codes that render them.
-    ``fit``: what the prior draws, fitted to real images drawn at random."""
+    """First latents. ``prior``: drawn by the prior. ``representative``: the real images (with a generator: drawn
+    codes) nearest to the centers of each class among an expert's logits. ``nearest``: drawn codes whose images are
+    nearest to such real ones (without experts: to those that k-means on pixels chooses). ``correct``: real images
+    drawn from those that an expert classifies right, or codes nearest to them. ``inversion``: codes that render the
+    images of ``nearest``. ``fit``: what the prior draws, fitted to real images drawn at random."""
     candidates: int = 100
     """Codes drawn per class for an initialization that chooses ``ipc`` of them."""
     inversion_steps: int = 200

@@ -45,7 +45,7 @@ def test_a_function_that_makes_one_is_described_by_its_name():
 
 def test_what_ours_say():
     stated = {name: ObjectiveDescription(made) for name, made in OBJECTIVES.items()}
-    assert {name for name, one in stated.items() if one.learned_step_size} == {"mtt", "ast"}
+    assert {name for name, one in stated.items() if one.learned_step_size} == {"mtt", "ast", "datm"}
     assert {name for name, one in stated.items() if one.options_for_codes} == {"dc"}
     assert all(
         "pixels" in one.learning_rates and not {"w", "f", "g"} & {*one.learning_rates} for one in stated.values()

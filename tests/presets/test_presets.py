@@ -114,7 +114,7 @@ def test_numbers_go_by_images_per_class() -> None:
 
 def test_all_are_listed_with_what_they_take(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     keys = {preset.measure(10) for preset in all_presets().values()}
-    assert len(keys) == 3 + 3 + 3 + 3 * 2  # codes at 128 px and at 32, mtt, ast twice, two sizes of three objectives
+    assert len(keys) == 3 + 3 + 4 + 3 * 2  # codes at 128 px and 32, mtt, datm, ast twice, two sizes of three others
     cost = {"seconds": 1.8, "gib": 2.25, "machine": "a machine", "command": "measure it"}
     (tmp_path / MEASURED).write_text(json.dumps({"dc-pixels 1x28x28 ipc10": cost}))
     monkeypatch.setattr("glad.presets.files", lambda _: tmp_path)
