@@ -43,12 +43,12 @@ def view_tensor(node: Any, budget: MemoryBudget) -> np.ndarray:
     if not made_by(source, STORAGE) or len(source.arguments) != 1 or not isinstance(source.arguments[0], memoryview):
         raise PickleError(f"a tensor's storage is expected, not {describe(source)}")
     elements = read_storage(source.arguments[0], budget)
-    _check_view(len(elements), offset, size, stride)
+    check_view(len(elements), offset, size, stride)
     width = elements.dtype.itemsize
     return np.ndarray(size, elements.dtype, elements.data, offset * width, [step * width for step in stride])
 
 
-def _check_view(count: int, offset: Any, size: Any, stride: Any) -> None:
+def check_view(count: int, offset: Any, size: Any, stride: Any) -> None:
     """Hold a view of ``count`` elements to what torch writes: nothing negative, outside, or counted twice."""
     stated = (
         f"offset {describe(offset)}, size {_numbers(size)}, stride {_numbers(stride)} in a storage of {count} elements"

@@ -25,6 +25,7 @@ FORMATS = {
     "safetensors": "exact floats",
     "parquet": "for Hugging Face datasets and pandas",
     "webdataset": "a tar",
+    "torch": "images_best.pt and labels_best.pt, normalized",
     "codes": "latents alone, for glad render",
 }
 """The names and the help of the registry ``glad.formats.FORMATS``."""

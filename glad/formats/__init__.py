@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from glad.formats import codes, folder, npz, parquet, tensors, webdataset
+from glad.formats import codes, folder, npz, parquet, tensors, torch_pair, webdataset
 from glad.formats.distilled import Card, Distilled, as_levels
 from glad.formats.storage import QuantizationLoss, eight_bits, sixteen_bits
 from glad.registry import Registry
@@ -82,6 +82,9 @@ FORMATS: Registry[Format] = Registry(
         ),
         "webdataset": Format(
             _eight, webdataset.write, webdataset.read, "export.tar", "a tar", (257, b"ustar"), webdataset.has_card
+        ),
+        "torch": Format(
+            _floats, torch_pair.write, torch_pair.read, "export-torch", "images_best.pt and labels_best.pt, normalized"
         ),
         "codes": Format(_rendered_card, codes.write, codes.read, "codes.safetensors", "latents alone, for glad render"),
     },

@@ -37,8 +37,9 @@ def export(
     Args:
         source: A finished run (its folder or the object), an earlier export, or a set in memory.
         format: ``folder`` (PNG of 8 bits by class), ``folder16`` (16 bits), ``npz`` (uint8 [N, H, W, C]),
-            ``safetensors`` (exact float32 [N, C, H, W]), ``parquet``, ``webdataset`` or ``codes`` (the latents
-            alone). By default the format that the suffix of ``out`` names, else ``folder``.
+            ``safetensors`` (exact float32 [N, C, H, W]), ``parquet``, ``webdataset``, ``torch`` (normalized
+            ``images_best.pt`` and ``labels_best.pt``) or ``codes`` (the latents alone). By default the format that the
+            suffix of ``out`` names, else ``folder``.
         out: File or folder to write; by default a name inside the run.
         force: Replace an earlier export at ``out``.
         data: The splits, for a run that was distilled from an object instead of a name.

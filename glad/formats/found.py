@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from glad.data.arrays import channels_first
-from glad.data.notices import DataError
+from glad.data.arrays import channels_first, class_names, pair_keys
+from glad.data.notices import DataError, shorten
 from glad.data.pixels import Header
 from glad.data.raw import Raw
 from glad.data.survey import read_all_headers, say_of_pixels
@@ -83,6 +83,16 @@ def of_arrays(
     if soft is not None and soft.shape[1] < len(classes):
         raise DataError(f"{where} has labels of {soft.shape[1]} classes and {len(classes)} names: name as many")
     return FoundSet(where, stored, hard, classes, names is not None, soft, notices=(*notices, *read.notices))
+
+
+def of_named(arrays: Mapping[str, np.ndarray], path: Path) -> FoundSet:
+    """The set in arrays with names, such as ``images`` and ``labels``; those of training where there are splits."""
+    pairs = pair_keys(arrays, path)
+    images, labels = pairs["train"]
+    unused = [key for key in arrays if key not in (images, labels, "classes")]
+    notices = [f"{path}: the set is {images} and {labels}; not used: {shorten(unused)}"] * bool(unused)
+    names = class_names(arrays, 0, path) if "classes" in arrays else None
+    return of_arrays(arrays[images], arrays[labels], str(path), names, tuple(notices))
 
 
 def read_images(array: np.ndarray, where: str) -> Tensor:

@@ -1,14 +1,17 @@
 """From a file or folder of another program to the set in it, or to an error that says what it holds instead."""
 
-from collections.abc import Mapping
+import zipfile
 from pathlib import Path
 
 import numpy as np
+import torch
 
-from glad.data.arrays import class_names, load_arrays, pair_keys
-from glad.data.notices import DataError, shorten
+from glad.data.arrays import load_arrays
+from glad.data.notices import DataError
 from glad.data.readers import read
-from glad.formats.found import FoundSet, of_arrays, of_raw
+from glad.formats.found import FoundSet, of_named, of_raw
+from glad.formats.torch_sets import SUFFIXES, of_torch_file, of_torch_folder
+from glad.runs.storage import read_tensors
 
 FORMS = "a folder of images by class, or a file .npz, .safetensors, .pt, .parquet or .tar"
 """What is read, in words."""
@@ -19,8 +22,14 @@ def find_set(path: Path) -> FoundSet:
     if not path.exists():
         raise DataError(f"{path} does not exist: check the path")
     if path.is_dir():
-        return of_raw(read(str(path.resolve()), path, download=False, least=1), str(path))
-    if _head(path).startswith(b"PK\3\4") or path.suffix == ".npz":
+        found = of_torch_folder(path)
+        return found or of_raw(read(str(path.resolve()), path, download=False, least=1), str(path))
+    head = _head(path)
+    if head[8:9] == b"{":
+        return of_named(_read_safetensors(path), path)
+    if path.suffix in SUFFIXES or head.startswith(b"\x80") or _holds_pickle(path):
+        return of_torch_file(path)
+    if head.startswith(b"PK\3\4") or path.suffix == ".npz":
         return of_named(load_arrays(path), path)
     raise DataError(f"{path} is no set of images: it is {FORMS}")
 
@@ -31,11 +40,16 @@ def _head(path: Path) -> bytes:
         return file.read(512)
 
 
-def of_named(arrays: Mapping[str, np.ndarray], path: Path) -> FoundSet:
-    """The set in arrays with names, such as ``images`` and ``labels``; those of training where there are splits."""
-    pairs = pair_keys(arrays, path)
-    images, labels = pairs["train"]
-    unused = [key for key in arrays if key not in (images, labels, "classes")]
-    notices = [f"{path}: the set is {images} and {labels}; not used: {shorten(unused)}"] * bool(unused)
-    names = class_names(arrays, 0, path) if "classes" in arrays else None
-    return of_arrays(arrays[images], arrays[labels], str(path), names, tuple(notices))
+def _holds_pickle(path: Path) -> bool:
+    """Whether a zip is one of torch's."""
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return any(name.endswith("/data.pkl") for name in archive.namelist())
+
+
+def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
+    tensors, metadata = read_tensors(path)
+    arrays = {k: (v.float() if v.dtype == torch.bfloat16 else v).numpy() for k, v in tensors.items()}
+    names = metadata.get("classes")  # a line each, as `glad export` writes them
+    return arrays if names is None else {**arrays, "classes": np.array(names.split("\n"))}

@@ -1,0 +1,224 @@
+"""Files of other programs, in the forms that the field writes: right pixels and labels, or a line that helps."""
+
+import argparse
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+import glad
+from glad.data.dataset import ImageData, Splits
+from glad.data.notices import DataError, DataNotice
+from glad.rng import rng_for
+from glad.runs.storage import RunError
+
+MEAN, STD = (0.4, 0.5, 0.1), (0.25, 0.5, 0.75)
+LABELS = torch.tensor([2, 0, 1, 1, 0, 2])
+LEVELS = torch.randint(0, 256, (6, 3, 8, 8), generator=rng_for("foreign sets")).to(torch.uint8)
+PIXELS = LEVELS.float() / 255
+SOFT = torch.rand(6, 3, generator=rng_for("foreign labels")) + 3 * torch.nn.functional.one_hot(LABELS)
+
+
+@pytest.fixture
+def data():
+    base = ImageData("theirs", LEVELS, LABELS, ("cat", "dog", "emu"), (0, 1, 2), MEAN, STD, 8, 3)
+    return Splits(base, base, base)
+
+
+def check(loaded, data, soft=None):
+    torch.testing.assert_close(loaded.pixels, PIXELS, atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(loaded.images, data.train.normalize(PIXELS), atol=1e-5, rtol=1e-5)
+    assert loaded.labels.tolist() == LABELS.tolist() and loaded.classes == ("cat", "dog", "emu")
+    assert (loaded.soft_labels is None) == (soft is None)
+    if soft is not None:
+        torch.testing.assert_close(loaded.soft_labels, soft)
+
+
+NORMALIZED = (PIXELS - torch.tensor(MEAN)[:, None, None]) / torch.tensor(STD)[:, None, None]
+CONTENTS = {
+    "a list": [PIXELS, LABELS],
+    "a tuple": (PIXELS, LABELS),
+    "data of dc": {"data": [[PIXELS, LABELS]]},
+    "a dictionary": {"images": PIXELS, "labels": LABELS},
+    "words of the scripts": {"image_syn": PIXELS, "label_syn": LABELS},
+    "channels last": [LEVELS.permute(0, 2, 3, 1), LABELS],
+    "whole numbers": [LEVELS.long(), LABELS],
+    "that need a gradient": [PIXELS.clone().requires_grad_(), LABELS],
+    "labels as floats": [PIXELS, LABELS.float()],
+    "labels one-hot": [PIXELS, torch.nn.functional.one_hot(LABELS)],
+    "labels in a column": [PIXELS, LABELS[:, None]],
+    "float64": [PIXELS.double(), LABELS.int()],
+}
+
+
+@pytest.mark.parametrize("name", CONTENTS)
+def test_torch_files(tmp_path, data, name):
+    torch.save(CONTENTS[name], tmp_path / "set.pt")
+    check(glad.load_distilled(tmp_path / "set.pt", data=data), data)
+
+
+def test_half_floats_are_as_exact_as_they_are(tmp_path, data):
+    torch.save([PIXELS.half(), LABELS], tmp_path / "set.pt")
+    loaded = glad.load_distilled(tmp_path / "set.pt", data=data)
+    assert torch.equal(loaded.pixels, PIXELS.half().float()) and loaded.images.dtype == torch.float32
+
+
+@pytest.mark.parametrize("given", ["images_best.pt", "labels_best.pt", "."])
+def test_a_pair_of_torch_files(tmp_path, data, given):
+    torch.save(PIXELS, tmp_path / "images_best.pt")
+    torch.save(LABELS, tmp_path / "labels_best.pt")
+    check(glad.load_distilled(tmp_path / given, data=data), data)
+
+
+def test_of_several_pairs_the_best_one_counts_and_others_are_asked_about(tmp_path, data):
+    for end in ("0", "best"):
+        torch.save(PIXELS if end == "best" else 1 - PIXELS, tmp_path / f"images_{end}.pt")
+        torch.save(LABELS, tmp_path / f"labels_{end}.pt")
+    with pytest.warns(
+        DataNotice, match=r"the set is images_best.pt and labels_best.pt; not used: images_0.pt, labels_0"
+    ):
+        check(glad.load_distilled(tmp_path, data=data), data)
+    for kind in ("images", "labels"):
+        (tmp_path / f"{kind}_best.pt").rename(tmp_path / f"{kind}_5.pt")
+    with pytest.raises(DataError, match=r"holds images_0.pt, images_5.pt: give the file of one set"):
+        glad.load_distilled(tmp_path, data=data)
+
+
+def test_of_several_sets_in_a_file_the_first_is_taken_with_a_word(tmp_path, data):
+    torch.save({"data": [[PIXELS, LABELS], [1 - PIXELS, LABELS]]}, tmp_path / "set.pt")
+    with pytest.warns(DataNotice, match="holds 2 sets: the first is taken"):
+        check(glad.load_distilled(tmp_path / "set.pt", data=data), data)
+
+
+@pytest.mark.parametrize("kind", ["logits", "probabilities"])
+def test_soft_labels(tmp_path, data, kind):
+    torch.save([PIXELS, SOFT if kind == "logits" else SOFT.softmax(1)], tmp_path / "set.pt")
+    with pytest.warns(DataNotice, match=rf"labels \[6, 3\] are {kind}"):
+        check(glad.load_distilled(tmp_path / "set.pt", data=data), data, SOFT.softmax(1))
+
+
+def test_objects_in_a_file_are_never_made(tmp_path, data):
+    content = {
+        "data": [[PIXELS, LABELS]],
+        "args": argparse.Namespace(ipc=2, lr=0.1),
+        "accs_all_exps": {"convnet": [np.float64(0.5)], "all": np.arange(3.0)},
+    }
+    torch.save(content, tmp_path / "set.pt")
+    with pytest.raises(pickle.UnpicklingError):
+        torch.load(tmp_path / "set.pt", weights_only=True)
+    with pytest.warns(DataNotice, match="the set is in data; not used: args, accs_all_exps"):
+        check(glad.load_distilled(tmp_path / "set.pt", data=data), data)
+    arrays = {"images": PIXELS.numpy(), "labels": LABELS.numpy(), "args": argparse.Namespace()}
+    torch.save(arrays, tmp_path / "arrays.pt")
+    check(glad.load_distilled(tmp_path / "arrays.pt", data=data), data)
+
+
+def test_a_file_that_would_run_a_program_is_refused(tmp_path, data):
+    class Hostile:
+        def __reduce__(self):
+            import os
+
+            return os.system, ("true",)
+
+    torch.save({"data": Hostile()}, tmp_path / "set.pt")
+    with pytest.raises(DataError, match=r"cannot be read without running code of it .*hostile"):
+        glad.load_distilled(tmp_path / "set.pt", data=data)
+
+
+@pytest.mark.parametrize("kind", ["npz", "safetensors"])
+def test_float_files_of_other_kinds(tmp_path, data, kind):
+    path = tmp_path / f"set.{kind}"
+    if kind == "npz":
+        np.savez(path, images=PIXELS.numpy(), labels=LABELS.numpy())
+    else:
+        save_file({"images": PIXELS, "labels": LABELS}, path)
+    check(glad.load_distilled(path, data=data), data)
+
+
+@pytest.mark.parametrize(
+    ("stored", "values", "likely"),
+    [
+        (NORMALIZED, "normalized", "normalized"),
+        (PIXELS * 255, "uint8", "uint8"),
+        (PIXELS * 1.2 - 0.1, "unit", "normalized"),
+    ],
+)
+def test_floats_outside_0_to_1_are_asked_about(tmp_path, data, stored, values, likely):
+    torch.save([stored, LABELS], tmp_path / "set.pt")
+    with pytest.raises(DataError, match=rf"values from .*--values unit .*--values normalized .*most likely {likely}"):
+        glad.load_distilled(tmp_path / "set.pt", data=data)
+    loaded = glad.load_distilled(tmp_path / "set.pt", data=data, values=values)
+    wanted = PIXELS * 1.2 - 0.1 if values == "unit" else PIXELS
+    torch.testing.assert_close(loaded.pixels, wanted, atol=1e-5, rtol=1e-5)
+    if values == "normalized":
+        assert torch.equal(loaded.images, stored)
+
+
+def test_8_bits_that_are_almost_black_are_asked_about(tmp_path, data):
+    np.savez(tmp_path / "set.npz", images=(LEVELS > 127).numpy().astype(np.uint8), labels=LABELS.numpy())
+    with pytest.raises(DataError, match="almost black as pixels: --values unit if 1 is white"):
+        glad.load_distilled(tmp_path / "set.npz", data=data)
+    assert glad.load_distilled(tmp_path / "set.npz", data=data, values="unit").pixels.max() == 1
+
+
+def test_without_data_a_set_is_normalized_by_itself(tmp_path):
+    torch.save([PIXELS, LABELS], tmp_path / "set.pt")
+    loaded = glad.load_distilled(tmp_path / "set.pt")
+    mean = PIXELS.double().mean((0, 2, 3))
+    torch.testing.assert_close(torch.tensor(loaded.mean), mean, check_dtype=False)
+    torch.testing.assert_close(loaded.images.mean((0, 2, 3)), torch.zeros(3), atol=1e-5, rtol=0)
+    torch.testing.assert_close(loaded.images.std((0, 2, 3), unbiased=False), torch.ones(3))
+    assert loaded.classes == ("0", "1", "2") and torch.equal(loaded.pixels, PIXELS)
+    torch.save([NORMALIZED, LABELS], tmp_path / "set.pt")
+    with pytest.raises(DataError, match=r"are the data's: name the data \(--data\)"):
+        glad.load_distilled(tmp_path / "set.pt", values="normalized")
+
+
+REFUSED = {
+    "state": ({"conv.weight": torch.zeros(3, 3)}, r"holds a dictionary of 'conv.weight': float32 \[3, 3\]: a set is"),
+    "no labels": ({"images": PIXELS}, r"lacks 'labels'"),
+    "an image alone": (PIXELS, r"holds float32 \[6, 3, 8, 8\] and no file of labels lies beside it"),
+    "multi-label": ([PIXELS, torch.ones(6, 3).long()], r"several labels per image, or none \(\[6, 3\]\)"),
+    "rgba": ([torch.rand(6, 4, 8, 8), LABELS], r"shape \(6, 4, 8, 8\): store images as NHW, NHWC or NCHW"),
+    "flat": ([torch.rand(6, 192), LABELS], r"holds float32 \[6, 192\] as images"),
+    "other numbers": ([PIXELS, LABELS[:4]], "has 6 images and 4 labels"),
+    "negative": ([PIXELS, LABELS - 1], "labels from -1 to 1: number the classes from 0"),
+    "halves": ([PIXELS, LABELS / 2], "labels from 0.0 to 1.0"),
+    "not finite": ([PIXELS / 0, LABELS], "values that are not finite"),
+    "16 bits": ([LEVELS.int() * 257, LABELS], "int32 pixels from 0 to 65535"),
+    "text": ("hello", "holds str 'hello': a set is"),
+    "nothing": ([], "holds a list of 0: a set is"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_is_no_set_is_refused_with_what_it_holds(tmp_path, data, name):
+    content, line = REFUSED[name]
+    torch.save(content, tmp_path / "set.pt")
+    with pytest.raises(DataError, match=line) as error:
+        glad.load_distilled(tmp_path / "set.pt", data=data)
+    assert "damaged" not in str(error.value)
+
+
+def test_damaged_is_said_of_damaged_files(tmp_path, data):
+    torch.save([PIXELS, LABELS], tmp_path / "set.pt")
+    content = (tmp_path / "set.pt").read_bytes()
+    (tmp_path / "set.pt").write_bytes(content[: len(content) // 2])
+    with pytest.raises((DataError, RunError), match=r"set.pt is damaged"):
+        glad.load_distilled(tmp_path / "set.pt", data=data)
+
+
+def test_what_the_scripts_of_the_field_read(tmp_path, data):
+    torch.save([PIXELS, LABELS], tmp_path / "set.pt")
+    loaded = glad.load_distilled(tmp_path / "set.pt", data=data)
+    glad.export(loaded, "torch", tmp_path / "theirs")
+    images, labels = (
+        torch.load(tmp_path / "theirs" / f"{name}_best.pt", weights_only=True) for name in ("images", "labels")
+    )
+    assert torch.equal(images, loaded.images) and images.dtype == torch.float32
+    assert torch.equal(labels, LABELS) and labels.dtype == torch.int64
+    (tmp_path / "theirs" / "dataset.json").unlink()  # as another program would have written it
+    with pytest.warns(DataNotice, match="not used: pixels.pt"):
+        check(glad.load_distilled(tmp_path / "theirs", data=data, values="normalized"), data)
