@@ -70,7 +70,7 @@ class Kernel:
         if self.ratio is not None and self.ratio < LEAST_RATIO:
             yield f"{self.ratio:.1f} multiply-adds per load from shared memory in a hot loop, not {LEAST_RATIO:g}"
         if self.ratio is None and HOT.search(self.name):
-            yield "no hot loop was recognised"
+            yield "no hot loop was recognized"
 
 
 def find_disassembler() -> str:

@@ -32,7 +32,7 @@ PRIORS: dict[str, dict[str, Any]] = {
 }
 
 
-def distil(name: str, settings: dict[str, Any], out: Path) -> Run:
+def distill(name: str, settings: dict[str, Any], out: Path) -> Run:
     """One run of DM."""
     click.echo(f"\nDM, 1 image per class, {name}: {ITERATIONS} iterations")
     with progress_bar(ITERATIONS, "iteration") as bar:
@@ -75,9 +75,9 @@ def picture(runs: dict[str, Run], path: Path) -> None:
 @click.command()
 @click.option("--out", type=click.Path(path_type=Path), default=Path("runs/demo"), show_default=True)
 def main(out: Path) -> None:
-    """Distil, evaluate, and say what it took."""
+    """Distill, evaluate, and say what it took."""
     began = time.monotonic()
-    runs = {name: distil(name, settings, out) for name, settings in PRIORS.items()}
+    runs = {name: distill(name, settings, out) for name, settings in PRIORS.items()}
     results = compare(list(runs.values()))
     picture(runs, out / "comparison.png")
     Console(width=None if Console().is_terminal else 160).print(results_table(results))

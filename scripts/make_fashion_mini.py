@@ -18,7 +18,7 @@ from glad.rng import rng_for
 
 SEED = 0
 PER_CLASS = {"train": 500, "validation": 100, "test": 100}
-OUT = Path(__file__).parents[1] / "glad" / "assets" / "fashion-mini.safetensors"
+OUT = Path(__file__).parents[1] / "glad" / "data" / "assets" / "fashion-mini.safetensors"
 METADATA = {
     "source": "FashionMNIST (Zalando Research), https://github.com/zalandoresearch/fashion-mnist",
     "licence": "MIT, copyright (c) 2017 Zalando SE",

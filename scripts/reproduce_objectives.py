@@ -121,7 +121,7 @@ def folder(row: str, ipc: int, out: Path) -> Path:
     return out / f"{row.replace(' ', '-').lower()}-ipc{ipc}"
 
 
-def distil(row: str, ipc: int, root: str, out: Path, iterations: int) -> Run:
+def distill(row: str, ipc: int, root: str, out: Path, iterations: int) -> Run:
     """A row's run, or its first ``iterations``."""
     settings = dict(ROWS[row][1])
     if "experts" in settings:
@@ -150,11 +150,11 @@ def curve(row: str, ipc: int, root: str, out: Path) -> Run:
     """A run as long as ``SECONDS`` pay for, with looks at validation images on the way, kept in ``curve.json``."""
     path = folder(row, ipc, out) / "curve.json"
     if not path.exists():
-        pace = seconds(distil(row, ipc, root, out, PACE)) / PACE
+        pace = seconds(distill(row, ipc, root, out, PACE)) / PACE
         write_json(path, {"iterations": [max(PACE, round(share * SECONDS / pace)) for share in CURVE], "points": []})
     kept = read_json(path)
     for iterations in kept["iterations"][len(kept["points"]) :]:
-        run = distil(row, ipc, root, out, iterations)
+        run = distill(row, ipc, root, out, iterations)
         results = glad.evaluate(run, networks=["convnet"], seeds=1, baselines=[], split="validation", **EVALUATION[ipc])
         accuracy = results["summary"][set_id(run.name)]["seen"]["mean"]
         kept["points"].append({"iterations": iterations, "seconds": seconds(run), "accuracy": accuracy})
@@ -256,12 +256,12 @@ def table(ipc: int, out: Path) -> None:
 @click.option("--full", is_flag=True, help="Train on all images.")
 @click.option("--table", "shown", is_flag=True, help="Print what is finished.")
 def main(root: str, ipc: str, out: Path, rows: tuple[str, ...], full: bool, shown: bool) -> None:
-    """Distil and evaluate the rows that are named, and write what they gave to OUT."""
+    """Distill and evaluate the rows that are named, and write what they gave to OUT."""
     number = int(ipc)
     for row in rows:
         began = time.monotonic()
         budget = ITERATIONS[ROWS[row][0]]
-        run = distil(row, number, root, out, budget) if number == 1 else curve(row, number, root, out)
+        run = distill(row, number, root, out, budget) if number == 1 else curve(row, number, root, out)
         click.echo(f"{row}: {seconds(run) / 60:.1f} minutes of distillation")
         evaluate(run, BASELINES[number].get(row, []), number, root)
         click.echo(f"{row}: {(time.monotonic() - began) / 60:.1f} minutes in all, {torch.get_num_threads()} threads")

@@ -43,7 +43,7 @@ ROWS: dict[str, dict[str, Any]] = {
 ROWS_AT = {1: list(ROWS), 10: ["pixels from real", "generator W+"]}
 
 
-def distil(name: str, ipc: int, root: str, out: Path) -> Run:
+def distill(name: str, ipc: int, root: str, out: Path) -> Run:
     """One row's run, and how long its iterations took in all."""
     began = time.monotonic()
     run = glad.distill(
@@ -88,12 +88,12 @@ def picture(runs: list[Run], root: str, path: Path) -> None:
     "--network", "networks", multiple=True, type=click.Choice(NETWORKS), help="Evaluate on this network only."
 )
 @click.option(
-    "--row", "names", multiple=True, type=click.Choice(list(ROWS)), help="Distil only this row, evaluate none."
+    "--row", "names", multiple=True, type=click.Choice(list(ROWS)), help="Distill only this row, evaluate none."
 )
 def main(root: str, ipc: str, out: Path, epochs: int | None, networks: tuple[str, ...], names: tuple[str, ...]) -> None:
-    """Distil the rows, evaluate them together, print the table and write it to OUT."""
+    """Distill the rows, evaluate them together, print the table and write it to OUT."""
     number = int(ipc)
-    runs = [distil(name, number, root, out) for name in names or ROWS_AT[number]]
+    runs = [distill(name, number, root, out) for name in names or ROWS_AT[number]]
     if names:
         return
     picture(runs, root, out / f"sets-ipc{ipc}.png")

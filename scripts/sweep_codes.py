@@ -1,6 +1,6 @@
 """Which layer, learning rates and start suit codes of the embedded generator, by objective: a small sweep.
 
-Every combination distils one image per class, of FashionMNIST's first 10,000 training images, and networks trained on
+Every combination distills one image per class, of FashionMNIST's first 10,000 training images, and networks trained on
 the result are compared on its validation images; no test image is seen. Finished combinations are kept.
 
     THP_MEM_ALLOC_ENABLE=1 python scripts/sweep_codes.py dm --layer none --layer 2 --rate 0.03 --rate 0.1
@@ -96,7 +96,7 @@ def main(
     out: Path,
     **sizes: int,
 ) -> None:
-    """Distil and evaluate every combination of layers, rates and starts, and print validation accuracies."""
+    """Distill and evaluate every combination of layers, rates and starts, and print validation accuracies."""
     loaded = load_data("fashionmnist", root=root, limit=EXPERT_IMAGES)
     splits = replace(loaded, validation=loaded.validation.select(torch.arange(TESTED)))
     title = ", ".join(f"{value} {name}" for name, value in sizes.items())

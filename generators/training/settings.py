@@ -30,7 +30,8 @@ class TrainingSettings(Settings):
     conditional: bool = True
     """Tell the generator the class; without classes it is unconditional anyway."""
     feature_steps: int | None = None
-    """Steps of training the discriminator's features; 1800, or what fits into a quarter of the minutes, if None."""
+    """Steps of training the discriminator's features; 1800, or as many as a quarter of the
+    minutes is enough for if None."""
     feature_batch: int = 64
     """Images in a batch of that training, a multiple of 4."""
     learning_rate: float = spelled(2e-3, flags=("--lr", "--learning-rate"), old=("lr",))

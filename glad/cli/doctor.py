@@ -43,15 +43,15 @@ def distillation(folder: Path, device: str) -> Iterator[Finding]:
 
     import glad
 
-    def distil(name: str, iterations: int) -> Any:
+    def distill(name: str, iterations: int) -> Any:
         run = glad.distill(out=folder / name, iterations=iterations, device=device, **SMALL)  # type: ignore[arg-type]
         return run.read_set()[0]
 
     began = time.monotonic()
-    whole = distil("whole", 2)
+    whole = distill("whole", 2)
     yield bool(whole.isfinite().all()), f"a distillation of two iterations: {time.monotonic() - began:.1f} s"
-    distil("halves", 1)
-    equal = torch.equal(distil("halves", 2), whole)
+    distill("halves", 1)
+    equal = torch.equal(distill("halves", 2), whole)
     way = "ends with the same bytes" if equal else "ends with OTHER bytes than an uninterrupted one"
     yield equal or device != "cpu", f"a distillation that is interrupted and continued {way}"
 

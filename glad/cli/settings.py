@@ -21,7 +21,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 RATES = Mapping[str, float] | float
 BY_NETWORK = Mapping[str, Mapping[str, int]]
-IF_NONE = re.compile(r"[;,] ([^;,]+) if None\.$")
+IF_NONE = re.compile(r"; ([^;]+) if None\.$")
 
 
 def settings_options(

@@ -30,7 +30,7 @@ def write(source: Distilled, card: Card, path: Path) -> None:
     if is_object(codes.prior):
         raise RunError(
             f"the prior was handed in as an object ({codes.prior}), which a file cannot name: "
-            "distil with its module:Class to export codes"
+            "distill with its module:Class to export codes"
         )
     images = render(codes, card, source.labels)
     means = source.pixels.flatten(1).mean(1)

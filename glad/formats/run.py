@@ -27,7 +27,7 @@ def read(run: Run, data: Splits | None = None) -> Distilled:
     images, labels = run.read_set()
     saved = _read_finished(run, config)
     if not bool(images.isfinite().all()):
-        raise RunError(f"{run.path} holds images that are not finite: distil again with lower learning rates")
+        raise RunError(f"{run.path} holds images that are not finite: distill again with lower learning rates")
     whitened = _load_whitened(run, config, data)
     with readable(run.path):
         card = _card(run, config, images, whitened is not None)

@@ -194,7 +194,7 @@ def _made(content: CardContent) -> str:
         return (
             f"{table(rows)}\n\nIts {' and '.join(objects)} came as objects of Python, which no file of settings names."
         )
-    return f"{table(rows)}\n\n{needs} this distils it again:\n\n{again}"
+    return f"{table(rows)}\n\n{needs} this distills it again:\n\n{again}"
 
 
 def shown_value(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""ConvNet, the network the field distils with (Gidaris & Komodakis, CVPR 2018; Zhao et al., ICLR 2021)."""
+"""ConvNet, the network the field distills with (Gidaris & Komodakis, CVPR 2018; Zhao et al., ICLR 2021)."""
 
 from torch import Tensor, nn
 

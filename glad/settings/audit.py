@@ -64,7 +64,7 @@ class AuditSettings(Settings):
     images: int = 5000
     """Real training images to train on, at most, of each class its share."""
     learning_rate: float | None = spelled(None, flags=("--lr", "--learning-rate"), old=("lr",))
-    """Learning rate of the training on the set; the step size learned with it, else 0.01, if None."""
+    """Learning rate of the training on the set; the step size learned with it, else 0.01 if None."""
     split: Split = "validation"
     """Real images that the set is held against; use the test images once, at the end."""
     out: str | None = spelled(None, path="folder")

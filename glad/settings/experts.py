@@ -95,7 +95,7 @@ class ExpertSettings(DataSettings):
     recipe: RecipeName = "mtt"
     """How they are trained: ``mtt``, ``glad`` (the same for fewer epochs), or ``smooth``, that of AST."""
     recipe_options: Mapping[str, Any] = spelled({}, flags=("-o", "--option"))
-    """Numbers of the recipe that are to be others, such as epochs=20."""
+    """Values of the recipe that are to be others, such as epochs=20."""
     network: str = "convnet"
     """The network: ``convnet``, ``alexnet``, ``vgg11``, ``resnet18`` or ``vit``. A run that follows the experts has the
     same."""

@@ -24,7 +24,7 @@ from glad.tuning.picture import draw
 from glad.tuning.report import write_best, write_trials
 from glad.tuning.search import KEEP, Search, Trial, best_of, open_study
 
-UNSEEN = ("vgg11", "convnet")  # the first that the run does not distil with: both learn quickly
+UNSEEN = ("vgg11", "convnet")  # the first that the run does not distill with: both learn quickly
 NARROW = {
     "convnet": {"width": 32},
     "alexnet": {"width": 32},
@@ -33,7 +33,7 @@ NARROW = {
     "vit": {"width": 64},
 }
 """Widths of the networks that trials are evaluated with, unless they are given."""
-LR = 1e-2  # of networks that the run does not distil with: the published 1e-3 is for 1,000 epochs
+LR = 1e-2  # of networks that the run does not distill with: the published 1e-3 is for 1,000 epochs
 PARTS = (4, 2, 1)  # rungs: a quarter, a half and all of a trial's iterations
 
 
@@ -183,7 +183,7 @@ def _resolve_evaluation(own: str, asked: TuneSettings) -> TrialEvaluation:
 
 
 def _measure(space: SearchSpace, evaluation: TrialEvaluation) -> Callable[[Values, int, Path, Sequence[int]], float]:
-    """Distil with knobs' values, or go on, and evaluate the set."""
+    """Distill with knobs' values, or go on, and evaluate the set."""
 
     def measure(values: Values, iterations: int, folder: Path, seeds: Sequence[int]) -> float:
         asked = replace(space.apply(values), iterations=iterations, grid_every=iterations, out=str(folder))

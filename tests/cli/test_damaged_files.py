@@ -6,7 +6,7 @@ import shutil
 import pytest
 import yaml
 from click.testing import CliRunner
-from distilled_sets import distil
+from distilled_sets import distill
 
 import glad
 from glad.cli import main
@@ -16,7 +16,7 @@ EVALUATE = {"networks": ["convnet"], "seeds": 1, "epochs": 1, "network_options":
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
-    run = distil(tmp_path_factory.mktemp("damaged") / "run", iterations=1)
+    run = distill(tmp_path_factory.mktemp("damaged") / "run", iterations=1)
     glad.evaluate(run, baselines=["before"], device="cpu", **EVALUATE)
     return run.path
 

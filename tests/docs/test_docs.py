@@ -67,6 +67,22 @@ def test_every_command_shown_exists(path):
         assert unknown(words) is None, f"{path.name}: glad {' '.join(words)}: {unknown(words)}"
 
 
+def options(command: click.Command):
+    """Every option of a command and of those below it, former ones too."""
+    found = {option for parameter in command.params for option in [*parameter.opts, *parameter.secondary_opts]}
+    below = command.commands.values() if isinstance(command, click.Group) else ()
+    return found.union(getattr(command, "old_names", ()), *map(options, below))
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_option_named_in_a_sentence_exists(path):
+    scripts = "\n".join(script.read_text() for script in (ROOT / "scripts").glob("*.py"))
+    known = options(main) | set(re.findall(r"--[a-z][a-z-]+", scripts)) | {"--help"}
+    sentences = FENCE.sub("", path.read_text())
+    named = re.findall(r"`(--[a-z][a-z-]+)", sentences)
+    assert set(named) <= known, f"{path.name}: {set(named) - known}"
+
+
 def test_what_does_not_exist_is_seen():
     assert unknown(["distil"]) == "distil"
     assert unknown(["distill", "--ipc", "1", "--ippc", "2"]) == "--ippc"

@@ -1,7 +1,7 @@
 """A run of one iteration, which each test finds without results."""
 
 import pytest
-from distilled_sets import distil
+from distilled_sets import distill
 from evaluations import LIMIT
 
 
@@ -12,7 +12,7 @@ def teachers(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def distilled(tmp_path_factory):
-    return distil(tmp_path_factory.mktemp("runs") / "codes", iterations=1, limit=LIMIT)
+    return distill(tmp_path_factory.mktemp("runs") / "codes", iterations=1, limit=LIMIT)
 
 
 @pytest.fixture

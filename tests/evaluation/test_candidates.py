@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from distilled_sets import distil
+from distilled_sets import distill
 from errors import naming
 from PIL import Image
 
@@ -26,7 +26,7 @@ def train():
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    return distil(tmp_path_factory.mktemp("runs") / "codes", iterations=1, limit=160)
+    return distill(tmp_path_factory.mktemp("runs") / "codes", iterations=1, limit=160)
 
 
 def pictures(train, per_class=2):
@@ -76,7 +76,7 @@ def test_soft_labels_follow_the_order_of_the_classes(run, tmp_path):
     wanted = ["Bag", "Shirt", "Coat"]
     data = load_data("fashion-mini", limit=60, classes=wanted).train
     other = load_data("fashion-mini", limit=60, classes=wanted[::-1]).train
-    small = distil(tmp_path / "small", iterations=1, limit=60, classes=wanted[::-1])
+    small = distill(tmp_path / "small", iterations=1, limit=60, classes=wanted[::-1])
     soft = torch.tensor([[0.7, 0.2, 0.1], [0.0, 0.9, 0.1], [0.3, 0.3, 0.4]])
     export(replace(load_distilled(small.path), soft_labels=soft), "npz", tmp_path / "set.npz")
     turned, straight = of_path(tmp_path / "set.npz", data), of_path(tmp_path / "set.npz", other)

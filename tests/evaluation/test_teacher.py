@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from distilled_sets import distil
+from distilled_sets import distill
 from errors import naming
 from torch import nn
 
@@ -85,7 +85,7 @@ def test_settings_name_all_that_the_weights_depend_on(data):
 
 
 def test_soft_labels_lie_with_the_set_and_go_along_with_exports(tmp_path):
-    run = distil(tmp_path / "run", iterations=1, limit=160)
+    run = distill(tmp_path / "run", iterations=1, limit=160)
     images, labels = run.read_set()
     given = torch.rand(10, 10, generator=torch.Generator().manual_seed(0)).softmax(1)
     assert soft_labels.read(run.path, images) is None and glad.load_distilled(run.path).soft_labels is None

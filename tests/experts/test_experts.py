@@ -213,7 +213,7 @@ def test_the_header_is_json_that_safetensors_reads(tmp_path):
 
 
 def test_the_commands_from_experts_to_a_set(tmp_path):
-    """Train, inspect, distil by MTT and AST, refuse what does not fit."""
+    """Train, inspect, distill by MTT and AST, refuse what does not fit."""
     runner, folder = CliRunner(), tmp_path / "experts"
     small = ["--data", "fashion-mini", "--limit", "60", "--network-option", "width=4"]
     shorter = ["-o", "epochs=3", "-o", "batch=20"]

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from distilled_sets import PICTURES, distil, fails, files_in, invoke, make_set
+from distilled_sets import PICTURES, distill, fails, files_in, invoke, make_set
 from errors import naming
 from safetensors.torch import load_file, save_file
 
@@ -23,12 +23,12 @@ GENERATOR = weights.EMBEDDED["fashion-mini"]
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    return distil(tmp_path_factory.mktemp("runs") / "codes", ipc=2, chunk=3)
+    return distill(tmp_path_factory.mktemp("runs") / "codes", ipc=2, chunk=3)
 
 
 @pytest.fixture(scope="module")
 def whitened(tmp_path_factory):
-    return distil(
+    return distill(
         tmp_path_factory.mktemp("runs") / "whitened", prior="pixels", prior_options={"init": "real"}, zca=True
     )
 
@@ -47,7 +47,7 @@ def test_codes_give_the_same_pixels(run, tmp_path):
 
 
 def test_f_and_layer_are_in_the_codes(tmp_path):
-    run = distil(tmp_path / "run", iterations=1, prior_options={"layer": 2})
+    run = distill(tmp_path / "run", iterations=1, prior_options={"layer": 2})
     export(load_distilled(run.path), "codes", tmp_path / "codes.safetensors")
     assert {"latents/w", "latents/f"} < set(load_file(tmp_path / "codes.safetensors"))
     assert torch.equal(load_distilled(tmp_path / "codes.safetensors").images, run.read_set()[0])
@@ -59,7 +59,7 @@ def test_another_generator_is_refused_with_both_hashes(tmp_path):
     network, metadata = weights.load(GENERATOR)
     network.synthesis.output_scale *= 1.01
     weights.save(other, network, **{key: value for key, value in metadata.items() if key != weights.KEY})
-    run = distil(tmp_path / "run", iterations=1, prior=str(own))
+    run = distill(tmp_path / "run", iterations=1, prior=str(own))
     export(load_distilled(run.path), "codes", tmp_path / "codes.safetensors")
     assert str(tmp_path).encode() not in (tmp_path / "codes.safetensors").read_bytes()
     out = tmp_path / "set.npz"
@@ -93,7 +93,7 @@ class Tinted:
 def test_what_a_prior_learned_is_in_the_codes(tmp_path, monkeypatch):
     (tmp_path / "exported_prior.py").write_text(OWN)
     monkeypatch.syspath_prepend(tmp_path)
-    run = distil(tmp_path / "run", prior="exported_prior:Tinted", learning_rate={"low": 1.0, "tint": 0.1})
+    run = distill(tmp_path / "run", prior="exported_prior:Tinted", learning_rate={"low": 1.0, "tint": 0.1})
     codes = tmp_path / "codes.safetensors"
     export(load_distilled(run.path), "codes", codes)
     assert float(load_file(codes)["learned/tint"]) != 0
@@ -149,7 +149,7 @@ def test_whitening_is_kept_by_floats_and_undone_in_pictures(whitened, tmp_path):
 
 
 def test_codes_of_a_whitened_run_render_unwhitened(tmp_path):
-    run = distil(tmp_path / "run", iterations=1, zca=True)
+    run = distill(tmp_path / "run", iterations=1, zca=True)
     source = load_distilled(run.path)
     export(source, "codes", tmp_path / "codes.safetensors")
     rendered = load_distilled(tmp_path / "codes.safetensors")

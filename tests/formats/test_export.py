@@ -8,7 +8,7 @@ from pathlib import Path
 import forked
 import pytest
 import torch
-from distilled_sets import PICTURES, distil, fails, files_in, invoke, make_set
+from distilled_sets import PICTURES, distill, fails, files_in, invoke, make_set
 from errors import mentions, naming
 from torch.nn import functional as F
 
@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    return distil(tmp_path_factory.mktemp("runs") / "codes", ipc=2, chunk=3)
+    return distill(tmp_path_factory.mktemp("runs") / "codes", ipc=2, chunk=3)
 
 
 def test_what_exists_is_kept_unless_forced(tmp_path):
@@ -149,7 +149,7 @@ def unfinished(tmp_path, run):
 
 
 def test_accuracy_after_export_is_that_before_within_the_spread_of_seeds(tmp_path):
-    run = distil(tmp_path / "run", iterations=1)
+    run = distill(tmp_path / "run", iterations=1)
     before, test = load_distilled(run.path), load_data("fashion-mini").validation
     for kind in ("npz", "safetensors"):
         export(before, kind, tmp_path / kind)

@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 import yaml
-from distilled_sets import PICTURES, distil, make_set
+from distilled_sets import PICTURES, distill, make_set
 from errors import naming
 from safetensors.torch import load_file, save_file
 from torch.utils.data import DataLoader, Dataset
@@ -20,7 +20,7 @@ from glad.runs.storage import RunError, read_tensors, write_tensors
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    return distil(tmp_path_factory.mktemp("runs") / "codes")
+    return distill(tmp_path_factory.mktemp("runs") / "codes")
 
 
 def test_a_run_is_a_data_set(run):
@@ -46,7 +46,7 @@ def test_items_have_the_soft_labels_where_there_are_some(tmp_path):
 
 
 def test_soft_labels_and_step_size_of_a_run(tmp_path):
-    run = distil(tmp_path / "run", iterations=1)
+    run = distill(tmp_path / "run", iterations=1)
     soft = torch.rand(10, 10).softmax(1)
     tensors, _ = read_tensors(run.path / "synset.safetensors")
     write_tensors(run.path / "synset.safetensors", {**tensors, "labels": soft})
@@ -160,7 +160,7 @@ def test_damaged_runs_are_refused(run, tmp_path):
 
 def test_a_run_on_an_object_needs_the_object(tmp_path):
     data = load_data("fashion-mini", limit=200, zca=True)
-    run = distil(tmp_path / "run", data=data, prior="pixels", iterations=1)
+    run = distill(tmp_path / "run", data=data, prior="pixels", iterations=1)
     with pytest.raises(RunError, match=naming("glad.load_distilled(..., data=...)")):
         glad.load_distilled(run.path)
     loaded = glad.load_distilled(run.path, data=data)

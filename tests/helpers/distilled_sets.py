@@ -16,7 +16,7 @@ PICTURES = [kind for kind in FORMATS if kind != "codes"]
 QUICK = {"network_options": {"width": 8}, "objective_options": {"batch": 16}, "device": "cpu"}
 
 
-def distil(out, **options):
+def distill(out, **options):
     """A run of two iterations on the embedded data."""
     return glad.distill(out=out, **{**QUICK, "iterations": 2, **options})
 

@@ -4,7 +4,7 @@ import shutil
 
 import numpy as np
 import pytest
-from distilled_sets import distil
+from distilled_sets import distill
 from hub_client import point_client_to
 from hub_server import serving
 from huggingface_hub import utils
@@ -17,7 +17,7 @@ from glad.runs.folder import Run
 @pytest.fixture(scope="session")
 def run(tmp_path_factory):
     """Codes of the embedded generator, two images a class."""
-    return distil(tmp_path_factory.mktemp("runs") / "codes", ipc=2, **SMALL)
+    return distill(tmp_path_factory.mktemp("runs") / "codes", ipc=2, **SMALL)
 
 
 @pytest.fixture
@@ -48,4 +48,4 @@ def foreign(tmp_path):
             image = Image.fromarray(rng.integers(0, 256, (16, 16, 3), dtype=np.uint8))
             image.save(tmp_path / "home" / "my data" / name / f"{i}.png")
     options = {"prior": "pixels", "objective_options": {"batch": 2}, "root": tmp_path / "home"}
-    return distil(tmp_path / "home" / "runs" / "pixels", data=str(tmp_path / "home" / "my data"), **options)
+    return distill(tmp_path / "home" / "runs" / "pixels", data=str(tmp_path / "home" / "my data"), **options)

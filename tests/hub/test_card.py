@@ -8,7 +8,7 @@ import datasets
 import pytest
 import torch
 import yaml
-from distilled_sets import distil, fails
+from distilled_sets import distill, fails
 from errors import naming
 from huggingface_hub import DatasetCard, DatasetCardData
 from PIL import Image
@@ -188,7 +188,7 @@ def test_pictures_are_no_larger_than_a_page_and_may_be_missing(server, copy):
 
 
 def test_whitened_sets_and_soft_labels_say_so(tmp_path):
-    whitened = distil(tmp_path / "zca", prior="pixels", zca=True, **SMALL)
+    whitened = distill(tmp_path / "zca", prior="pixels", zca=True, **SMALL)
     labels = torch.rand(10, 10, generator=rng_for("push tests")).softmax(1)
     soft_labels.write(whitened.path, whitened.read_set()[0], labels, {"network": "convnet"})
     card = card_of(whitened)

@@ -1,7 +1,7 @@
 """What may not be passed on, stays here."""
 
 import pytest
-from distilled_sets import distil, fails
+from distilled_sets import distill, fails
 from errors import mentions
 from fixtures import tiny_generator
 from pushed_sets import SMALL, card_of, change, front_of, push, pushed
@@ -35,7 +35,7 @@ def test_weights_that_state_no_license_keep_the_set_here(server, tmp_path):
         "iterations": 1,
         "learning_rate": 0.01,
     }
-    run = distil(tmp_path / "home" / "run", prior=prior, **given, **SMALL)
+    run = distill(tmp_path / "home" / "run", prior=prior, **given, **SMALL)
     for license in ((), ("--license", "mit"), ("--permission", " ")):
         message = refused(run, *license)
         assert mentions(message, "license ./mine.safetensors")

@@ -9,7 +9,7 @@ import shlex
 
 import pytest
 import torch
-from distilled_sets import distil, invoke
+from distilled_sets import distill, invoke
 from PIL import Image
 from report_runs import Page, audit_of, data_of, make_run, page_of, put, results_of
 from safetensors.torch import save_file
@@ -261,7 +261,7 @@ def test_runs_side_by_side(tmp_path):
 
 def test_a_real_run_with_its_evaluation_and_audit(tmp_path, monkeypatch):
     monkeypatch.setenv("GLAD_TEACHER_CACHE", str(tmp_path / "teachers"))
-    run = distil(tmp_path / "codes", iterations=3, grid_every=1, limit=300)
+    run = distill(tmp_path / "codes", iterations=3, grid_every=1, limit=300)
     narrow = ["--networks", "convnet", "--network-option", "convnet.width=8", "--lr", "convnet=0.05"]
     quick = ["--seeds", "2", "--epochs", "1", "--full-epochs", "1", "--split", "validation", "--device", "cpu"]
     invoke("evaluate", run.path, *narrow, *quick, "--cost", "--scores", "--hybrid", "1", "--baselines", "full")

@@ -5,7 +5,7 @@ import warnings
 
 import pytest
 import torch
-from distilled_sets import distil
+from distilled_sets import distill
 from errors import naming
 
 from glad.data import load_data
@@ -27,29 +27,29 @@ def final(run):
 
 def test_a_run_continued_under_other_threads_ends_with_the_same_bytes(tmp_path):
     torch.set_num_threads(1)
-    whole = distil(tmp_path / "whole", iterations=4)
-    distil(tmp_path / "halves", iterations=2)
+    whole = distill(tmp_path / "whole", iterations=4)
+    distill(tmp_path / "halves", iterations=2)
     torch.set_num_threads(2)
     with pytest.warns(UserWarning, match=naming("halves 1 2")):
-        halves = distil(tmp_path / "halves", iterations=4)
+        halves = distill(tmp_path / "halves", iterations=4)
     assert torch.equal(final(halves), final(whole))
     assert halves.inputs["arithmetic"] == whole.inputs["arithmetic"] and halves.inputs["arithmetic"]["threads"] == 1
 
 
 def test_equal_arithmetic_needs_no_word(tmp_path):
-    distil(tmp_path / "run", iterations=1)
+    distill(tmp_path / "run", iterations=1)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        distil(tmp_path / "run", iterations=2)
+        distill(tmp_path / "run", iterations=2)
 
 
 def test_a_run_that_recorded_nothing_says_so_and_goes_on(tmp_path):
-    run = distil(tmp_path / "run", iterations=1)
+    run = distill(tmp_path / "run", iterations=1)
     inputs = run.inputs
     del inputs["arithmetic"]
     (run.path / "inputs.json").write_text(json.dumps(inputs))
     with pytest.warns(UserWarning, match=naming("run threads")):
-        distil(tmp_path / "run", iterations=2)
+        distill(tmp_path / "run", iterations=2)
     assert run.inputs["arithmetic"] == arithmetic()
 
 

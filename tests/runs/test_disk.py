@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from distilled_sets import distil, fails, invoke
+from distilled_sets import distill, fails, invoke
 
 from glad.cli import main
 from glad.runs.disk import reason_of, sweep
@@ -62,15 +62,15 @@ def test_a_disk_that_fills_up_ends_the_run_and_keeps_its_state(tmp_path):
             metrics.symlink_to("/dev/full")
 
     with pytest.raises(RunError) as caught:
-        distil(tmp_path / "run", iterations=8, save_every=3, on_step=fill, **SMALL)
+        distill(tmp_path / "run", iterations=8, save_every=3, on_step=fill, **SMALL)
     message = str(caught.value)
     assert message.startswith(f"{metrics}: cannot be written: the disk of {tmp_path / 'run'} is full")
     assert message.endswith("; the state of the last save is kept in state.safetensors")
     assert read_tensors(tmp_path / "run" / "state.safetensors")[1]["iteration"] == "3"
     metrics.unlink()
     (tmp_path / "kept.jsonl").rename(metrics)
-    whole = distil(tmp_path / "whole", iterations=8, **SMALL)
-    run = distil(tmp_path / "run", iterations=8, save_every=3, **SMALL)
+    whole = distill(tmp_path / "whole", iterations=8, **SMALL)
+    run = distill(tmp_path / "run", iterations=8, save_every=3, **SMALL)
     for name in ("synset.safetensors", "metrics.jsonl"):
         assert (run.path / name).read_bytes() == (whole.path / name).read_bytes()
 
@@ -105,12 +105,12 @@ def test_what_a_killed_writer_left_is_swept(tmp_path):
 
 
 def test_a_run_that_goes_on_and_an_export_sweep_their_own(tmp_path):
-    run, gone = distil(tmp_path / "run", **SMALL), dead()
+    run, gone = distill(tmp_path / "run", **SMALL), dead()
     for name in (f".config.yaml.{gone}.tmp", f".grid_000000.png.{gone}.tmp"):
         (run.path / name).write_text("half")
     (tmp_path / f".set.npz.{gone}.tmp").write_text("half")
     (tmp_path / f".mine.{gone}.tmp").write_text("of somebody else")
-    distil(run.path, **SMALL)
+    distill(run.path, **SMALL)
     assert not list(run.path.glob(".*.tmp"))
     invoke("export", run.path, "--out", tmp_path / "set.npz")
     assert [path.name for path in tmp_path.glob(".*.tmp")] == [f".mine.{gone}.tmp"]

@@ -5,7 +5,7 @@ import warnings
 
 import forked
 import pytest
-from distilled_sets import distil
+from distilled_sets import distill
 
 from glad.runs.events import HOW, Events
 
@@ -23,7 +23,7 @@ def absent(monkeypatch):
 def test_events_are_written_where_tensorboard_is_installed(tmp_path):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    run = distil(tmp_path / "run", **SMALL)
+    run = distill(tmp_path / "run", **SMALL)
     events = EventAccumulator(str(run.path / "tensorboard")).Reload()
     assert [event.step for event in events.Scalars("loss")] == [0]  # of every tenth iteration
     (tag,) = events.Tags()["images"]
@@ -32,12 +32,12 @@ def test_events_are_written_where_tensorboard_is_installed(tmp_path):
 
 def test_without_it_the_run_is_the_same_and_says_how_to_get_it_once(tmp_path, absent):
     with pytest.warns(UserWarning) as said:
-        run = distil(tmp_path / "run", **SMALL)
+        run = distill(tmp_path / "run", **SMALL)
     assert [HOW in str(warning.message) for warning in said] == [True]
     assert not (run.path / "tensorboard").exists()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        distil(run.path, **{**SMALL, "iterations": 5})  # goes on, and says nothing
+        distill(run.path, **{**SMALL, "iterations": 5})  # goes on, and says nothing
         Events(tmp_path, 1).scalar("loss", 1.0, 1)
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 import yaml
-from helpers.distilled_sets import distil
+from helpers.distilled_sets import distill
 
 import glad
 from glad.data.zca import ZCA
@@ -22,7 +22,7 @@ def former(tmp_path):
     whitening = ZCA.fit([plain.tensor()], plain.digest, standardized=True)
     parts = {name: replace(getattr(splits, name), whitening=whitening) for name in ("train", "validation", "test")}
     data = replace(splits, **parts)
-    run = distil(tmp_path / "run", data=data, prior="pixels", iterations=1)
+    run = distill(tmp_path / "run", data=data, prior="pixels", iterations=1)
     path = run.path / "config.yaml"
     path.write_text(yaml.safe_dump({**yaml.safe_load(path.read_text()), "data": "fashion-mini", **DATA}))
     return run, data
@@ -32,9 +32,9 @@ def test_it_loads_and_goes_on_and_is_evaluated_with_its_own_whitening(former):
     run, data = former
     loaded = glad.load_distilled(run.path)
     assert torch.equal(loaded.pixels, data.train.pixels(run.read_set()[0]))
-    more = distil(run.path, data="fashion-mini", prior="pixels", iterations=2, **DATA)
+    more = distill(run.path, data="fashion-mini", prior="pixels", iterations=2, **DATA)
     images, _ = more.read_set()
-    again = distil(run.path.parent / "again" / "run", data=data, prior="pixels", iterations=2)
+    again = distill(run.path.parent / "again" / "run", data=data, prior="pixels", iterations=2)
     assert torch.equal(images, again.read_set()[0])
     options = {"networks": ["convnet"], "seeds": 1, "epochs": 1, "network_options": {"convnet": {"width": 4}}}
     found = glad.evaluate(run.path, split="validation", **options)

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from distilled_sets import distil
+from distilled_sets import distill
 from errors import naming
 
 from glad.rng import rng_for
@@ -48,7 +48,9 @@ def test_snapshots_are_in_order_whatever_the_number(tmp_path):
 
 
 def test_a_run_keeps_one_beside_each_grid(tmp_path):
-    run = distil(tmp_path / "run", iterations=5, grid_every=2, limit=60, objective_options={"batch": 4}, prior="pixels")
+    run = distill(
+        tmp_path / "run", iterations=5, grid_every=2, limit=60, objective_options={"batch": 4}, prior="pixels"
+    )
     assert list(find_snapshots(run.path)) == [0, 2, 4, 5]
     last = read_snapshot(find_snapshots(run.path)[5])
     images, labels = run.read_set()
