@@ -22,6 +22,7 @@ from glad.networks import Network, make_network, require_network
 from glad.rng import rng_for
 from glad.runs.folder import Run
 from glad.runs.storage import RunError, read_tensors, write_tensors
+from glad.settings.distill import DistillSettings
 from glad.settings.objects import is_object
 from glad.version import VERSION
 
@@ -76,9 +77,9 @@ class AuditedRun:
             raise ValueError("an audit needs at least one seed")
 
     @cached_property
-    def config(self) -> dict[str, Any]:
+    def settings(self) -> DistillSettings:
         """The settings of the run."""
-        return self.run.config
+        return self.run.settings
 
     @property
     def train(self) -> ImageData:
@@ -109,7 +110,7 @@ class AuditedRun:
     def training_setups(self) -> tuple[TrainingSetup, TrainingSetup]:
         """The trainings of each seed: on real images, and on the set."""
         train, distilled = self.train, self.distilled
-        learned = distilled.card.step_size if self.network == self.config["network"] else None
+        learned = distilled.card.step_size if self.network == self.settings.network else None
         rate = self.learning_rate if self.learning_rate is not None else LR if learned is None else learned
         plain = Protocol(epochs=self.epochs, batch=BATCH, augmentation="flip" if train.flip else "none")
         augmented = Protocol(epochs=self.set_epochs, augmentation=strategy_for(train, ALL))
@@ -179,11 +180,10 @@ class AuditedRun:
 
 def open_data_of(run: Run, data: Splits | None) -> Splits:
     """The data of ``run``; ``RunError`` where it is other data now, or where only an object has it."""
-    config = run.config
-    if data is None and is_object(config["data"]):
-        raise RunError(f"{run.path} was distilled from {config['data']}: hand it to glad.audit(..., data=...)")
-    recorded = run.data_digest
-    splits = open_data(run.settings, data, recorded)
+    settings, recorded = run.settings, run.data_digest
+    if data is None and is_object(settings.data):
+        raise RunError(f"{run.path} was distilled from {settings.data}: hand it to glad.audit(..., data=...)")
+    splits = open_data(settings, data, recorded)
     if splits.train.digest != recorded:
         raise RunError(
             f"{run.path} was distilled from data {recorded[:12]}, here is {splits.train.digest[:12]}: "

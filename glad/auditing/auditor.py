@@ -28,19 +28,12 @@ SCHEMA = 1
 """Of ``audit.json``; it grows when a key changes its meaning or goes."""
 COLUMNS, BLOCKS = 12, 3  # of the picture of neighbors
 PICTURED = 20  # images a row of the picture before and after
-SETTINGS: tuple[str, ...] = (
-    "data",
-    "objective",
-    "objective_options",
-    "prior",
-    "prior_options",
-    "ipc",
-    "iterations",
-    "seed",
-    "network",
+SETTINGS = (
+    *("data", "objective", "objective_options", "prior", "prior_options", "ipc", "iterations", "seed", "network"),
+    *("network_options", "augmentation", "initialization", "classes", "limit", "resolution", "zca", "class_map"),
+    *("drop_duplicates", "balance"),
 )
-SETTINGS += ("network_options", "augmentation", "initialization", "classes", "limit", "resolution", "zca")
-SETTINGS += ("class_map", "drop_duplicates", "balance")
+"""Settings of the run that the audit names."""
 
 
 def audit(
@@ -241,7 +234,7 @@ def _neighbor_rows(
 def _prior(audited: AuditedRun, full: Sequence[Network], after: Tensor, real: Tensor) -> dict[str, Any]:
     """What the prior's images were before and after, with their picture; without weights, that there are none."""
     if audited.run.weights is None:
-        return {"generator": False, "why": f"There is no generator: the run optimized {audited.config['prior']}."}
+        return {"generator": False, "why": f"There is no generator: the run optimized {audited.settings.prior}."}
     images, labels = audited.run.read_set("initial")
     labels = likeliest(labels)
     train, names = audited.train, audited.train.classes
@@ -273,11 +266,11 @@ def _save_before_after(audited: AuditedRun, pixels: Mapping[str, Tensor], labels
 
 def _provenance(audited: AuditedRun) -> dict[str, Any]:
     """Where the set comes from, as its run recorded it, and the hashes of its files."""
-    inputs, config, weights = audited.run.inputs, audited.config, audited.run.weights
+    inputs, weights, own = audited.run.inputs, audited.run.weights, audited.settings.plain()
     parts = [(name, getattr(audited.splits, name)) for name in ("train", "validation", "test")]
-    settings = {name: config[name] for name in SETTINGS if name in config}
+    settings = {name: own[name] for name in SETTINGS}
     classes = {name: GeneratorClass.read(stored) for name, stored in inputs.get("prior_classes", {}).items()}
-    settings |= {name: Path(settings[name]).name for name in ("data", "prior") if name in settings}  # not where it lay
+    settings |= {name: Path(settings[name]).name for name in ("data", "prior")}  # not where they lay
     return {
         "settings": settings,
         "learning_rates": inputs.get("learning_rates", {}),

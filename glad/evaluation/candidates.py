@@ -90,7 +90,7 @@ def is_run(path: Path) -> bool:
 
 def of_run(run: Run) -> Candidate:
     """The set of a run; ``RunError`` when it is not finished."""
-    config, (images, labels), initial = run.config, run.read_set(), run.read_set("initial")
+    (images, labels), initial = run.read_set(), run.read_set("initial")
     soft = labels if labels.is_floating_point() else None
     return Candidate(
         name=run.name,
@@ -99,7 +99,7 @@ def of_run(run: Run) -> Candidate:
         soft_labels=soft,
         initial=(initial[0], likeliest(initial[1])) if run.weights is not None else None,
         classes=len(run.inputs["classes"]),
-        network=str(config["network"]),
+        network=run.settings.network,
         step_size=run.step_size,
         seconds=float(read_tensors(run.state)[1]["seconds"]),
         hashes=[hash_of(images), hash_of(initial[0]), *([] if soft is None else [hash_of(soft)])],
