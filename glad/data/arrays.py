@@ -79,7 +79,8 @@ def _role(key: str) -> tuple[str, bool] | None:
 
 def pair_keys(keys: Iterable[str], path: Path) -> dict[str, tuple[str, str]]:
     """The names of images and labels of each split; ``DataError`` where one is missing or there are two."""
-    roles = {key: role for key in keys if (role := _role(key))}
+    found = list(keys)
+    roles = {key: role for key in found if (role := _role(key))}
     words = resolve_splits({split for split, _ in roles.values() if split})
     words.setdefault("train", [""])
     pairs = {}
@@ -94,7 +95,7 @@ def pair_keys(keys: Iterable[str], path: Path) -> dict[str, tuple[str, str]]:
             there = (images + labels or [""])[0]
             missing = "_".join((PARTNERS | LABELS).get(word.lower(), word) for word in there.split("_")) or "images"
             raise DataError(
-                f"{path} lacks {missing!r} (found: {', '.join(roles) or 'none'}): it needs x_train and y_train, "
+                f"{path} lacks {missing!r} (found: {shorten(found) or 'none'}): it needs x_train and y_train, "
                 "or images and labels"
             )
         pairs[split] = (images[0], labels[0])

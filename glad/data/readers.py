@@ -18,6 +18,7 @@ from glad.data.notices import DataError
 from glad.data.raw import Part, Raw, make_part
 from glad.data.tree import Tree
 
+ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar")
 ASSETS = Path(__file__).parent / "assets"
 
 
@@ -52,6 +53,10 @@ def read(source: str, root: Path, download: bool, least: int = 2) -> Raw:
         return read_folder(path, least)
     if path.suffix == ".npz" and path.is_file():
         return read_npz(path, least)
+    if path.exists() and path.suffix.lower() in ARCHIVES:
+        raise DataError(
+            f"{source} is an archive: unpack it, and give the folder that holds train/, or the class folders"
+        )
     if path.exists():
         raise DataError(f"{source} is neither a folder nor an .npz file: give a folder of images or an .npz file")
     if path.suffix == ".npz" or len(path.parts) > 1:
