@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import forked
 import pytest
 
 import glad
@@ -42,6 +43,12 @@ def test_a_name_is_a_function_or_a_class_with_a_docstring_and_no_module(name: st
 def test_the_package_alone_is_light() -> None:
     code = "import sys, glad, glad.version; dir(glad); sys.exit(bool({'torch', 'generators'} & {*sys.modules}))"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_torchvision_is_imported_where_it_is_needed_alone() -> None:
+    code = "import sys, glad; glad.distill, glad.load_data('fashion-mini'); assert 'torchvision' not in sys.modules"
+    done = forked.run(code)
+    assert done.returncode == 0, done.stderr
 
 
 def test_what_registers_and_lists_is_at_the_door() -> None:

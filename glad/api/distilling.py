@@ -3,11 +3,11 @@
 import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
-import torchvision
 
 from generators.classes import read_class_map
 from glad.api.first_set import first_set
@@ -233,7 +233,7 @@ def _run(
 def _inputs(
     data: ImageData, resolved: ResolvedPrior, experts: Experts | None, files: Mapping[str, str]
 ) -> dict[str, Any]:
-    versions = {"glad": VERSION, "torch": torch.__version__, "torchvision": torchvision.__version__}
+    versions = {"glad": VERSION, "torch": torch.__version__, "torchvision": version("torchvision")}
     classes = {name: asdict(found) for name, found in resolved.classes.items()}
     return {
         "hashes": {

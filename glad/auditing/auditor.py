@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torchvision
 from torch import Tensor
 
 from generators.classes import GeneratorClass
@@ -179,6 +178,8 @@ def _networks(
 
 def _settings(audited: AuditedRun) -> dict[str, Any]:
     """What the numbers depend on, beside the run."""
+    import torchvision  # seconds to import, and only for its version
+
     real, own = audited.training_setups()
     return {
         **{name: getattr(audited, name) for name in ("network", "width", "epochs", "set_epochs", "seeds", "split")},

@@ -24,7 +24,7 @@ def identities(parts: Sequence[Part]) -> list[list[Any]]:
     """
     arrays = [part.images for part in parts if isinstance(part.images, Tensor)]
     if arrays:  # then all parts are arrays
-        return [[_hash(image.numpy().tobytes()) for image in images] for images in arrays]
+        return [[_hash(image.tobytes()) for image in images.numpy()] for images in arrays]
     paths = [path for part in parts for path in part.images if isinstance(path, Path)]
     values: list[Any] = [path.stat().st_size for path in paths]
     for refine in (_ends, Path.read_bytes):

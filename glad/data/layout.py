@@ -3,8 +3,8 @@
 import re
 from collections.abc import Iterable, Sequence
 
-from torchvision.datasets.folder import IMG_EXTENSIONS
-
+IMG_EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
+"""Those of torchvision's ``ImageFolder``."""
 SPLITS = ("train", "validation", "test")
 WORDS = {
     "train": ("train", "training"),

@@ -15,7 +15,6 @@ import numpy as np
 import torch
 from PIL import Image, ImageOps
 from torch import Tensor
-from torchvision.transforms import functional
 
 from glad.data.notices import DataError
 
@@ -113,13 +112,16 @@ def read_pixels(path: Path, channels: int) -> Tensor:
         if _has_alpha(upright):
             rgba = upright.convert("RGBA")
             upright = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
-        return functional.pil_to_tensor(upright.convert("L" if channels == 1 else "RGB"))
+        pixels = np.array(upright.convert("L" if channels == 1 else "RGB"))
+        return torch.from_numpy(pixels.reshape(*pixels.shape[:2], channels)).permute(2, 0, 1).contiguous()
 
 
 def fit(images: Tensor, resolution: int) -> Tensor:
     """Scale images [..., C, H, W] until the shorter side is ``resolution``, then crop the center square."""
     if images.shape[-2:] == (resolution, resolution):
         return images
+    from torchvision.transforms import functional  # seconds to import, which images of the right size need not wait for
+
     scaled = functional.resize(images, [resolution], antialias=True)
     return functional.center_crop(scaled, [resolution, resolution])
 

@@ -1,4 +1,7 @@
-"""Readers: from a name, a folder or an npz file to the images and labels as the source has them."""
+"""Readers: from a name, a folder or an npz file to the images and labels as the source has them.
+
+torchvision is imported where it reads: that takes longer than all the rest of what a command imports beside torch.
+"""
 
 import json
 from dataclasses import dataclass
@@ -9,8 +12,6 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors.torch import load_file
-from torchvision import datasets
-from torchvision.models import ResNet18_Weights
 
 from glad.data.arrays import channels_first, read_npz
 from glad.data.folders import read_folder
@@ -20,6 +21,10 @@ from glad.data.tree import Tree
 
 ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar")
 ASSETS = Path(__file__).parent / "assets"
+FASHION = (
+    *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),
+    *("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
+)
 
 
 def known_sources() -> list[str]:
@@ -72,12 +77,12 @@ def _fashion_mini() -> Raw:
         split: Part(tensors[f"{split}_images"].unsqueeze(1), tensors[f"{split}_labels"].long(), f"its {split} images")
         for split in ("train", "validation", "test")
     }
-    return Raw("fashion-mini", tuple(datasets.FashionMNIST.classes), parts, tuple(range(10)), 10)
+    return Raw("fashion-mini", FASHION, parts, tuple(range(10)), 10)
 
 
 @dataclass(frozen=True)
 class _Torchvision:
-    dataset: Any
+    dataset: str  # its class in torchvision
     folder: str  # where torchvision keeps it, below the root
     splits: tuple[dict[str, Any], ...] = ({"train": True}, {"train": False})
     flip: bool = True
@@ -85,19 +90,22 @@ class _Torchvision:
 
 _NAMED_SPLITS: tuple[dict[str, Any], ...] = ({"split": "train"}, {"split": "test"})
 TORCHVISION = {
-    "mnist": _Torchvision(datasets.MNIST, "MNIST/raw", flip=False),
-    "fashionmnist": _Torchvision(datasets.FashionMNIST, "FashionMNIST/raw"),
-    "cifar10": _Torchvision(datasets.CIFAR10, "cifar-10-batches-py"),
-    "cifar100": _Torchvision(datasets.CIFAR100, "cifar-100-python"),
-    "svhn": _Torchvision(datasets.SVHN, "", _NAMED_SPLITS, flip=False),
-    "stl10": _Torchvision(datasets.STL10, "stl10_binary", _NAMED_SPLITS),
+    "mnist": _Torchvision("MNIST", "MNIST/raw", flip=False),
+    "fashionmnist": _Torchvision("FashionMNIST", "FashionMNIST/raw"),
+    "cifar10": _Torchvision("CIFAR10", "cifar-10-batches-py"),
+    "cifar100": _Torchvision("CIFAR100", "cifar-100-python"),
+    "svhn": _Torchvision("SVHN", "", _NAMED_SPLITS, flip=False),
+    "stl10": _Torchvision("STL10", "stl10_binary", _NAMED_SPLITS),
 }
 
 
 def _torchvision(name: str, root: Path, download: bool) -> Raw:
+    from torchvision import datasets
+
     entry = TORCHVISION[name]
+    make = getattr(datasets, entry.dataset)
     try:
-        pair = [entry.dataset(str(root), download=download, **split) for split in entry.splits]
+        pair = [make(str(root), download=download, **split) for split in entry.splits]
     except ImportError as error:
         raise DataError(f"{name} needs another package ({error}): install scipy") from error
     except (RuntimeError, OSError, ValueError, EOFError, AssertionError, KeyError) as error:
@@ -114,6 +122,8 @@ def _torchvision(name: str, root: Path, download: bool) -> Raw:
 
 
 def _imagenet(name: str, root: Path, ids: list[int] | None) -> Raw:
+    from torchvision.models import ResNet18_Weights
+
     train = root / "train"
     wnids = list(Tree(train).folders) if train.is_dir() else []
     if len(wnids) != 1000:

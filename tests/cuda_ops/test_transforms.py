@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import pytest
@@ -177,14 +178,21 @@ ONE_CALL: dict[str, Callable[[Callable[..., Tensor], Tensors, Tensors], Any]] = 
 }
 
 
+def in_one_call(name: str, transform: str, function: Callable[..., Tensor]) -> Any:
+    return ONE_CALL[transform](loss(function), CASES[name].tensors(), CASES[name].tensors(seed=5))
+
+
+@cache
+def expected_in_one_call(name: str, transform: str) -> Any:
+    """In plain torch, once for all kernels."""
+    return in_one_call(name, transform, CASES[name].reference)
+
+
 @pytest.mark.parametrize("transform", ONE_CALL)
 @pytest.mark.parametrize("name", CASES)
 def test_every_derivative_is_that_of_the_reference(by, name, transform):
-    tensors, directions = CASES[name].tensors(), CASES[name].tensors(seed=5)
-    found, expected = (
-        ONE_CALL[transform](loss(f), tensors, directions) for f in (CASES[name].function, CASES[name].reference)
-    )
-    torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-9)
+    found = in_one_call(name, transform, CASES[name].function)
+    torch.testing.assert_close(found, expected_in_one_call(name, transform), rtol=1e-9, atol=1e-9)
     by(name.partition(" ")[0])
 
 
@@ -199,18 +207,29 @@ MANY_CALLS: dict[str, Callable[[Callable[..., Tensor]], Callable[..., Any]]] = {
 ALIKE = [(name, alike) for name in CASES for alike in ("none", "the first", "the others")]
 
 
+def many_calls(name: str, alike: str) -> tuple[list[Tensor], tuple[int | None, ...]]:
+    """Tensors of three calls, of which some are the same in all, and the dimension of the calls, where there is one."""
+    many, one = CASES[name].tensors(calls=(3,)), CASES[name].tensors()
+    mixed = [one[i] if alike == ("the others" if i else "the first") else many[i] for i in every(one)]
+    return mixed, tuple(None if a is b else 0 for a, b in zip(mixed, one, strict=True))
+
+
+@cache
+def expected_one_by_one(name: str, alike: str, what: str) -> Any:
+    """In plain torch, once for all kernels."""
+    mixed, dims = many_calls(name, alike)
+    calls = [[a if d is None else a[i] for a, d in zip(mixed, dims, strict=True)] for i in range(3)]
+    results = [MANY_CALLS[what](CASES[name].reference)(*call) for call in calls]
+    together = isinstance(results[0], tuple)
+    return tuple(map(torch.stack, zip(*results, strict=True))) if together else torch.stack(results)
+
+
 @pytest.mark.parametrize("what", MANY_CALLS)
 @pytest.mark.parametrize(("name", "alike"), [(n, a) for n, a in ALIKE if a == "none" or len(CASES[n].shapes) > 1])
 def test_many_calls_as_one_are_the_calls_one_by_one(by, name, alike, what):
-    case = CASES[name]
-    many, one = case.tensors(calls=(3,)), case.tensors()
-    mixed = [one[i] if alike == ("the others" if i else "the first") else many[i] for i in every(one)]
-    dims = tuple(None if a is b else 0 for a, b in zip(mixed, one, strict=True))
-    found = vmap(MANY_CALLS[what](case.function), dims)(*mixed)
-    calls = [[a if d is None else a[i] for a, d in zip(mixed, dims, strict=True)] for i in range(3)]
-    results = [MANY_CALLS[what](case.reference)(*call) for call in calls]
-    expected = tuple(map(torch.stack, zip(*results, strict=True))) if isinstance(found, tuple) else torch.stack(results)
-    torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-9)
+    mixed, dims = many_calls(name, alike)
+    found = vmap(MANY_CALLS[what](CASES[name].function), dims)(*mixed)
+    torch.testing.assert_close(found, expected_one_by_one(name, alike, what), rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize("name", CASES)

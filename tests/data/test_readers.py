@@ -1,15 +1,15 @@
 """Readers of npz files, torchvision's data sets and ImageNet, on small real files."""
 
 import struct
-from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+import torchvision
 from errors import mentions, naming
 from image_files import noise, write_images, write_npz
 
-from glad.data import readers
+from glad.data import layout, readers
 from glad.data.dataset import DataError
 from glad.data.splits import load_data
 
@@ -137,13 +137,19 @@ class LikeSVHN:
 
 def test_torchvision_layouts(tmp_path, monkeypatch):
     for name, dataset in (("cifar10", LikeCIFAR), ("svhn", LikeSVHN)):
-        monkeypatch.setitem(readers.TORCHVISION, name, replace(readers.TORCHVISION[name], dataset=dataset))
+        monkeypatch.setattr(torchvision.datasets, readers.TORCHVISION[name].dataset, dataset)
     splits = load_data("CIFAR10", root=tmp_path)
     assert torch.equal(splits.test.images, torch.from_numpy(noise(20, 8, 8, 3)).permute(0, 3, 1, 2))
     assert splits.test.labels.tolist() == [0, 1] * 10 and splits.test.classes == ("a", "b") and splits.test.flip
     splits = load_data("svhn", root=tmp_path)
     assert torch.equal(splits.test.images, torch.from_numpy(noise(20, 3, 8, 8, seed=4)))
     assert splits.test.classes == tuple("0123456789") and not splits.test.flip
+
+
+def test_names_that_are_written_out_are_those_of_torchvision():
+    assert list(readers.FASHION) == torchvision.datasets.FashionMNIST.classes
+    assert layout.IMG_EXTENSIONS == torchvision.datasets.folder.IMG_EXTENSIONS
+    assert all(hasattr(torchvision.datasets, entry.dataset) for entry in readers.TORCHVISION.values())
 
 
 # --- ImageNet ---

@@ -3,6 +3,7 @@
 import pytest
 from distilled_sets import distill
 from evaluations import LIMIT
+from few_images import few_held_out
 
 
 @pytest.fixture(scope="session")
@@ -21,3 +22,9 @@ def codes(distilled, teachers, monkeypatch):
     yield distilled
     for path in [*distilled.path.glob("results*.json"), *distilled.path.glob("soft_labels*")]:
         path.unlink()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def few():
+    with few_held_out():
+        yield

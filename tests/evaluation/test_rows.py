@@ -22,6 +22,7 @@ from glad.reports.conclusions import draw_conclusions
 from glad.reports.run_data import read
 
 ALL = {
+    "seeds": 1,
     "networks": ["convnet", "alexnet"],
     "baselines": ["before", "random", "kmeans", "herding", "full"],
     "teacher": "alexnet",
