@@ -77,7 +77,16 @@ def list_networks(pattern: str = "*") -> list[str]:
 
 def find_network(name: str) -> Callable[..., Any]:
     """Return the function that builds the network ``name``; ``ValueError`` where there is none."""
-    return NETWORKS.find(name) if library_of(name) is None else library_builder(name)
+    if library_of(name) is not None:
+        return library_builder(name)
+    try:
+        return NETWORKS.find(name)
+    except ValueError as error:
+        library, _, model = name.partition(":")
+        near = get_close_matches(library, LIBRARIES, 1)
+        if not near or ":" not in name:
+            raise
+        raise ValueError(f"{error}; did you mean {near[0]}:{model}?") from error
 
 
 def require_network(kind: str, name: str, own: bool = False) -> None:

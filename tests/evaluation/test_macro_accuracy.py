@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 import torch
 from distilled_sets import invoke
+from evaluations import evaluate
+from report_runs import Page
 from rich.console import Console
 from sklearn.metrics import balanced_accuracy_score
 
@@ -139,3 +141,18 @@ def test_it_is_part_of_the_protocol_where_it_is_on():
     assert glad.Protocol(balanced=1).to_dict()["balanced"] == 1
     with pytest.raises(ValueError, match="balanced is 0 or 1, not 2"):
         glad.Protocol(balanced=2)
+
+
+def test_the_report_shows_it_where_it_differs(codes):
+    evaluate(codes, networks=["convnet", "alexnet"], baselines=["random"])
+    assert "macro accuracy" not in Page(glad.report(codes, codes.path / "page.html").read_text()).text
+    content = json.loads((codes.path / "results.json").read_text())
+    for entry in (*content["summary"].values(), *content["differences"]):
+        entry.pop("macro")
+    for cell in content["cells"]:
+        cell.pop("macro_accuracy")
+        cell["per_class"] = [1.0] * 9 + [0.0]
+    (codes.path / "results.json").write_text(json.dumps(content))
+    page = Page(glad.report(codes, codes.path / "page.html").read_text()).text
+    assert "Validation macro accuracy (mean of the classes' accuracies) in %" in page and "90.0 ± 0.0" in page
+    assert ", macro accuracy 90.0 ± 0.0)" in page and "Paired differences of macro accuracy" in page

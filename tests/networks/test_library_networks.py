@@ -104,6 +104,7 @@ def test_a_cell_names_library_version_and_model_and_uses_running_statistics():
             {},
             r"torchvision has no network 'restnet18' .* did you mean torchvision:resnet18 or",
         ),
+        ("torchvison:resnet18", {}, r"cannot be imported: .*; did you mean torchvision:resnet18\?"),
         ("torchvision:alexnet", {}, "torchvision:alexnet does not take images of 32 pixels: "),
         (RESNET, {"stem": 2}, r"torchvision:resnet18.stem is 2: the side of the first convolution is odd, or 0"),
         (RESNET, {"width": 4}, "network torchvision:resnet18 has no option 'width'; known: stem"),
