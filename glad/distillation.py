@@ -117,7 +117,7 @@ def _require_finite(metrics: Metrics, losses: list[Tensor], step: Step) -> None:
     where = f"term {', '.join(terms)} of the objective" if terms else f"the gradient ({', '.join(broken)})"
     raise DistillationError(
         f"iteration {step.iteration}: {where} is not finite; the state before it is kept. "
-        "Lower the learning rates (lr), or start again from another seed"
+        "Lower the learning rates (--lr), or start again from another seed"
     )
 
 

@@ -32,8 +32,9 @@ def make_optimizer(
     if absent := [name for name, rate in chosen.items() if rate is None]:
         first, have = absent[0].split("/")[0], ", ".join(rates) or "nothing"
         raise ValueError(
-            f"no learning rate for {', '.join(absent)}: give one with --lr {first}=RATE (in Python lr={{{first!r}: "
-            f"RATE}}), or state it in learning_rates of the prior or objective; there are rates for {have}"
+            f"no learning rate for {', '.join(absent)}: give one with --lr {first}=RATE (in Python "
+            f"learning_rate={{{first!r}: RATE}}), or state it in learning_rates of the prior or "
+            f"objective; there are rates for {have}"
         )
     makers: dict[str, Callable[..., torch.optim.Optimizer]] = {
         "sgd": partial(torch.optim.SGD, momentum=momentum),

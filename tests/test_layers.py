@@ -2,6 +2,7 @@
 
 import ast
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -175,6 +176,10 @@ def test_a_broken_arrow_is_seen(module, source):
 
 def test_the_top_level_of_glad_is_small():
     assert len([path for path in (ROOT / "glad").iterdir() if path.is_file()]) < 15
+
+
+def test_modules_import_each_other_in_no_circle():
+    TopologicalSorter({module: FILES.keys() & imports(path.read_text()) for module, path in FILES.items()}).prepare()
 
 
 def test_a_class_name_stands_in_one_module():

@@ -124,5 +124,7 @@ def train_expert(
             optimizer = make_optimizer(network, recipe, epoch)
         loss = train_epoch(network, optimizer, data, recipe, strategy, epoch, key)
         if loss != loss or loss == float("inf"):
-            raise ArithmeticError(f"the expert's loss is {loss} in epoch {epoch}: lower its rate (lr)")
+            raise ArithmeticError(
+                f"the expert's loss is {loss} in epoch {epoch}: lower its learning rate (-o learning_rate=)"
+            )
         on_epoch(epoch + 1, network, optimizer)

@@ -186,9 +186,9 @@ class Run:
 
     def _repr_html_(self) -> str:
         """What a notebook shows: how far the run is, its newest pictures, and its loss."""
-        from glad.runs.run_html import run_html  # which imports this module
+        from glad.runs.run_html import run_html  # matplotlib takes its time
 
-        return run_html(self)
+        return run_html(self.path, lambda: self.config)
 
     def keep_metrics_before(self, iteration: int) -> None:
         """Drop the metrics of iterations that will be computed again, and a line that a kill cut off."""

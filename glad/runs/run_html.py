@@ -2,33 +2,34 @@
 
 import json
 import math
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
 from glad.runs.charts import curves
-from glad.runs.folder import Run
 from glad.runs.html import address, note, picture, section
 from glad.runs.storage import RunError
 
 FACTS = ("data", "objective", "prior", "ipc", "iterations", "seed", "network")
 
 
-def run_html(run: Run) -> str:
+def run_html(path: Path, read_config: Callable[[], Mapping[str, Any]]) -> str:
     """A self-contained piece of HTML; a folder that is no run, or is damaged, is a line that says so."""
     try:
-        config = run.config
-        losses = _losses(run.path / "metrics.jsonl")
-        grids = sorted(run.path.glob("grid_[0-9]*.png"))
+        config = read_config()
+        losses = _losses(path / "metrics.jsonl")
+        grids = sorted(path.glob("grid_[0-9]*.png"))
         parts = [_grid(grids[-1])] if grids else []
     except (RunError, OSError, ValueError, Image.DecompressionBombError) as error:
-        return section(run.name, {}, note(f"cannot be shown: {' '.join(str(error).split())}"))
-    finished = (run.path / "synset.safetensors").exists()
+        return section(path.name, {}, note(f"cannot be shown: {' '.join(str(error).split())}"))
+    finished = (path / "synset.safetensors").exists()
     facts = {"state": "finished" if finished else f"{len(losses)} iterations are done"}
     facts |= {name: str(config[name]) for name in FACTS if name in config}
     chart = curves("Loss", {"loss": losses})
     parts += [address(chart.source, chart.alternative)] if chart else []
-    return section(run.name, facts, *parts)
+    return section(path.name, facts, *parts)
 
 
 def _losses(path: Path) -> list[tuple[float, float]]:
