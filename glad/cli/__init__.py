@@ -22,6 +22,9 @@ ENTRIES = {
     "evaluate": Entry("glad.cli.evaluate:evaluate", "Train networks from scratch on distilled sets and test them."),
     "experts": Entry("glad.cli.experts:experts", "Train networks whose trajectories mtt and ast follow."),
     "export": Entry("glad.cli.export:export", "Write the images of a finished run as files."),
+    "import-set": Entry(
+        "glad.cli.import_set:import_set", "Bring a set of another program into the form of `glad export`, and draw it."
+    ),
     "info": Entry("glad.cli.info:info", "Show versions, devices, and how the operators run."),
     "objectives": Entry("glad.cli.objectives:objectives", "List what a synthetic set can be optimized for."),
     "presets": Entry("glad.cli.presets:presets", "List published settings for `glad distill --preset NAME`."),
@@ -95,6 +98,7 @@ def main() -> None:
     glad audit runs/NAME              who loses by it, what it copied, where it is from
     glad report runs/NAME             one page for whoever decides
     glad export runs/NAME             the images as files
+    glad import-set FILE OUT          a set of another program in that form
     glad push runs/NAME ORG/NAME      the set on the Hugging Face Hub, with its card
     glad render CODES --out FOLDER    the same images from their codes
     glad doctor                       does all of it work on this machine?

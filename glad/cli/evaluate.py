@@ -7,22 +7,23 @@ from typing import Any
 import click
 
 from glad.cli.old_names import OldNames
-from glad.cli.options import CONFIG, Bar, progress_bar
+from glad.cli.options import CONFIG, Bar, SetPath, progress_bar
 from glad.cli.settings import from_options, old_flags, settings_options
 from glad.settings.evaluate import EvaluateSettings
 
 
 @click.command(cls=OldNames, old_names=old_flags(EvaluateSettings))
-@click.argument("runs", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+@click.argument("runs", nargs=-1, required=True, type=SetPath())
 @CONFIG
 @settings_options(EvaluateSettings)
 def evaluate(runs: tuple[Path, ...], **options: Any) -> None:
     """Train networks from scratch on distilled sets and test them.
 
-    RUNS are folders of `glad distill`, of one data set. Instead, or beside them: what `glad export` wrote, a folder
-    CLASS/image or an npz of images. Every accuracy is of the last epoch. The seen architecture is the network that the
-    set was distilled with; the others are averaged apart, as cross-architecture. What is finished is kept in each run's
-    results.json (NAME.results.json beside other sets): an interrupted evaluation continues.
+    RUNS are folders of `glad distill`, of one data set. Instead, or beside them: what `glad export` wrote, or a set of
+    another program: a folder CLASS/image, a file .npz, .safetensors, .pt, .parquet or .tar, or hf://ORG/NAME. Every
+    accuracy is of the last epoch. The seen architecture is the network that the set was distilled with; the others are
+    averaged apart, as cross-architecture. What is finished is kept in each run's results.json (NAME.results.json beside
+    other sets): an interrupted evaluation continues.
     """
     from_options(EvaluateSettings, options)  # what is wrong is said before torch is imported
     from glad.api import evaluate_runs

@@ -16,6 +16,7 @@ from glad import presets
 from glad.settings.sets import REST
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+HUB = "hf://"  # as in glad.data.encoded, which imports torch
 PLAIN_LINES = 10  # lines of progress in a log file
 
 
@@ -37,6 +38,17 @@ class Pairs(click.ParamType):
         if not equals or not key:
             self.fail(f"{value!r} is not KEY=VALUE", param, ctx)
         return key.strip(), text.strip()
+
+
+class SetPath(click.Path):
+    """A set: an existing file or folder, or an address of the Hub."""
+
+    def __init__(self) -> None:
+        super().__init__(exists=True, path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The path; an address becomes one too, for the formats to tell."""
+        return Path(value) if str(value).startswith(HUB) else super().convert(value, param, ctx)
 
 
 def whole_numbers(

@@ -3,10 +3,12 @@
 import zipfile
 import zlib
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from glad.data.layout import SPLITS, own_numbers, resolve_splits, split_of
@@ -39,7 +41,31 @@ def read_npz(path: Path, least: int = 2) -> Raw:
     ``classes`` holds the classes' names, if it is there. Raises ``DataError`` where the arrays do not fit, or
     where there are fewer than ``least`` classes.
     """
-    arrays = load_arrays(path)
+    return _read(load_arrays(path), path, least)
+
+
+def read_safetensors(path: Path, least: int = 2) -> Raw:
+    """Read images and labels as ``read_npz`` does; of an exported set the pixels, rounded to 8 bits."""
+    try:
+        with safe_open(str(path), "np") as file:
+            arrays = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
+            names = (file.metadata() or {}).get("classes")
+    except (*DAMAGE, SafetensorError) as error:
+        raise DataError(f"{path} is damaged, or no safetensors of plain numbers ({error}): write it anew") from error
+    if names is not None:
+        arrays["classes"] = np.array(names.split("\n"))
+    notices = []
+    if (pixels := arrays.pop("pixels", None)) is not None and "images" in arrays:  # which are normalized
+        outside = float(((pixels < 0) | (pixels > 1)).mean())
+        notices.append(
+            f"{path}: pixels are rounded to 8 bits; {100 * outside:.3g} % lay outside 0 to 1 and are clipped"
+        )
+        arrays["images"] = np.round(pixels.clip(0, 1) * 255).astype(np.uint8)
+    raw = _read(arrays, path, least)
+    return replace(raw, notices=(*notices, *raw.notices))
+
+
+def _read(arrays: Mapping[str, np.ndarray], path: Path, least: int) -> Raw:
     pairs = pair_keys(arrays, path)
     notices = []
     parts = {split: _make_part(arrays, pairs[split], path) for split in SPLITS if split in pairs}
@@ -114,7 +140,7 @@ def class_names(arrays: Mapping[str, np.ndarray], count: int, path: Path) -> tup
     return tuple(names.tolist())
 
 
-def _make_part(arrays: dict[str, np.ndarray], keys: tuple[str, str], path: Path) -> Part:
+def _make_part(arrays: Mapping[str, np.ndarray], keys: tuple[str, str], path: Path) -> Part:
     images, labels = (arrays[key] for key in keys)
     if images.dtype != np.uint8:
         raise DataError(f"{keys[0]} in {path} is {images.dtype}: store pixels as uint8 in 0..255")

@@ -14,7 +14,7 @@ from glad.data.balance import say_of_balance
 from glad.data.dataset import Splits
 from glad.data.layout import SPLITS
 from glad.data.notices import DataError
-from glad.data.pixels import Header, read_header, read_pixels
+from glad.data.pixels import Header, ImageFile, read_header, read_pixels
 from glad.data.raw import Part, Raw, take
 from glad.data.readers import read
 from glad.data.splits import split_parts
@@ -165,7 +165,7 @@ class _Scan:
 
     identity: bytes
     size: tuple[int, int] | None
-    path: Path | None = None
+    path: ImageFile | None = None
     header: Header | None = None
     error: str = ""
 
@@ -178,7 +178,7 @@ def _scan(part: Part) -> list[_Scan]:
         return list(pool.map(_scan_file, part.images))
 
 
-def _scan_file(path: Path) -> _Scan:
+def _scan_file(path: ImageFile) -> _Scan:
     try:
         header = read_header(path)
         return _Scan(_hash(read_pixels(path, 1 if header.gray else 3)), header.size, path, header)

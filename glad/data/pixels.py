@@ -37,8 +37,27 @@ DAMAGE = (
 DEEP = 255  # a largest value beyond which a file holds more than 8 bits per channel
 
 
+class EncodedImage(io.BytesIO):
+    """An image file in memory; ``where`` is what messages call it."""
+
+    def __init__(self, content: bytes, where: str) -> None:
+        super().__init__(content)
+        self.where = where
+
+    def __str__(self) -> str:
+        return self.where
+
+    def read_bytes(self) -> bytes:
+        """The whole file, as a path gives it."""
+        return self.getvalue()
+
+
+ImageFile = Path | EncodedImage
+"""What images are read from."""
+
+
 @contextmanager
-def open_image(path: Path) -> Iterator[Image.Image]:
+def open_image(path: ImageFile) -> Iterator[Image.Image]:
     """Open an image file; every failure inside the block becomes a ``DataError`` with the path."""
     try:
         with Image.open(path) as image:
@@ -65,7 +84,7 @@ class Header:
     pages: int
 
 
-def read_header(path: Path) -> Header:
+def read_header(path: ImageFile) -> Header:
     """Read what ``path`` says of itself; ``DataError`` where it is no image, or one that cannot be used."""
     with open_image(path) as image:
         orientation = _orientation(image)
@@ -81,13 +100,13 @@ def read_header(path: Path) -> Header:
         )
 
 
-def read_headers(paths: Sequence[Path]) -> list[Header]:
+def read_headers(paths: Sequence[ImageFile]) -> list[Header]:
     """:func:`read_header` of each path."""
     with ThreadPoolExecutor() as pool:
         return list(pool.map(read_header, paths))
 
 
-def decode(paths: Sequence[Path], channels: int, resolution: int) -> Tensor:
+def decode(paths: Sequence[ImageFile], channels: int, resolution: int) -> Tensor:
     """Read image files as uint8 [n, channels, resolution, resolution], resized and cropped by ``fit``.
 
     Pixels are those that a viewer shows: turned by the EXIF orientation, laid on white where they are transparent,
@@ -101,11 +120,11 @@ def decode(paths: Sequence[Path], channels: int, resolution: int) -> Tensor:
     return images
 
 
-def _decode(path: Path, channels: int, resolution: int) -> Tensor:
+def _decode(path: ImageFile, channels: int, resolution: int) -> Tensor:
     return fit(read_pixels(path, channels), resolution)
 
 
-def read_pixels(path: Path, channels: int) -> Tensor:
+def read_pixels(path: ImageFile, channels: int) -> Tensor:
     """Read a file at its own size, uint8 [channels, H, W]; see :func:`decode`."""
     with open_image(path) as image:
         upright = _to_eight_bits(image, path) if _is_deep(image) else _upright(image)
@@ -126,7 +145,7 @@ def fit(images: Tensor, resolution: int) -> Tensor:
     return functional.center_crop(scaled, [resolution, resolution])
 
 
-def largest_value(path: Path) -> int:
+def largest_value(path: ImageFile) -> int:
     """The largest value of a color in a file of 16 bits per channel; its alpha does not count."""
     with open_image(path) as image:
         values = _deep_values(image, path)
@@ -206,7 +225,7 @@ def _is_deep_tiff(image: Image.Image) -> bool:
     return bits > 8
 
 
-def _deep_values(image: Image.Image, path: Path) -> np.ndarray:
+def _deep_values(image: Image.Image, path: ImageFile) -> np.ndarray:
     """Values of a deep image, whole numbers [H, W, C] in 0..65535."""
     if image.format == "PNG" and _stored_mode(image).startswith("LA"):
         return _deep_gray_with_alpha(path)
@@ -216,7 +235,7 @@ def _deep_values(image: Image.Image, path: Path) -> np.ndarray:
     return values * 257 if image.mode == "RGB" else values[..., None]  # Pillow has scaled a PPM's colors to 255
 
 
-def _deep_color(image: Image.Image, path: Path) -> np.ndarray:
+def _deep_color(image: Image.Image, path: ImageFile) -> np.ndarray:
     """A PNG's colors of 16 bits, of which Pillow keeps the first byte; read as little-endian, it keeps the second."""
     high = np.asarray(image).astype(np.int32)
     with Image.open(path) as again:
@@ -225,7 +244,7 @@ def _deep_color(image: Image.Image, path: Path) -> np.ndarray:
         return high * 256 + np.asarray(again)
 
 
-def _deep_gray_with_alpha(path: Path) -> np.ndarray:
+def _deep_gray_with_alpha(path: ImageFile) -> np.ndarray:
     """A PNG's gray and alpha of 16 bits, read as the four bytes of a pixel of red, green, blue and alpha."""
     content = bytearray(path.read_bytes())
     content[24:26] = (8, 6)  # bits per channel, and the number of that kind of color
@@ -234,7 +253,7 @@ def _deep_gray_with_alpha(path: Path) -> np.ndarray:
         return np.asarray(image).copy().view(">u2").astype(np.int32)
 
 
-def _to_eight_bits(image: Image.Image, path: Path) -> Image.Image:
+def _to_eight_bits(image: Image.Image, path: ImageFile) -> Image.Image:
     """The image with 0..65535 scaled to 0..255, turned upright."""
     orientation = 1 if image.format == "TIFF" else _orientation(image)
     values = _deep_values(image, path)

@@ -3,12 +3,17 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
+from glad.data.pixels import ImageFile
 
-def take(images: Tensor | tuple[Path, ...], indices: Tensor) -> Tensor | tuple[Path, ...]:
+File = TypeVar("File", bound=ImageFile)
+
+
+def take(images: Tensor | tuple[File, ...], indices: Tensor) -> Tensor | tuple[File, ...]:
     """Return the images of ``indices`` in the same form, a tensor or paths."""
     return images[indices] if isinstance(images, Tensor) else tuple(images[i] for i in indices.tolist())
 
@@ -17,7 +22,7 @@ def take(images: Tensor | tuple[Path, ...], indices: Tensor) -> Tensor | tuple[P
 class Part:
     """N images, uint8 [N, C, H, W] or paths, their labels, int64 [N], and where they are from, in words."""
 
-    images: Tensor | tuple[Path, ...]
+    images: Tensor | tuple[ImageFile, ...]
     labels: Tensor
     origin: str = ""
 

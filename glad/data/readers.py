@@ -13,7 +13,8 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 
-from glad.data.arrays import channels_first, read_npz
+from glad.data.arrays import channels_first, read_npz, read_safetensors
+from glad.data.encoded import HUB, read_hub, read_parquet, read_tar
 from glad.data.folders import read_folder
 from glad.data.notices import DataError
 from glad.data.raw import Part, Raw, make_part
@@ -25,6 +26,10 @@ FASHION = (
     *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),
     *("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
 )
+
+
+FILES = {".npz": read_npz, ".safetensors": read_safetensors, ".parquet": read_parquet, ".tar": read_tar}
+"""The readers of files by suffix."""
 
 
 def known_sources() -> list[str]:
@@ -47,28 +52,34 @@ def read(source: str, root: Path, download: bool, least: int = 2) -> Raw:
     alias = {short: long for long in subsets for short in (long[9:], f"image{long[9:]}")}
     name = alias.get(name, name)
     if not source:
-        raise DataError(f"no data set is named: choose from {', '.join(known_sources())}, or a folder or .npz file")
+        raise DataError(
+            f"no data set is named: choose from {', '.join(known_sources())}, or a folder or file of images"
+        )
     if name == "fashion-mini":
         return _fashion_mini()
     if name in TORCHVISION:
         return _torchvision(name, root, download)
     if name == "imagenet" or name in subsets:
         return _imagenet(name, root, subsets.get(name))
+    if source.startswith(HUB):
+        return read_hub(source, least)
     if path.is_dir():
         return read_folder(path, least)
-    if path.suffix == ".npz" and path.is_file():
-        return read_npz(path, least)
+    if path.suffix in FILES and path.is_file():
+        return FILES[path.suffix](path, least)
     if path.exists() and path.suffix.lower() in ARCHIVES:
         raise DataError(
             f"{source} is an archive: unpack it, and give the folder that holds train/, or the class folders"
         )
     if path.exists():
-        raise DataError(f"{source} is neither a folder nor an .npz file: give a folder of images or an .npz file")
-    if path.suffix == ".npz" or len(path.parts) > 1:
+        raise DataError(f"{source} is no data set: give a folder of images or a file {', '.join(FILES)}")
+    if path.suffix in FILES or len(path.parts) > 1:
         raise DataError(f"{source} does not exist: check the path")
     close = get_close_matches(name, [*known_sources(), *alias], n=1)
     hint = f"; did you mean {close[0]}?" if close else "."
-    raise DataError(f"unknown data set {source!r}{hint} Known: {', '.join(known_sources())}, or a folder or .npz file")
+    raise DataError(
+        f"unknown data set {source!r}{hint} Known: {', '.join(known_sources())}, or a folder or file of images"
+    )
 
 
 def _fashion_mini() -> Raw:

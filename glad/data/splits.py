@@ -45,8 +45,8 @@ def load_data(
     Args:
         source: ``fashion-mini`` (embedded); a torchvision data set under ``root`` (``mnist``, ``fashionmnist``,
             ``cifar10``, ``cifar100``, ``svhn``, ``stl10``); ``imagenet`` or one of its subsets (``imagenette``,
-            ``imagenet-a``, ...) under ``root``/train and ``root``/val; an ``.npz`` of uint8 images and
-            their labels; or a folder of images, whose layouts docs/DATA.md shows. Names win over paths: write
+            ``imagenet-a``, ...) under ``root``/train and ``root``/val; a file ``.npz``, ``.safetensors``,
+            ``.parquet`` or ``.tar`` of images and labels; ``hf://org/name`` on the Hub; or a folder of images, whose layouts docs/DATA.md shows. Names win over paths: write
             ``./mnist`` for a folder called mnist.
         root: Where named data sets lie.
         classes: Positions or names of the classes to keep, which become 0 to K-1 in this order.
@@ -201,10 +201,11 @@ def _assemble(raw: Raw, resolution: int | None, zca: bool, drop_duplicates: bool
 
 
 def _plain(raw: Raw, part: Part, channels: int, resolution: int) -> ImageData:
-    """The images of a part, not yet normalized."""
+    """The images of a part, not yet normalized: values, or files on the disk."""
+    images = part.images if isinstance(part.images, Tensor) else tuple(i for i in part.images if isinstance(i, Path))
     return ImageData(
         name=raw.name,
-        images=part.images,
+        images=images,
         labels=part.labels,
         classes=raw.classes,
         class_ids=raw.class_ids,
@@ -241,7 +242,7 @@ def _fit(raw: Raw, channels: int, resolution: int) -> dict[str, Part]:
         images = part.images
         if isinstance(images, Tensor):
             images = torch.cat([fit(chunk, resolution) for chunk in images.split(CHUNK)])
-        elif decoded <= DECODED_LIMIT:
+        elif decoded <= DECODED_LIMIT or not all(isinstance(image, Path) for image in images):
             images = decode(images, channels, resolution)
         parts[split] = replace(part, images=images)
     return parts

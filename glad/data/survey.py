@@ -1,24 +1,23 @@
 """What the headers of image files say before any is decoded: channels, size, and what decoding changes."""
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 
 from torch import Tensor
 
 from glad.data.notices import DataError, shorten
-from glad.data.pixels import Header, largest_value, read_headers
+from glad.data.pixels import Header, ImageFile, largest_value, read_headers
 from glad.data.raw import Raw
 
 EIGHT_BITS = 255
 
 
-def read_all_headers(raw: Raw) -> dict[Path, Header]:
+def read_all_headers(raw: Raw) -> dict[ImageFile, Header]:
     """The header of each image file of ``raw``; none where images are arrays."""
     paths = [path for part in raw.parts.values() if not isinstance(part.images, Tensor) for path in part.images]
     return dict(zip(paths, read_headers(paths), strict=True))
 
 
-def settle(raw: Raw, headers: Mapping[Path, Header], resolution: int | None) -> tuple[int, int]:
+def settle(raw: Raw, headers: Mapping[ImageFile, Header], resolution: int | None) -> tuple[int, int]:
     """One number of channels and one resolution for all parts; files are gray only if all of them are."""
     found = {part.images.shape[1] for part in raw.parts.values() if isinstance(part.images, Tensor)}
     if len(found) > 1:
@@ -28,7 +27,7 @@ def settle(raw: Raw, headers: Mapping[Path, Header], resolution: int | None) -> 
     return channels, _side(raw, headers) if resolution is None else resolution
 
 
-def _side(raw: Raw, headers: Mapping[Path, Header]) -> int:
+def _side(raw: Raw, headers: Mapping[ImageFile, Header]) -> int:
     """The side of all images, which must be squares of one size."""
     sizes = _sizes(raw, headers)
     first, size = next(sizes)
@@ -42,7 +41,7 @@ def _side(raw: Raw, headers: Mapping[Path, Header]) -> int:
     return size[0]
 
 
-def _sizes(raw: Raw, headers: Mapping[Path, Header]) -> Iterator[tuple[str, tuple[int, int]]]:
+def _sizes(raw: Raw, headers: Mapping[ImageFile, Header]) -> Iterator[tuple[str, tuple[int, int]]]:
     for split, part in raw.parts.items():
         if isinstance(part.images, Tensor):
             yield f"the {split} part of {raw.name}", (part.images.shape[3], part.images.shape[2])
@@ -50,7 +49,7 @@ def _sizes(raw: Raw, headers: Mapping[Path, Header]) -> Iterator[tuple[str, tupl
             yield from ((str(path), headers[path].size) for path in part.images)
 
 
-def say_of_pixels(name: str, headers: Mapping[Path, Header]) -> list[str]:
+def say_of_pixels(name: str, headers: Mapping[ImageFile, Header]) -> list[str]:
     """What decoding does to pixels beyond reading them, with counts; ``DataError`` where 16 bits hold 8-bit values."""
     deep = [path for path, header in headers.items() if header.deep]
     largest = max((largest_value(path) for path in deep), default=0)

@@ -19,7 +19,7 @@ NAMES = (
 """The files that are read, in any case, where they lie in the folder of a data set or of one of its splits."""
 OTHER = (".csv", ".tsv", ".json", ".jsonl", ".xlsx", ".parquet", ".feather")
 _FILE = ("file_name", "filename", "file", "image", "path", "image_path", "image_name", "image_id", "img", "id", "name")
-_LABEL = ("label", "class", "class_name", "label_name", "category", "target", "class_id", "labels")
+LABEL_COLUMNS = ("label", "class", "class_name", "label_name", "category", "target", "class_id", "labels")
 _SPLIT = ("split", "subset", "partition")
 _PERHAPS_SPLIT = ("set", "usage", "phase", "role", "dataset", "part")  # where a value is a split's name
 _HINTS = ("train", "val", "dev", "test")
@@ -98,7 +98,7 @@ def _of_records(records: list[dict[str, Any]], path: Path) -> list[LabelRow] | N
         raise DataError(f"{path} has no lines: fill or remove it")
     titles = {title.casefold(): title for title in records[0]}
     files = [titles[name] for name in _FILE if name in titles]
-    labels = [titles[name] for name in _LABEL if name in titles]
+    labels = [titles[name] for name in LABEL_COLUMNS if name in titles]
     if not labels and len(titles) == 2 and files and path.stem.lower() == "labels":
         labels = [title for title in titles.values() if title != files[0]]
     if not labels and path.stem.lower() == "metadata":

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from glad.data.coresets import Labeled
 from glad.data.dataset import ImageData
+from glad.data.encoded import hub_address
 from glad.data.notices import warn_of
 from glad.formats.distilled import Distilled
 from glad.formats.foreign import read_foreign, reorder
@@ -145,8 +146,15 @@ def of_path(
         step_size=loaded.step_size,
         seconds=None,
         hashes=[hash_of(images), hash_of(labels), *([] if soft is None else [hash_of(soft)])],
-        results=path.with_name(f"{path.resolve().name}.{RESULTS}"),
+        results=_results_beside(path),
     )
+
+
+def _results_beside(path: Path) -> Path:
+    """Where the results of a set are kept that is no run; of the Hub's sets in the folder that is worked in."""
+    if hub_address(path) is not None:
+        return Path(f"{'-'.join(path.parts[1:])}.{RESULTS}")
+    return path.with_name(f"{path.resolve().name}.{RESULTS}")
 
 
 def _from_export(

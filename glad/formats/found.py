@@ -10,7 +10,7 @@ from torch import Tensor
 
 from glad.data.arrays import channels_first, class_names, pair_keys
 from glad.data.notices import DataError, shorten
-from glad.data.pixels import Header
+from glad.data.pixels import Header, ImageFile
 from glad.data.raw import Raw
 from glad.data.survey import read_all_headers, say_of_pixels
 
@@ -31,12 +31,12 @@ class FoundSet:
     """
 
     where: str
-    images: Tensor | tuple[Path, ...]
+    images: Tensor | tuple[ImageFile, ...]
     labels: Tensor
     classes: tuple[str, ...]
     named: bool
     soft_labels: Tensor | None = None
-    headers: Mapping[Path, Header] = field(default_factory=dict)
+    headers: Mapping[ImageFile, Header] = field(default_factory=dict)
     notices: tuple[str, ...] = ()
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from generators.classes import read_class_map
 from glad.data.dataset import Splits
+from glad.data.encoded import hub_address
 from glad.formats import FORMATS, codes, run
 from glad.formats.distilled import Distilled
 from glad.formats.folder import SIDECAR
@@ -55,7 +56,7 @@ def load_distilled(
         (10, torch.Size([1, 28, 28]), 'T-shirt/top')
     """
     path = Path(path)
-    if not path.exists():
+    if not path.exists() and hub_address(path) is None:
         raise RunError(f"{path} does not exist: check the path")
     kind = find_kind(path)
     if kind is None:

@@ -1,5 +1,6 @@
 """From a file or folder of another program to the set in it, or to an error that says what it holds instead."""
 
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -7,18 +8,21 @@ import numpy as np
 import torch
 
 from glad.data.arrays import load_arrays
+from glad.data.encoded import hub_address, read_hub, read_parquet, read_tar
 from glad.data.notices import DataError
 from glad.data.readers import read
 from glad.formats.found import FoundSet, of_named, of_raw
 from glad.formats.torch_sets import SUFFIXES, of_torch_file, of_torch_folder
 from glad.runs.storage import read_tensors
 
-FORMS = "a folder of images by class, or a file .npz, .safetensors, .pt, .parquet or .tar"
+FORMS = "a folder of images by class, a file .npz, .safetensors, .pt, .parquet or .tar, or hf://ORG/NAME"
 """What is read, in words."""
 
 
 def find_set(path: Path) -> FoundSet:
     """The set at ``path``; ``DataError`` where there is none, with what there is."""
+    if (source := hub_address(path)) is not None:
+        return of_raw(read_hub(source, least=1), source)
     if not path.exists():
         raise DataError(f"{path} does not exist: check the path")
     if path.is_dir():
@@ -31,7 +35,11 @@ def find_set(path: Path) -> FoundSet:
         return of_torch_file(path)
     if head.startswith(b"PK\3\4") or path.suffix == ".npz":
         return of_named(load_arrays(path), path)
-    raise DataError(f"{path} is no set of images: it is {FORMS}")
+    if head.startswith(b"PAR1"):
+        return of_raw(read_parquet(path, least=1), str(path))
+    if tarfile.is_tarfile(path):
+        return of_raw(read_tar(path, least=1), str(path))
+    raise DataError(f"{path} is no set of images: expected is {FORMS}")
 
 
 def _head(path: Path) -> bytes:
