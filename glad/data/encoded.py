@@ -165,7 +165,7 @@ def _label_of(files: Mapping[str, bytes], where: str) -> tuple[int | str, str | 
         name = next((value for value in known if isinstance(value, str)), None)
         return (int(text) if text.isdecimal() else text), name
     if not known:
-        raise DataError(f"{where} has no label: put a .cls beside the image, or a .json with its label")
+        raise DataError(f"{where} has no label: unpack a tar of class folders; else put a .cls beside each image")
     return known[0], None
 
 

@@ -20,7 +20,7 @@ from glad.data.notices import DataError
 from glad.data.raw import Part, Raw, make_part
 from glad.data.tree import Tree
 
-ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar")
+ARCHIVES = (".zip", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar")
 ASSETS = Path(__file__).parent / "assets"
 FASHION = (
     *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),
