@@ -21,7 +21,7 @@ def normal(shape: Sequence[int], rng: torch.Generator) -> Tensor:
 
     Args:
         shape: The shape of the result.
-        rng: A CPU generator, which moves on by two whole numbers.
+        rng: A random stream on the CPU, which moves on by two whole numbers.
 
     Returns:
         float32 on the CPU: the same bits on every processor.
@@ -37,7 +37,7 @@ def truncated_normal(shape: Sequence[int], deviation: float, rng: torch.Generato
     Args:
         shape: The shape of the result.
         deviation: The deviation before the cut.
-        rng: A CPU generator.
+        rng: A random stream on the CPU.
 
     Returns:
         float32 on the CPU: the same bits on every processor.
@@ -55,7 +55,7 @@ def uniform(shape: Sequence[int], low: float, high: float, rng: torch.Generator)
         shape: The shape of the result.
         low: The least number, rounded to float32.
         high: The end of the range, rounded to float32.
-        rng: A CPU generator.
+        rng: A random stream on the CPU.
 
     Returns:
         float32 on the CPU: the same bits on every processor.

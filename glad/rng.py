@@ -1,4 +1,4 @@
-"""Randomness as a function: a fresh generator for every key, so that nothing depends on what was drawn before."""
+"""Randomness as a function: a fresh random stream for every key, so that nothing depends on what was drawn before."""
 
 import hashlib
 

@@ -120,15 +120,15 @@ def make_network(
 ) -> Network:
     """Build a network with fresh weights, float32 on the CPU, for images [N, channels, resolution, resolution].
 
-    Every weight is drawn from ``rng``: equal seeds give equal bits, and torch's global generator is neither read nor
-    moved.
+    Every weight is drawn from ``rng``: equal seeds give equal bits, and torch's global random stream is neither read
+    nor moved.
 
     Args:
         name: A registered name, ``torchvision:NAME``, ``timm:NAME``, or ``module:function``.
         channels: Of the images.
         classes: Number of logits.
         resolution: Side of the images in pixels, 16 to 512.
-        rng: A CPU generator.
+        rng: A random stream on the CPU.
         norm: ``instance``, ``batch`` or ``none``, for the networks that normalize channels. AlexNet has no
             normalization; ViT and those of libraries have their own.
         options: Those of the builder, above all ``width``, the channels of the first stage; networks of libraries have
@@ -148,7 +148,7 @@ def make_network(
     options = {key: read_option(f"{name}.{key}", value, hints.get(key, int)) for key, value in options.items()}
     if not 16 <= resolution <= 512:
         raise ValueError(f"networks take 16 to 512 pixels a side, not {resolution}")
-    with torch.device("meta"):  # torch's own initialization would draw from the global generator
+    with torch.device("meta"):  # torch's own initialization would draw from the global random stream
         network: Network = build(channels=channels, classes=classes, resolution=resolution, norm=norm, **options)
     network.to_empty(device="cpu")
     network.initialize(rng)

@@ -1,4 +1,4 @@
-"""Initial weights drawn from an explicit generator; torch's own initializers in its layers know only the global one."""
+"""Initial weights drawn from a random stream that is handed in; torch's own initializers know only the global one."""
 
 import math
 

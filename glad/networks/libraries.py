@@ -119,7 +119,7 @@ def _replace(model: nn.Module, path: str, module: nn.Module) -> None:
 
 @contextmanager
 def seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """Inside the block torch's global generators start at ``seed``; after it they go on as if nothing had been."""
+    """Inside the block torch's global random streams start at ``seed``; after it they go on as if nothing had been."""
     devices = [device.index or 0] if device.type == "cuda" else []
     with torch.random.fork_rng(devices):
         torch.default_generator.manual_seed(seed)
@@ -136,7 +136,7 @@ class LibraryNetwork(nn.Module):
 
     Args:
         name: The network's, for messages.
-        make: Builds it on the CPU with weights of torch's global generator.
+        make: Builds it on the CPU with weights of torch's global random stream.
         classes: Number of logits.
         resolution: Side of the images in pixels.
     """

@@ -18,7 +18,7 @@ class Step:
     iteration: int
 
     def rng(self, purpose: str) -> torch.Generator:
-        """A fresh CPU generator for ``purpose``."""
+        """A fresh random stream, on the CPU, for ``purpose``."""
         return rng_for(self.seed, "distill", self.iteration, purpose)
 
 

@@ -32,7 +32,7 @@ def check_objective(factory: Callable[..., Any], **options: Any) -> None:
     """Check an objective on three classes of two images [1, 16, 16].
 
     It is a stream of finite scalars that are differentiable in the images; the same step gives the same bits, whatever
-    the global random generator does; the gradient is that of finite differences, in float64 where its arithmetic
+    the global random stream does; the gradient is that of finite differences, in float64 where its arithmetic
     follows the type of the images; images and labels are left alone; and what ``tensors()`` offers is all that one
     iteration leaves to the next.
 
@@ -153,7 +153,7 @@ def _check_bits(make: Callable[[], Any], dtype: torch.dtype) -> None:
             state = torch.random.get_rng_state()
             found.append(_iterate(make(), *example(dtype), 0))
             assert torch.equal(state, torch.random.get_rng_state()), (
-                "it draws from the global random generator, so that resumed runs differ: draw from step.rng(purpose)"
+                "it draws from the global random stream, so that resumed runs differ: draw from step.rng(purpose)"
             )
     assert _same(*found), "the same step gives other bits the second time"
 

@@ -18,7 +18,7 @@ class Prior(Protocol):
 
         Args:
             classes: The class of each row, int64 [N].
-            rng: The CPU generator that every draw comes from.
+            rng: The random stream, on the CPU, that every draw comes from.
 
         Returns:
             Tensors of N rows each; their keys name the latent space. Floats are learned; tensors of whole numbers or

@@ -66,7 +66,9 @@ def _check_latents(prior: Prior, other: Prior, labels: Tensor) -> dict[str, Tens
         torch.manual_seed(1)
         state = torch.random.get_rng_state()
         latents = prior.init(labels, rng_for("check"))
-        assert torch.equal(state, torch.random.get_rng_state()), "init draws from the global generator, not from rng"
+        assert torch.equal(state, torch.random.get_rng_state()), (
+            "init draws from the global random stream, not from rng"
+        )
         torch.manual_seed(2)
         again = other.init(labels, rng_for("check"))
     assert isinstance(latents, dict) and latents, f"init gives {latents!r}: it must give a dict of tensors"

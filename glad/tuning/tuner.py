@@ -24,7 +24,7 @@ from glad.tuning.picture import draw
 from glad.tuning.report import write_best, write_trials
 from glad.tuning.search import KEEP, Search, Trial, best_of, open_study
 
-UNSEEN = ("vgg11", "convnet")  # the first that the run does not distill with: both learn quickly
+OTHERS = ("vgg11", "convnet")  # the first that the run does not distill with: both learn quickly
 NARROW = {
     "convnet": {"width": 32},
     "alexnet": {"width": 32},
@@ -175,7 +175,7 @@ def rungs_of(iterations: int) -> list[int]:
 
 
 def _resolve_evaluation(own: str, asked: TuneSettings) -> TrialEvaluation:
-    chosen = asked.networks or (own, next(name for name in UNSEEN if name != own))
+    chosen = asked.networks or (own, next(name for name in OTHERS if name != own))
     for name in (*chosen, *asked.evaluation_options):
         require_network("networks", name)
     options = {name: {**NARROW.get(name, {}), **asked.evaluation_options.get(name, {})} for name in chosen}
