@@ -67,13 +67,16 @@ def open_study(folder: Path, about: Mapping[str, Any]) -> Any:
     """The study in ``folder``, made or found; ``RunError`` naming what differs from what was asked there before."""
     optuna = load_optuna()
     import sqlalchemy.exc
+    import sqlalchemy.pool
 
     folder.mkdir(parents=True, exist_ok=True)
     path, about = folder / "study.db", json.loads(json.dumps(about))  # as it comes back
     try:
-        study = optuna.create_study(
-            storage=f"sqlite:///{path.absolute()}", study_name=STUDY, direction="maximize", load_if_exists=True
+        # Without a pool every connection is closed when it has been used, so that none outlives the search.
+        storage = optuna.storages.RDBStorage(
+            f"sqlite:///{path.absolute()}", engine_kwargs={"poolclass": sqlalchemy.pool.NullPool}
         )
+        study = optuna.create_study(storage=storage, study_name=STUDY, direction="maximize", load_if_exists=True)
     except (sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.OptunaError, RuntimeError) as error:
         cause = str(error).splitlines()[0]
         raise RunError(f"{path} cannot be used ({cause}): choose another folder with --out") from error

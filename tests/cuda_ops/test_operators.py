@@ -240,6 +240,7 @@ def test_thread_counts_and_stripes_give_the_same_bits():
         assert all(torch.equal(a, b) for a, b in zip(results[0], other, strict=True))
 
 
+@pytest.mark.filterwarnings("ignore:Guards may run slower")  # of torch under Python 3.13.0
 @pytest.mark.parametrize("dynamic", [False, True])
 def test_a_compiled_synthesis_layer_is_one_graph_with_the_same_derivatives(dynamic):
     generator = tiny_generator()
