@@ -1,7 +1,7 @@
 """Where the weights behind a prior come from, as a run records it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from generators.license import License, license_of
@@ -20,6 +20,7 @@ class Weights:
         sha256: Of their file, or of their tensors where there is no file.
         license: What their owners allow.
         file: The absolute path of a file that no catalog knows; empty for others.
+        bytes: The size of their file; 0 where there is none.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Weights:
     sha256: str
     license: License
     file: str = ""
+    bytes: int = field(default=0, compare=False)
 
     def fields(self) -> dict[str, Any]:
         """What ``weights`` of a run's ``inputs.json`` holds."""

@@ -39,7 +39,7 @@ def distill(
     data: str | Splits = "fashion-mini",
     objective: str | Objective = "dm",
     prior: str | Prior = "fashion-mini",
-    ipc: int = 1,
+    ipc: int | None = None,
     *,
     root: str | Path = "data",
     classes: Sequence[int | str] | None = None,
@@ -47,6 +47,7 @@ def distill(
     resolution: int | None = None,
     zca: bool = False,
     drop_duplicates: bool = False,
+    budget: float | None = None,
     balance: Balance = "equal",
     out: str | Path | None = None,
     iterations: int = 1000,
@@ -83,7 +84,7 @@ def distill(
         prior: The prior: a generator of `glad weights list` (``fashion-mini`` and ``digits-mini`` are embedded),
             FILE.safetensors, org/repo:FILE on the Hub, ``random``, ``pixels``, ``idc``, ``fred``, ``ddif``, or
             module:Class of one's own.
-        ipc: Synthetic images per class.
+        ipc: Synthetic images per class (rows of latents, of which ``idc`` makes several images each); 1 if None.
         root: Folder of the data sets that have a name.
         classes: Classes to keep, by number or name; all if None.
         limit: The most training images to use, of each class its share; all if None.
@@ -91,9 +92,11 @@ def distill(
         zca: Whiten the images (ZCA), as published: fitted to pixels in [0, 1], with no other normalization.
         drop_duplicates: Leave out training and validation images that are identical to another image; test images stay
             all.
+        budget: Size of the set in place of ``ipc``: it may store as many numbers per class as so many images have, and
+            has as many rows of latents as fit; ``ipc`` decides if None.
         balance: How the images are shared out to the classes: ``equal``, as many of each; ``proportional``, as the
-            training images are; ``sqrt``, as their square roots. In all there are ``ipc`` per class, and one of each at
-            least.
+            training images are; ``sqrt``, as their square roots. In all there are as many as with ``equal``, and one of
+            each at least.
         out: Folder of the run; an existing one with the same settings is continued; runs/NAME if None.
         iterations: Updates of the synthetic set.
         learning_rate: Learning rate of all latents, or by name (``w``, ``f``, ``pixels``, ``g``); the published ones if
@@ -118,7 +121,7 @@ def distill(
             chooses). ``correct``: real images drawn from those that an expert classifies right, or codes nearest to
             them. ``inversion``: codes that render the images of ``nearest``. ``fit``: what the prior draws, fitted to
             real images drawn at random.
-        candidates: Codes drawn per class for an initialization that chooses ``ipc`` of them.
+        candidates: Codes drawn per class for an initialization that chooses some of them.
         inversion_steps: Steps of the initializations ``inversion`` and ``fit``, twice as many in F_n.
         chunk: Images rendered at a time.
         memory: GiB for the generator's graphs; beyond it images are rendered twice.
@@ -149,12 +152,12 @@ def distill(
     settings = DistillSettings(
         data=name_of(data), objective=name_of(objective), prior=name_of(prior), ipc=ipc, root=str(root),
         classes=None if classes is None else tuple(classes), limit=limit, resolution=resolution, zca=zca,
-        drop_duplicates=drop_duplicates, balance=balance, out=None if out is None else str(out), iterations=iterations,
-        learning_rate=learning_rate, momentum=momentum,
+        drop_duplicates=drop_duplicates, budget=budget, balance=balance, iterations=iterations,
+        out=None if out is None else str(out), learning_rate=learning_rate, momentum=momentum,
         prior_options=prior_options or {}, class_map=read_class_map(class_map),
         objective_options=objective_options or {}, network=network, network_options=network_options or {},
-        augmentation=augmentation,
-        experts=None if experts is None else str(experts), labels=labels, initialization=initialization,
+        augmentation=augmentation, experts=None if experts is None else str(experts), labels=labels,
+        initialization=initialization,
         candidates=candidates, inversion_steps=inversion_steps, chunk=chunk, memory=memory, seed=seed, device=device,
         save_every=save_every, grid_every=grid_every,
     )  # fmt: skip
@@ -243,6 +246,7 @@ def _inputs(
             **({"experts": experts_digest(experts)} if experts is not None else {}),
         },
         "weights": None if resolved.weights is None else resolved.weights.fields(),
+        "weights_bytes": resolved.description.weights_bytes,
         "classes": list(data.classes),
         **({"prior_classes": classes} if classes else {}),
         "mean": list(data.mean),

@@ -1,5 +1,7 @@
 """The set that a run starts from: its classes, labels and first latents."""
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -10,7 +12,7 @@ from glad.initialization import expert_network, initial_latents, learned_labels
 from glad.networks.factory import network_factory
 from glad.objectives.base import Objective
 from glad.objectives.description import ObjectiveDescription
-from glad.priors.base import Prior
+from glad.priors.description import PriorDescription
 from glad.priors.resolve import ResolvedPrior
 from glad.rng import rng_for
 from glad.runs.folder import Run
@@ -36,12 +38,14 @@ def first_set(
         settings: Of the run.
         device: Where the set lies.
     """
-    classes = torch.arange(len(data.classes)).repeat_interleave(torch.tensor(_images_per_class(data, settings)))
+    classes = torch.arange(len(data.classes)).repeat_interleave(
+        torch.tensor(rows_per_class(data, resolved.description, settings))
+    )
     labels = classes.repeat_interleave(resolved.description.images_per_row)
     if settings.labels != "hard":
         labels = learned_labels(labels, len(data.classes))
     ObjectiveDescription(objective).require_usable_labels(labels)
-    latents = _latents(data, resolved.prior, experts, classes, settings, device)
+    latents = _latents(data, resolved, experts, classes, settings, device)
     sizes, logits = (settings.chunk, int(settings.memory * 2**30)), settings.labels == "logits"
     synset = SyntheticSet(resolved.prior, latents, labels.to(device), *sizes, logits=logits)
     if logits and not Run(settings.folder).state.exists():
@@ -64,14 +68,33 @@ def _first_logits(
         return torch.stack([network(images) for network in networks]).mean(0)
 
 
-def _images_per_class(data: ImageData, settings: DistillSettings) -> list[int]:
+def rows_per_class(data: ImageData, prior: PriorDescription, settings: DistillSettings) -> list[int]:
+    """Rows of latents of each class: as many as ``ipc`` says, or as fit into the budget, shared out by ``balance``.
+
+    Args:
+        data: The training images.
+        prior: What the prior says of itself.
+        settings: Of the run.
+
+    Raises:
+        ValueError: The budget is less than a row.
+    """
     counts = data.labels.bincount(minlength=len(data.classes)).tolist()
-    return share_out(counts, settings.ipc, settings.balance)
+    if settings.budget is None:
+        return share_out(counts, settings.ipc or 1, settings.balance)
+    numbers = data.channels * data.resolution**2
+    rows = math.floor(settings.budget * numbers / prior.floats_per_row + 1e-9)
+    if rows < 1:
+        raise ValueError(
+            f"a budget of {settings.budget:g} images per class is {settings.budget * numbers:,.0f} numbers, a row of "
+            f"{prior.name} takes {prior.floats_per_row:,}: give --budget {prior.floats_per_row / numbers:.3g} or more"
+        )
+    return share_out(counts, rows, settings.balance)
 
 
 def _latents(
     data: ImageData,
-    prior: Prior,
+    resolved: ResolvedPrior,
     experts: Experts | None,
     labels: Tensor,
     settings: DistillSettings,
@@ -81,11 +104,11 @@ def _latents(
     rng = rng_for(settings.seed, "init")
     continued = Run(settings.folder).state.exists()  # and replaces what is made here, whose shapes alone count
     if settings.initialization == "prior" or continued:
-        latents = prior.init(labels, rng)
+        latents = resolved.prior.init(labels, rng)
     else:
         make = network_factory(data, settings.network, settings.network_options, device)
         network = None if experts is None else expert_network(experts, make, data, rng)
-        counts = _images_per_class(data, settings)
+        counts = rows_per_class(data, resolved.description, settings)
         sizes = (settings.candidates, settings.inversion_steps, settings.chunk)
-        latents = initial_latents(settings.initialization, data, prior, network, counts, rng, device, *sizes)
+        latents = initial_latents(settings.initialization, data, resolved.prior, network, counts, rng, device, *sizes)
     return {name: tensor.to(device) for name, tensor in latents.items()}

@@ -30,7 +30,7 @@ PICTURED = 20  # images a row of the picture before and after
 SETTINGS = (
     *("data", "objective", "objective_options", "prior", "prior_options", "ipc", "iterations", "seed", "network"),
     *("network_options", "augmentation", "initialization", "classes", "limit", "resolution", "zca", "class_map"),
-    *("drop_duplicates", "balance"),
+    *("drop_duplicates", "balance", "budget"),
 )
 """Settings of the run that the audit names."""
 

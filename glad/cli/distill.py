@@ -25,8 +25,11 @@ def _objective_help() -> str:
 PRIOR_HELP = """\b
 Options of the priors (-p) and their defaults:
   pixels: init=noise (or real)
-  generator: layer=None (F_n space) rand_f=0 avg_w=0 learn_g=0 (1 switches them on) truncation=1.0
-             conv=float32 (or bfloat16)
+  idc: factor=(2, above 128 pixels 3) tiles along a side
+  fred: frequencies=(64, above 32 pixels an eighth of all)
+  ddif: width=(6, above 32 pixels 20) layers=(2 or 3) of the sine network
+  generator: layer=None (F_n space) space=w+ (or w, one code for all layers) rand_f=0 avg_w=0 learn_g=0
+             (1 switches them on) truncation=1.0 conv=float32 (or bfloat16)
   random: configuration=(by the data's size) classes=0 seed=0, and those of a generator
 """
 

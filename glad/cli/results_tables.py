@@ -30,14 +30,29 @@ def results_table(results: Mapping[str, Any], macro: bool = False) -> Table:
     title = f"{split.capitalize()} {MACRO if macro else 'accuracy'} in %, {epochs} epochs, {seeds} seed"
     table = Table(title=f"{title}{'s' * (seeds > 1)}{soft}")
     table.add_column("set")
+    stored = results.get("stored") or {}
+    if stored:
+        table.add_column("bytes per class", justify="right")
+        table.caption = _stored_in_words(results)
     for name in ordered:
         table.add_column(f"{name} (seen)" if name == seen else name, justify="right")
     table.add_column("cross-architecture", justify="right")
     for row, measured in results["summary"].items():
         entry = measured.get("macro", ABSENT) if macro else measured
         shown = [*(entry["networks"].get(name) for name in ordered), entry["cross"]]
-        table.add_row(label_of(results, row), *(_percent(value) for value in shown))
+        size = [f"{stored[row]['per_class']:,.0f}" if row in stored else "-"] if stored else []
+        table.add_row(label_of(results, row), *size, *(_percent(value) for value in shown))
     return table
+
+
+def _stored_in_words(results: Mapping[str, Any]) -> str:
+    """What the bytes count, and those of pretrained weights, which they leave out."""
+    said = "Bytes: latents, what they share, labels; real images have 8 bits a value."
+    for row, entry in results["stored"].items():
+        if "real_images" in entry and entry["weights"] != 0:
+            known = "of unknown size" if entry["weights"] is None else f"of {entry['weights']:,} bytes"
+            said += f" Besides, {label_of(results, row)} needs weights {known}."
+    return said
 
 
 def _percent(entry: Mapping[str, Any] | None) -> str:

@@ -17,12 +17,14 @@ from glad.data.dataset import ImageData
 from glad.data.encoded import hub_address
 from glad.data.notices import warn_of
 from glad.formats.distilled import Distilled
+from glad.formats.files import below
 from glad.formats.foreign import read_foreign, reorder
 from glad.formats.load import find_kind, load_distilled
 from glad.formats.set_classes import match_classes
 from glad.runs.folder import Run
 from glad.runs.soft_labels import hash_of, likeliest
 from glad.runs.storage import RunError, read_tensors
+from glad.runs.stored_size import StoredSize, size_of_images, size_of_rows, size_of_run
 from glad.settings.sets import Values
 
 RESULTS = "results.json"
@@ -36,7 +38,8 @@ class Candidate:
     distributions [N, K] that came with the set. ``initial`` is the set before optimization, where codes have one;
     ``network`` the one it was distilled with; ``step_size`` the student's, learned with it; ``seconds`` what distilling
     took; None where it is not known. ``hashes`` are what finished cells depend on, ``results`` is where they are kept,
-    and ``run`` the folder of a run.
+    and ``run`` the folder of a run. ``stored`` is the set's size, and ``worth`` how many real images stand against one
+    of its images: those of as many rows, or under a budget as many numbers.
     """
 
     name: str
@@ -50,7 +53,9 @@ class Candidate:
     seconds: float | None
     hashes: list[str]
     results: Path
+    stored: StoredSize | None
     run: Path | None = None
+    worth: float = 1.0
 
     @cached_property
     def ordered(self) -> tuple[Tensor, Tensor, Tensor | None]:
@@ -76,6 +81,11 @@ class Candidate:
     def counts(self) -> tuple[int, ...]:
         """Images of each class."""
         return tuple(self.labels.bincount(minlength=self.classes).tolist())
+
+    @property
+    def real_counts(self) -> tuple[int, ...]:
+        """Real images of each class that the set is compared with."""
+        return tuple(count and max(1, round(count * self.worth)) for count in self.counts)
 
 
 def _order(images: Tensor, labels: Tensor) -> Tensor:
@@ -105,8 +115,19 @@ def of_run(run: Run) -> Candidate:
         seconds=float(read_tensors(run.state)[1]["seconds"]),
         hashes=[hash_of(images), hash_of(initial[0]), *([] if soft is None else [hash_of(soft)])],
         results=run.path / RESULTS,
+        stored=size_of_run(run),
         run=run.path,
+        worth=_worth(below("latents", read_tensors(run.path / "synset.safetensors")[0]), images, config.get("budget")),
     )
+
+
+def _worth(latents: Mapping[str, Tensor], images: Tensor, budget: float | None) -> float:
+    """How many real images stand against one of ``images`` [N, C, H, W]: see ``Candidate``."""
+    if not latents:
+        return 1.0
+    if budget is None:
+        return len(next(iter(latents.values()))) / len(images)
+    return sum(tensor.numel() for tensor in latents.values() if tensor.is_floating_point()) / images.numel()
 
 
 def of_path(
@@ -135,6 +156,7 @@ def of_path(
         loaded = load_distilled(path)
         images, labels, soft = _from_export(loaded, data, path, class_map)
         network = loaded.card.made.get("network")
+    latents = {} if loaded.codes is None else loaded.codes.latents
     return Candidate(
         name=path.resolve().stem if path.is_file() else path.resolve().name,
         images=images,
@@ -147,7 +169,18 @@ def of_path(
         seconds=None,
         hashes=[hash_of(images), hash_of(labels), *([] if soft is None else [hash_of(soft)])],
         results=_results_beside(path),
+        stored=_stored(loaded, len(data.classes)),
+        worth=_worth(latents, loaded.images, loaded.card.made.get("budget")),
     )
+
+
+def _stored(loaded: Distilled, classes: int) -> StoredSize:
+    """The size of a set that is no run: of its codes, or of its images as they are stored."""
+    targets = loaded.labels if loaded.soft_labels is None else loaded.soft_labels
+    if loaded.codes is not None:
+        return size_of_rows(loaded.codes.latents, loaded.codes.learned, targets, classes, None)
+    bits = 32 if loaded.card.levels is None else loaded.card.levels.bits
+    return size_of_images(loaded.images, targets, classes, bits)
 
 
 def _results_beside(path: Path) -> Path:

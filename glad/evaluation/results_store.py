@@ -206,7 +206,7 @@ def _own_part(results: Mapping[str, Any], rows: Mapping[str, ResultRow], name: s
     """What is said of the candidate ``name`` and of rows that all share."""
     own = {row.id for row in rows.values() if row.owner in (None, name)}
     content = {**results, "cells": [cell for cell in results["cells"] if cell["row"] in own]}
-    for part in (part for part in ("summary", "scores", "cost") if part in results):
+    for part in (part for part in ("summary", "scores", "cost", "stored") if part in results):
         content[part] = {row: entry for row, entry in results[part].items() if row in own}
     named = set(own)
     if "differences" in results:

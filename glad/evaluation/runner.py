@@ -16,6 +16,7 @@ from glad.evaluation.protocol import resolve_protocol
 from glad.evaluation.resolve import ResolvedEvaluation
 from glad.evaluation.results_store import Key, ResultsStore, key_of
 from glad.evaluation.rows import ResultRow, set_id
+from glad.evaluation.sizes import stored_sizes
 from glad.evaluation.summary import Cell, differences, per_seed, summarize
 from glad.evaluation.training import Job
 from glad.evaluation.workers import compute
@@ -52,6 +53,7 @@ def run_evaluation(evaluation: ResolvedEvaluation, on_cell: OnCell | None = None
         if on_cell is not None:
             on_cell({**cell, "label": rows[cell["row"]].label}, len(missing) - done)
     results = {**asked, **_results(evaluation, rows, cells(wanted))}
+    results["stored"] = stored_sizes(conditions, evaluation.candidates)
     if config.scores and all(key in finished for key in wanted):
         results["scores"] = {set_id(c.name): _scores(evaluation, c, cells(wanted)) for c in evaluation.candidates}
     if config.cost:

@@ -15,7 +15,8 @@ from glad.runs.folder import Run
 from glad.runs.storage import RunError, read_tensors
 from glad.settings.objects import is_object
 
-SETTINGS = ("data", "objective", "prior", "network", "augmentation", "ipc", "iterations", "seed")  # shown in the card
+SETTINGS = ("data", "objective", "prior", "network", "augmentation", "ipc", "budget", "iterations", "seed")
+"""Settings that the card shows."""
 
 
 def read(run: Run, data: Splits | None = None) -> Distilled:
@@ -69,7 +70,7 @@ def _load_whitened(run: Run, config: dict[str, Any], data: Splits | None) -> Ima
 def _card(run: Run, config: dict[str, Any], images: Tensor, zca: bool) -> Card:
     """The set's card, but for the range of its pixels."""
     inputs = run.inputs
-    made = {key: config[key] for key in SETTINGS if key in config}
+    made = {key: config[key] for key in SETTINGS if config.get(key) is not None}
     made |= {key: Path(made[key]).name for key in ("data", "prior") if key in made}  # not where it lay
     return Card(
         classes=tuple(inputs["classes"]),

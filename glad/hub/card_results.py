@@ -40,13 +40,15 @@ def _accuracies(content: Mapping[str, Any], own: str, summary: Mapping[str, Any]
     """A table of accuracies, or of macro accuracies: the row with the id ``own`` first."""
     seen, rows = content["seen"], rows_of(content)
     others = [name for name in content["networks"] if name != seen]
-    heads = ["trained on", f"{seen} (seen)", *others, "cross-architecture"]
+    stored = content.get("stored") or {}
+    heads = ["trained on", *(["bytes per class"] if stored else []), f"{seen} (seen)", *others, "cross-architecture"]
     lines = ["| " + " | ".join(map(plain, heads)) + " |", "| --- " * len(heads) + "|"]
     for row in [own, *(row for row in summary if row != own)]:
         entry = summary[row]
         shown = [entry["seen"], *(entry["networks"].get(other) for other in others), entry["cross"]]
         title = "**this set**" if row == own else plain(rows[row].label)
-        lines.append(" | ".join([f"| {title}", *map(_percent, shown)]) + " |")
+        size = [f"{stored[row]['per_class']:,.0f}" if row in stored else "-"] if stored else []
+        lines.append(" | ".join([f"| {title}", *size, *map(_percent, shown)]) + " |")
     return "\n".join(lines)
 
 

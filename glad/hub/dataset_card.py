@@ -8,6 +8,7 @@ from typing import Any
 from huggingface_hub import DatasetCard, DatasetCardData
 
 from glad.formats.distilled import Card
+from glad.runs.stored_size import StoredSize
 from glad.settings.objects import objects_in
 
 SIZES = (("n<1K", 10**3), ("1K<n<10K", 10**4), ("10K<n<100K", 10**5), ("100K<n<1M", 10**6))
@@ -24,7 +25,8 @@ SETTINGS = {
     "prior": "prior",
     "prior_options": "its options",
     "class_map": "classes of the prior",
-    "ipc": "images per class",
+    "ipc": "images per class (rows of latents)",
+    "budget": "numbers per class, in images",
     "iterations": "iterations",
     "seed": "seed",
     "labels": "labels",
@@ -48,7 +50,7 @@ class CardContent:
     the cards of the written files by format, ``names`` these files' names; ``files`` are name, bytes and SHA-256 of all
     but the card. ``weights`` says whether there are some behind the prior, ``soft`` whether there are soft labels.
     ``config`` names no place on anybody's disk; its ``experts`` only says whether there were some. ``results`` and
-    ``verdicts`` come from an evaluation and an audit of this very set; None and empty without.
+    ``verdicts`` come from an evaluation and an audit of this very set; None and empty without. ``stored`` is its size.
     """
 
     repo: str
@@ -63,6 +65,7 @@ class CardContent:
     pictures: Mapping[str, str]
     weights: bool = False
     soft: bool = False
+    stored: StoredSize | None = None
     results: str | None = None
     verdicts: Mapping[str, str] = field(default_factory=dict)
 
@@ -186,6 +189,7 @@ def _made(content: CardContent) -> str:
         rows["learning rates"] = plain(shown_value(inputs["learning_rates"]))
     rows |= {f"SHA-256 of the {name}": f"`{digest}`" for name, digest in inputs["hashes"].items() if digest}
     rows["versions"] = plain(shown_value(inputs["versions"]))
+    rows |= _stored(content.stored)
     again = _fence("sh", f"glad distill --config {content.short}/config.yaml --out again")
     needs = "All settings are in `config.yaml`, less the places on the disk of who made it. With the same data at hand"
     if config.get("experts"):
@@ -195,6 +199,19 @@ def _made(content: CardContent) -> str:
             f"{table(rows)}\n\nIts {' and '.join(objects)} came as objects of Python, which no file of settings names."
         )
     return f"{table(rows)}\n\n{needs} this distills it again:\n\n{again}"
+
+
+def _stored(size: StoredSize | None) -> dict[str, str]:
+    """Bytes per class, and apart those of the weights that images are rendered with."""
+    if size is None:
+        return {}
+    parts = {"latents": size.latents, "shared tensors": size.shared, "labels": size.labels}
+    said = ", ".join(f"{name} {number / size.classes:,.0f}" for name, number in parts.items())
+    weights = "not known" if size.weights is None else f"{size.weights:,}" if size.weights else "none"
+    return {
+        "bytes per class, as codes": f"{size.per_class:,.0f} ({said})",
+        "bytes of pretrained weights, apart": weights,
+    }
 
 
 def shown_value(value: Any) -> str:

@@ -27,6 +27,7 @@ from glad.hub.paths import bare_name, strip_paths
 from glad.runs.folder import Run
 from glad.runs.soft_labels import hash_of
 from glad.runs.storage import RunError, read_json, write_durably
+from glad.runs.stored_size import size_of_run
 from glad.settings.objects import is_object
 
 FASHION = "FashionMNIST, copyright © 2017 Zalando SE, https://tech.zalando.com"
@@ -150,6 +151,7 @@ def _pack(
         pictures=pictures,
         weights=weights is not None,
         soft=source.soft_labels is not None,
+        stored=size_of_run(run),
         results=_results(run, source.images),
         verdicts=_verdicts(run),
     )

@@ -92,6 +92,14 @@ class PriorDescription:
             stated = replace(stated, file=str(Path(next(iter(self.files))).absolute()))
         return stated if stated.sha256 else replace(stated, sha256=self._digest())
 
+    @property
+    def weights_bytes(self) -> int:
+        """Bytes of the pretrained weights: of their file, or of the tensors that the prior holds; 0 without weights."""
+        if self.weights is None:
+            return 0
+        files = sum(Path(path).stat().st_size for path in self.files)
+        return self.weights.bytes or files or sum(tensor.nbytes for _, tensor in _unlearned(self.prior))
+
     @cached_property
     def floats_per_row(self) -> int:
         """Read ``floats_per_row``: how many numbers are learned for a row; by default those of its first latents."""
@@ -130,17 +138,20 @@ class PriorDescription:
 
 def _digest_tensors(prior: Prior) -> str:
     """SHA-256 of the tensors in the prior's attributes, without those that it learns; empty where there are none."""
-    learned = {tensor.data_ptr() for tensor in prior.tensors().values()}
     digest, found = hashlib.sha256(), False
-    held = _tensors_in("", prior if isinstance(prior, nn.Module) else getattr(prior, "__dict__", {}))
-    for name, tensor in sorted(held.items()):
-        if tensor.data_ptr() in learned:
-            continue
+    for name, tensor in _unlearned(prior):
         plain = tensor.detach().cpu().contiguous()
         digest.update(f"{name} {plain.dtype} {list(plain.shape)}".encode())
         digest.update(plain.flatten().view(torch.uint8).numpy().data)
         found = True
     return digest.hexdigest() if found else ""
+
+
+def _unlearned(prior: Prior) -> list[tuple[str, Tensor]]:
+    """The tensors in the prior's attributes by path, in order, without those that it offers to be learned or saved."""
+    offered = {tensor.data_ptr() for tensor in prior.tensors().values()}
+    held = _tensors_in("", prior if isinstance(prior, nn.Module) else getattr(prior, "__dict__", {}))
+    return [(name, tensor) for name, tensor in sorted(held.items()) if tensor.data_ptr() not in offered]
 
 
 def _tensors_in(name: str, value: Any) -> dict[str, Tensor]:

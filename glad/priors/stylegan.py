@@ -81,13 +81,13 @@ def load_generator(name: str) -> tuple[Generator, Weights, dict[str, str]]:
             f"{name}: pickles run code when they are opened and are not read; convert it with `glad weights import`"
         )
     network, metadata = weights.load(here)
-    sha256 = official.sha256(here)
+    sha256, bytes_ = official.sha256(here), here.stat().st_size
     if entry is not None:
-        return network, Weights(name, entry.source, sha256, entry.license), metadata
+        return network, Weights(name, entry.source, sha256, entry.license, bytes=bytes_), metadata
     if record is not None:
-        return network, Weights(name, record.source, sha256, record.license), metadata
+        return network, Weights(name, record.source, sha256, record.license, bytes=bytes_), metadata
     license = _read_license(name, metadata)
-    return network, Weights(name, OWN_FILE, sha256, license, file=str(here.absolute())), metadata
+    return network, Weights(name, OWN_FILE, sha256, license, str(here.absolute()), bytes_), metadata
 
 
 def _read_license(name: str, metadata: Mapping[str, str]) -> License:

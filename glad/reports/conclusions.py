@@ -169,7 +169,8 @@ def _verdict(kinds: Mapping[str, str], own: RowAccuracies) -> str:
 
 def _against(run_data: RunData, results: RunResults, own: RowAccuracies) -> list[tuple[str, RowAccuracies, str, str]]:
     """Cross-architecture accuracy beside each baseline of as many images: its name, row and verdict, and words."""
-    ipc = run_data.config.get("ipc")
+    stored = results.content.get("stored", {}).get(own.id, {})
+    ipc = stored["real_images"][0] if "real_images" in stored else run_data.config.get("ipc")
     rows = [row for row in results.rows if row.row.kind in BESIDE and row.row.ipc in (None, ipc)]
     intervals = {
         entry["against"]: entry["cross"]

@@ -23,7 +23,7 @@ from glad.reports.conclusions import QUESTIONS, Conclusion, draw_conclusions
 from glad.reports.run_data import RunData
 from glad.reports.run_results import explain_damage
 from glad.reports.snapshots import Film, Frame, film, neighbors_of
-from glad.reports.tables import TextTable, comparisons, cost, scores
+from glad.reports.tables import TextTable, comparisons, cost, scores, storage
 from glad.runs.charts import Chart, curves
 from glad.runs.formatting import count, duration, number, plural, share
 from glad.settings.objects import objects_in
@@ -121,7 +121,7 @@ def _part(run_data: RunData) -> RunSection:
     with explain_damage(run_data.run.path / "results.json"):
         conclusions = draw_conclusions(run_data)
         if results and own:
-            extra = {"Cost": cost(results), "Scores": scores(results, own.id)}
+            extra = {"Storage": storage(results), "Cost": cost(results), "Scores": scores(results, own.id)}
     frames = film(run_data)
     return RunSection(
         run_data=run_data,

@@ -157,6 +157,24 @@ def _interval(entry: Mapping[str, Any] | None) -> str:
     return f"{points(entry['mean'])}{between}, n = {entry['n']}"
 
 
+def storage(results: RunResults) -> TextTable | None:
+    """What each row takes to store; the weights that images are rendered with are no part of it."""
+    entries = results.content.get("stored") or {}
+    if not entries:
+        return None
+    rows = tuple(
+        (
+            results.labels[name],
+            size(entry["per_class"]),
+            *(size(entry[part]) for part in ("latents", "shared", "labels")),
+            ABSENT if entry["weights"] is None else size(entry["weights"]),
+        )
+        for name, entry in entries.items()
+    )
+    columns = ("set", "per class", "latents or images", "shared by rows", "labels", "pretrained weights, apart")
+    return TextTable("What is stored, in bytes; latents have 32 bits a number, real images 8", columns, rows)
+
+
 def cost(results: RunResults) -> TextTable | None:
     """What training took to the same accuracy, on the set and on the full data."""
     entries = results.content.get("cost") or {}

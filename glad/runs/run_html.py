@@ -12,7 +12,7 @@ from glad.runs.charts import curves
 from glad.runs.html import address, note, picture, section
 from glad.runs.storage import RunError
 
-FACTS = ("data", "objective", "prior", "ipc", "iterations", "seed", "network")
+FACTS = ("data", "objective", "prior", "ipc", "budget", "iterations", "seed", "network")
 
 
 def run_html(path: Path, read_config: Callable[[], Mapping[str, Any]]) -> str:
@@ -26,7 +26,7 @@ def run_html(path: Path, read_config: Callable[[], Mapping[str, Any]]) -> str:
         return section(path.name, {}, note(f"cannot be shown: {' '.join(str(error).split())}"))
     finished = (path / "synset.safetensors").exists()
     facts = {"state": "finished" if finished else f"{len(losses)} iterations are done"}
-    facts |= {name: str(config[name]) for name in FACTS if name in config}
+    facts |= {name: str(config[name]) for name in FACTS if config.get(name) is not None}
     chart = curves("Loss", {"loss": losses})
     parts += [address(chart.source, chart.alternative)] if chart else []
     return section(path.name, facts, *parts)

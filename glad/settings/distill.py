@@ -25,11 +25,15 @@ class DistillSettings(DataSettings):
     """The prior: a generator of `glad weights list` (``fashion-mini`` and ``digits-mini`` are embedded),
     FILE.safetensors, org/repo:FILE on the Hub, ``random``, ``pixels``, ``idc``, ``fred``, ``ddif``, or module:Class of
     one's own."""
-    ipc: int = 1
-    """Synthetic images per class."""
+    ipc: int | None = None
+    """Synthetic images per class (rows of latents, of which ``idc`` makes several images each); 1 if None."""
+    budget: float | None = None
+    """Size of the set in place of ``ipc``: it may store as many numbers per class as so many images have, and has as
+    many rows of latents as fit; ``ipc`` decides if None."""
     balance: Balance = "equal"
     """How the images are shared out to the classes: ``equal``, as many of each; ``proportional``, as the training
-    images are; ``sqrt``, as their square roots. In all there are ``ipc`` per class, and one of each at least."""
+    images are; ``sqrt``, as their square roots. In all there are as many as with ``equal``, and one of each at
+    least."""
     out: str | None = spelled(None, path="folder")
     """Folder of the run; an existing one with the same settings is continued; runs/NAME if None."""
     iterations: int = 1000
@@ -67,7 +71,7 @@ class DistillSettings(DataSettings):
     drawn from those that an expert classifies right, or codes nearest to them. ``inversion``: codes that render the
     images of ``nearest``. ``fit``: what the prior draws, fitted to real images drawn at random."""
     candidates: int = 100
-    """Codes drawn per class for an initialization that chooses ``ipc`` of them."""
+    """Codes drawn per class for an initialization that chooses some of them."""
     inversion_steps: int = 200
     """Steps of the initializations ``inversion`` and ``fit``, twice as many in F_n."""
     chunk: int = 10
@@ -87,6 +91,7 @@ class DistillSettings(DataSettings):
         if isinstance(self.class_map, str):  # guess, for all that no name decides
             object.__setattr__(self, "class_map", {REST: self.class_map})
         super().__post_init__()
+        self._set_size()
         at_least_one(self, "ipc", "candidates", "inversion_steps", "iterations", "chunk", "save_every", "grid_every")
         if self.initialization == "representative" and self.experts is None:
             raise ValueError(
@@ -94,10 +99,20 @@ class DistillSettings(DataSettings):
                 "FOLDER --count 1`"
             )
 
+    def _set_size(self) -> None:
+        """One of ``ipc`` and ``budget``, and not both."""
+        if self.budget is None:
+            object.__setattr__(self, "ipc", 1 if self.ipc is None else self.ipc)
+        elif self.ipc is not None:
+            raise ValueError(f"ipc {self.ipc} and budget {self.budget:g} both say how large a set is: give one of them")
+        elif not 0 < self.budget < float("inf"):
+            raise ValueError(f"budget must be a number of images above 0, not {self.budget:g}")
+
     @property
     def folder(self) -> Path:
         """The folder of the run: ``out``, or one named after what it is about."""
         if self.out is not None:
             return Path(self.out)
         parts = [Path(name).stem.replace(":", "-") for name in (self.data, self.objective, self.prior)]
-        return Path("runs") / "-".join([*parts, f"ipc{self.ipc}", f"seed{self.seed}"])
+        size = f"ipc{self.ipc}" if self.budget is None else f"budget{self.budget:g}"
+        return Path("runs") / "-".join([*parts, size, f"seed{self.seed}"])

@@ -177,8 +177,8 @@ def schema(cls: type) -> dict[str, Any]:
     Example:
         >>> from glad.settings.distill import DistillSettings
         >>> properties = schema(DistillSettings)["properties"]
-        >>> properties.get("ipc")
-        {'type': 'integer', 'default': 1, 'description': 'Synthetic images per class.'}
+        >>> properties.get("iterations")
+        {'type': 'integer', 'default': 1000, 'description': 'Updates of the synthetic set.'}
     """
     properties, required = {}, []
     for setting in settings_of(cls):

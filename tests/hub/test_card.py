@@ -40,7 +40,13 @@ def test_the_card_tells_how_the_set_was_made_and_its_limits(run):
     card, hashes = card_of(run), run.inputs["hashes"]
     facts = [
         *("20 synthetic images of 10 classes", "| objective | dm |", "| prior | fashion-mini |", "| iterations | 2 |"),
-        *("| images per class | 2 |", "| seed | 0 |", "batch 4", f"glad {glad.__version__}", "w 0.03"),
+        *(
+            "| images per class (rows of latents) | 2 |",
+            "| seed | 0 |",
+            "batch 4",
+            f"glad {glad.__version__}",
+            "w 0.03",
+        ),
         *(hashes["data"], hashes["weights"], "at 28 × 28 pixels", "of the values were clipped", "](pictures/last.png)"),
         *("copyright © 2017 Zalando SE", "Apache-2.0 (commercial use allowed, passing on allowed)"),
     ]
@@ -86,8 +92,9 @@ def test_results_come_with_spread_and_protocol(evaluated):
         entry = results["summary"][name]
         cells = [entry["seen"], entry["networks"]["vit"], entry["cross"]]
         shown = " | ".join(f"{100 * cell['mean']:.1f} ± {100 * cell['std']:.1f}" for cell in cells)
-        assert f"| {title} | {shown} |" in card
-    assert "| trained on | convnet (seen) | vit | cross-architecture |" in card
+        stored = f"{results['stored'][name]['per_class']:,.0f}"
+        assert f"| {title} | {stored} | {shown} |" in card
+    assert "| trained on | bytes per class | convnet (seen) | vit | cross-architecture |" in card
     assert "Accuracy in % on validation images" in card and "over 2 seeds (0, 1)" in card
     assert (
         "epochs 2" in card

@@ -67,14 +67,14 @@ def test_a_cut_run_ends_alike(kind, run, tmp_path):
         assert (cut.path / name).read_bytes() == (run.path / name).read_bytes()
 
 
-def test_an_evaluation_trains_on_all_images(run, images):
+def test_an_evaluation_trains_on_all_images_and_takes_as_many_real_ones_as_rows(run, images):
     small = {"networks": ["convnet"], "network_options": {"convnet": {"width": 4}}, "seeds": 1, "epochs": 1}
-    asked = {"baselines": [], "split": "validation", "full_epochs": 1, "device": "cpu", "hybrid": [10]}
+    asked = {"baselines": ["random"], "split": "validation", "full_epochs": 1, "device": "cpu", "hybrid": [10]}
     found = glad.evaluate(run, **small, **asked, cost=True)
     cost = found["cost"][set_id("run")]["training"]
     assert cost["bytes"] == 10 * images * 784 and cost["samples"] % (10 * images) == 0
     rows = [row.id for row in rows_of(found).values()]
-    assert "hybrid:10:run" in rows
+    assert f"random:{ROWS}" in rows and "hybrid:10:run" in rows
 
 
 def test_exports_hold_the_images_and_codes_render_them_byte_for_byte(run, images, tmp_path):
