@@ -117,7 +117,7 @@ def of_run(run: Run) -> Candidate:
         results=run.path / RESULTS,
         stored=size_of_run(run),
         run=run.path,
-        worth=_worth(below("latents", read_tensors(run.path / "synset.safetensors")[0]), images, config.get("budget")),
+        worth=_worth(below("latents", read_tensors(run.path / "synset.safetensors")[0]), images, run.settings.budget),
     )
 
 
