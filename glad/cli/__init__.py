@@ -3,6 +3,7 @@
 import os
 import sys
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,7 @@ class Commands(LazyGroup):
         if line := glad.find_shadowing():
             raise click.ClickException(line)
         sys.path.append(str(Path.cwd()))  # as `python -m` does: for module:Class of a file that lies here
-        warnings.showwarning = lambda message, *_, **__: click.echo(f"Note: {message}", err=True)
+        warnings.showwarning = print_once()
         try:
             with Interrupts():
                 return super().invoke(ctx)
@@ -69,6 +70,18 @@ class Commands(LazyGroup):
             if os.environ.get("GLAD_DEBUG") or not is_mistake(error):
                 raise
             raise click.ClickException(_one_line(error)) from error
+
+
+def print_once() -> Callable[..., None]:
+    """Return what prints each warning as a note on stderr, equal ones once."""
+    said: set[str] = set()
+
+    def show(message: Warning | str, *_: Any, **__: Any) -> None:
+        if (line := f"Note: {message}") not in said:
+            said.add(line)
+            click.echo(line, err=True)
+
+    return show
 
 
 def _one_line(error: BaseException) -> str:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from glad.cli import print_once
+
 HEAVY = ("torch", "torchvision", "sklearn", "matplotlib", "tensorboard", "pandas", "numpy", "scipy", "optuna")
 MODULES = 400  # of the standard library, click, rich and yaml, with room
 SCRIPT = """
@@ -60,3 +62,10 @@ def test_a_module_of_ones_own_that_stands_in_the_way_is_named_in_one_line(name: 
             continue
         assert done.returncode == 1 and line in last, done.stderr
         assert "-m" not in words or len(done.stderr.splitlines()) == 1
+
+
+def test_a_note_is_said_once(capsys):
+    show = print_once()
+    for text in ("few images", "few images", "unequal classes"):
+        show(UserWarning(text), UserWarning, "file.py", 1)
+    assert capsys.readouterr().err == "Note: few images\nNote: unequal classes\n"
