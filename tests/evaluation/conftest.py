@@ -5,6 +5,8 @@ from distilled_sets import distill
 from evaluations import LIMIT
 from few_images import few_held_out
 
+from glad.data import readers, splits
+
 
 @pytest.fixture(scope="session")
 def teachers(tmp_path_factory):
@@ -28,3 +30,9 @@ def codes(distilled, teachers, monkeypatch):
 def few():
     with few_held_out():
         yield
+
+
+@pytest.fixture
+def all_held_out(monkeypatch):
+    """The data as it is, for results that were stored elsewhere."""
+    monkeypatch.setattr(splits, "read", readers.read)

@@ -49,7 +49,7 @@ def put(codes, content):
 
 
 @pytest.mark.parametrize("name", ["hard", "soft"])
-def test_of_results_of_d10c73f_the_rows_that_all_sets_share_are_still_valid(codes, name):
+def test_of_results_of_d10c73f_the_rows_that_all_sets_share_are_still_valid(codes, name, all_held_out):
     """Random draws of a set's own rows were keyed by its name then: those are trained anew, and the old ones kept."""
     put(codes, OLD[name])
     (converted,) = read_results(codes.path / "results.json", "convnet")
@@ -67,7 +67,7 @@ def test_of_results_of_d10c73f_the_rows_that_all_sets_share_are_still_valid(code
     assert costs[0] == costs[1] and earlier == converted and last["cells"] == results["cells"]
 
 
-def test_an_evaluation_that_d10c73f_was_cut_off_at_is_kept_and_done_anew(codes):
+def test_an_evaluation_that_d10c73f_was_cut_off_at_is_kept_and_done_anew(codes, all_held_out):
     put(codes, OLD["unfinished"])
     (converted,) = read_results(codes.path / "results.json", "convnet")
     trained = []
