@@ -207,3 +207,8 @@ def test_files_and_functions_stay_short(folder):
         long += [f"{path.name}: {n.name}" for n in functions if lines(n) >= 50 and folder != "tests"]
         long += [path.name] if len(text.splitlines()) > 300 else []
     assert not long
+
+
+def test_no_two_files_of_tests_have_one_name():
+    names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
+    assert not {name for name in names if names.count(name) > 1}  # pytest imports them by name
