@@ -74,7 +74,11 @@ def _of_json(content: Any, path: Path) -> list[LabelRow] | None:
     if labels is None:
         return None
     if "files" in content and "classes" in content:
-        classes = content["classes"]
+        classes, levels = content["classes"], content.get("levels") or {}
+        if (levels.get("low", 0), levels.get("high", 1)) != (0, 1):
+            raise DataError(
+                f"{path.parent} holds pixels from {levels['low']} to {levels['high']}: export the set as npz"
+            )
         return [LabelRow(str(f), str(classes[c])) for f, c in zip(content["files"], labels, strict=True)]
     pairs = labels.items() if isinstance(labels, Mapping) else labels
     return [LabelRow(str(file), _one(label, path)) for file, label in pairs]

@@ -85,7 +85,7 @@ def _images(
         raise DataError(f"{where}: the mean and deviation of normalized values are the data's: name the data (--data)")
     _, channels, height, width = found.images.shape
     if data is not None and channels != data.channels:
-        raise DataError(f"{where} has images of {channels} channels, {data.name} has {data.channels}")
+        raise DataError(f"{where} has images of {channels} channels, {data.name} has {data.channels}: convert the set")
     side = data.resolution if data else _own_size(found)[1]
     fits = (height, width) == (side, side)
     said = _say_of_size(where, [] if fits else [(width, height)], side)

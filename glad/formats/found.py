@@ -71,6 +71,9 @@ def of_arrays(
     notices: tuple[str, ...] = (),
 ) -> FoundSet:
     """The set of arrays of images and labels; ``DataError`` where they are none."""
+    if labels.dtype.kind == "U" and labels.ndim == 1 and names is None:
+        found, labels = np.unique(labels, return_inverse=True)
+        names = tuple(found.tolist())
     stored, read = read_images(images, where), read_labels(labels, where)
     if len(stored) != len(read.hard):
         raise DataError(f"{where} has {len(stored)} images and {len(read.hard)} labels: store a label per image")

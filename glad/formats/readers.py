@@ -22,12 +22,12 @@ FORMS = "a folder of images by class, a file .npz, .safetensors, .pt, .parquet o
 def find_set(path: Path) -> FoundSet:
     """The set at ``path``; ``DataError`` where there is none, with what there is."""
     if (source := hub_address(path)) is not None:
-        return of_raw(read_hub(source, least=1), source)
+        return of_raw(read_hub(source), source)
     if not path.exists():
         raise DataError(f"{path} does not exist: check the path")
     if path.is_dir():
         found = of_torch_folder(path)
-        return found or of_raw(read(str(path.resolve()), path, download=False, least=1), str(path))
+        return found or of_raw(read(str(path.resolve()), path, download=False), str(path))
     head = _head(path)
     if head[8:9] == b"{":
         return of_named(_read_safetensors(path), path)
@@ -36,9 +36,9 @@ def find_set(path: Path) -> FoundSet:
     if head.startswith(b"PK\3\4") or path.suffix == ".npz":
         return of_named(load_arrays(path), path)
     if head.startswith(b"PAR1"):
-        return of_raw(read_parquet(path, least=1), str(path))
+        return of_raw(read_parquet(path), str(path))
     if tarfile.is_tarfile(path):
-        return of_raw(read_tar(path, least=1), str(path))
+        return of_raw(read_tar(path), str(path))
     raise DataError(f"{path} is no set of images: expected is {FORMS}")
 
 

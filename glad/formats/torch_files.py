@@ -41,14 +41,16 @@ def read_torch(path: Path) -> Any:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of torch, about forms that it will not write any more
             return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        reason = " ".join(str(error).split())
+    except pickle.UnpicklingError:
+        pass
     except (RuntimeError, OSError, EOFError, ValueError, LookupError, AttributeError, TypeError) as error:
-        raise DataError(
-            f"{path} is damaged, or no file of torch.save ({' '.join(str(error).split())[:120]})"
-        ) from error
+        reason = " ".join(str(error).split())[:120] or type(error).__name__
+        raise DataError(f"{path} is damaged, or no file of torch.save ({reason})") from error
     if not zipfile.is_zipfile(path):
-        raise DataError(f"{path} cannot be read without running code of it ({reason[:120]}): save its tensors anew")
+        raise DataError(
+            f"{path} is a plain pickle, or of torch's old form, and holds other objects than tensors: save its tensors "
+            "with torch.save"
+        )
     try:
         return _read_inert(path)
     except (PickleError, zipfile.BadZipFile, OSError, LookupError, ValueError) as error:

@@ -33,7 +33,8 @@ def of_torch_folder(path: Path) -> FoundSet | None:
     files = sorted(file for file in path.iterdir() if file.suffix in SUFFIXES)
     pairs = [(file, partner) for file in files for partner in _partners(file, 0)]
     if not pairs:
-        return None
+        alone = len(files) == 1 and not any(child.is_dir() for child in path.iterdir())
+        return of_torch_file(files[0]) if alone else None
     best = [pair for pair in pairs if "best" in pair[0].stem]
     if len(pairs) > 1 and len(best) != 1:
         raise DataError(f"{path} holds {shorten(file.name for file, _ in pairs)}: give the file of one set")
@@ -53,13 +54,16 @@ def of_torch_file(path: Path) -> FoundSet:
         unused = [str(key) for key in content if key != "data"]
         notices += (f"{path}: the set is in data; not used: {shorten(unused)}",) * bool(unused)
         content = content["data"]
+    if isinstance(content, list | tuple) and content and all(_is_item(entry) for entry in content):
+        images = np.stack([_numpy(image) for image, _ in content])
+        return of_arrays(images, np.array([int(label) for _, label in content]), str(path), notices=notices)
     if isinstance(content, list | tuple) and content and all(_is_pair(entry) for entry in content):
         notices += (f"{path} holds {len(content)} sets: the first is taken",) * (len(content) > 1)
         content = content[0]
     if _is_pair(content):
         return of_arrays(_numpy(content[0]), _numpy(content[1]), str(path), notices=notices)
     if isinstance(content, Mapping):
-        arrays = {str(key): _numpy(value) for key, value in content.items() if isinstance(value, Tensor | np.ndarray)}
+        arrays = {str(key): _numpy(value) for key, value in content.items() if _is_array(value)}
         try:
             return of_named(arrays, path)
         except DataError as error:
@@ -95,14 +99,30 @@ def _array_of(path: Path) -> np.ndarray:
 
 
 def _is_pair(value: Any) -> bool:
-    return (
-        isinstance(value, list | tuple) and len(value) == 2 and all(isinstance(v, Tensor | np.ndarray) for v in value)
-    )
+    """Whether ``value`` is a tensor of images and one, or a list, of labels."""
+    listed = isinstance(value, list | tuple) and len(value) == 2
+    return listed and isinstance(value[0], Tensor | np.ndarray) and _is_array(value[1])
 
 
-def _numpy(value: Tensor | np.ndarray) -> np.ndarray:
-    if isinstance(value, np.ndarray):
-        return value
+def _is_item(value: Any) -> bool:
+    """Whether ``value`` is one image and its label, as a data set gives them."""
+    if not isinstance(value, list | tuple) or len(value) != 2 or not isinstance(value[0], Tensor | np.ndarray):
+        return False
+    number = isinstance(value[1], int) or (isinstance(value[1], Tensor | np.ndarray) and value[1].ndim == 0)
+    return value[0].ndim in (2, 3) and number
+
+
+def _is_array(value: Any) -> bool:
+    """Whether ``value`` is a tensor, an array or a list of numbers."""
+    if isinstance(value, list | tuple):
+        return bool(value) and all(isinstance(entry, int | float) for entry in value)
+    return isinstance(value, Tensor | np.ndarray)
+
+
+def _numpy(value: Any) -> np.ndarray:
+    """A tensor, an array or a list of numbers as an array."""
+    if not isinstance(value, Tensor):
+        return np.asarray(value)
     dense = value.detach().to_dense() if value.layout != torch.strided else value.detach()
     return (dense.float() if dense.dtype == torch.bfloat16 else dense).cpu().contiguous().numpy()
 

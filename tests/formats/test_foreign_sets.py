@@ -49,6 +49,8 @@ CONTENTS = {
     "labels as floats": [PIXELS, LABELS.float()],
     "labels one-hot": [PIXELS, torch.nn.functional.one_hot(LABELS)],
     "labels in a column": [PIXELS, LABELS[:, None]],
+    "labels as a list": [PIXELS, LABELS.tolist()],
+    "images and labels by turns": [(image, int(label)) for image, label in zip(PIXELS, LABELS, strict=True)],
     "float64": [PIXELS.double(), LABELS.int()],
 }
 
@@ -125,6 +127,12 @@ def test_a_file_that_would_run_a_program_is_refused(tmp_path, data):
     torch.save({"data": Hostile()}, tmp_path / "set.pt")
     with pytest.raises(DataError, match=r"cannot be read without running code of it .*hostile"):
         glad.load_distilled(tmp_path / "set.pt", data=data)
+
+
+def test_labels_that_are_names(tmp_path, data):
+    names = np.array(["cat", "dog", "emu"])[LABELS.numpy()]
+    np.savez(tmp_path / "set.npz", images=LEVELS.numpy(), labels=names)
+    check(glad.load_distilled(tmp_path / "set.npz", data=data), data)
 
 
 @pytest.mark.parametrize("kind", ["npz", "safetensors"])
