@@ -6,11 +6,13 @@ import pickle
 import numpy as np
 import pytest
 import torch
+from distilled_sets import make_set
 from safetensors.torch import save_file
 
 import glad
 from glad.data.dataset import ImageData, Splits
 from glad.data.notices import DataError, DataNotice
+from glad.data.splits import load_data
 from glad.rng import rng_for
 from glad.runs.storage import RunError
 
@@ -230,3 +232,17 @@ def test_what_the_scripts_of_the_field_read(tmp_path, data):
     (tmp_path / "theirs" / "dataset.json").unlink()  # as another program would have written it
     with pytest.warns(DataNotice, match="not used: pixels.pt"):
         check(glad.load_distilled(tmp_path / "theirs", data=data, values="normalized"), data)
+
+
+def test_medmnist_is_its_training_images(tmp_path, data):
+    images, labels = LEVELS.permute(0, 2, 3, 1).numpy(), LABELS[:, None].numpy()
+    few = {"val_images": images[:3], "val_labels": labels[:3], "test_images": images[:2], "test_labels": labels[:2]}
+    np.savez(tmp_path / "set.npz", train_images=images, train_labels=labels, **few)
+    with pytest.warns(DataNotice, match="the set is train_images and train_labels; not used: val_images"):
+        check(glad.load_distilled(tmp_path / "set.npz", data=data), data)
+
+
+def test_an_export_of_16_bits_beyond_0_to_1_is_no_data(tmp_path):
+    glad.export(make_set(), "folder16", tmp_path / "set16")
+    with pytest.raises(DataError, match=r"set16 holds pixels from -0\.\d+ to 1\.\d+: export the set as npz"):
+        load_data(str(tmp_path / "set16"))
