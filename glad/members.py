@@ -1,7 +1,7 @@
-"""Optional members of what users write, read with a default and held to their form."""
+"""Members of what users write: those that must be there, and optional ones, read with a default and held to a form."""
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,12 @@ class Form:
 
     holds: Callable[[Any], bool]
     words: str
+
+
+def require_methods(owner: Any, methods: Sequence[str], who: str) -> None:
+    """Raise ``ValueError`` unless ``owner``, an object or its class, has all of ``methods``."""
+    if absent := [name for name in methods if not callable(getattr(owner, name, None))]:
+        raise ValueError(f"{who} has no method {absent[0]}: it must have {', '.join(methods)}")
 
 
 def read_member(owner: Any, member: str, default: Any, form: Form, who: str) -> Any:

@@ -28,7 +28,8 @@ from glad.priors.resolve import ResolvedPrior, resolve_prior
 from glad.runs.folder import Run
 from glad.settings.data import DSA
 from glad.settings.distill import Balance, DistillSettings, Initialization, Labels
-from glad.settings.objects import name_of
+from glad.settings.objects import name_of, object_or_none
+from glad.settings.types import as_tuple
 from glad.version import VERSION
 
 OnStep = Callable[[int, Metrics], None]
@@ -37,8 +38,8 @@ OnStep = Callable[[int, Metrics], None]
 
 def distill(
     data: str | Splits = "fashion-mini",
-    objective: str | Objective = "dm",
-    prior: str | Prior = "fashion-mini",
+    objective: str | Objective | type[Objective] = "dm",
+    prior: str | Prior | type[Prior] = "fashion-mini",
     ipc: int | None = None,
     *,
     root: str | Path = "data",
@@ -151,7 +152,7 @@ def distill(
     """
     settings = DistillSettings(
         data=name_of(data), objective=name_of(objective), prior=name_of(prior), ipc=ipc, root=str(root),
-        classes=None if classes is None else tuple(classes), limit=limit, resolution=resolution, zca=zca,
+        classes=as_tuple(classes), limit=limit, resolution=resolution, zca=zca,
         drop_duplicates=drop_duplicates, budget=budget, balance=balance, iterations=iterations,
         out=None if out is None else str(out), learning_rate=learning_rate, momentum=momentum,
         prior_options=prior_options or {}, class_map=read_class_map(class_map),
@@ -161,14 +162,14 @@ def distill(
         candidates=candidates, inversion_steps=inversion_steps, chunk=chunk, memory=memory, seed=seed, device=device,
         save_every=save_every, grid_every=grid_every,
     )  # fmt: skip
-    return run_distillation(settings, data, objective, prior, on_step)
+    return run_distillation(settings, data, object_or_none(objective), object_or_none(prior), on_step)
 
 
 def run_distillation(
     settings: DistillSettings,
     data: str | Splits | None = None,
-    objective: str | Objective | None = None,
-    prior: str | Prior | None = None,
+    objective: Objective | None = None,
+    prior: Prior | None = None,
     on_step: OnStep | None = None,
     on_data: Callable[[Splits], None] | None = None,
 ) -> Run:

@@ -13,6 +13,7 @@ from glad.evaluation.runner import run_evaluation
 from glad.runs.folder import Run
 from glad.settings.evaluate import NETWORKS, Baseline, LabelMode, TestSplit
 from glad.settings.sets import Values
+from glad.settings.types import as_tuple
 
 
 def evaluate(
@@ -122,13 +123,13 @@ def evaluate(
         True
     """
     config = EvaluationConfig(
-        networks=tuple(networks), seeds=seeds if isinstance(seeds, int) else tuple(seeds), epochs=epochs,
-        baselines=tuple(baselines), data=data, root=str(root), classes=None if classes is None else tuple(classes),
+        networks=as_tuple(networks), seeds=as_tuple(seeds), epochs=epochs,
+        baselines=as_tuple(baselines), data=data, root=str(root), classes=as_tuple(classes),
         limit=limit, resolution=resolution, zca=zca, drop_duplicates=drop_duplicates, values=values,
         class_map=read_class_map(class_map), seen=seen, split=split,
         augmentation=augmentation, protocol=protocol, label_mode=label_mode, teacher=teacher, full_epochs=full_epochs,
         learning_rate=learning_rate, network_options=network_options or {},
-        hybrid=None if hybrid is None else tuple(hybrid), scores=scores, cost=cost, reach=reach, workers=workers,
+        hybrid=as_tuple(hybrid), scores=scores, cost=cost, reach=reach, workers=workers,
         part=part, device=device,
     )  # fmt: skip
     return evaluate_runs(runs, config, on_cell)

@@ -1,6 +1,7 @@
 """The set that a run starts from: its classes, labels and first latents."""
 
 import math
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
@@ -46,11 +47,21 @@ def first_set(
         labels = learned_labels(labels, len(data.classes))
     ObjectiveDescription(objective).require_usable_labels(labels)
     latents = _latents(data, resolved, experts, classes, settings, device)
+    _require_images(resolved, latents, data)
     sizes, logits = (settings.chunk, int(settings.memory * 2**30)), settings.labels == "logits"
     synset = SyntheticSet(resolved.prior, latents, labels.to(device), *sizes, logits=logits)
     if logits and not Run(settings.folder).state.exists():
         synset.label_parameters.data.copy_(_first_logits(synset, data, experts, settings, device))
     return synset
+
+
+@torch.no_grad()
+def _require_images(resolved: ResolvedPrior, latents: dict[str, Tensor], data: ImageData) -> None:
+    """Raise ``ValueError`` unless a row of ``latents`` renders as images of the shape that the data have."""
+    shape = list(resolved.prior(**{name: tensor[:1] for name, tensor in latents.items()}).shape)
+    wanted = [resolved.description.images_per_row, data.channels, data.resolution, data.resolution]
+    if shape != wanted:
+        raise ValueError(f"prior {resolved.description.name}: a row renders as {shape}, and the data need {wanted}")
 
 
 def _first_logits(
@@ -105,6 +116,8 @@ def _latents(
     continued = Run(settings.folder).state.exists()  # and replaces what is made here, whose shapes alone count
     if settings.initialization == "prior" or continued:
         latents = resolved.prior.init(labels, rng)
+        if not isinstance(latents, Mapping):
+            raise ValueError(f"init of the prior gives a {type(latents).__name__}: it must give a dict of tensors")
     else:
         make = network_factory(data, settings.network, settings.network_options, device)
         network = None if experts is None else expert_network(experts, make, data, rng)

@@ -21,6 +21,7 @@ from glad.runs.image_grid import Row, eight_bit, save_png, sheet
 from glad.runs.soft_labels import likeliest
 from glad.runs.storage import write_json, write_tensors
 from glad.settings.audit import NUMBERS, AuditSettings, Split
+from glad.settings.types import as_tuple
 from glad.version import VERSION
 
 SCHEMA = 1
@@ -93,7 +94,7 @@ def audit(
         width=width,
         epochs=epochs,
         set_epochs=set_epochs,
-        seeds=seeds if isinstance(seeds, int) else tuple(seeds),
+        seeds=as_tuple(seeds),
         images=images,
         learning_rate=learning_rate,
         split=split,

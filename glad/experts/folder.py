@@ -27,6 +27,7 @@ from glad.settings.distill import DistillSettings
 from glad.settings.experts import RECIPES, Dtype, ExpertSettings, Recipe, RecipeName
 from glad.settings.fields import read
 from glad.settings.objects import name_of
+from glad.settings.types import as_tuple
 
 OnEpoch = Callable[[int, int, float], None]
 """Is called with the expert's number, its epochs so far and its validation accuracy."""
@@ -179,7 +180,7 @@ def train_experts(
     settings = ExpertSettings(
         data=name_of(data),
         root=str(root),
-        classes=None if classes is None else tuple(classes),
+        classes=as_tuple(classes),
         limit=limit,
         resolution=resolution,
         zca=zca,

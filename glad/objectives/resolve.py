@@ -12,6 +12,7 @@ import torch
 from generators.official import sha256
 from glad.data.augment import augment, strategy_for
 from glad.data.dataset import ImageData
+from glad.members import require_methods
 from glad.networks.factory import network_factory
 from glad.objectives import OBJECTIVES, Objective
 from glad.objectives.description import ObjectiveDescription
@@ -94,10 +95,10 @@ def resolve_objective(
         smallest class is lowered to it, with a warning.
 
     Raises:
-        ValueError: It follows experts and there are none, or an option is wrong.
+        ValueError: It follows experts and there are none, an option is wrong, or it lacks a method.
     """
     if not isinstance(objective, str):
-        return objective, settings
+        return _require_methods(objective), settings
     factory = OBJECTIVES.find(objective)
     provided: dict[str, Any] = {
         "real": data.real,
@@ -119,8 +120,12 @@ def resolve_objective(
     if "batch" in options_of(factory):
         arguments["batch"] = _fitting_batch(arguments.get("batch", options_of(factory)["batch"].default), data)
     chosen = {name: value for name, value in arguments.items() if name not in provided}
-    made: Objective = factory(**arguments)
-    return made, replace(settings, objective_options=chosen)
+    return _require_methods(factory(**arguments)), replace(settings, objective_options=chosen)
+
+
+def _require_methods(objective: Objective) -> Objective:
+    require_methods(objective, ("terms", "tensors"), f"objective {ObjectiveDescription(objective).name}")
+    return objective
 
 
 def _fitting_batch(batch: int, data: ImageData) -> int:

@@ -14,6 +14,7 @@ from generators.classes import GUESS, REST, ClassMap, GeneratorClass, map_classe
 from generators.prior import StyleGANPrior
 from generators.provenance import Weights
 from glad.data.dataset import ImageData
+from glad.members import require_methods
 from glad.priors import PRIORS
 from glad.priors.base import Prior
 from glad.priors.description import PriorDescription
@@ -36,6 +37,9 @@ class ResolvedPrior:
     description: PriorDescription
     guessed: str = ""
     classes: Mapping[str, GeneratorClass] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        require_methods(self.prior, ("init", "__call__", "tensors"), f"prior {self.description.name}")
 
     @property
     def weights(self) -> Weights | None:

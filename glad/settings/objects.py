@@ -1,4 +1,8 @@
-"""How settings name what was handed in as a Python object: by its class, of which nothing can be made again."""
+"""How settings name what was handed in from Python.
+
+A class is named as ``module:Class`` and can be found again. Of an object only the class is known, and nothing makes the
+same object of it.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,8 +13,17 @@ HANDED_IN = ("data", "objective", "prior")
 
 
 def name_of(given: Any) -> str:
-    """Return a name as it is, and the mark of an object with the class that it is of."""
-    return given if isinstance(given, str) else f"{_MARK}{type(given).__module__}.{type(given).__qualname__}"
+    """Return a name as it is, a class as ``module:Class``, and of an object the mark with its class."""
+    if isinstance(given, str):
+        return given
+    if isinstance(given, type):
+        return f"{given.__module__}:{given.__qualname__}"
+    return f"{_MARK}{type(given).__module__}.{type(given).__qualname__}"
+
+
+def object_or_none(given: Any) -> Any:
+    """Return an object as it is, and None for what settings can name."""
+    return None if isinstance(given, str | type) else given
 
 
 def is_object(name: Any) -> bool:

@@ -33,10 +33,17 @@ def conform(name: str, value: Any, kind: Any) -> Any:
             raise ValueError(f"{name} is {value!r}: it must be a mapping of names to values")
         return {key: conform(f"{name}.{key}", entry, parts[1]) for key, entry in value.items()}
     if origin in LISTS:
-        if isinstance(value, str) or not isinstance(value, Sequence):
+        if isinstance(value, str):
+            raise ValueError(f"{name} is {value!r}: it must be a list, such as [{value!r}]")
+        if not isinstance(value, Sequence):
             raise ValueError(f"{name} is {value!r}: it must be a list")
         return tuple(conform(name, entry, parts[0]) for entry in value)
     return _scalar(name, value, kind)
+
+
+def as_tuple(value: Any) -> Any:
+    """An argument as a field of settings takes it: any iterable as a tuple; None, numbers and texts as they are."""
+    return value if value is None or isinstance(value, int | float | str) else tuple(value)
 
 
 def is_union(kind: Any) -> bool:
@@ -96,7 +103,7 @@ def describe(kind: Any) -> str:
     origin, parts = get_origin(kind), get_args(kind)
     if origin is Literal:
         return "one of " + ", ".join(map(str, parts))
-    return {Mapping: "a mapping", tuple: "a list", Sequence: "a list"}.get(origin) or WORDS.get(kind, "a value")
+    return {Mapping: "a mapping", tuple: "a list", Sequence: "a list"}.get(origin) or WORDS.get(kind, kind.__name__)
 
 
 def json_type(kind: Any) -> dict[str, Any]:

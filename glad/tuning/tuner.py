@@ -19,6 +19,7 @@ from glad.runs.image_grid import save_figure
 from glad.runs.storage import RunError
 from glad.settings.distill import DistillSettings
 from glad.settings.tune import TuneSettings
+from glad.settings.types import as_tuple
 from glad.tuning.knobs import SearchSpace, Values, complete, find_space
 from glad.tuning.picture import draw
 from glad.tuning.report import write_best, write_trials
@@ -133,8 +134,8 @@ def tune(
     """
     asked = TuneSettings(
         out=str(out), minutes=minutes, trials=trials, trial_iterations=trial_iterations, epochs=epochs, seeds=seeds,
-        networks=None if networks is None else tuple(networks), evaluation_options=evaluation_options or {},
-        knobs=None if knobs is None else tuple(knobs),
+        networks=as_tuple(networks), evaluation_options=evaluation_options or {},
+        knobs=as_tuple(knobs),
     )  # fmt: skip
     return run_search(complete(settings or {}), asked, say, on_rung)
 

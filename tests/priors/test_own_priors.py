@@ -185,7 +185,7 @@ def test_what_is_handed_in_and_what_is_not():
     train = load_data("fashion-mini", limit=20).train
     seen = {}
 
-    class Asks:
+    class Asks(Decoder):
         def __init__(self, real, normalize, denormalize, resolution, channels, class_ids, device, scale: float = 1.0):
             seen.update(locals())
 
