@@ -76,9 +76,9 @@ def rendering(data: ImageData, name: str, width: int) -> tuple[Callable[[int], N
     """Rendering about ``IMAGES`` images, and a pass of the network with the gradient of as many."""
     each = PriorDescription(PRIORS[name](data)).images_per_row
     synset = make_set(PRIORS[name](data), -(-IMAGES // (CLASSES * each)))
-    judge = network(rng_for("bench", "network"), width).requires_grad_(False)
+    net = network(rng_for("bench", "network"), width).requires_grad_(False)
     leaf = synset.images().detach().requires_grad_()
-    return lambda number: render(synset), lambda number: judge(leaf).square().sum().backward()
+    return lambda number: render(synset), lambda number: net(leaf).square().sum().backward()
 
 
 def iteration(
