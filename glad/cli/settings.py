@@ -87,13 +87,22 @@ def _type(setting: Setting) -> dict[str, Any]:
     if is_union(kind) and Mapping in [get_origin(part) for part in get_args(kind)]:
         return {"type": str, "multiple": True, "callback": read_rates}
     if origin is Literal:
-        return {"type": click.Choice([str(choice) for choice in get_args(kind)])}
+        return {"type": _Choice([str(choice) for choice in get_args(kind)])}
     if setting.spelling.commas:
         return {"type": str, "callback": read_numbers}
     if origin in LISTS:
         (part, *_) = get_args(kind)
         return {"type": click.Choice(get_args(part)) if get_origin(part) is Literal else str, "multiple": True}
     return {} if kind is bool else {"type": str if kind is Any else kind}
+
+
+class _Choice(click.Choice[str]):
+    """One of several words, the British spelling of -ized taken too."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The word of the choices."""
+        other = value.replace("ised", "ized") if isinstance(value, str) else value
+        return super().convert(other if other in self.choices else value, param, ctx)
 
 
 def old_flags(cls: type) -> dict[str, str]:

@@ -6,6 +6,7 @@ from click.testing import CliRunner
 from errors import mentions
 
 from glad.cli import main
+from glad.cli.evaluate import evaluate
 from glad.cli.old_names import OldNames
 
 
@@ -29,3 +30,10 @@ def test_the_present_name_says_nothing_and_the_help_has_no_other():
         shown = CliRunner().invoke(main, [*name, "--help"]).output
         assert "--license" in shown and "--licence" not in shown
         assert "no such option" not in CliRunner().invoke(main, [*name, "--licence", "mit", "x", "y"]).output.lower()
+
+
+def test_the_british_spelling_of_a_choice_is_taken():
+    values = next(param for param in evaluate.params if param.name == "values")
+    assert [values.type.convert(word, None, None) for word in ("normalised", "normalized")] == ["normalized"] * 2
+    with pytest.raises(click.BadParameter, match="normalised2"):
+        values.type.convert("normalised2", None, None)
