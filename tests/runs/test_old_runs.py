@@ -12,7 +12,7 @@ import pytest
 import torch
 import yaml
 from distilled_sets import fails, invoke
-from errors import mentions
+from errors import mentions, naming
 from fixtures import GOLDEN
 
 import glad
@@ -73,13 +73,17 @@ def test_they_go_on(old, name):
 
 
 @pytest.mark.parametrize("name", ["codes", "trajectory"])
-def test_their_results_are_not_computed_again(old, name):
+def test_of_their_results_the_rows_that_all_sets_share_are_not_computed_again(old, name):
+    """Random draws of a set's own rows were keyed by its name then: those are trained anew, and the old ones kept."""
     before, trained = read_json(old / name / "results.json"), []
-    again = glad.evaluate(name, **EVALUATED, on_cell=lambda cell, left: trained.append(cell))
-    assert not trained
-    assert [(cell["network"], cell["seed"], cell["accuracy"]) for cell in again["cells"]] == [
-        (cell["network"], cell["seed"], cell["accuracy"]) for cell in before["cells"]
-    ]
+    with pytest.warns(UserWarning, match=naming(f"{name}/results.json trainings earlier")):
+        again = glad.evaluate(name, **EVALUATED, on_cell=lambda cell, left: trained.append(cell["row"]))
+    owners = {row["id"]: row["owner"] for row in again["rows"]}
+    assert {owners[row] for row in trained} == {name}
+    shared = [cell["accuracy"] for cell in again["cells"] if owners[cell["row"]] is None]
+    assert shared and set(shared) <= {cell["accuracy"] for cell in before["cells"]}
+    (earlier,) = read_json(old / name / "results.json")["earlier"]
+    assert [cell["accuracy"] for cell in earlier["cells"]] == [cell["accuracy"] for cell in before["cells"]]
 
 
 @pytest.mark.filterwarnings("ignore:.*(rendered here|but for rounding)")  # another processor, other last bits
