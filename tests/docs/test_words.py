@@ -37,7 +37,7 @@ PROSE = {
 }
 """What must not be said, and what is said instead."""
 BRITISH = (
-    r"(optim|normal|initial|special|generali?|regular|parameteri?|summar|recogn|memor|minim|maxim|penal)is(e|ed|es|er|ing|ation)\b"
+    r"(optim|normal|initial|special|generali?|regular|parameteri?|summar|recogn|memor|minim|maxim|penal)is(e|ed|es|er|ing|ations?)\b"
     r"|colour|\bgrey|\bcentre|neighbour|behaviour|favour|catalogue|\blicence|\b(un)?labell|\blearnt\b|\bdistils?\b"
 )
 NAMES = (
