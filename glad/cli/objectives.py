@@ -35,9 +35,10 @@ def show(name: str) -> None:
             click.echo(text + "\n")
     hints = get_type_hints(getattr(factory, "__init__", factory))
     click.echo("Options (--set NAME=VALUE):")
+    width = max([18, *(len(option) + 2 for option in options_of(factory))])
     for option, parameter in options_of(factory).items():
         default = "needed" if parameter.default is parameter.empty else f"default {parameter.default}"
-        click.echo(f"  {option:18}{_type_name(hints.get(option, str)):14}{default}")
+        click.echo(f"  {option:{width}}{_type_name(hints.get(option, str)):14}{default}")
     for title, values in (
         ("Options where a generator's codes are optimized", described.options_for_codes),
         ("Learning rates (--lr NAME=RATE)", described.learning_rates),

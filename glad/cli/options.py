@@ -144,6 +144,8 @@ def as_defaults(ctx: click.Context, param: click.Parameter, source: str, content
     for name, value in settings.items():
         if known[name].multiple and not isinstance(value, list):
             settings[name] = [value]
+        if known[name].type is click.BOOL and not isinstance(value, bool | list):
+            settings[name] = str(value)  # 1 and 0 are among the words that click takes; it has no answer to numbers
         # click would make a text of a list, or a traceback; types of our own take lists.
         if isinstance(value, list) and not known[name].multiple and type(known[name].type).__module__ == "click.types":
             raise click.BadParameter(f"{source} sets {name} to the list {value!r}, and takes one value", ctx, param)

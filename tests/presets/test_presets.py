@@ -245,3 +245,11 @@ def test_a_preset_runs(tmp_path: Path) -> None:
     config = (tmp_path / "run" / "config.yaml").read_text()
     assert "init: real" in config and "pixels: 1.0" in config and "batch: 8" in config
     assert len((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()) == 1
+
+
+def test_a_switch_of_a_file_may_be_a_number_that_means_on_or_off(settings: Any, tmp_path: Path) -> None:
+    for value, expected in (("1", True), ("0", False), ("yes", True), ("true", True)):
+        (tmp_path / "mine.yaml").write_text(f"zca: {value}\n")
+        assert settings("--config", "mine.yaml")["zca"] is expected
+    (tmp_path / "mine.yaml").write_text("zca: 0.5\n")
+    assert "0.5" in run("distill", "--config", "mine.yaml", code=2)
