@@ -144,7 +144,7 @@ def as_defaults(ctx: click.Context, param: click.Parameter, source: str, content
     for name, value in settings.items():
         if known[name].multiple and not isinstance(value, list):
             settings[name] = [value]
-        if known[name].type is click.BOOL and not isinstance(value, bool | list):
+        if isinstance(known[name].type, click.types.BoolParamType) and not isinstance(value, bool | list):
             settings[name] = str(value)  # 1 and 0 are among the words that click takes; it has no answer to numbers
         # click would make a text of a list, or a traceback; types of our own take lists.
         if isinstance(value, list) and not known[name].multiple and type(known[name].type).__module__ == "click.types":
