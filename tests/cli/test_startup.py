@@ -6,10 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import forked
 import pytest
 
 from glad.cli import print_once
 
+ROOT = Path(__file__).parents[2]
 HEAVY = ("torch", "torchvision", "sklearn", "matplotlib", "tensorboard", "pandas", "numpy", "scipy", "optuna")
 MODULES = 400  # of the standard library, click, rich and yaml, with room
 SCRIPT = """
@@ -53,15 +55,15 @@ def test_a_module_of_ones_own_that_stands_in_the_way_is_named_in_one_line(name: 
         (own / "data.txt").write_text("")
     if kind == "package":
         (own / "__init__.py").write_text("")
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])}
+    paths = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", ""), str(ROOT)])
     line = f"{own} stands before the package {name!r} that comes with glad"
-    for words in (["-m", "glad", "weights", "list"], ["-c", "import glad; glad.distill"]):
-        done = subprocess.run([sys.executable, *words], capture_output=True, text=True, cwd=tmp_path, env=environment)
+    for code in (forked.GLAD, "import glad; glad.distill"):
+        done = forked.run(code, "weights", "list", cwd=tmp_path, PYTHONPATH=paths)
         last = done.stderr.splitlines()[-1] if done.stderr else ""
         if kind == "folder" and done.returncode == 0:  # a folder without __init__.py gives way to a package on the path
             continue
         assert done.returncode == 1 and line in last, done.stderr
-        assert "-m" not in words or len(done.stderr.splitlines()) == 1
+        assert code != forked.GLAD or len(done.stderr.splitlines()) == 1
 
 
 def test_a_note_is_said_once(capsys):

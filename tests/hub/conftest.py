@@ -5,6 +5,7 @@ import shutil
 import numpy as np
 import pytest
 from distilled_sets import distill
+from few_images import few_held_out
 from hub_client import point_client_to
 from hub_server import serving
 from huggingface_hub import utils
@@ -49,3 +50,9 @@ def foreign(tmp_path):
             image.save(tmp_path / "home" / "my data" / name / f"{i}.png")
     options = {"prior": "pixels", "objective_options": {"batch": 2}, "root": tmp_path / "home"}
     return distill(tmp_path / "home" / "runs" / "pixels", data=str(tmp_path / "home" / "my data"), **options)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def few():
+    with few_held_out():
+        yield
