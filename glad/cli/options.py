@@ -116,6 +116,7 @@ def load_preset(ctx: click.Context, param: click.Parameter, name: str | None) ->
         return file
 
     settings = {**as_defaults(ctx, param, f"preset {name}", preset.settings()), "prior": prior}
+    settings["ipc"] = lambda: None if _has_budget(ctx) else str(preset.ipc[0])
     for key, value in preset.distill.items():
         if presets.goes_by_ipc(value):
             settings[key] = lambda key=key: _as_option(preset.settings(_images_per_class(ctx))[key])
@@ -123,11 +124,16 @@ def load_preset(ctx: click.Context, param: click.Parameter, name: str | None) ->
     return name
 
 
-def _images_per_class(ctx: click.Context) -> int:
+def _has_budget(ctx: click.Context) -> bool:
+    """Whether the size of the set is said as a budget, on the command line or in a file."""
+    return ctx.params.get("budget") is not None or ctx.lookup_default("budget") is not None
+
+
+def _images_per_class(ctx: click.Context) -> int | None:
     """What --ipc is, at a time when options of the command line are processed, and those of files perhaps not yet."""
     param = next(param for param in ctx.command.params if param.name == "ipc")
     known = ctx.params.get("ipc")
-    found: int = param.type_cast_value(ctx, ctx.lookup_default("ipc")) if known is None else known
+    found: int | None = param.type_cast_value(ctx, ctx.lookup_default("ipc")) if known is None else known
     return found
 
 

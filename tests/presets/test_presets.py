@@ -193,6 +193,15 @@ def test_iterations_follow_the_images_per_class_wherever_they_are_said(order: li
     assert settings(*order, "dsa-mnist-pixels", *rest, "--iterations", "7")["iterations"] == 7
 
 
+def test_a_budget_takes_the_place_of_a_presets_images_per_class(settings: Any, tmp_path: Path) -> None:
+    (tmp_path / "half.yaml").write_text("budget: 0.5\n")
+    for size, said in ((2.0, ["--budget", "2"]), (0.5, ["--config", "half.yaml"])):
+        asked = settings(*said, "--preset", "dsa-mnist-pixels", "--prior", "ddif")
+        assert (asked["ipc"], asked["budget"]) == (None, size) and asked["iterations"] == 1000
+    with pytest.raises(AssertionError, match="give one of them"):
+        settings("--preset", "dsa-mnist-pixels", "--ipc", "1", "--budget", "1")
+
+
 def test_an_unknown_name_and_a_missing_generator_give_one_line(settings: Any) -> None:
     for command in (["distill", "--preset"], ["presets", "show"]):
         output = run(*command, "dm-cifar-pixels", code=1)
