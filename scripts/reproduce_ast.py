@@ -1,0 +1,147 @@
+"""Is AST level with MTT, and which of its parts help? The table of docs/RESULTS.md, at a scale of minutes.
+
+FashionMNIST, 10,000 training images, 1 image per class, pixels, ConvNet-3 of width 16, two experts of 9 epochs for
+each recipe, which MTT and AST follow alike. Three distillation seeds times three seeds of networks, on the validation
+images: nothing here looks at test images. Runs, experts and evaluations resume where they were cut; finished ones are
+skipped.
+
+    THP_MEM_ALLOC_ENABLE=1 OMP_NUM_THREADS=1 python scripts/reproduce_ast.py --root DATA --out runs/ast
+    python scripts/reproduce_ast.py --out docs/results/ast.json --table
+"""
+
+import json
+import statistics
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+import glad
+from glad.evaluation import set_id
+from glad.runs.storage import read_json, write_json
+
+LIMIT, EPOCHS, EXPERTS, ITERATIONS = 10_000, 9, 2, 60
+WIDTH = {"width": 16}
+SEEDS = (0, 1, 2)
+UNSEEN = {"alexnet": {"width": 16}, "vgg11": {"width": 8}, "resnet18": {"width": 8}}
+FOLLOWED = {"max_start_epoch": 4}
+REPRESENTATIVE = {"initialization": "representative"}
+AST: dict[str, Any] = {"objective": "ast", "experts": "mtt", **REPRESENTATIVE}
+RELEASED = {"bias_correction": 0, "step_size": 1.7e-3}
+ROWS: dict[str, dict[str, Any]] = {
+    "MTT": {"objective": "mtt", "experts": "mtt", "prior_options": {"init": "real"}},
+    "MTT, representative start": {"objective": "mtt", "experts": "mtt", **REPRESENTATIVE},
+    "AST": AST,
+    "AST less representative start": {"objective": "ast", "experts": "mtt", "prior_options": {"init": "real"}},
+    "AST less bias correction": {**AST, "options": RELEASED, "learning_rate": {"step_size": 2.8e-7}},
+    "AST less momentum": {**AST, "options": {"momentum": 0.0}},
+    "AST less balanced loop": {**AST, "options": {"balance": 0}},
+    "AST less intermediate matching": {**AST, "options": {"intermediate": 0.0}},
+    "AST less perturbation": {**AST, "options": {"perturbation": 0.0}},
+    "AST, images at MTT's rate": {**AST, "learning_rate": {"pixels": 1000.0}},
+    "AST, smooth experts": {**AST, "experts": "smooth"},
+    "AST, smooth experts without penalty": {**AST, "experts": "smooth-penalty0"},
+    "AST, smooth experts, slope of the true logit": {**AST, "experts": "smooth-label"},
+    "AST, smooth experts, slope of the loss": {**AST, "experts": "smooth-loss"},
+}
+"""What each row is, in words, and its settings."""
+RECIPES: dict[str, tuple[str, dict[str, Any]]] = {
+    "mtt": ("mtt", {}),
+    "smooth": ("smooth", {}),
+    "smooth-penalty0": ("smooth", {"penalty": 0.0}),
+    "smooth-label": ("smooth", {"slope": "label"}),
+    "smooth-loss": ("smooth", {"slope": "loss"}),
+}
+WIDE = ("MTT", "AST", "AST, smooth experts without penalty")
+"""Rows that unseen networks are trained on too."""
+
+
+def experts(name: str, root: str, out: Path) -> Path:
+    """The folder of the experts of a recipe; trains what is not there."""
+    recipe, changes = RECIPES[name]
+    folder = out / "experts" / name
+    glad.train_experts(
+        "fashionmnist", folder, root=root, limit=LIMIT, count=EXPERTS, recipe=recipe,  # type: ignore[arg-type]
+        recipe_options={"epochs": EPOCHS, **changes}, network_options=WIDTH,
+    )  # fmt: skip
+    return folder
+
+
+def distill(row: str, seed: int, root: str, out: Path) -> glad.Run:
+    """The run of a row and a seed."""
+    settings = dict(ROWS[row])
+    options = {**FOLLOWED, **settings.pop("options", {})}
+    return glad.distill(
+        "fashionmnist", settings.pop("objective"), "pixels", root=root, limit=LIMIT, iterations=ITERATIONS, seed=seed,
+        experts=experts(settings.pop("experts"), root, out), objective_options=options, network_options=WIDTH,
+        grid_every=ITERATIONS, out=out / f"{row.replace(' ', '-').replace(',', '')}-{seed}", **settings,
+    )  # fmt: skip
+
+
+def accuracies(run: glad.Run, wide: bool, root: str) -> dict[str, list[float]]:
+    """By network, the validation accuracy in % of every seed."""
+    unseen = UNSEEN if wide else {}
+    found = glad.evaluate(
+        run, networks=["convnet", *unseen], seeds=len(SEEDS), baselines=[], split="validation", epochs=300, root=root,
+        network_options={"convnet": WIDTH, **unseen}, learning_rate=dict.fromkeys(unseen, 1e-2),
+    )  # fmt: skip
+    cells = [cell for cell in found["cells"] if cell["row"] == set_id(run.name)]
+    return {
+        name: [100 * cell["accuracy"] for cell in cells if cell["network"] == name] for name in ("convnet", *unseen)
+    }
+
+
+def last_distance(run: glad.Run) -> float:
+    """The mean loss of the last ten iterations."""
+    lines = (run.path / "metrics.jsonl").read_text().splitlines()[-10:]
+    return statistics.mean(json.loads(line)["loss"] for line in lines)
+
+
+def table(results: dict[str, Any]) -> Table:
+    """A line per row: mean and deviation over distillation seeds of the mean over networks, and the unseen ones."""
+    shown = Table("row", "ConvNet", "deviation over sets", "unseen networks", "deviation", "last loss", "sets")
+    for row in ROWS:
+        by_seed = results.get(row, {})
+        if not by_seed:
+            continue
+        seen = [statistics.mean(one["accuracy"]["convnet"]) for one in by_seed.values()]
+        unseen = [
+            statistics.mean(value for name in UNSEEN for value in one["accuracy"][name])
+            for one in by_seed.values()
+            if "vgg11" in one["accuracy"]
+        ]
+        loss = statistics.mean(one["loss"] for one in by_seed.values())
+        shown.add_row(row, *_spread(seen), *_spread(unseen), f"{loss:.3f}", str(len(by_seed)))
+    return shown
+
+
+def _spread(values: list[float]) -> tuple[str, str]:
+    if not values:
+        return "", ""
+    return f"{statistics.mean(values):.1f}", f"{statistics.stdev(values):.1f}" if len(values) > 1 else ""
+
+
+@click.command()
+@click.option("--root", default="data", show_default=True, help="Where FashionMNIST lies.")
+@click.option("--out", type=click.Path(path_type=Path), default=Path("runs/ast"), show_default=True)
+@click.option("--row", "rows", multiple=True, type=click.Choice(list(ROWS)), help="Only these rows.")
+@click.option("--table", "shown", is_flag=True, help="Print the results of a folder, or of a file of results.")
+def main(root: str, out: Path, rows: tuple[str, ...], shown: bool) -> None:
+    """Distill and evaluate, seed by seed, and print the table."""
+    path = out if out.suffix == ".json" else out / "ast.json"
+    results: dict[str, Any] = read_json(path) if path.exists() else {}
+    for seed in () if shown else SEEDS:
+        for row in rows or ROWS:
+            if str(seed) not in results.setdefault(row, {}):
+                run = distill(row, seed, root, out)
+                found = {"accuracy": accuracies(run, row in WIDE, root), "loss": last_distance(run)}
+                results[row][str(seed)] = found
+                write_json(path, results)
+                click.echo(f"{row}, seed {seed}: {statistics.mean(found['accuracy']['convnet']):.1f} %")
+    Console(width=160).print(table(results))
+
+
+if __name__ == "__main__":
+    main()
