@@ -136,10 +136,10 @@ def main(root: str, out: Path, rows: tuple[str, ...], shown: bool) -> None:
         for row in rows or ROWS:
             if str(seed) not in results.setdefault(row, {}):
                 run = distill(row, seed, root, out)
-                found = {"accuracy": accuracies(run, row in WIDE, root), "loss": last_distance(run)}
-                results[row][str(seed)] = found
+                found = accuracies(run, row in WIDE, root)
+                results[row][str(seed)] = {"accuracy": found, "loss": last_distance(run)}
                 write_json(path, results)
-                click.echo(f"{row}, seed {seed}: {statistics.mean(found['accuracy']['convnet']):.1f} %")
+                click.echo(f"{row}, seed {seed}: {statistics.mean(found['convnet']):.1f} %")
     Console(width=160).print(table(results))
 
 
