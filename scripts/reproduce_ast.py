@@ -55,7 +55,7 @@ RECIPES: dict[str, tuple[str, dict[str, Any]]] = {
     "smooth-loss": ("smooth", {"slope": "loss"}),
 }
 WIDE = ("MTT", "AST", "AST, smooth experts without penalty")
-"""Rows that unseen networks are trained on too."""
+"""Rows that unseen architectures are trained on too."""
 
 
 def experts(name: str, root: str, out: Path) -> Path:
@@ -101,7 +101,7 @@ def last_distance(run: glad.Run) -> float:
 
 def table(results: dict[str, Any]) -> Table:
     """A line per row: mean and deviation over distillation seeds of the mean over networks, and the unseen ones."""
-    shown = Table("row", "ConvNet", "deviation over sets", "unseen networks", "deviation", "last loss", "sets")
+    shown = Table("row", "ConvNet", "deviation over sets", "unseen architectures", "deviation", "last loss", "sets")
     for row in ROWS:
         by_seed = results.get(row, {})
         if not by_seed:
