@@ -25,7 +25,7 @@ from glad.runs.storage import read_json, write_json
 LIMIT, EPOCHS, EXPERTS, ITERATIONS = 10_000, 9, 2, 60
 WIDTH = {"width": 16}
 SEEDS = (0, 1, 2)
-UNSEEN = {"alexnet": {"width": 16}, "vgg11": {"width": 8}, "resnet18": {"width": 8}}
+OTHERS = {"alexnet": {"width": 16}, "vgg11": {"width": 8}, "resnet18": {"width": 8}}
 FOLLOWED = {"max_start_epoch": 4}
 REPRESENTATIVE = {"initialization": "representative"}
 AST: dict[str, Any] = {"objective": "ast", "experts": "mtt", **REPRESENTATIVE}
@@ -55,7 +55,7 @@ RECIPES: dict[str, tuple[str, dict[str, Any]]] = {
     "smooth-loss": ("smooth", {"slope": "loss"}),
 }
 WIDE = ("MTT", "AST", "AST, smooth experts without penalty")
-"""Rows that unseen architectures are trained on too."""
+"""Rows that other architectures are trained on too."""
 
 
 def experts(name: str, root: str, out: Path) -> Path:
@@ -82,15 +82,13 @@ def distill(row: str, seed: int, root: str, out: Path) -> glad.Run:
 
 def accuracies(run: glad.Run, wide: bool, root: str) -> dict[str, list[float]]:
     """By network, the validation accuracy in % of every seed."""
-    unseen = UNSEEN if wide else {}
+    cross = OTHERS if wide else {}
     found = glad.evaluate(
-        run, networks=["convnet", *unseen], seeds=len(SEEDS), baselines=[], split="validation", epochs=300, root=root,
-        network_options={"convnet": WIDTH, **unseen}, learning_rate=dict.fromkeys(unseen, 1e-2),
+        run, networks=["convnet", *cross], seeds=len(SEEDS), baselines=[], split="validation", epochs=300, root=root,
+        network_options={"convnet": WIDTH, **cross}, learning_rate=dict.fromkeys(cross, 1e-2),
     )  # fmt: skip
     cells = [cell for cell in found["cells"] if cell["row"] == set_id(run.name)]
-    return {
-        name: [100 * cell["accuracy"] for cell in cells if cell["network"] == name] for name in ("convnet", *unseen)
-    }
+    return {name: [100 * cell["accuracy"] for cell in cells if cell["network"] == name] for name in ("convnet", *cross)}
 
 
 def last_distance(run: glad.Run) -> float:
@@ -100,20 +98,20 @@ def last_distance(run: glad.Run) -> float:
 
 
 def table(results: dict[str, Any]) -> Table:
-    """A line per row: mean and deviation over distillation seeds of the mean over networks, and the unseen ones."""
-    shown = Table("row", "ConvNet", "deviation over sets", "unseen architectures", "deviation", "last loss", "sets")
+    """A line per row: mean and deviation over distillation seeds of the mean over networks, and the cross-architecture one."""
+    shown = Table("row", "ConvNet", "deviation over sets", "cross-architecture", "deviation", "last loss", "sets")
     for row in ROWS:
         by_seed = results.get(row, {})
         if not by_seed:
             continue
         seen = [statistics.mean(one["accuracy"]["convnet"]) for one in by_seed.values()]
-        unseen = [
-            statistics.mean(value for name in UNSEEN for value in one["accuracy"][name])
+        cross = [
+            statistics.mean(value for name in OTHERS for value in one["accuracy"][name])
             for one in by_seed.values()
             if "vgg11" in one["accuracy"]
         ]
         loss = statistics.mean(one["loss"] for one in by_seed.values())
-        shown.add_row(row, *_spread(seen), *_spread(unseen), f"{loss:.3f}", str(len(by_seed)))
+        shown.add_row(row, *_spread(seen), *_spread(cross), f"{loss:.3f}", str(len(by_seed)))
     return shown
 
 
