@@ -98,7 +98,7 @@ def last_distance(run: glad.Run) -> float:
 
 
 def table(results: dict[str, Any]) -> Table:
-    """A line per row: mean and deviation over distillation seeds of the mean over networks, and the cross-architecture one."""
+    """A line per row: mean and deviation over the distillation seeds, of ConvNet and of other architectures."""
     shown = Table("row", "ConvNet", "deviation over sets", "cross-architecture", "deviation", "last loss", "sets")
     for row in ROWS:
         by_seed = results.get(row, {})
