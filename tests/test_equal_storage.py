@@ -6,7 +6,7 @@ import glad
 from glad.evaluation.rows import set_id
 
 WIDTH = {"width": 32}
-MATCHING = {"syn_steps": 20, "expert_epochs": 2, "max_start_epoch": 4}
+MATCHING = {"syn_steps": 10, "expert_epochs": 2, "max_start_epoch": 4}
 LEAD = 0.04
 """Points of accuracy, as a share of 1."""
 
@@ -14,8 +14,8 @@ LEAD = 0.04
 @pytest.fixture(scope="module")
 def experts(tmp_path_factory):
     folder = tmp_path_factory.mktemp("experts")
-    epochs = MATCHING["max_start_epoch"] + MATCHING["expert_epochs"]
-    glad.train_experts("fashion-mini", folder, count=1, network_options=WIDTH, recipe_options={"epochs": epochs})
+    small = {"count": 2, "network_options": WIDTH, "recipe_options": {"epochs": 7}, "device": "cpu"}
+    glad.train_experts("fashion-mini", folder, **small)
     return folder
 
 
@@ -32,12 +32,12 @@ def test_frequencies_beat_pixels_at_the_same_bytes_under_mtt(experts, tmp_path):
             experts=experts,
             network_options=WIDTH,
             objective_options=MATCHING,
-            iterations=40,
+            iterations=30,
             chunk=200,
             device="cpu",
             out=tmp_path / prior,
         )
-    narrow = {"networks": ["convnet"], "network_options": {"convnet": WIDTH}, "epochs": 300, "seeds": 2}
+    narrow = {"networks": ["convnet"], "network_options": {"convnet": WIDTH}, "epochs": 200, "seeds": 2}
     found = glad.evaluate([*runs.values()], **narrow, baselines=["random"], device="cpu")
     accuracy = {row: entry["seen"]["mean"] for row, entry in found["summary"].items()}
     bytes_of = {row: entry["per_class"] for row, entry in found["stored"].items()}
