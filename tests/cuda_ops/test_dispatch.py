@@ -14,7 +14,6 @@ from cuda_ops import bias_act, filtered_lrelu, setup_filter, upfirdn2d
 from cuda_ops.dispatch import Operator, register
 from cuda_ops.filtered_lrelu import filtered_lrelu_ref
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit.script:FutureWarning")  # within torch.func.jvp
 FILTER = setup_filter([1.0, 3.0, 2.0, 1.0], separable=True)
 LRELU = {"fu": FILTER, "fd": FILTER, "up": 2, "down": 2, "padding": 3}
 

@@ -20,7 +20,6 @@ from cuda_ops.filtered_lrelu import filtered_lrelu_ref
 from cuda_ops.upfirdn2d import upfirdn2d_ref
 from generators.winograd import conv3x3
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit.script:FutureWarning")  # within torch.func.jvp
 Tensors = tuple[Tensor, ...]
 EMULATED = ("upfirdn2d", "bias_act", "bias_act_grad", "filtered_lrelu", "filtered_lrelu_jacobian")
 

@@ -175,7 +175,6 @@ def test_the_graph_holds_no_copy_of_the_weights():
     assert {t.data_ptr() for t in held if t.shape == weight.shape} == {weight.data_ptr()}
 
 
-@pytest.mark.filterwarnings("ignore:.*torch.jit.script:FutureWarning")  # within torch.func.jvp
 @pytest.mark.parametrize("fast", [True, False])
 def test_a_tangent_goes_through_the_whole_synthesis(monkeypatch, fast):
     """Against differences, and against the gradient, in float64."""

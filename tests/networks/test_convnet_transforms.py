@@ -9,8 +9,6 @@ from torch.func import functional_call, grad, hessian, jacfwd, jacrev, jvp, vmap
 from glad.networks import make_network
 from glad.rng import rng_for
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit.script:FutureWarning")  # within torch.func.jvp
-
 
 def plain(x, weight, bias, eps):
     """By hand, as torch's own norm lacks the tangent of its gradient."""
