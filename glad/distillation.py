@@ -16,7 +16,7 @@ from torch import Tensor
 from glad.objectives.base import Objective, SkipIteration, Step
 from glad.objectives.description import ObjectiveDescription
 from glad.runs.interrupts import Interrupts, Terminated
-from glad.runs.storage import optimizer_tensors, read_tensors, restore_optimizer, write_tensors
+from glad.runs.storage import optimizer_tensors, read_number, read_tensors, restore_optimizer, write_tensors
 from glad.synthetic_set import SyntheticSet
 
 Metrics = dict[str, float]
@@ -167,10 +167,11 @@ class DistillationState:
             if name not in saved or saved[name].shape != tensor.shape:
                 have = list(saved[name].shape) if name in saved else "missing"
                 raise DistillationError(f"{path}: {name} is {have}, this run has {list(tensor.shape)}")
+        done, seconds = (read_number(metadata, name, path) for name in ("iteration", "seconds"))
         for name, tensor in state.items():
             tensor.data.copy_(saved[name])
         restore_optimizer(self.optimizer, saved)
-        self.iteration, self.seconds = int(metadata["iteration"]), float(metadata["seconds"])
+        self.iteration, self.seconds = int(done), seconds
         self._clock = time.monotonic()
 
 

@@ -23,7 +23,7 @@ from glad.formats.load import find_kind, load_distilled
 from glad.formats.set_classes import match_classes
 from glad.runs.folder import Run
 from glad.runs.soft_labels import hash_of, likeliest
-from glad.runs.storage import RunError, read_tensors
+from glad.runs.storage import RunError, read_number, read_tensors
 from glad.runs.stored_size import StoredSize, size_of_images, size_of_rows, size_of_run
 from glad.settings.sets import Values
 
@@ -112,7 +112,7 @@ def of_run(run: Run) -> Candidate:
         classes=len(run.inputs["classes"]),
         network=run.settings.network,
         step_size=run.step_size,
-        seconds=float(read_tensors(run.state)[1]["seconds"]),
+        seconds=read_number(read_tensors(run.state)[1], "seconds", run.state),
         hashes=[hash_of(images), hash_of(initial[0]), *([] if soft is None else [hash_of(soft)])],
         results=run.path / RESULTS,
         stored=size_of_run(run),

@@ -23,7 +23,7 @@ from glad.evaluation.protocol import Protocol
 from glad.evaluation.training import TESTED, accuracy, train_network
 from glad.networks import Network, make_network
 from glad.rng import rng_for
-from glad.runs.storage import read_tensors, write_tensors
+from glad.runs.storage import read_number, read_tensors, write_tensors
 
 LR = 1e-2  # the peak, for every network; epochs over the full data are many updates, so the published 1e-2 will do
 
@@ -94,7 +94,7 @@ def open_teacher(data: Splits, network: str, options: Mapping[str, int], epochs:
     if path.exists():
         tensors, metadata = read_tensors(path)
         made.load_state_dict(tensors)
-        return Teacher(made.requires_grad_(False).eval(), settings, float(metadata["accuracy"]))
+        return Teacher(made.requires_grad_(False).eval(), settings, read_number(metadata, "accuracy", path))
     protocol = Protocol(epochs=epochs, augmentation=settings["augmentation"])
     images, labels = train.tensor().to(device), train.labels.to(device)
     train_network(made, images, labels, key=key, learning_rate=LR, protocol=protocol)

@@ -18,7 +18,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from glad.runs.arithmetic import arithmetic, resume_arithmetic
-from glad.runs.storage import RunError, read_tensors, write_tensors, writing
+from glad.runs.storage import RunError, read_number, read_tensors, write_tensors, writing
 
 DTYPES = {"float32": (torch.float32, "F32"), "bfloat16": (torch.bfloat16, "BF16")}
 KEY = "expert"  # the metadata entry that holds what an expert is, as JSON
@@ -86,7 +86,7 @@ class ExpertFile:
                     raise ExpertError(f"{self.partial} is of another recipe, network or data: choose another folder")
             tensors, metadata = read_tensors(self.state)
             resume_arithmetic(json.loads(metadata.get("arithmetic", "null")), str(self.partial))
-            return int(metadata["epoch"]), tensors
+            return int(read_number(metadata, "epoch", self.state)), tensors
         with writing(self.partial, "finished experts are kept"):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._allocate()

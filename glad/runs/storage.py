@@ -1,6 +1,7 @@
 """Durable files: a reader sees the old content or the new, never a part, whenever the writer is killed."""
 
 import json
+import math
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -84,6 +85,17 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
 
 
+def read_number(metadata: Mapping[str, str], name: str, path: Path) -> float:
+    """The number called ``name`` in the metadata of the file at ``path``; ``RunError`` when there is none."""
+    try:
+        found = float(metadata[name])
+    except (KeyError, ValueError):
+        found = math.nan
+    if not math.isfinite(found):
+        raise RunError(f"{path} is damaged: its {name} is {metadata.get(name)!r}, no number")
+    return found
+
+
 @contextmanager
 def open_tensors(path: Path) -> Iterator[Any]:
     """Open a safetensors file to read some of its tensors; ``RunError`` with the path where that fails."""
@@ -121,6 +133,6 @@ def restore_optimizer(
     state: dict[int, dict[str, Tensor]] = {}
     for name, value in tensors.items():
         head, *rest = name.split("/")
-        if head == prefix:
+        if head == prefix and len(rest) == 2 and rest[0].isdecimal():
             state.setdefault(int(rest[0]), {})[rest[1]] = value.clone()
     optimizer.load_state_dict({**optimizer.state_dict(), "state": state})

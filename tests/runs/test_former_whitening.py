@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 import yaml
-from helpers.distilled_sets import distill
+from distilled_sets import distill
 
 import glad
 from glad.data.zca import ZCA

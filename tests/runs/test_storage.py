@@ -8,6 +8,7 @@ import time
 import forked
 import pytest
 import torch
+from distilled_sets import distill
 from errors import naming
 from safetensors import safe_open
 
@@ -15,6 +16,7 @@ from glad.runs.storage import (
     RunError,
     optimizer_tensors,
     read_json,
+    read_number,
     read_tensors,
     restore_optimizer,
     write_durably,
@@ -158,3 +160,23 @@ def test_a_restored_optimizer_goes_on_as_if_never_stopped(tmp_path, make):
     restore_optimizer(second, read_tensors(tmp_path / "state")[0])
     steps(cut, second, 3)
     assert [p.tolist() for p in cut] == [p.tolist() for p in straight]
+
+
+@pytest.mark.parametrize("text", [None, "", "six", "nan", "inf"])
+def test_a_number_that_is_none_is_damage(tmp_path, text):
+    metadata = {} if text is None else {"iteration": text}
+    with pytest.raises(RunError, match=naming(f"{tmp_path} iteration {text!r}")):
+        read_number(metadata, "iteration", tmp_path)
+    assert read_number({"iteration": "6"}, "iteration", tmp_path) == 6
+
+
+@pytest.mark.parametrize("name", ["iteration", "seconds"])
+def test_a_state_without_its_numbers_is_refused_and_nothing_is_changed(tmp_path, name):
+    out = tmp_path / "run"
+    run = distill(out, prior="pixels", iterations=1)
+    tensors, metadata = read_tensors(run.state)
+    write_tensors(run.state, tensors, **{key: value for key, value in metadata.items() if key != name})
+    before = run.state.read_bytes()
+    with pytest.raises(RunError, match=naming(f"{run.state} {name} None")):
+        distill(out, prior="pixels", iterations=2)
+    assert run.state.read_bytes() == before
