@@ -156,7 +156,10 @@ def test_activations_far_out_and_at_zero(act):
         g = torch.autograd.grad(y.sum(), at)[0]
         if not order:
             values, slopes = y.detach(), g
-    torch.testing.assert_close(values.double(), y.detach(), rtol=2e-6, atol=1e-33)  # e^x stops at 1e-38
+    plain = _library.status()["cpu"].by == _library.REFERENCE  # where elu is torch's own, and that of 2.6 is rougher
+    torch.testing.assert_close(
+        values.double(), y.detach(), rtol=2e-5 if plain else 2e-6, atol=1e-33
+    )  # e^x ends at 1e-38
     assert bias_act(torch.full((1,), float("nan")), act=act).isnan().all()
     away = x != 0
     torch.testing.assert_close(slopes.double()[away], g[away], rtol=4e-6, atol=1e-7)
