@@ -21,7 +21,7 @@ def rule(call: Callable[..., Any], operator: Operator) -> Callable[..., tuple[An
     def vmap(info: Any, in_dims: Dims, *arguments: Any) -> tuple[Any, Any]:
         batched = [axes for axes, dim in zip(operator.axes, in_dims, strict=False) if dim is not None]
         axis = next((axis for axis in "nc" if batched and all(axis in axes for axes in batched)), None)
-        if axis is None:
+        if axis is None or not info.batch_size:
             return one_by_one(call, info.batch_size, in_dims, arguments)
         count, given = info.batch_size, list(arguments)
         for i, axes in enumerate(operator.axes):
@@ -48,14 +48,15 @@ def apart(x: Tensor, axis: int, count: int) -> Tensor:
 
 
 def one_by_one(call: Callable[..., Any], count: int, in_dims: Dims, arguments: Sequence[Any]) -> tuple[Any, Any]:
-    """The calls one after the other, their results stacked in front."""
+    """The calls one after the other, their results stacked in front.
+
+    Of no calls at all, as in the Jacobian of an empty batch, the result has the shape that one with zeros gives.
+    """
     dims = [dim if isinstance(a, Tensor) else None for a, dim in zip(arguments, in_dims, strict=True)]
-    calls = [
-        call(*(a if dim is None else a.select(dim, i) for a, dim in zip(arguments, dims, strict=True)))
-        for i in range(count)
-    ]
-    if not calls:
-        raise ValueError("vmap over no calls at all: the batch has length 0")
+    given = [a if d is None else a.movedim(d, 0) for a, d in zip(arguments, dims, strict=True)]
+    if not count:
+        given = [a if d is None else a.new_zeros(1, *a.shape[1:]) for a, d in zip(given, dims, strict=True)]
+    calls = [call(*(a if d is None else a[i] for a, d in zip(given, dims, strict=True))) for i in range(count or 1)]
     if isinstance(calls[0], Tensor):
-        return torch.stack(calls), 0
-    return tuple(torch.stack(parts) for parts in zip(*calls, strict=True)), (0,) * len(calls[0])
+        return torch.stack(calls)[:count], 0
+    return tuple(torch.stack(parts)[:count] for parts in zip(*calls, strict=True)), (0,) * len(calls[0])

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.autograd import forward_ad
 
 from cuda_ops import _library
-from cuda_ops._batching import apart, side_by_side
+from cuda_ops._batching import apart, one_by_one, side_by_side
 from cuda_ops.dispatch import Operator, tangent
 
 _SQRT2 = 2.0**0.5
@@ -139,7 +139,7 @@ def check_call(
 def _add_bias(x: Tensor, b: Tensor | None, dim: int) -> Tensor:
     if b is None:
         return x
-    return x + b.to(x.dtype).reshape([-1 if i == dim else 1 for i in range(x.ndim)])
+    return x + b.to(x.dtype).reshape([x.shape[dim] if i == dim else 1 for i in range(x.ndim)])
 
 
 def _forward(x: Tensor, b: Tensor | None, dim: int, act: str, alpha: float, gain: float, clamp: float | None) -> Tensor:
@@ -250,6 +250,8 @@ def _vmap(images: int, name: str) -> Callable[..., tuple[Tensor, int]]:
         if b is None or in_dims[images] is None:  # an axis more in front
             front = (x.expand(count, *x.shape) if d is None else x.movedim(d, 0) for x, d in placed)
             return call(*front, b, dim + 1, *rest), 0
+        if not count:
+            return one_by_one(call, count, in_dims, arguments)
         beside = (side_by_side(x, d, dim, count) for x, d in placed)
         return apart(call(*beside, side_by_side(b, in_dims[images], 0, count), dim, *rest), dim, count), dim
 

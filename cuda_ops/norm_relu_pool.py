@@ -25,10 +25,11 @@ def norm_relu_pool(x: Tensor, weight: Tensor, bias: Tensor, eps: float = EPS) ->
     runs on kernels that go through each plane in the first cache, its first and second derivatives too; the third and
     all above are torch's own, and slower. Everything else, other devices included, is ``norm_relu_pool_ref``.
     """
-    fits = x.dtype in (torch.float32, torch.float64) and x.dtype == weight.dtype and not (x.shape[2] | x.shape[3]) % 2
+    fits = x.dtype in (torch.float32, torch.float64) and not (x.shape[2] | x.shape[3]) % 2
+    fits = fits and all(v.dtype == x.dtype and v.shape == (x.shape[1],) for v in (weight, bias))
     if x.device.type != "cpu" or not fits or not _has_kernels():
         return norm_relu_pool_ref(x, weight, bias, eps)
-    result: Tensor = torch.ops.glad.norm_relu_pool(x, weight, bias, eps)
+    result: Tensor = torch.ops.glad.norm_relu_pool(x, weight.contiguous(), bias.contiguous(), eps)
     return result
 
 

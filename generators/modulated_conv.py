@@ -46,8 +46,9 @@ def _output_scale(weight: Tensor, style: Tensor) -> Tensor:
 
 def _convolve(x: Tensor, scale: Tensor, weight: Tensor, padding: int, dtype: torch.dtype | None) -> Tensor:
     """Scale the channels of ``x`` by ``scale`` [N, I], then convolve: channels last on a CPU, where it is faster."""
-    layout = torch.channels_last if x.device.type == "cpu" else torch.preserve_format
-    x = (x * scale[:, :, None, None]).to(dtype or x.dtype, memory_format=layout)
+    x = (x * scale[:, :, None, None]).to(dtype or x.dtype)
+    if x.device.type == "cpu":  # by axes, as torch.func.vmap knows no memory formats
+        x = x.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2)
     if winograd.pays(x, weight):
         return winograd.conv3x3(x, weight, padding)
     return F.conv2d(x, weight.to(x.dtype), padding=padding)

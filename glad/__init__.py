@@ -6,15 +6,18 @@ command ``glad`` does the same from a shell.
 """
 
 import importlib
+import importlib.metadata
 import importlib.util
 import os
 import pathlib
+import re
 import sys
 from typing import TYPE_CHECKING, Any
 
 from glad.version import VERSION
 
 __version__ = VERSION
+OLDEST_TORCH = (2, 6)
 _MODULES = {
     "audit": "glad.auditing",
     "distill": "glad.api",
@@ -117,11 +120,24 @@ def find_shadowing() -> str | None:
     return None
 
 
+def find_old_torch() -> str | None:
+    """A line about a torch that is too old, or none at all; None where all is well. torch is not imported for it."""
+    try:
+        found = importlib.metadata.version("torch")
+    except importlib.metadata.PackageNotFoundError:
+        found = "none" if importlib.util.find_spec("torch") is None else ""
+    numbers = [int(number) for number in re.findall(r"\d+", found)[:2]]
+    if found == "none" or (numbers and tuple(numbers) < OLDEST_TORCH):
+        needed = ".".join(map(str, OLDEST_TORCH))
+        return f'glad needs torch {needed} or newer, and here is {found}: pip install "torch>={needed}" torchvision'
+    return None
+
+
 def __getattr__(name: str) -> Any:
     """Import a public name at its first use: ``import glad`` alone loads neither torch nor generators."""
     if name not in _MODULES:
         raise AttributeError(f"module 'glad' has no attribute {name!r}")
-    if line := find_shadowing():
+    if line := find_shadowing() or find_old_torch():
         raise ImportError(line)
     return getattr(importlib.import_module(_MODULES[name]), name)
 

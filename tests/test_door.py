@@ -3,12 +3,14 @@
 import ast
 import importlib.util
 import inspect
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import forked
 import pytest
+from click.testing import CliRunner
 
 import glad
 import glad.evaluation
@@ -16,6 +18,7 @@ import glad.formats
 import glad.networks
 import glad.objectives
 import glad.priors
+from glad.cli import main
 
 TYPED = [
     alias.name
@@ -55,3 +58,26 @@ def test_what_registers_and_lists_is_at_the_door() -> None:
     packages = [glad.evaluation, glad.formats, glad.networks, glad.objectives, glad.priors]
     names = {name for package in packages for name in package.__all__ if name.startswith(("register_", "list_"))}
     assert names <= {*glad.__all__} and len(names) == 2 * len(packages)
+
+
+@pytest.mark.parametrize("version", ["1.13.1", "2.5.1+cpu"])
+def test_an_old_torch_is_refused_in_one_line(version: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.metadata.version", lambda name: version)
+    with pytest.raises(ImportError, match=f"2.6 .* {re.escape(version)}"):
+        _ = glad.distill
+    result = CliRunner().invoke(main, ["presets"])
+    assert result.exit_code == 1 and version in result.output and result.output.count("\n") == 1
+
+
+@pytest.mark.parametrize("version", ["2.6.0", "2.10.0a0+git1", "3.0"])
+def test_another_torch_is_taken(version: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.metadata.version", lambda name: version)
+    assert callable(glad.distill)
+
+
+def test_a_reader_that_has_enough_ends_a_command_without_a_word() -> None:
+    """As ``head`` does."""
+    command = [sys.executable, "-m", "glad", "presets"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b"" and process.wait() == 1

@@ -53,7 +53,7 @@ class Commands(LazyGroup):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
-        if line := glad.find_shadowing():
+        if line := glad.find_shadowing() or glad.find_old_torch():
             raise click.ClickException(line)
         sys.path.append(str(Path.cwd()))  # as `python -m` does: for module:Class of a file that lies here
         warnings.showwarning = print_once()
@@ -66,6 +66,8 @@ class Commands(LazyGroup):
         except KeyboardInterrupt:
             click.echo("\nInterrupted. The same command continues from the last saved state.", err=True)
             ctx.exit(130)
+        except BrokenPipeError:
+            raise  # whoever read the output, `head` say, has enough: click ends without a word
         except Exception as error:
             if os.environ.get("GLAD_DEBUG") or not is_mistake(error):
                 raise

@@ -5,7 +5,7 @@ differs from the released code in nothing but rotations of images that are not s
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -152,10 +152,19 @@ class _Sample(torch.autograd.Function):
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
         ctx.save_for_backward(inputs[1])
+        ctx.grid = inputs[1]
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
         return _SampleAdjoint.apply(grad, *ctx.saved_tensors), None
+
+    @staticmethod
+    def jvp(ctx: Any, tangent: Tensor, _: None) -> Tensor:
+        return _Sample.apply(tangent, ctx.grid)
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[int | None, ...], *tensors: Tensor) -> tuple[Tensor, int]:
+        return _calls_as_one(_Sample, info.batch_size, in_dims, tensors)
 
 
 class _SampleAdjoint(torch.autograd.Function):
@@ -169,10 +178,28 @@ class _SampleAdjoint(torch.autograd.Function):
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
         ctx.save_for_backward(inputs[1])
+        ctx.grid = inputs[1]
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
         return _Sample.apply(grad, *ctx.saved_tensors), None
+
+    @staticmethod
+    def jvp(ctx: Any, tangent: Tensor, _: None) -> Tensor:
+        return _SampleAdjoint.apply(tangent, ctx.grid)
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[int | None, ...], *tensors: Tensor) -> tuple[Tensor, int]:
+        return _calls_as_one(_SampleAdjoint, info.batch_size, in_dims, tensors)
+
+
+def _calls_as_one(
+    function: type[torch.autograd.Function], count: int, in_dims: Sequence[int | None], tensors: Sequence[Tensor]
+) -> tuple[Tensor, int]:
+    """The rule of ``torch.func.vmap``: the calls beside each other in the batch."""
+    calls = [t.expand(count, *t.shape) if d is None else t.movedim(d, 0) for t, d in zip(tensors, in_dims, strict=True)]
+    y: Tensor = function.apply(*(t.flatten(0, 1) for t in calls))
+    return y.unflatten(0, calls[0].shape[:2]), 0
 
 
 def strategy_for(data: ImageData, strategy: str) -> str:

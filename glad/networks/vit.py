@@ -4,7 +4,9 @@ It differs from the paper: attention is plain matrix products (fused attention h
 the tokens' mean is read instead of a class token, and there is no dropout.
 """
 
+import torch
 from torch import Tensor, nn
+from torch.autograd import forward_ad
 from torch.nn import functional as F
 
 from glad.networks.initialization import truncated_normal
@@ -23,6 +25,20 @@ class _Patches(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.project(F.pad(x, (0, self.margin, 0, self.margin))) + self.position
+
+
+class _LayerNorm(nn.LayerNorm):
+    """Layer norm with the right gradient of a tangent.
+
+    torch takes mean and deviation for constants in it (its issue 196700), without a word. In forward mode the norm is
+    therefore step by step; elsewhere torch's own, which is faster.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        if forward_ad._current_level < 0:
+            return super().forward(x)
+        variance, mean = torch.var_mean(x, -1, correction=0, keepdim=True)
+        return (x - mean) * (variance + self.eps).rsqrt() * self.weight + self.bias
 
 
 class _Attention(nn.Module):
@@ -46,9 +62,9 @@ class _Block(nn.Module):
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
-        self.attention = nn.Sequential(nn.LayerNorm(width), _Attention(width, heads))
+        self.attention = nn.Sequential(_LayerNorm(width), _Attention(width, heads))
         hidden = 4 * width
-        self.mlp = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, width))
+        self.mlp = nn.Sequential(_LayerNorm(width), nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, width))
 
     def forward(self, x: Tensor) -> Tensor:
         tokens = x.flatten(2).transpose(1, 2)  # [N, h·w, D]
@@ -62,7 +78,7 @@ class _MeanToken(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.norm = nn.LayerNorm(width)
+        self.norm = _LayerNorm(width)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.norm(x.flatten(2).transpose(1, 2)).mean(1)

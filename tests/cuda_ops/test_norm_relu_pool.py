@@ -105,6 +105,13 @@ def test_nan_stays_and_odd_sides_and_halves_take_the_plain_way():
     assert norm_relu_pool(*half).dtype == torch.bfloat16
 
 
+def test_weights_may_be_views_of_any_stride():
+    x, weight, bias = (t.detach() for t in inputs((2, 3, 4, 4)))
+    views = [(torch.stack([weight, bias], 1)[:, 0], bias), (weight, bias[:1].expand(3)), (weight[1].expand(3), bias)]
+    for w, b in views:
+        torch.testing.assert_close(norm_relu_pool(x, w, b), norm_relu_pool_ref(x, w.contiguous(), b.contiguous()))
+
+
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")  # within opcheck
 def test_operators_are_well_formed():
     x, weight, bias = inputs((2, 3, 4, 4))

@@ -240,3 +240,19 @@ def test_calls_within_calls_and_gradients_through_them(by, name):
         within = vmap(vmap(function, in_dims=0, out_dims=1), in_dims=-1)
         results.append((within(*tensors), grad(loss(within), every(tensors))(*tensors)))
     torch.testing.assert_close(*results, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.filterwarnings("ignore:var_mean:UserWarning")  # of an empty batch, in plain torch
+@pytest.mark.parametrize("name", CASES)
+def test_of_no_calls_the_result_is_empty(by, name):
+    """As in the Jacobian of an empty batch."""
+    case = CASES[name]
+    tensors = case.tensors()
+    for dims in {(0,) * len(tensors), (0, *(None,) * (len(tensors) - 1))}:
+        given = [t if dim is None else t.new_empty(0, *t.shape) for t, dim in zip(tensors, dims, strict=True)]
+        assert vmap(case.function, dims)(*given).shape == (0, *case.reference(*tensors).shape)
+    if name != "bias_act tanh":  # whose bias is as long as the batch
+        empty = tensors[0][:0]
+        y = case.reference(empty, *tensors[1:])
+        assert jacrev(lambda x: case.function(x, *tensors[1:]))(empty).shape == (*y.shape, *empty.shape)
+        assert jacfwd(lambda x: case.function(x, *tensors[1:]))(empty).shape == (*y.shape, *empty.shape)

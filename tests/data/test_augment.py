@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 from torch.autograd import gradcheck, gradgradcheck
+from torch.func import grad, jacfwd, jacrev, jvp, vmap
 from torch.nn import functional as F
 
 from glad.data import augment as module
@@ -184,3 +185,24 @@ def test_strategies_by_name():
     assert without_flip("none") == without_flip("flip") == ""
     with pytest.raises(ValueError, match="unknown augmentation 'blur' in 'crop_blur'; known: color, crop"):
         augment(x, rng_for(0), shared=True, strategy="crop_blur")
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script:FutureWarning")  # within torch.func.jvp
+@each_transform
+def test_tangents_and_many_calls_as_one(name):
+    """Against backward mode, and against one call at a time."""
+    x, v = images(2, dtype=torch.float64, height=5, width=5), images(4, dtype=torch.float64, height=5, width=5)[2:]
+
+    def loss(x):
+        return augment(x, rng_for(0), shared=False, strategy=name).pow(3).sum()
+
+    leaf = x.clone().requires_grad_()
+    gradient = torch.autograd.grad(loss(leaf), leaf, create_graph=True)[0]
+    product = torch.autograd.grad((gradient * v).sum(), leaf)[0]
+    torch.testing.assert_close(jvp(loss, (x,), (v,))[1], (gradient * v).sum().detach())
+    torch.testing.assert_close(jvp(grad(loss), (x,), (v,))[1], product)
+    torch.testing.assert_close(grad(lambda x: jvp(loss, (x,), (v,))[1])(x), product)
+    at_once = vmap(grad(loss), 1, randomness="same")(torch.stack([x, v], 1))
+    torch.testing.assert_close(at_once, torch.stack([grad(loss)(x), grad(loss)(v)]))
+    hessian = jacfwd(jacrev(loss), randomness="same")(x)
+    torch.testing.assert_close((hessian * v).sum((4, 5, 6, 7)), product)

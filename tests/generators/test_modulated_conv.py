@@ -190,3 +190,23 @@ def test_a_tangent_goes_through_the_whole_synthesis(monkeypatch, fast):
     u, at = normal(*image.shape, seed=4).double(), leaf(w)
     gradient = grad((synthesis.synthesize(at) * u).sum(), at)[0]
     check((gradient * v).sum(), (tangent * u).sum(), 1e-10)
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script:FutureWarning")  # within torch.func.jvp
+def test_generators_are_differentiated_under_vmap():
+    """Every image's gradient as one call, and the Hessian, against one gradient at a time."""
+    generator = tiny_generator().double()
+    rows = codes(generator, 3, dtype=torch.float64)
+
+    def loss(ws):
+        return generator.synthesis.synthesize(ws[None]).pow(3).sum()
+
+    at_once = torch.func.vmap(torch.func.grad(loss), in_dims=1)(rows.transpose(0, 1))
+    leaves = rows.clone().requires_grad_()
+    one_by_one = torch.stack([grad(loss(row), row)[0] for row in leaves.unbind()])
+    torch.testing.assert_close(at_once, one_by_one, rtol=1e-9, atol=1e-12)
+    line = torch.stack([rows[1], rows[2]])
+    point = torch.zeros(2, dtype=torch.float64)
+    hessian = torch.func.hessian(lambda t: loss(rows[0] + torch.tensordot(t, line, 1)))(point)
+    expected = torch.autograd.functional.hessian(lambda t: loss(rows[0] + torch.tensordot(t, line, 1)), point)
+    torch.testing.assert_close(hessian, expected, rtol=1e-9, atol=1e-12)

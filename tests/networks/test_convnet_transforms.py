@@ -51,3 +51,20 @@ def test_transforms_of_convnet_are_those_of_plain_torch(network, transform, monk
     found = TRANSFORMS[transform](logits, parameters, x)
     monkeypatch.setattr(import_module("glad.networks.convnet"), "norm_relu_pool", plain)
     torch.testing.assert_close(found, TRANSFORMS[transform](logits, parameters, x), rtol=1e-8, atol=1e-10)
+
+
+@pytest.mark.parametrize("name", ["convnet", "resnet18", "vit"])
+def test_gradients_of_tangents_are_tangents_of_gradients(name):
+    """Both are the Hessian times a vector, whose oracle is backward mode twice (torch's layer norm is wrong here)."""
+    network = make_network(name, channels=1, classes=3, resolution=16, rng=rng_for("net"), width=4).double()
+    x, v = torch.randn(2, 2, 1, 16, 16, generator=rng_for("images"), dtype=torch.float64).unbind()
+
+    def loss(x):
+        return functional_call(network, parameters, (x,)).pow(3).sum()
+
+    parameters = {name: parameter.detach() for name, parameter in network.named_parameters()}
+    leaf = x.clone().requires_grad_()
+    gradient = torch.autograd.grad(loss(leaf), leaf, create_graph=True)[0]
+    expected = torch.autograd.grad((gradient * v).sum(), leaf)[0]
+    torch.testing.assert_close(grad(lambda x: jvp(loss, (x,), (v,))[1])(x), expected, rtol=1e-8, atol=1e-10)
+    torch.testing.assert_close(jvp(grad(loss), (x,), (v,))[1], expected, rtol=1e-8, atol=1e-10)
