@@ -3,7 +3,8 @@
 An image is a small network from a place in [-1, 1]^2 to a color, with sines between its layers (SIREN: Sitzmann et al.,
 NeurIPS 2020); its weights are what is stored and learned, by Adam. All rows are rendered in batched matrix products,
 where the release runs network after network. The published start is fitted to real images, for 5,000 steps at the rate
-5e-4; here ``--initialization fit`` begins ten times as fast and falls along a cosine, and 1,000 steps come nearer.
+5e-4; here ``--initialization fit`` begins ten times as fast and falls along a cosine, and 2,000 steps come nearer
+(mean squared error 0.157 against 0.166).
 Published are rates for DC, DM and MTT; AST takes that of MTT, the others that of DM.
 """
 
