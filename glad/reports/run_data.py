@@ -1,6 +1,7 @@
 """What the folders of runs say, as plain values; nothing is computed that they do not hold, and nothing is invented."""
 
 import json
+import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from glad.reports.run_results import RunResults, read_run_results
-from glad.runs.folder import Run
+from glad.runs.folder import Run, check_metrics
 from glad.runs.soft_labels import likeliest
 from glad.runs.storage import RunError, open_tensors, read_json, read_step_size
 
@@ -74,7 +75,11 @@ def _read(run: Run, label: str) -> RunData:
     progress, learned = _state(run.state)
     pixels, labels = _set(run.path / "initial.safetensors")
     done = max(int(progress.get("iteration", 0)), 1 + int(metrics[-1]["iteration"]) if metrics else 0)
-    iterations = int(config.get("iterations", done))
+    iterations, rates = config.get("iterations", done), inputs.get("learning_rates", {})
+    if not isinstance(iterations, int):
+        raise RunError(f"{run.path}/config.yaml: iterations is {iterations!r}, not a number: damaged")
+    if not isinstance(rates, dict) or not all(isinstance(rate, int | float) for rate in rates.values()):
+        raise RunError(f"{run.path}/inputs.json: its learning_rates {reprlib.repr(rates)} are no rates: damaged")
     return RunData(
         run=run,
         label=label,
@@ -121,7 +126,7 @@ def _metrics(path: Path) -> tuple[dict[str, float], ...]:
     """A dict per iteration; a last line that is being written, or was cut off, is left out."""
     lines = path.read_text().split("\n")[:-1] if path.exists() else []
     try:
-        return tuple(json.loads(line) for line in lines)
+        return tuple(check_metrics(json.loads(line), path) for line in lines)
     except ValueError as error:
         raise RunError(f"{path}: cannot be read: {error}") from error
 

@@ -199,7 +199,7 @@ class Run:
                 entry = json.loads(line)
             except ValueError:
                 continue  # only the last line can be incomplete
-            if entry["iteration"] < iteration:
+            if check_metrics(entry, path)["iteration"] < iteration:
                 kept.append(line + "\n")
         write_durably(path, "".join(kept).encode())
 
@@ -208,6 +208,14 @@ class Run:
         path = self.path / "metrics.jsonl"
         with writing(path, f"the state of the last save is kept in {self.state.name}"), path.open("a") as file:
             file.write(json.dumps({"iteration": iteration, **metrics}) + "\n")
+
+
+def check_metrics(entry: Any, path: Path) -> dict[str, float]:
+    """One line of the metrics at ``path``; ``RunError`` where it does not hold numbers and their iteration."""
+    numbers = isinstance(entry, dict) and all(isinstance(value, int | float) for value in entry.values())
+    if not numbers or not isinstance(entry.get("iteration"), int):
+        raise RunError(f"{path}: {reprlib.repr(entry)} are no iteration's metrics: damaged; delete the file or mend it")
+    return dict(entry)
 
 
 def _weights_comment(recorded: dict[str, Any] | None) -> str:

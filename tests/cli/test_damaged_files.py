@@ -71,3 +71,22 @@ def test_damaged_settings(finished, tmp_path, key, value):
     (tmp_path / "odd.yaml").write_text(yaml.safe_dump({**settings, key: value}))
     said = refused("distill", "--config", tmp_path / "odd.yaml", "--out", tmp_path / "run", "--iterations", "1")
     assert key.replace("_", "-") in said.replace("_", "-")
+
+
+@pytest.mark.parametrize(
+    "line", ['{"loss": 1.0}', '{"iteration": 0, "loss": [1]}', '{"iteration": null}', "[0, 1.0]", "5"]
+)
+def test_damaged_metrics(finished, tmp_path, line):
+    run = shutil.copytree(finished, tmp_path / "run")
+    (run / "metrics.jsonl").write_text(line + "\n")
+    refused("report", str(run))
+    refused("distill", "--config", str(run / "config.yaml"), "--out", str(run), "--iterations", "3")
+
+
+@pytest.mark.parametrize(("file", "key"), [("config.yaml", "iterations"), ("inputs.json", "learning_rates")])
+@pytest.mark.parametrize("value", [None, [1], 0.5, {"w": "x"}])
+def test_damaged_numbers_of_a_report(finished, tmp_path, file, key, value):
+    run = shutil.copytree(finished, tmp_path / "run")
+    content = yaml.safe_load((run / file).read_text())
+    (run / file).write_text(json.dumps({**content, key: value}))
+    refused("report", str(run))
