@@ -32,14 +32,16 @@ DAMAGE = (
     OverflowError,
 )
 """What numpy raises on damaged files; ``NotImplementedError`` is a ``RuntimeError``."""
-OURS = ("classes", "mean", "std", "dataset", "soft_labels", "step_size")  # of `glad export --format npz`
+CLASSES = ("classes", "class_names", "label_names")
+"""What an array of the classes' names is called; the first of these that is there counts."""
+OURS = ("mean", "std", "dataset", "soft_labels", "step_size")  # of `glad export --format npz`
 
 
 def read_npz(path: Path, least: int = 2) -> Raw:
     """Read images and labels; names are ``x_train``, ``train_images``, ``images`` and so on, for each split.
 
-    ``classes`` holds the classes' names, if it is there. Raises ``DataError`` where the arrays do not fit, or
-    where there are fewer than ``least`` classes.
+    ``classes``, or another of ``CLASSES``, holds the classes' names. Raises ``DataError`` where the arrays do not fit,
+    or where there are fewer than ``least`` classes.
     """
     return _read(load_arrays(path), path, least)
 
@@ -70,26 +72,29 @@ def _read(arrays: Mapping[str, np.ndarray], path: Path, least: int) -> Raw:
     notices = []
     parts = {split: _make_part(arrays, pairs[split], path) for split in SPLITS if split in pairs}
     used = {key for pair in pairs.values() for key in pair}
-    if unused := [key for key in arrays if key not in (*used, *OURS)]:
+    named = classes_key(arrays)
+    if unused := [key for key in arrays if key not in (*used, *OURS, named)]:
         notices.append(f"{path}: not used: {shorten(unused)}")
     count = 1 + max(int(part.labels.max()) for part in parts.values())
     classes = class_names(arrays, count, path)
     if len(classes) < least:
         raise DataError(f"{path} has one class: give at least two")
-    numbering = own_numbers(classes)[1] or (len(classes) if "classes" not in arrays else 0)
-    ids, named = tuple(range(len(classes))), "classes" in arrays
-    return Raw(path.stem, classes, parts, ids, numbering, notices=tuple(notices), named=named)
+    numbering = own_numbers(classes)[1] or (len(classes) if named is None else 0)
+    ids = tuple(range(len(classes)))
+    return Raw(path.stem, classes, parts, ids, numbering, notices=tuple(notices), named=named is not None)
 
 
 def load_arrays(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of an npz that ``pair_keys`` may pair and ``classes``, and an empty one in place of each other.
+    """The arrays of an npz that ``pair_keys`` may pair and ``CLASSES``, and an empty one in place of each other.
 
     Raises ``DataError`` where the file is damaged or holds objects.
     """
     try:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-            return {key: file[key] if _role(key) or key == "classes" else np.empty(0) for key in file.files}
+            return {key: file[key] if _role(key) or key in CLASSES else np.empty(0) for key in file.files}
     except (*DAMAGE, zipfile.BadZipFile, zlib.error) as error:
+        if not zipfile.is_zipfile(path):
+            raise DataError(f"{path} is damaged, or no .npz file: write it anew") from error
         raise DataError(f"{path} cannot be read as an .npz file of plain arrays ({error}): write it anew") from error
 
 
@@ -128,14 +133,26 @@ def pair_keys(keys: Iterable[str], path: Path) -> dict[str, tuple[str, str]]:
     return pairs
 
 
+def classes_key(arrays: Mapping[str, np.ndarray]) -> str | None:
+    """What the array of the classes' names is called; None where there is none."""
+    return next((key for key in CLASSES if key in arrays), None)
+
+
 def class_names(arrays: Mapping[str, np.ndarray], count: int, path: Path) -> tuple[str, ...]:
-    """The classes' names, which are their numbers unless ``classes`` says others."""
-    names = arrays.get("classes")
-    if names is None:
+    """The classes' names, which are their numbers unless an array says others; bytes are UTF-8."""
+    key = classes_key(arrays)
+    if key is None:
         return tuple(map(str, range(count)))
+    names = arrays[key]
+    if names.dtype.kind == "S":
+        try:
+            names = np.char.decode(names, "utf-8")
+        except UnicodeDecodeError as error:
+            raise DataError(f"{key} in {path} is no UTF-8 ({error}): store names as text") from error
     if names.ndim != 1 or names.dtype.kind != "U" or len(names) < count or len(set(names.tolist())) < len(names):
+        least = f"at least {count} " if count else ""
         raise DataError(
-            f"classes in {path} is {names.dtype} {names.shape}: store {count} different names, in label order"
+            f"{key} in {path} is {names.dtype} {names.shape}: store {least}different names as text, in label order"
         )
     return tuple(names.tolist())
 

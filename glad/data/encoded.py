@@ -133,24 +133,28 @@ def read_tar(path: Path, least: int = 2) -> Raw:
                     )
     except (tarfile.TarError, OSError, EOFError) as error:
         raise DataError(f"{path} is damaged, or no tar ({error}): write it anew") from error
-    images, labels, names = [], [], []
+    images, labels, names, without = [], [], [], []
     for key, files in samples.items():
-        image = next((content for suffix, content in files.items() if is_image(f".{suffix}")), None)
-        if image is None:
+        found = [suffix for suffix in files if is_image(f".{suffix}")]
+        if len(found) > 1:
+            raise DataError(f"{path}, {key.lstrip('/')} has {' and '.join(found)}: keep one image per sample")
+        if not found:
+            without += [f"{key.lstrip('/')}.{suffix}" for suffix in files if "cls" in files and suffix != "cls"]
             continue
-        images.append(EncodedImage(image, f"{path}, {key.lstrip('/')}"))
+        images.append(EncodedImage(files[found[0]], f"{path}, {key.lstrip('/')}"))
         label, name = _label_of(files, f"{path}, {key.lstrip('/')}")
         labels.append(label)
         names.append(name)
     if not images:
         raise DataError(f"{path} holds no images ({shorten(samples) or 'nothing'}): NAME.png with NAME.cls is read")
+    notices = [f"{path}: not read as images: {shorten(without)}"] * bool(without)
     pairs = {(label, name) for label, name in zip(labels, names, strict=True)}
     one_to_one = all(name is not None for name in names) and len(pairs) == len(set(labels)) == len(set(names))
     if not one_to_one:
-        return _assemble(path.stem, str(path), {"train": Rows(images, labels, None, "its images")}, least, [])
+        return _assemble(path.stem, str(path), {"train": Rows(images, labels, None, "its images")}, least, notices)
     order = [str(name) for _, name in sorted(pairs)]
-    found = Rows(images, [order.index(str(name)) for name in names], order, "its images")
-    return _assemble(path.stem, str(path), {"train": found}, least, [])
+    rows = Rows(images, [order.index(str(name)) for name in names], order, "its images")
+    return _assemble(path.stem, str(path), {"train": rows}, least, notices)
 
 
 def _label_of(files: Mapping[str, bytes], where: str) -> tuple[int | str, str | None]:

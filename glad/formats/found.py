@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from glad.data.arrays import channels_first, class_names, pair_keys
+from glad.data.arrays import channels_first, class_names, classes_key, pair_keys
 from glad.data.notices import DataError, shorten
 from glad.data.pixels import Header, ImageFile
 from glad.data.raw import Raw
@@ -92,9 +92,9 @@ def of_named(arrays: Mapping[str, np.ndarray], path: Path) -> FoundSet:
     """The set in arrays with names, such as ``images`` and ``labels``; those of training where there are splits."""
     pairs = pair_keys(arrays, path)
     images, labels = pairs["train"]
-    unused = [key for key in arrays if key not in (images, labels, "classes")]
+    unused = [key for key in arrays if key not in (images, labels, classes_key(arrays))]
     notices = [f"{path}: the set is {images} and {labels}; not used: {shorten(unused)}"] * bool(unused)
-    names = class_names(arrays, 0, path) if "classes" in arrays else None
+    names = class_names(arrays, 0, path) if classes_key(arrays) else None
     return of_arrays(arrays[images], arrays[labels], str(path), names, tuple(notices))
 
 

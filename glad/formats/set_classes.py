@@ -38,8 +38,8 @@ def match_classes(
         used: Positions of the classes that must be found; others may stay without a label.
         named: Whether ``classes`` are names, as of folders; otherwise they are the numbers of an array of labels.
         numbers: Whether numbers may decide.
-        class_map: Class of the set to class of the data, each a name or a number; ``"*": "guess"`` takes what no rule
-            decides in the order of the data's classes.
+        class_map: Class of the set to class of the data, each a name or a number; ``"*": "guess"`` lets names
+            decide where they do, and takes the rest in the order of the data's classes that are left.
 
     Returns:
         The labels, int64 [K], -1 where there is none, and lines for whoever uses the set.
@@ -59,8 +59,9 @@ def match_classes(
     else:
         if not guess:
             raise DataError(_question(where, classes, data, rest, _by_name(classes, data, named)))
-        guessed = _in_order(where, classes, data)
-        found = {**guessed, **found}
+        found = {**_by_wordnet(classes, data, named), **_by_name(classes, data, named), **found}
+        guessed = _in_order(where, classes, data, found, [i for i in rest if i not in found])
+        found |= guessed
         notices.append(f"{where}: classes are taken in their order, which is a guess: {_pairs(classes, data, guessed)}")
     labels = torch.tensor([found.get(i, -1) for i in range(len(classes))])
     there = {int(labels[i]) for i in used}
@@ -117,13 +118,20 @@ def _by_wordnet(classes: Sequence[str], data: ImageData, named: bool) -> dict[in
     return {i: data.class_ids.index(number) for i, number in wanted.items() if number in data.class_ids}
 
 
-def _in_order(where: str, classes: Sequence[str], data: ImageData) -> dict[int, int]:
-    """Numbers as labels, other names by their position."""
+def _in_order(
+    where: str, classes: Sequence[str], data: ImageData, found: Mapping[int, int], rest: Sequence[int]
+) -> dict[int, int]:
+    """What is left, ``rest``: numbers as labels, other names in the order of the classes that nothing stands for."""
     count, values = len(data.classes), numbers_of(classes) or []
-    labels = values if values and max(values) < count else list(range(len(classes)))
-    if max(labels) >= count:
-        raise DataError(f"{where} has {len(classes)} classes, {data.name} has {count}: they cannot be taken in order")
-    return dict(enumerate(labels))
+    if values and max(values) < count:
+        return {i: values[i] for i in rest}
+    free = [label for label in range(count) if label not in found.values()]
+    if len(rest) > len(free):
+        raise DataError(
+            f"{where} has {len(rest)} classes that nothing decides, {data.name} has {len(free)} for them: they cannot "
+            "be taken in order"
+        )
+    return dict(zip(rest, free, strict=False))
 
 
 def _say_of_ones(

@@ -4,6 +4,7 @@ import math
 import pickle
 import warnings
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from generators.inert import Made, MemoryBudget, Persistent, PickleError, Table,
 from generators.numpy_values import ARRAY, DTYPE, KINDS
 from generators.torch_stream import PARAMETER, TENSOR, TYPES, check_view
 from generators.unpickle import load
+from glad.data.arrays import DAMAGE
 from glad.data.notices import DataError
 
 MEMORY = 2**30  # bytes that the objects of a file may take: arrays of numpy are texts there
@@ -38,12 +40,14 @@ def read_torch(path: Path) -> Any:
         DataError: The file is damaged or hostile, or none of torch's.
     """
     try:
+        if zipfile.is_zipfile(path):
+            _require_checksums(path)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of torch, about forms that it will not write any more
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
         pass
-    except (RuntimeError, OSError, EOFError, ValueError, LookupError, AttributeError, TypeError) as error:
+    except (*DAMAGE, zipfile.BadZipFile, zlib.error) as error:
         reason = " ".join(str(error).split())[:120] or type(error).__name__
         raise DataError(f"{path} is damaged, or no file of torch.save ({reason})") from error
     if not zipfile.is_zipfile(path):
@@ -55,6 +59,13 @@ def read_torch(path: Path) -> Any:
         return _read_inert(path)
     except (PickleError, zipfile.BadZipFile, OSError, LookupError, ValueError) as error:
         raise DataError(f"{path} cannot be read without running code of it ({error}): save its tensors anew") from error
+
+
+def _require_checksums(path: Path) -> None:
+    """Raise ``BadZipFile`` where a part of a zip is not what was written: torch does not look at the checksums."""
+    with zipfile.ZipFile(path) as archive:
+        if (part := archive.testzip()) is not None:
+            raise zipfile.BadZipFile(f"the checksum of {part} is another one")
 
 
 def _read_inert(path: Path) -> Any:

@@ -2,13 +2,13 @@
 
 import io
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from glad.formats.distilled import Card, Distilled
 from glad.formats.files import readable
+from glad.formats.torch_files import read_torch
 from glad.runs.storage import read_json, write_durably, write_json
 
 CARD = "dataset.json"
@@ -42,10 +42,7 @@ def read(path: Path) -> Distilled:
 
 
 def _load(path: Path) -> Tensor:
-    try:
-        content: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except RuntimeError as error:  # of a damaged zip
-        raise ValueError(f"{path.name} cannot be read ({' '.join(str(error).split())[:120]})") from error
+    content = read_torch(path)
     if not isinstance(content, Tensor):
         raise ValueError(f"{path.name} holds a {type(content).__name__} where a tensor is expected")
     return content

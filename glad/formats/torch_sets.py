@@ -63,7 +63,7 @@ def of_torch_file(path: Path) -> FoundSet:
     if _is_pair(content):
         return of_arrays(_numpy(content[0]), _numpy(content[1]), str(path), notices=notices)
     if isinstance(content, Mapping):
-        arrays = {str(key): _numpy(value) for key, value in content.items() if _is_array(value)}
+        arrays = {str(key): _numpy(value) if _is_array(value) else np.empty(0) for key, value in content.items()}
         try:
             return of_named(arrays, path)
         except DataError as error:
@@ -113,14 +113,14 @@ def _is_item(value: Any) -> bool:
 
 
 def _is_array(value: Any) -> bool:
-    """Whether ``value`` is a tensor, an array or a list of numbers."""
+    """Whether ``value`` is a tensor, an array or a list of numbers or of names."""
     if isinstance(value, list | tuple):
-        return bool(value) and all(isinstance(entry, int | float) for entry in value)
+        return bool(value) and any(all(isinstance(entry, kind) for entry in value) for kind in (int | float, str))
     return isinstance(value, Tensor | np.ndarray)
 
 
 def _numpy(value: Any) -> np.ndarray:
-    """A tensor, an array or a list of numbers as an array."""
+    """A tensor, an array or a list of numbers or of names as an array."""
     if not isinstance(value, Tensor):
         return np.asarray(value)
     dense = value.detach().to_dense() if value.layout != torch.strided else value.detach()

@@ -23,6 +23,10 @@ def settle_values(images: Tensor, asked: Values | None, where: str) -> Values:
     low, high = float(images.min()), float(images.max())
     stated = f"{where} holds {str(images.dtype).removeprefix('torch.')} values from {low:.4g} to {high:.4g}"
     if images.is_floating_point():
+        if asked == "unit" and high > 10:
+            raise DataError(f"{stated}, which are far beyond 0 to 1: --values uint8 or --values normalized")
+        if asked == "uint8" and low >= 0 and high <= 1:
+            raise DataError(f"{stated}, almost black as 0 to 255: leave --values out, or --values unit")
         if asked is not None:
             return asked
         if low >= 0 and high <= 1:
@@ -34,6 +38,8 @@ def settle_values(images: Tensor, asked: Values | None, where: str) -> Values:
         )
     if asked == "normalized":
         raise DataError(f"{stated}, which cannot be normalized ones: --values uint8")
+    if asked == "unit" and high > 1:
+        raise DataError(f"{stated}, which are not 0 to 1: leave --values out, or --values uint8")
     if high <= 1 and asked is None:
         raise DataError(f"{stated}, almost black as pixels: --values unit if 1 is white, --values uint8 if 255 is")
     return "uint8" if asked is None else asked

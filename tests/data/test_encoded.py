@@ -80,6 +80,27 @@ def test_a_tar(tmp_path, labels):
         assert splits.train.classes == tuple(NAMES)
 
 
+def write_tar(path, members):
+    with tarfile.open(path, "w") as tar:
+        for name, content in members:
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+
+
+def test_a_sample_of_a_tar_has_one_image_and_what_is_not_read_is_said(tmp_path):
+    image = encode(PICTURES[0])
+    labels = [(f"{i}.cls", str(i % 2).encode()) for i in range(12)]
+    pictures = [(f"{i}.{'png' if i < 10 else 'gif'}", image) for i in range(12)]
+    write_tar(tmp_path / "set.tar", [*labels, *pictures])
+    splits, said = load_with_notices(tmp_path / "set.tar")
+    assert sum(len(part.labels) for part in (splits.train, splits.validation, splits.test)) == 10
+    assert "not read as images: 10.gif, 11.gif" in said
+    write_tar(tmp_path / "two.tar", [*labels, *pictures, ("4.mask.jpg", image)])
+    with pytest.raises(DataError, match=r"two.tar, 4 has png and mask.jpg: keep one image per sample"):
+        load_data(str(tmp_path / "two.tar"))
+
+
 def test_a_data_set_of_the_hub(monkeypatch):
     whole, asked = of_hub(), []
     parts = datasets.DatasetDict(

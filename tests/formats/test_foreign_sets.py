@@ -116,7 +116,8 @@ def test_objects_in_a_file_are_never_made(tmp_path, data):
         check(glad.load_distilled(tmp_path / "set.pt", data=data), data)
     arrays = {"images": PIXELS.numpy(), "labels": LABELS.numpy(), "args": argparse.Namespace()}
     torch.save(arrays, tmp_path / "arrays.pt")
-    check(glad.load_distilled(tmp_path / "arrays.pt", data=data), data)
+    with pytest.warns(DataNotice, match="the set is images and labels; not used: args"):
+        check(glad.load_distilled(tmp_path / "arrays.pt", data=data), data)
 
 
 def test_a_file_that_would_run_a_program_is_refused(tmp_path, data):
@@ -135,6 +136,24 @@ def test_labels_that_are_names(tmp_path, data):
     names = np.array(["cat", "dog", "emu"])[LABELS.numpy()]
     np.savez(tmp_path / "set.npz", images=LEVELS.numpy(), labels=names)
     check(glad.load_distilled(tmp_path / "set.npz", data=data), data)
+
+
+@pytest.mark.parametrize("kind", ["pt", "npz"])
+@pytest.mark.parametrize("key", ["classes", "class_names"])
+def test_names_of_classes_in_a_file_count(tmp_path, data, kind, key):
+    names, labels = ["emu", "dog", "cat"], 2 - LABELS
+    if kind == "pt":
+        torch.save({"images": PIXELS, "labels": labels, key: names}, tmp_path / "set.pt")
+    else:
+        np.savez(tmp_path / "set.npz", images=LEVELS.numpy(), labels=labels.numpy(), **{key: np.array(names, "S")})
+    check(glad.load_distilled(tmp_path / f"set.{kind}", data=data), data)
+
+
+def test_what_is_not_used_of_a_torch_file_is_said(tmp_path, data):
+    content = {"images": PIXELS, "labels": LABELS, "class_to_idx": {"emu": 0}}
+    torch.save(content, tmp_path / "set.pt")
+    with pytest.warns(DataNotice, match="not used: class_to_idx"):
+        check(glad.load_distilled(tmp_path / "set.pt", data=data), data)
 
 
 @pytest.mark.parametrize("kind", ["npz", "safetensors"])
@@ -171,6 +190,20 @@ def test_8_bits_that_are_almost_black_are_asked_about(tmp_path, data):
     with pytest.raises(DataError, match="almost black as pixels: --values unit if 1 is white"):
         glad.load_distilled(tmp_path / "set.npz", data=data)
     assert glad.load_distilled(tmp_path / "set.npz", data=data, values="unit").pixels.max() == 1
+
+
+@pytest.mark.parametrize(
+    ("stored", "values", "line"),
+    [
+        (LEVELS, "unit", "uint8 values from 0 to 255, which are not 0 to 1"),
+        (PIXELS * 255, "unit", "far beyond 0 to 1"),
+        (PIXELS, "uint8", "almost black as 0 to 255"),
+    ],
+)
+def test_values_that_cannot_be_what_was_said(tmp_path, data, stored, values, line):
+    torch.save([stored, LABELS], tmp_path / "set.pt")
+    with pytest.raises(DataError, match=line):
+        glad.load_distilled(tmp_path / "set.pt", data=data, values=values)
 
 
 def test_without_data_a_set_is_normalized_by_itself(tmp_path):
@@ -218,6 +251,20 @@ def test_damaged_is_said_of_damaged_files(tmp_path, data):
     (tmp_path / "set.pt").write_bytes(content[: len(content) // 2])
     with pytest.raises((DataError, RunError), match=r"set.pt is damaged"):
         glad.load_distilled(tmp_path / "set.pt", data=data)
+
+
+@pytest.mark.parametrize("ours", [False, True])
+def test_a_changed_byte_of_a_torch_file_is_seen(tmp_path, data, ours):
+    path = tmp_path / "set.pt"
+    torch.save([PIXELS, LABELS], path)
+    if ours:
+        glad.export(glad.load_distilled(path, data=data), "torch", tmp_path / "ours")
+        path = tmp_path / "ours" / "pixels.pt"
+    content = bytearray(path.read_bytes())
+    content[content.find(PIXELS.numpy().tobytes()) + 400] ^= 1
+    path.write_bytes(content)
+    with pytest.raises((DataError, RunError), match=rf"{path.name} is damaged.*data/0"):
+        glad.load_distilled(tmp_path / "ours" if ours else path, data=data)
 
 
 def test_what_the_scripts_of_the_field_read(tmp_path, data):

@@ -103,6 +103,15 @@ def test_a_name_spelled_otherwise_is_asked_about_with_both_lists_and_the_nearest
     assert match(spelled, class_map={"T-shirt": 0}) == (list(range(10)), [])
 
 
+def test_a_guess_leaves_names_as_they_are():
+    labels, notices = match(["Ankle_boot", "T-shirt", "Trouser"], class_map={"*": "guess"})
+    assert labels == [9, 0, 1]
+    assert notices[0].endswith("in their order, which is a guess: T-shirt = T-shirt/top")
+    assert match(["x", "Bag", "y"], ["Bag", "a", "b"], class_map={"y": "a", "*": "guess"})[0] == [2, 0, 1]
+    with pytest.raises(DataError, match=naming("set 2 theirs 1 order")):
+        match(["Bag", "x", "y"], ["Bag", "a"], class_map={"*": "guess"})
+
+
 def test_a_class_map_that_names_no_class_is_refused():
     with pytest.raises(DataError, match=naming("'T-shirts' set")):
         match(FASHION, class_map={"T-shirts": "Trouser"})
