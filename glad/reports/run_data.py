@@ -1,7 +1,6 @@
 """What the folders of runs say, as plain values; nothing is computed that they do not hold, and nothing is invented."""
 
 import json
-import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,11 +74,13 @@ def _read(run: Run, label: str) -> RunData:
     progress, learned = _state(run.state)
     pixels, labels = _set(run.path / "initial.safetensors")
     done = max(int(progress.get("iteration", 0)), 1 + int(metrics[-1]["iteration"]) if metrics else 0)
-    iterations, rates = config.get("iterations", done), inputs.get("learning_rates", {})
+    iterations = config.get("iterations", done)
     if not isinstance(iterations, int):
         raise RunError(f"{run.path}/config.yaml: iterations is {iterations!r}, not a number: damaged")
-    if not isinstance(rates, dict) or not all(isinstance(rate, int | float) for rate in rates.values()):
-        raise RunError(f"{run.path}/inputs.json: its learning_rates {reprlib.repr(rates)} are no rates: damaged")
+    if max(labels, default=0) >= len(inputs["classes"]):
+        raise RunError(
+            f"{run.path}/inputs.json has {len(inputs['classes'])} classes, its set {max(labels) + 1}: damaged"
+        )
     return RunData(
         run=run,
         label=label,

@@ -2,7 +2,7 @@
 
 import json
 import reprlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -91,6 +91,11 @@ class Run:
             raise RunError(
                 f"{self.path}/inputs.json: its hashes {reprlib.repr(hashes)} are not those of a run: damaged"
             )
+        for key, fits in FITS.items():
+            if key in content and not fits(content[key]):
+                raise RunError(
+                    f"{self.path}/inputs.json: its {key} {reprlib.repr(content[key])} are not those of a run: damaged"
+                )
         return content
 
     @property
@@ -208,6 +213,20 @@ class Run:
         path = self.path / "metrics.jsonl"
         with writing(path, f"the state of the last save is kept in {self.state.name}"), path.open("a") as file:
             file.write(json.dumps({"iteration": iteration, **metrics}) + "\n")
+
+
+def _numbers(values: Any) -> bool:
+    return all(isinstance(value, int | float) for value in values)
+
+
+FITS: dict[str, Callable[[Any], bool]] = {
+    "classes": lambda value: isinstance(value, list) and bool(value) and all(isinstance(name, str) for name in value),
+    "mean": lambda value: isinstance(value, list) and bool(value) and _numbers(value),
+    "std": lambda value: isinstance(value, list) and bool(value) and _numbers(value),
+    "versions": lambda value: isinstance(value, dict),
+    "learning_rates": lambda value: isinstance(value, dict) and _numbers(value.values()),
+}
+"""Whether a value of ``inputs.json`` is of its kind."""
 
 
 def check_metrics(entry: Any, path: Path) -> dict[str, float]:

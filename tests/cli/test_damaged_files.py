@@ -83,10 +83,16 @@ def test_damaged_metrics(finished, tmp_path, line):
     refused("distill", "--config", str(run / "config.yaml"), "--out", str(run), "--iterations", "3")
 
 
-@pytest.mark.parametrize(("file", "key"), [("config.yaml", "iterations"), ("inputs.json", "learning_rates")])
-@pytest.mark.parametrize("value", [None, [1], 0.5, {"w": "x"}])
-def test_damaged_numbers_of_a_report(finished, tmp_path, file, key, value):
+ODD = [
+    ("config.yaml", "iterations"),
+    *(("inputs.json", key) for key in ("learning_rates", "classes", "mean", "versions")),
+]
+
+
+@pytest.mark.parametrize(("file", "key"), ODD)
+@pytest.mark.parametrize("value", [None, [], [[]], ["one"], 0.5])
+def test_damaged_values_of_a_report(finished, tmp_path, file, key, value):
     run = shutil.copytree(finished, tmp_path / "run")
     content = yaml.safe_load((run / file).read_text())
     (run / file).write_text(json.dumps({**content, key: value}))
-    refused("report", str(run))
+    assert file in refused("report", str(run))
