@@ -95,7 +95,7 @@ def map_classes(
         ValueError: A class that ``wanted`` names does not exist, or nothing decides on a class.
     """
     if not count:
-        return ClassMap([0] * len(names), {})
+        return ClassMap([0] * len(names), {}, notice=say_unused(wanted))
     asked, guess = _read_wanted(wanted or {}, names, generator_names, count)
     found: dict[int, int] = {**match_names(names, generator_names, count), **asked}
     left = [i for i in range(len(names)) if i not in found]
@@ -109,8 +109,15 @@ def map_classes(
     found |= {i: ids[i] % count for i in left}
     guessed = _describe("by number, which is a guess", left, names, found, generator_names)
     numbers = [found[i] for i in range(len(names))]
+    if left and (shared := len(numbers) - len(set(numbers))):
+        guessed += f"; {shared} of the data's {len(numbers)} classes share one with another"
     classes = {name: _class_of(number, generator_names) for name, number in zip(names, numbers, strict=True)}
     return ClassMap(numbers, classes, guessed, guessed or notice)
+
+
+def say_unused(wanted: Mapping[str, str | int] | None) -> str:
+    """A sentence where a class map names classes of what has none; empty where it does not."""
+    return "it has no classes, so the class map is not used" if set(wanted or {}) - {REST} else ""
 
 
 def _read_wanted(
@@ -162,13 +169,13 @@ def find_class(value: str | int, names: Sequence[str], whose: str) -> int:
     plain = [_plain(name) for name in names]
     if plain.count(_plain(str(value))) == 1:
         return plain.index(_plain(str(value)))
-    if str(value).isdigit() and int(value) < len(names):
+    if str(value).isdecimal() and int(value) < len(names):
         return int(value)
     raise ValueError(f"class map: {value!r} is no class of the {whose}; they are {list_names(names)}")
 
 
 def _target(value: str | int, count: int, names: Sequence[str]) -> int:
-    if str(value).isdigit() and int(value) < count and not names:
+    if str(value).isdecimal() and int(value) < count and not names:
         return int(value)
     return find_class(value, names or [str(i) for i in range(count)], "generator")
 

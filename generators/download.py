@@ -185,7 +185,7 @@ def _retry_after(value: str | None) -> float | None:
     """Seconds of a Retry-After header, which holds them or a date."""
     if value is None:
         return None
-    if value.strip().isdigit():
+    if value.strip().isdecimal():
         return float(value)
     try:
         return max(email.utils.parsedate_to_datetime(value).timestamp() - time.time(), 0.0)

@@ -58,7 +58,7 @@ def whole_numbers(
     options: dict[str, dict[str, int]] = {}
     for key, value in pairs:
         network, dot, option = key.rpartition(".")
-        if not dot or not value.isdigit():
+        if not dot or not value.isdecimal():
             raise click.BadParameter(
                 f"{key}={value} is not NETWORK.OPTION=NUMBER, such as resnet18.width=16", ctx, param
             )

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from generators import catalog, official
-from generators.classes import GUESS, REST, ClassMap, GeneratorClass, map_classes, published_names
+from generators.classes import GUESS, REST, ClassMap, GeneratorClass, map_classes, published_names, say_unused
 from generators.prior import StyleGANPrior
 from generators.provenance import Weights
 from glad.data.dataset import ImageData
@@ -97,6 +97,8 @@ def resolve_prior(
     }
     if name not in PRIORS and (catalog.is_known(name) or Path(name).suffix in (".safetensors", ".pkl")):
         return _resolve_generator(name, data, options, device, provided, class_map)
+    if unused := say_unused(class_map):
+        warnings.warn(f"{name}: {unused}", stacklevel=2)
     factory = PRIORS.find(name, (*catalog.CATALOG, "FILE.safetensors", "org/repo:FILE"))
     arguments = read_arguments(factory, provided, options)
     files = {str(path): official.sha256(path) for path in files_among(factory, arguments)}

@@ -140,7 +140,17 @@ def test_what_is_asked_for_comes_first():
 
 
 def test_an_unconditional_generator_is_never_asked():
-    assert mapped(["a", "b"], 0, (), {"a": 3}, ids=[7, 8]) == [0, 0]
+    assert mapped(["a", "b"], 0, (), GUESS, ids=[7, 8]) == [0, 0]
+    found = map_classes(["a", "b"], [7, 8], 0, (), {"a": 3})
+    assert found.ids == [0, 0] and found.notice == "it has no classes, so the class map is not used"
+
+
+def test_a_guess_that_gives_two_classes_one_says_so():
+    names = [str(i) for i in range(12)]
+    found = map_classes(names, range(12), 10, wanted=GUESS)
+    assert found.ids == [*range(10), 0, 1] and found.notice == found.guessed
+    assert found.guessed.endswith("4 = 4 and 7 more; 2 of the data's 12 classes share one with another")
+    assert "share" not in map_classes(names, range(12), 12, wanted=GUESS).guessed
 
 
 @pytest.mark.parametrize(
@@ -150,6 +160,7 @@ def test_an_unconditional_generator_is_never_asked():
         ({"cat": "wolf"}, "'wolf' cat dog guinea pig"),
         ({"cat": 3}, "3 generator"),
         ({"cat": -1}, "-1 generator"),
+        ({"cat": "²"}, "'²' cat dog guinea pig"),
         ({"2": "dog"}, "'2' data"),
         ({"*": "dog"}, "'dog' guess"),
     ],

@@ -50,6 +50,12 @@ def test_priors_of_no_classes_are_not_asked(tmp_path, name):
         assert not resolve_prior(name, data, {}, CPU).guessed
 
 
+def test_a_map_for_a_prior_of_no_classes_is_said(tmp_path):
+    data = load_data(str(folder(tmp_path, "cat", "dog"))).train
+    with pytest.warns(UserWarning, match="pixels: it has no classes, so the class map is not used"):
+        resolve_prior("pixels", data, {}, CPU, {"cat": "Sandal"})
+
+
 def test_a_class_that_the_generator_lacks_is_asked_for_and_the_guess_is_in_the_audit(tmp_path):
     data, out = folder(tmp_path / "pets", "cat", "dog"), tmp_path / "run"
     said = fails("distill", "--data", data, "--out", out, *OPTIONS)
