@@ -79,6 +79,8 @@ def _mapping(state: Dict[str, Tensor], num_ws: int, classes: int | None) -> Mapp
         raise ValueError(f"{classes} classes are stated, the tensors have {'some' if found is None else found}")
     if found is None:
         found = table.shape[0] if classes is None else classes
+    if found > table.shape[0]:
+        raise ValueError(f"{found} classes are stated, the embedding has {table.shape[0]} rows")
     return Mapping(
         num_ws=num_ws,
         z_dim=fc0.shape[1] // (2 if conditional else 1),

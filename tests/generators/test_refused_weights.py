@@ -19,6 +19,10 @@ from generators.weights import KEY, WeightsError, build, load, save
         (lambda state: state.update(extra=torch.zeros(1)), "Unexpected extra"),
         (lambda state: state.update({"mapping.fc1.bias": torch.zeros(4)}), "mapping.fc1.bias [4]"),
         (lambda state: state.pop("synthesis.L1_28_6.weight"), "L1_28_6"),
+        (
+            lambda state: state.update({"mapping.embed.weight": state["mapping.embed.weight"][:1].clone()}),
+            "classes 1 rows",
+        ),
     ],
 )
 def test_a_wrong_state_dict_is_named(tmp_path, change, message):
