@@ -58,6 +58,10 @@ def published_names(generator: str, count: int) -> tuple[str, ...]:
     return ()
 
 
+class ClassNotice(UserWarning):
+    """What is said of the classes that a generator is asked for."""
+
+
 def read_class_map(given: Mapping[str, str | int] | str | None) -> dict[str, str | int]:
     """A class map as a dict; ``guess`` alone stands for ``{"*": "guess"}``."""
     if isinstance(given, str):

@@ -1,11 +1,13 @@
 """From codes to the images that they were optimized for, by the generator that they were optimized with."""
 
 import hashlib
+import warnings
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from generators.classes import ClassNotice
 from glad.formats.distilled import Card, Codes
 from glad.runs.storage import RunError
 from glad.synthetic_set import SyntheticSet
@@ -30,8 +32,11 @@ def render(codes: Codes, card: Card, labels: Tensor, prior: str | Path | None = 
             f"{name} does not exist: the codes need the generator {codes.prior} with the SHA-256 "
             f"{codes.sha256 or 'unknown'}; name its file with --prior FILE"
         )
-    # Classes only say where codes start: any of the generator's will do.
-    resolved = resolve_prior(name, card.data(), codes.options, place, dict.fromkeys(card.classes, 0))
+    with warnings.catch_warnings():
+        warnings.simplefilter(
+            "ignore", ClassNotice
+        )  # classes only say where codes start: any of the generator's will do
+        resolved = resolve_prior(name, card.data(), codes.options, place, dict.fromkeys(card.classes, 0))
     _require_same(name, resolved.digest, codes.sha256)
     offered = resolved.prior.tensors()
     have, bring = ({key: list(t.shape) for key, t in tensors.items()} for tensors in (offered, codes.learned))

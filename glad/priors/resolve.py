@@ -10,7 +10,16 @@ from typing import Any
 import torch
 
 from generators import catalog, official
-from generators.classes import GUESS, REST, ClassMap, GeneratorClass, map_classes, published_names, say_unused
+from generators.classes import (
+    GUESS,
+    REST,
+    ClassMap,
+    ClassNotice,
+    GeneratorClass,
+    map_classes,
+    published_names,
+    say_unused,
+)
 from generators.prior import StyleGANPrior
 from generators.provenance import Weights
 from glad.data.dataset import ImageData
@@ -98,7 +107,7 @@ def resolve_prior(
     if name not in PRIORS and (catalog.is_known(name) or Path(name).suffix in (".safetensors", ".pkl")):
         return _resolve_generator(name, data, options, device, provided, class_map)
     if unused := say_unused(class_map):
-        warnings.warn(f"{name}: {unused}", stacklevel=2)
+        warnings.warn(f"{name}: {unused}", ClassNotice, stacklevel=2)
     factory = PRIORS.find(name, (*catalog.CATALOG, "FILE.safetensors", "org/repo:FILE"))
     arguments = read_arguments(factory, provided, options)
     files = {str(path): official.sha256(path) for path in files_among(factory, arguments)}
@@ -128,7 +137,7 @@ def _resolve_generator(
     if name == "random":
         found = ClassMap(found.ids, {})
     if found.notice:
-        warnings.warn(f"{name}: {found.notice}", stacklevel=3)
+        warnings.warn(f"{name}: {found.notice}", ClassNotice, stacklevel=3)
     own = {"generator": network, "frame": int(metadata.get("frame", 0)), "class_ids": found.ids, "weights": weights}
     own["learning_rates"] = None
     arguments = read_arguments(StyleGANPrior, {**provided, **own}, options)
