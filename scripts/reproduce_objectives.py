@@ -51,9 +51,11 @@ BATCH = {"batch": 64}  # real images per class, of the published 256
 SMOOTH = {"recipe": "smooth", "changes": {"batch": 64}}
 """In batches of 256, 10,000 images are so few steps that until the last epoch most of the way is the growth of the
 penalized slope, which no student can follow: cross-entropy does not see the sum of logits."""
-FOLLOWED = {"max_start_epoch": 4, "step_size": 5e-3}
-SLOW = {"step_size": 1e-3}
-"""With momentum the student's end follows its step size ten times as fast as MTT's."""
+COLD = {"bias_correction": 0}
+"""AST's momentum as released, with which the student's end follows its step size ten times as fast as MTT's."""
+FOLLOWED = {"max_start_epoch": 4, "step_size": 5e-3, **COLD}
+SLOW = {"step_size": 1e-3, **COLD}
+RATE = {"pixels": 1e3}  # of the images, as of MTT's
 METHODS: dict[str, dict[str, Any]] = {
     "DC": {"objective": "dc", "augmentation": "none", "objective_options": BATCH},
     "DSA": {"objective": "dc", "objective_options": BATCH},
@@ -64,13 +66,14 @@ METHODS: dict[str, dict[str, Any]] = {
         "experts": SMOOTH,
         "initialization": "representative",
         "objective_options": FOLLOWED,
+        "learning_rate": {**RATE, "step_size": 1e-7},
     },
     "AST-M": {
         "objective": "ast",
         "experts": {"recipe": "mtt"},
         "initialization": "representative",
         "objective_options": SLOW,
-        "learning_rate": {"step_size": 1e-8},
+        "learning_rate": {**RATE, "step_size": 1e-8},
     },
 }
 """AST-M is AST's distillation with the experts of MTT: neither the clipping loss nor the gradient penalty."""
@@ -83,7 +86,7 @@ PARTS: dict[str, dict[str, Any]] = {
     "representative start": {"initialization": "prior"},
     "balanced loop": {
         "objective_options": {"step_size": 1e-2, "balance": 0, "momentum": 0.0},
-        "learning_rate": {"step_size": 1e-6},
+        "learning_rate": {**RATE, "step_size": 1e-6},
     },
     "intermediate matching": {"objective_options": {**SLOW, "intermediate": 0.0}},
     "perturbation": {"objective_options": {**SLOW, "perturbation": 0.0}},
