@@ -124,17 +124,23 @@ def say_unused(wanted: Mapping[str, str | int] | None) -> str:
     return "it has no classes, so the class map is not used" if set(wanted or {}) - {REST} else ""
 
 
+def may_guess(wanted: Mapping[str, str | int]) -> bool:
+    """Whether a class map lets the rest be guessed; ``ValueError`` where it says something else of the rest."""
+    if wanted.get(REST, GUESS) != GUESS:
+        raise ValueError(f"class map: {REST} is {wanted[REST]!r}: it can only be {GUESS}")
+    return REST in wanted
+
+
 def _read_wanted(
     wanted: Mapping[str, str | int], names: Sequence[str], generator_names: Sequence[str], count: int
 ) -> tuple[dict[int, int], bool]:
     """What was asked for, by position in the data, and whether the rest may be guessed."""
-    if wanted.get(REST, GUESS) != GUESS:
-        raise ValueError(f"class map: {REST} is {wanted[REST]!r}: it can only be {GUESS}")
+    guess = may_guess(wanted)
     return {
         find_class(key, names, "data"): _target(value, count, generator_names)
         for key, value in wanted.items()
         if key != REST
-    }, REST in wanted
+    }, guess
 
 
 def match_names(names: Sequence[str], generator_names: Sequence[str], count: int) -> dict[int, int]:

@@ -39,18 +39,22 @@ def first_set(
         settings: Of the run.
         device: Where the set lies.
     """
-    classes = torch.arange(len(data.classes)).repeat_interleave(
-        torch.tensor(rows_per_class(data, resolved.description, settings))
-    )
+    rows = rows_per_class(data, resolved.description, settings)
+    continued = Run(settings.folder).state.exists()  # and replaces what is made here, whose shapes alone count
+    classes = torch.arange(len(data.classes)).repeat_interleave(torch.tensor(rows))
     labels = classes.repeat_interleave(resolved.description.images_per_row)
     if settings.labels != "hard":
         labels = learned_labels(labels, len(data.classes))
     ObjectiveDescription(objective).require_usable_labels(labels)
-    latents = _latents(data, resolved, experts, classes, settings, device)
+    if continued or settings.initialization == "prior":
+        latents = _drawn(resolved, classes, settings)
+    else:
+        latents = _initialized(data, resolved, experts, rows, settings, device)
+    latents = {name: tensor.to(device) for name, tensor in latents.items()}
     _require_images(resolved, latents, data)
     sizes, logits = (settings.chunk, int(settings.memory * 2**30)), settings.labels == "logits"
     synset = SyntheticSet(resolved.prior, latents, labels.to(device), *sizes, logits=logits)
-    if logits and not Run(settings.folder).state.exists():
+    if logits and not continued:
         synset.label_parameters.data.copy_(_first_logits(synset, data, experts, settings, device))
     return synset
 
@@ -103,25 +107,25 @@ def rows_per_class(data: ImageData, prior: PriorDescription, settings: DistillSe
     return share_out(counts, rows, settings.balance)
 
 
-def _latents(
+def _drawn(resolved: ResolvedPrior, classes: Tensor, settings: DistillSettings) -> dict[str, Tensor]:
+    """What the prior draws, a row per class of ``classes`` [N]."""
+    latents = resolved.prior.init(classes, rng_for(settings.seed, "init"))
+    if not isinstance(latents, Mapping):
+        raise ValueError(f"init of the prior gives a {type(latents).__name__}: it must give a dict of tensors")
+    return latents
+
+
+def _initialized(
     data: ImageData,
     resolved: ResolvedPrior,
     experts: Experts | None,
-    labels: Tensor,
+    rows: list[int],
     settings: DistillSettings,
     device: torch.device,
 ) -> dict[str, Tensor]:
-    """The first latents, a row per label."""
+    """Latents by the initialization that was asked for, ``rows`` of each class."""
     rng = rng_for(settings.seed, "init")
-    continued = Run(settings.folder).state.exists()  # and replaces what is made here, whose shapes alone count
-    if settings.initialization == "prior" or continued:
-        latents = resolved.prior.init(labels, rng)
-        if not isinstance(latents, Mapping):
-            raise ValueError(f"init of the prior gives a {type(latents).__name__}: it must give a dict of tensors")
-    else:
-        make = network_factory(data, settings.network, settings.network_options, device)
-        network = None if experts is None else expert_network(experts, make, data, rng)
-        counts = rows_per_class(data, resolved.description, settings)
-        sizes = (settings.candidates, settings.inversion_steps, settings.chunk)
-        latents = initial_latents(settings.initialization, data, resolved.prior, network, counts, rng, device, *sizes)
-    return {name: tensor.to(device) for name, tensor in latents.items()}
+    make = network_factory(data, settings.network, settings.network_options, device)
+    network = None if experts is None else expert_network(experts, make, data, rng)
+    sizes = (settings.candidates, settings.inversion_steps, settings.chunk)
+    return initial_latents(settings.initialization, data, resolved.prior, network, rows, rng, device, *sizes)

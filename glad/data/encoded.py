@@ -63,7 +63,7 @@ def read_hub(source: str, least: int = 2) -> Raw:
     except Exception as error:  # of the network, of the Hub, of files: datasets has no common one
         reason = " ".join(str(error).split())[:200]
         raise DataError(f"{source} cannot be loaded by datasets ({reason}): check its name, and the login") from error
-    splits, unused = resolve_splits(found), []
+    splits = resolve_splits(found)
     unused = [key for key in found if not any(key in keys for keys in splits.values())]
     if doubled := [keys for keys in splits.values() if len(keys) > 1]:
         raise DataError(

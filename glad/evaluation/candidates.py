@@ -17,13 +17,12 @@ from glad.data.dataset import ImageData
 from glad.data.encoded import hub_address
 from glad.data.notices import warn_of
 from glad.formats.distilled import Distilled
-from glad.formats.files import below
 from glad.formats.foreign import read_foreign, reorder
 from glad.formats.load import find_kind, load_distilled
 from glad.formats.set_classes import match_classes
 from glad.runs.folder import Run
 from glad.runs.soft_labels import hash_of, likeliest
-from glad.runs.storage import RunError, read_number, read_tensors
+from glad.runs.storage import RunError, below, read_number, read_tensors
 from glad.runs.stored_size import StoredSize, size_of_images, size_of_rows, size_of_run
 from glad.settings.sets import Values
 

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from glad.formats.distilled import Card, Codes, Distilled
-from glad.formats.files import below, readable
+from glad.formats.files import readable
 from glad.formats.rendering import render
-from glad.runs.storage import RunError, read_tensors, write_tensors
+from glad.runs.storage import RunError, below, read_tensors, write_tensors
 from glad.settings.objects import is_object
 
 MOST = 1 / 255  # that an image's mean may differ by before the codes are not this set's

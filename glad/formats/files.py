@@ -3,12 +3,11 @@
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from safetensors import SafetensorError
-from torch import Tensor
 
 from glad.runs.storage import RunError
 
@@ -34,9 +33,3 @@ def readable(path: Path) -> Iterator[None]:
     except DAMAGE as error:
         reason = f"it has no {error}" if isinstance(error, KeyError) else error
         raise RunError(f"{path} is damaged, or no distilled set of this version: {reason}") from error
-
-
-def below(part: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors called ``PART/NAME``, by NAME."""
-    head = f"{part}/"
-    return {name.removeprefix(head): tensor for name, tensor in tensors.items() if name.startswith(head)}

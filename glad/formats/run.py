@@ -8,11 +8,11 @@ from torch import Tensor
 
 from glad.data.dataset import ImageData, Splits
 from glad.formats.distilled import Card, Codes, Distilled
-from glad.formats.files import below, readable
+from glad.formats.files import readable
 from glad.formats.storage import QuantizationLoss
 from glad.runs import soft_labels
 from glad.runs.folder import Run
-from glad.runs.storage import RunError, read_tensors
+from glad.runs.storage import RunError, below, read_tensors
 from glad.settings.objects import is_object
 
 SETTINGS = ("data", "objective", "prior", "network", "augmentation", "ipc", "budget", "iterations", "seed")

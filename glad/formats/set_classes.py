@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from generators import imagenet
-from generators.classes import GUESS, REST, find_class, list_names, match_names
+from generators.classes import REST, find_class, list_names, match_names, may_guess
 from glad.data.dataset import ImageData
 from glad.data.layout import numbers_of
 from glad.data.notices import DataError, shorten
@@ -74,9 +74,8 @@ def _asked(
     where: str, classes: Sequence[str], data: ImageData, class_map: Mapping[str, str | int]
 ) -> tuple[dict[int, int], bool]:
     """What the class map says, by position in the set, and whether the rest may be guessed."""
-    if class_map.get(REST, GUESS) != GUESS:
-        raise DataError(f"class map: {REST} is {class_map[REST]!r}: it can only be {GUESS}")
     try:
+        guess = may_guess(class_map)
         pairs = {
             find_class(ours, classes, "set"): find_class(theirs, data.classes, "data")
             for ours, theirs in class_map.items()
@@ -84,7 +83,7 @@ def _asked(
         }
     except ValueError as error:
         raise DataError(f"{where}: {error}") from error
-    return pairs, REST in class_map
+    return pairs, guess
 
 
 def _by_name(classes: Sequence[str], data: ImageData, named: bool) -> dict[int, int]:

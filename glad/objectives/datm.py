@@ -53,7 +53,6 @@ class DATM(MTT):
         step_size: float = 1e-2,
         unroll: str = "adjoint",
     ) -> None:
-        self.segment: Callable[..., Any]
         super().__init__(
             segment, network, augment, syn_steps, expert_epochs, max_start_epoch, batch_syn, step_size, unroll
         )

@@ -85,6 +85,12 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
 
 
+def below(part: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors called ``PART/NAME``, by NAME."""
+    head = f"{part}/"
+    return {name.removeprefix(head): tensor for name, tensor in tensors.items() if name.startswith(head)}
+
+
 def read_number(metadata: Mapping[str, str], name: str, path: Path) -> float:
     """The number called ``name`` in the metadata of the file at ``path``; ``RunError`` when there is none."""
     try:

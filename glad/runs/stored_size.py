@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from glad.runs.folder import Run
-from glad.runs.storage import RunError, read_tensors
+from glad.runs.storage import RunError, below, read_tensors
 
 
 @dataclass(frozen=True)
@@ -81,9 +81,5 @@ def size_of_run(run: Run) -> StoredSize | None:
     inputs = run.inputs
     weights = inputs.get("weights_bytes", 0 if run.weights is None else None)
     return size_of_rows(
-        _below("latents/", tensors), _below("prior/", state), tensors["labels"], len(inputs["classes"]), weights
+        below("latents", tensors), below("prior", state), tensors["labels"], len(inputs["classes"]), weights
     )
-
-
-def _below(head: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {name.removeprefix(head): tensor for name, tensor in tensors.items() if name.startswith(head)}
