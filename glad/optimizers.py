@@ -1,4 +1,4 @@
-"""What changes the tensors of a distillation: SGD with momentum, or Adam where a prior asks for it."""
+"""What changes the tensors of a distillation: SGD with momentum, or Adam where a prior or an objective asks for it."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-OPTIMIZERS = ("sgd", "adam")
-"""What may change a tensor: SGD with momentum, or Adam."""
+OPTIMIZERS = ("sgd", "adam", "adamw")
+"""What may change a tensor: SGD with momentum, Adam, or Adam with decoupled weight decay of torch's own size."""
 
 
 def make_optimizer(
@@ -23,7 +23,7 @@ def make_optimizer(
         tensors: The learned tensors by name.
         rates: Learning rates, by the name of a tensor or by the part of it before a slash.
         momentum: That of SGD.
-        kinds: ``"sgd"`` or ``"adam"``, by the same names; SGD for those not named.
+        kinds: One of ``OPTIMIZERS`` by the same names; SGD for those not named.
 
     Raises:
         ValueError: Tensors without a learning rate, which the message names.
@@ -39,6 +39,7 @@ def make_optimizer(
     makers: dict[str, Callable[..., torch.optim.Optimizer]] = {
         "sgd": partial(torch.optim.SGD, momentum=momentum),
         "adam": torch.optim.Adam,
+        "adamw": torch.optim.AdamW,
     }
     groups = [{"params": [tensor], "lr": chosen[name], "name": name} for name, tensor in tensors.items()]
     wanted = [_value_for(kinds or {}, name) or "sgd" for name in tensors]

@@ -139,7 +139,7 @@ def mtt_row(workload: Workload, unroll: str, target: float | None, steps: int = 
     published = plain.PlainMTT(start, end, workload.plain_network, steps, alpha)
 
     def segment(rng: torch.Generator, max_start_epoch: int, length: int) -> Segment:
-        return Segment(lambda i: end if i else start, 0)
+        return Segment(lambda i: end if i else start, 0, 1)
 
     ours = MTT(segment, workload.network, augment, steps, unroll=unroll)
     flops = workload.flops().matching_trajectories(10 * CLASSES, steps)

@@ -28,7 +28,7 @@ def distill(source, out, **options):
 
 @pytest.mark.parametrize(
     ("objective", "balance"),
-    [*(("dm", balance) for balance in COUNTS), *((o, "sqrt") for o in ("dc", "datadam", "ncfm"))],
+    [*(("dm", balance) for balance in COUNTS), *((o, "sqrt") for o in ("dc", "datadam", "cf"))],
 )
 def test_each_class_has_its_share_under_every_objective(source, tmp_path, objective, balance):
     run = distill(source, tmp_path / "run", objective=objective, balance=balance, objective_options={"batch": 4})

@@ -80,8 +80,8 @@ def distill(
     Args:
         data: The data set: ``fashion-mini`` (embedded), ``mnist``, ``fashionmnist``, ``svhn``, ``cifar10``,
             ``cifar100``, ..., ``imagenette``, ``imagenet-a``, ..., a folder CLASS/image, or an .npz file.
-        objective: The objective: ``dm``, ``dc``, ``mtt``, ``ast``, ``datm``, ``datadam``, ``ncfm``, or module:Class of
-            one's own.
+        objective: The objective: ``dm``, ``dc``, ``mtt``, ``ast``, ``datm``, ``datadam``, ``cf``, ``ncfm``, or
+            module:Class of one's own.
         prior: The prior: a generator of `glad weights list` (``fashion-mini`` and ``digits-mini`` are embedded),
             FILE.safetensors, org/repo:FILE on the Hub, ``random``, ``pixels``, ``idc``, ``fred``, ``ddif``, or
             module:Class of one's own.
@@ -110,8 +110,8 @@ def distill(
         network: The network to distill with: ``convnet``, ``alexnet``, ``vgg11``, ``resnet18`` or ``vit``.
         network_options: Options of that network, such as width=64 or norm=batch.
         augmentation: DSA transforms joined by _, or ``none``.
-        experts: Folder of `glad experts train`, which the objectives mtt, ast and datm and a representative
-            initialization need; no experts if None.
+        experts: Folder of `glad experts train`, which the objectives mtt, ast, datm and ncfm and a
+            representative initialization need; no experts if None.
         labels: ``hard``: the number of a class for each image. ``learned``: a weight per class, at first 1 for the
             image's own class and 0 for the others, learned at the learning rate called labels (objectives mtt,
             ast and datm). ``logits``: the softmax of logits that are learned, at first the mean of the experts' for the

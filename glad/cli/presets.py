@@ -80,12 +80,14 @@ def commands(preset: Preset, ipc: int | None) -> list[str]:
 def _options(command: click.Command, settings: Mapping[str, Any]) -> list[str]:
     """Settings as ``command`` takes them; those that are False are left out."""
     flags = {param.name: param.opts[-1] for param in command.params}
-    return [
-        word
-        for name, value in settings.items()
-        if value is not False
-        for word in ([flags[name]] if value is True else [flags[name], str(value)])
-    ]
+    return [word for name, value in settings.items() if value is not False for word in _words(flags[name], value)]
+
+
+def _words(flag: str, value: Any) -> list[str]:
+    """One setting as words of a command."""
+    if isinstance(value, Mapping):
+        return [word for key, entry in value.items() for word in (flag, f"{key}={entry}")]
+    return [flag] if value is True else [flag, str(value)]
 
 
 def _cells(cost: IterationCost | None, iterations: int) -> list[str]:

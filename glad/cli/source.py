@@ -15,6 +15,7 @@ OBJECTIVES = {
     "ast": "glad.objectives.ast:AST",
     "datm": "glad.objectives.datm:DATM",
     "datadam": "glad.objectives.datadam:DataDAM",
+    "cf": "glad.objectives.cf:CF",
     "ncfm": "glad.objectives.ncfm:NCFM",
 }
 """Where the classes of the registry ``glad.objectives.OBJECTIVES`` are written, in its order."""

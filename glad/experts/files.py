@@ -121,6 +121,8 @@ class Segment:
     checkpoint: Callable[[int], Tensor]
     """``checkpoint(i)``: the parameters ``i`` epochs later, float32 [P]."""
     epoch: int
+    remaining: int
+    """Epochs from there to the expert's end."""
 
 
 class Expert:
@@ -185,4 +187,4 @@ class Experts:
                 f"{expert.path} has {expert.epochs} epochs: starts below {max_start_epoch} and {length} epochs of "
                 f"matching need {needed}"
             )
-        return Segment(lambda i: expert.checkpoint(epoch + i), epoch)
+        return Segment(lambda i: expert.checkpoint(epoch + i), epoch, expert.epochs - epoch)

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from glad.objectives.ast import AST
 from glad.objectives.base import Objective, Step
+from glad.objectives.cf import CF
 from glad.objectives.datadam import DataDAM
 from glad.objectives.datm import DATM
 from glad.objectives.dc import DC
@@ -33,7 +34,8 @@ __all__ = [
 Made = TypeVar("Made", bound=Callable[..., Any])
 
 OBJECTIVES: Registry[Callable[..., Any]] = Registry(
-    "objective", {"dm": DM, "dc": DC, "mtt": MTT, "ast": AST, "datm": DATM, "datadam": DataDAM, "ncfm": NCFM}
+    "objective",
+    {"dm": DM, "dc": DC, "mtt": MTT, "ast": AST, "datm": DATM, "datadam": DataDAM, "cf": CF, "ncfm": NCFM},
 )
 """Objectives by name; others are ``module:Class``."""
 

@@ -72,9 +72,8 @@ def surroundings(dtype: torch.dtype) -> dict[str, Any]:
 
     def segment(rng: torch.Generator, max_start_epoch: int, length: int, min_start_epoch: int = 0) -> Any:
         epoch = int(torch.randint(min_start_epoch, max_start_epoch, (), generator=rng))
-        return SimpleNamespace(
-            epoch=epoch, checkpoint=lambda i: start + sum(moves[: epoch + i], torch.zeros_like(start))
-        )
+        checkpoint = lambda i: start + sum(moves[: epoch + i], torch.zeros_like(start))  # noqa: E731
+        return SimpleNamespace(epoch=epoch, checkpoint=checkpoint, remaining=len(moves) - epoch)
 
     return {"real": real, "network": network, "augment": augment, "segment": segment}
 

@@ -22,7 +22,8 @@ class ObjectiveDescription:
             generator's codes belong to the generator's prior.
         options_for_codes: The options that are published with other defaults where a generator's codes are optimized
             (none).
-        optimizers: ``"sgd"`` or ``"adam"`` by name of a tensor of its own (SGD with momentum).
+        optimizers: ``"sgd"``, ``"adam"`` or ``"adamw"`` by name of a tensor of its own, or of pixels (SGD with
+            momentum).
         soft_labels: Whether it takes labels float [N, K], which may be learned, besides int64 [N] (False).
         learned_step_size: The name in ``tensors()`` of the student's step size, which it learns along with the set;
             networks are trained on the set with it (None).

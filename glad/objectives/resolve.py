@@ -20,6 +20,9 @@ from glad.priors.description import PriorDescription
 from glad.registry import files_among, options_of, read_arguments
 from glad.settings.distill import DistillSettings
 
+FORMER = {"ncfm": "; what was ncfm in earlier versions needs none and is called cf (--objective cf)"}
+"""What to add where an objective has the name of another one of earlier versions."""
+
 
 def resolve_learning_rates(
     latents: Sequence[str],
@@ -110,7 +113,7 @@ def resolve_objective(
     elif "segment" in inspect.signature(factory).parameters:
         raise ValueError(
             f"{objective} follows experts, and there are none: train some with `glad experts train --out FOLDER` and "
-            "name the folder (--experts FOLDER)"
+            f"name the folder (--experts FOLDER){FORMER.get(objective, '')}"
         )
     stated = ObjectiveDescription(factory)
     published = stated.options_for_codes if prior.codes else {}

@@ -46,6 +46,13 @@ def relative_distance(start: Tensor, target: Tensor, weight: float = 1.0) -> Cal
     return lambda parameters: scale * (parameters - target).square().sum()
 
 
+def with_parameters(network: Any, parameters: Tensor, device: torch.device) -> Any:
+    """``network`` on ``device``, frozen, with ``parameters`` [P] in place of its own."""
+    network = network.to(device).requires_grad_(False)
+    nn.utils.vector_to_parameters(parameters.to(device), network.parameters())
+    return network
+
+
 class Classifier:
     """A student's batches and its loss on them, as functions of its parameters.
 

@@ -23,12 +23,13 @@ RATES: dict[str, dict[str, float]] = {
     "ast": _MTT,
     "datm": _MTT,
     "datadam": _DM,
+    "cf": _DM,
     "ncfm": _DM,
 }
 """Learning rates of codes in F_n (w and f) and of a learned generator (g), by objective.
 
 Those of DM, DC and MTT are the published defaults of GLaD (Cazenavette et al., CVPR 2023). For the others nobody
-published any: AST and DATM take those of MTT, DataDAM and NCFM those of DM.
+published any: AST and DATM take those of MTT, DataDAM, CF and NCFM those of DM.
 """
 
 

@@ -69,7 +69,7 @@ class Run:
             raise RunError(f"{self.path} is not the folder of a run: {error}") from error
         if not isinstance(content, dict):
             raise RunError(f"{self.path}/config.yaml holds no settings")
-        return rename_old(DistillSettings, content)
+        return _rename_objective(rename_old(DistillSettings, content))
 
     @property
     def settings(self) -> DistillSettings:
@@ -213,6 +213,17 @@ class Run:
         path = self.path / "metrics.jsonl"
         with writing(path, f"the state of the last save is kept in {self.state.name}"), path.open("a") as file:
             file.write(json.dumps({"iteration": iteration, **metrics}) + "\n")
+
+
+def _rename_objective(config: dict[str, Any]) -> dict[str, Any]:
+    """The settings of a run, with its objective under the present name.
+
+    ``cf`` was called ``ncfm`` by versions that had no calibration; since, every run of ``ncfm`` records its weight.
+    """
+    options = config.get("objective_options")
+    if config.get("objective") == "ncfm" and isinstance(options, dict) and "calibration" not in options:
+        return {**config, "objective": "cf"}
+    return config
 
 
 def _numbers(values: Any) -> bool:

@@ -21,13 +21,14 @@ PUBLISHED = {
     "ast": (333.0, 1e4, (10.0, 1e4), 0.1),
     "datm": (100.0, 1e4, (10.0, 1e4), 0.1),
     "datadam": (1.0, 10.0, (1e-2, 10.0), 1e-4),
-    "ncfm": (1.0, 10.0, (1e-2, 10.0), 1e-4),
+    "cf": (1.0, 10.0, (1e-2, 10.0), 1e-4),
+    "ncfm": (1e-3, 10.0, (1e-2, 10.0), 1e-4),
 }
 OWN = {
     "mtt": {"step_size": 1e-5},
     "ast": {"step_size": 1e-5},
     "datm": {"step_size": 1e-7, "labels": 5.0},
-    "ncfm": {"sampler": 1e-2},
+    "cf": {"sampler": 1e-2},
 }
 RECOMMENDED = {"dm": {"w": 0.03, "f": 1.0}, "dc": {"w": 0.03}, "mtt": {"w": 3.0}, "ast": {"w": 3.0}}  # fashion-mini's
 

@@ -59,7 +59,7 @@ def test_what_ours_say():
         ("learning_rates", {"pixels": -1}),
         ("learning_rates", [1.0]),
         ("options_for_codes", {1: 2}),
-        ("optimizers", {"own": "adamw"}),
+        ("optimizers", {"own": "rmsprop"}),
         ("soft_labels", "yes"),
         ("learned_step_size", 3),
         ("old_names", {"alpha": None}),

@@ -23,7 +23,7 @@ from glad.experts import RECIPES, Experts
 from glad.networks import NETWORKS, make_network
 from glad.objectives import OBJECTIVES
 from glad.presets import MEASURED, all_presets, files, leaves, load
-from glad.priors.pixels import Pixels
+from glad.priors import PRIORS
 from glad.priors.stylegan import RATES
 from glad.registry import RESERVED, construct, options_of
 from glad.settings.distill import DistillSettings, Initialization
@@ -74,7 +74,7 @@ def test_every_option_is_one_of_the_commands_and_of_what_they_construct(preset: 
     assert preset.experts.get("recipe", "mtt") in RECIPES
     assert settings["data"] in known_sources() and settings["network"] in NETWORKS
     assert settings.get("initialization", "prior") in get_args(Initialization)
-    factory, prior = OBJECTIVES[settings["objective"]], Pixels if settings["prior"] == "pixels" else StyleGANPrior
+    factory, prior = OBJECTIVES[settings["objective"]], PRIORS.get(settings["prior"], StyleGANPrior)
     provided = {**dict.fromkeys(RESERVED, lambda *_: torch.nn.Linear(1, 1))}
     construct(factory, provided, settings["objective_options"])
     assert settings.get("prior_options", {}).keys() <= options_of(prior).keys()
@@ -114,7 +114,9 @@ def test_numbers_go_by_images_per_class() -> None:
 
 def test_all_are_listed_with_what_they_take(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     keys = {preset.measure(10) for preset in all_presets().values()}
-    assert len(keys) == 3 + 3 + 4 + 3 * 2  # codes at 128 px and 32, mtt, datm, ast twice, two sizes of three others
+    assert (
+        len(keys) == 3 + 3 + 5 + 3 * 2
+    )  # codes at 128 px and 32, mtt, datm, ncfm, ast twice, two sizes of three others
     cost = {"seconds": 1.8, "gib": 2.25, "machine": "a machine", "command": "measure it"}
     (tmp_path / MEASURED).write_text(json.dumps({"dc-pixels 1x28x28 ipc10": cost}))
     monkeypatch.setattr("glad.presets.files", lambda _: tmp_path)

@@ -116,7 +116,7 @@ def experts(tmp_path_factory):
 
 @pytest.mark.parametrize("objective", ["dc", "mtt", "ast", "datadam", "ncfm"])
 def test_every_objective_takes_it_with_rates_of_its_own(kind, objective, experts, tmp_path):
-    changes = {"experts": experts} if objective in ("mtt", "ast") else {}
+    changes = {"experts": experts} if objective in ("mtt", "ast", "ncfm") else {}
     if "Tiled" in kind[0]:
         pytest.skip("a helper of these tests")
     run = distill(kind, tmp_path / "run", objective, ipc=1, iterations=1, **changes)

@@ -24,14 +24,14 @@ from glad.runs.storage import read_tensors
 from glad.synthetic_set import SyntheticSet
 
 DATA = ("--classes", "0", "--classes", "1", "--classes", "2", "--limit", "60", "--network-option", "width=4")
+EXPERTS = str(GOLDEN / "run-d10c73f" / "experts")
 TRAJECTORY = ("-o", "syn_steps=2", "-o", "expert_epochs=1", "-o", "max_start_epoch=2")
 LEARNED = (*DATA, "--labels", "learned", "--lr", "labels=0.05", "--lr", "pixels=100")
 
 
 def command(out, *options):
     """MTT on pixels along the committed expert of two epochs."""
-    experts = str(GOLDEN / "run-d10c73f" / "experts")
-    settings = (*LEARNED, *TRAJECTORY, "--prior", "pixels", "--objective", "mtt", "--experts", experts)
+    settings = (*LEARNED, *TRAJECTORY, "--prior", "pixels", "--objective", "mtt", "--experts", EXPERTS)
     return [
         "distill",
         *settings,
@@ -155,7 +155,8 @@ def test_an_objective_that_gives_labels_no_gradient_is_an_error():
 
 @pytest.mark.parametrize("name", sorted(OBJECTIVES.keys() - {"mtt", "ast", "datm"}))
 def test_objectives_that_need_whole_numbers_refuse_soft_labels(name, tmp_path):
-    message = fails("distill", *LEARNED, "--prior", "pixels", "--objective", name, "--out", tmp_path / "run")
+    asked = ("--prior", "pixels", "--objective", name, "--experts", EXPERTS)
+    message = fails("distill", *LEARNED, *asked, "--out", tmp_path / "run")
     assert mentions(message, f"Error: {name} int64 [N] soft")
     assert mentions(message, "soft_labels = True mtt") and not (tmp_path / "run").exists()
 

@@ -39,7 +39,9 @@ def matching_trajectories():
     start = flatten(network(rng_for("bench test", "start")))
     end = start + 1e-2 * torch.randn(start.shape, generator=rng_for("bench test", "end"))
     alpha = torch.tensor(0.1, requires_grad=True)
-    ours = MTT(lambda *_: Segment(lambda i: end if i else start, 0), network, augment, 3, step_size=0.1, unroll="full")
+    ours = MTT(
+        lambda *_: Segment(lambda i: end if i else start, 0, 1), network, augment, 3, step_size=0.1, unroll="full"
+    )
     return PlainMTT(start, end, network, 3, alpha), ours
 
 

@@ -35,7 +35,7 @@ def test_a_generator_has_a_layer_and_rates_and_pixels_a_rate() -> None:
     assert [knob.name for knob in space_of(prior="pixels").knobs] == ["lr.pixels"]
     assert space_of(prior="pixels").rates == {False: {"pixels": 1.0}}
     assert space_of(objective="dc").rates[False] == {"w": 0.03}  # the same
-    assert space_of(objective="ncfm").rates == {False: {"w": 10.0}, True: {"w": 0.01, "f": 10.0}}  # nothing recommended
+    assert space_of(objective="cf").rates == {False: {"w": 10.0}, True: {"w": 0.01, "f": 10.0}}  # nothing recommended
 
 
 def test_the_settings_own_layer_and_rates_are_the_default() -> None:
