@@ -60,7 +60,7 @@ NARROW = {
     "glad.data": ("glad.data", *KERNEL),
     "glad.priors": ("glad.priors", "glad.data", "generators", *KERNEL),
     "glad.priors.base": (),
-    **dict.fromkeys([f"glad.priors.{name}" for name in ("pixels", "idc", "fred", "ddif")], ("glad.rng",)),
+    **dict.fromkeys([f"glad.priors.{name}" for name in ("pixels", "idc", "fred", "ddif", "pyramid")], ("glad.rng",)),
     "glad.priors.inversion": ("glad.priors",),
     "glad.networks": ("glad.networks", "glad.data", "cuda_ops", *KERNEL),
     "glad.objectives": ("glad.objectives", *KERNEL),

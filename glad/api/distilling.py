@@ -80,11 +80,11 @@ def distill(
     Args:
         data: The data set: ``fashion-mini`` (embedded), ``mnist``, ``fashionmnist``, ``svhn``, ``cifar10``,
             ``cifar100``, ..., ``imagenette``, ``imagenet-a``, ..., a folder CLASS/image, or an .npz file.
-        objective: The objective: ``dm``, ``dc``, ``mtt``, ``ast``, ``datm``, ``datadam``, ``cf``, ``ncfm``, or
-            module:Class of one's own.
+        objective: The objective: ``dm``, ``dc``, ``mtt``, ``ast``, ``datm``, ``datadam``, ``cf``, ``ncfm``,
+            ``lgm``, or module:Class of one's own.
         prior: The prior: a generator of `glad weights list` (``fashion-mini`` and ``digits-mini`` are embedded),
-            FILE.safetensors, org/repo:FILE on the Hub, ``random``, ``pixels``, ``idc``, ``fred``, ``ddif``, or
-            module:Class of one's own.
+            FILE.safetensors, org/repo:FILE on the Hub, ``random``, ``pixels``, ``idc``, ``fred``, ``ddif``,
+            ``pyramid``, or module:Class of one's own.
         ipc: Synthetic images per class (rows of latents, of which ``idc`` makes several images each); 1 if None.
         root: Folder of the data sets that have a name.
         classes: Classes to keep, by number or name; all if None.
@@ -110,7 +110,7 @@ def distill(
         network: The network to distill with: ``convnet``, ``alexnet``, ``vgg11``, ``resnet18`` or ``vit``.
         network_options: Options of that network, such as width=64 or norm=batch.
         augmentation: DSA transforms joined by _, or ``none``.
-        experts: Folder of `glad experts train`, which the objectives mtt, ast, datm and ncfm and a
+        experts: Folder of `glad experts train`, which the objectives mtt, ast, datm, ncfm and lgm and a
             representative initialization need; no experts if None.
         labels: ``hard``: the number of a class for each image. ``learned``: a weight per class, at first 1 for the
             image's own class and 0 for the others, learned at the learning rate called labels (objectives mtt,

@@ -17,6 +17,7 @@ OBJECTIVES = {
     "datadam": "glad.objectives.datadam:DataDAM",
     "cf": "glad.objectives.cf:CF",
     "ncfm": "glad.objectives.ncfm:NCFM",
+    "lgm": "glad.objectives.lgm:LGM",
 }
 """Where the classes of the registry ``glad.objectives.OBJECTIVES`` are written, in its order."""
 FORMATS = {

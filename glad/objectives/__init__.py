@@ -17,6 +17,7 @@ from glad.objectives.datm import DATM
 from glad.objectives.dc import DC
 from glad.objectives.description import ObjectiveDescription
 from glad.objectives.dm import DM
+from glad.objectives.lgm import LGM
 from glad.objectives.mtt import MTT
 from glad.objectives.ncfm import NCFM
 from glad.registry import Registry
@@ -35,7 +36,17 @@ Made = TypeVar("Made", bound=Callable[..., Any])
 
 OBJECTIVES: Registry[Callable[..., Any]] = Registry(
     "objective",
-    {"dm": DM, "dc": DC, "mtt": MTT, "ast": AST, "datm": DATM, "datadam": DataDAM, "cf": CF, "ncfm": NCFM},
+    {
+        "dm": DM,
+        "dc": DC,
+        "mtt": MTT,
+        "ast": AST,
+        "datm": DATM,
+        "datadam": DataDAM,
+        "cf": CF,
+        "ncfm": NCFM,
+        "lgm": LGM,
+    },
 )
 """Objectives by name; others are ``module:Class``."""
 

@@ -95,7 +95,7 @@ def resolve_objective(
 
     Returns:
         The objective, and the settings with all options that were chosen here. A batch of real images that exceeds the
-        smallest class is lowered to it, with a warning.
+        smallest class is lowered to it, with a warning; an option ``flip`` is 0 where mirrored images change class.
 
     Raises:
         ValueError: It follows experts and there are none, an option is wrong, or it lacks a method.
@@ -122,6 +122,8 @@ def resolve_objective(
     arguments = read_arguments(factory, provided, options)
     if "batch" in options_of(factory):
         arguments["batch"] = _fitting_batch(arguments.get("batch", options_of(factory)["batch"].default), data)
+    if "flip" in options_of(factory) and not data.flip:
+        arguments.setdefault("flip", 0.0)  # a mirrored image is another class
     chosen = {name: value for name, value in arguments.items() if name not in provided}
     return _require_methods(factory(**arguments)), replace(settings, objective_options=chosen)
 

@@ -18,6 +18,7 @@ from glad.priors.description import PriorDescription
 from glad.priors.fred import FreD
 from glad.priors.idc import IDC
 from glad.priors.pixels import Pixels
+from glad.priors.pyramid import Pyramid
 from glad.registry import Registry
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "Pixels",
     "Prior",
     "PriorDescription",
+    "Pyramid",
     "Weights",
     "list_priors",
     "register_prior",
@@ -36,7 +38,9 @@ __all__ = [
 
 Made = TypeVar("Made", bound=Callable[..., Any])
 
-PRIORS: Registry[Callable[..., Any]] = Registry("prior", {"pixels": Pixels, "idc": IDC, "fred": FreD, "ddif": DDiF})
+PRIORS: Registry[Callable[..., Any]] = Registry(
+    "prior", {"pixels": Pixels, "idc": IDC, "fred": FreD, "ddif": DDiF, "pyramid": Pyramid}
+)
 """Priors by name; others are of the catalog, a safetensors file, a file on the Hub, or ``module:Class``."""
 
 

@@ -3,7 +3,7 @@
 Per class, the ``frequencies`` at which its real images vary most are kept, the same for all channels; their
 coefficients are learned, and all others are zero. The transform here is the orthonormal DCT-II, as two products with a
 constant matrix; the release's is not normalized, so its learning rates are divided by 4 N^2 for images of side N. Rates
-for objectives that the release does not have are those of MTT (AST) and DM (DataDAM, CF, NCFM).
+for objectives that the release does not have are those of MTT (AST), DM (DataDAM, CF, NCFM) and DC (LGM).
 """
 
 import math
@@ -14,7 +14,7 @@ from torch import Tensor
 
 SMALL = 32  # pixels up to which 64 frequencies and the first rates are published; beyond, an eighth, and the second
 RATES = {"dc": (1e3, 1e5), "dm": (1e6, 1e6), "mtt": (1e8, 1e9)}
-SAME_AS = {"ast": "mtt", "datadam": "dm", "cf": "dm", "ncfm": "dm"}
+SAME_AS = {"ast": "mtt", "datadam": "dm", "cf": "dm", "ncfm": "dm", "lgm": "dc"}
 
 
 class FreD:

@@ -16,20 +16,23 @@ from glad.registry import options_of, read_option
 
 _DM = {"w": 1e-2, "f": 10.0, "g": 1e-4}
 _MTT = {"w": 10.0, "f": 1e4, "g": 0.1}
+_DC = {"w": 1e-3, "f": 1.0, "g": 1e-4}
 RATES: dict[str, dict[str, float]] = {
     "dm": _DM,
-    "dc": {"w": 1e-3, "f": 1.0, "g": 1e-4},
+    "dc": _DC,
     "mtt": _MTT,
     "ast": _MTT,
     "datm": _MTT,
     "datadam": _DM,
     "cf": _DM,
     "ncfm": _DM,
+    "lgm": _DC,
 }
 """Learning rates of codes in F_n (w and f) and of a learned generator (g), by objective.
 
 Those of DM, DC and MTT are the published defaults of GLaD (Cazenavette et al., CVPR 2023). For the others nobody
-published any: AST and DATM take those of MTT, DataDAM, CF and NCFM those of DM.
+published any: AST and DATM take those of MTT, DataDAM, CF and NCFM those of DM, LGM those
+of DC.
 """
 
 

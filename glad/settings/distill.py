@@ -19,12 +19,12 @@ class DistillSettings(DataSettings):
     """What ``glad.distill`` and `glad distill` are asked for, and what ``config.yaml`` of a run holds."""
 
     objective: str = "dm"
-    """The objective: ``dm``, ``dc``, ``mtt``, ``ast``, ``datm``, ``datadam``, ``cf``, ``ncfm``, or module:Class of
-    one's own."""
+    """The objective: ``dm``, ``dc``, ``mtt``, ``ast``, ``datm``, ``datadam``, ``cf``, ``ncfm``, ``lgm``, or
+    module:Class of one's own."""
     prior: str = "fashion-mini"
     """The prior: a generator of `glad weights list` (``fashion-mini`` and ``digits-mini`` are embedded),
-    FILE.safetensors, org/repo:FILE on the Hub, ``random``, ``pixels``, ``idc``, ``fred``, ``ddif``, or module:Class of
-    one's own."""
+    FILE.safetensors, org/repo:FILE on the Hub, ``random``, ``pixels``, ``idc``, ``fred``, ``ddif``, ``pyramid``, or
+    module:Class of one's own."""
     ipc: int | None = None
     """Synthetic images per class (rows of latents, of which ``idc`` makes several images each); 1 if None."""
     budget: float | None = None
@@ -58,8 +58,8 @@ class DistillSettings(DataSettings):
     augmentation: str = DSA
     """DSA transforms joined by _, or ``none``."""
     experts: str | None = spelled(None, path="folder")
-    """Folder of `glad experts train`, which the objectives mtt, ast, datm and ncfm and a representative initialization
-    need; no experts if None."""
+    """Folder of `glad experts train`, which the objectives mtt, ast, datm, ncfm and lgm and a representative
+    initialization need; no experts if None."""
     labels: Labels = "hard"
     """``hard``: the number of a class for each image. ``learned``: a weight per class, at first 1 for the image's own
     class and 0 for the others, learned at the learning rate called labels (objectives mtt, ast and datm). ``logits``:

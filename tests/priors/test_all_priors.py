@@ -10,7 +10,7 @@ from own_priors import Masked, Plain, Tiled
 from torch.nn import functional as F
 
 from generators.prior import StyleGANPrior
-from glad.priors import IDC, PRIORS, DDiF, FreD, Pixels
+from glad.priors import IDC, PRIORS, DDiF, FreD, Pixels, Pyramid
 from glad.priors.checks import check_prior
 from glad.priors.stylegan import published_rates
 
@@ -45,6 +45,8 @@ MADE = {
     "fred": lambda: FreD(real, SIDE, 1, (20,) * CLASSES, CPU),
     "ddif": lambda: DDiF(SIDE, 1, CPU),
     "ddif, deep": lambda: DDiF(SIDE, 3, CPU, width=5, layers=4),
+    "pyramid": lambda: Pyramid(lambda x: (x - 0.5) / 0.2, lambda x: 0.2 * x + 0.5, SIDE, 3),
+    "pyramid, gray, no power of two": lambda: Pyramid(lambda x: 2 * x - 1, lambda x: (x + 1) / 2, 12, 1),
     "own": lambda: Plain(1, 4),
     "several images a row": lambda: Tiled(1, 4),
     "several, masked and clamped": lambda: Masked(1, 4),

@@ -17,6 +17,7 @@ KINDS = {
     "idc": ("idc", {}, 4),
     "fred": ("fred", {"frequencies": 20}, 1),
     "ddif": ("ddif", {}, 1),
+    "pyramid": ("pyramid", {}, 1),
     "tiled": ("own_priors:Tiled", {}, 2),
 }
 """A prior, its options, and the images of a row."""
