@@ -4,8 +4,9 @@ Self-Supervised Vision Models", NeurIPS 2025).
 For those who train a linear classifier on a frozen backbone. In each iteration a random classifier stands on the
 features, and real and synthetic images are to give its weights gradients of one direction. The gradient of the
 cross-entropy is known, (softmax - one-hot)^T features / n, so the images' gradient is one backward pass through the
-backbone, where the paper goes through a gradient that autograd took. The backbone is an expert with its last weights;
-of several experts each iteration draws one. The paper switches the levels of its images on one by one; here all are
+backbone, where the paper goes through a gradient that autograd took. The backbone is an expert with its last weights,
+of several experts one drawn in each iteration; or a network of one's own that is frozen already
+(``glad.networks.backbone``). The paper switches the levels of its images on one by one; here all are
 there from the start (``glad.priors.pyramid``).
 """
 
@@ -29,8 +30,9 @@ class LGM:
 
     Args:
         real: ``real(c, n, rng)`` gives n real images of class c, normalized [n, C, H, W].
-        network: ``network(rng)`` makes a network of the experts' kind.
-        segment: ``segment(rng, max_start_epoch, length)`` gives a segment of an expert's trajectory.
+        network: ``network(rng)`` makes a network of the experts' kind; without experts a frozen one.
+        segment: ``segment(rng, max_start_epoch, length)`` gives a segment of an expert's trajectory; None without
+            experts.
         batch: Real images per class and iteration; each is seen once.
         views: How often each synthetic image is seen, each time augmented anew.
         flip: Chance that an image is mirrored; 0 where a mirrored image is another class.
@@ -46,7 +48,7 @@ class LGM:
         self,
         real: Callable[[int, int, torch.Generator], Tensor],
         network: Callable[[torch.Generator], Any],
-        segment: Callable[[torch.Generator, int, int], Any],
+        segment: Callable[[torch.Generator, int, int], Any] | None = None,
         batch: int = 64,
         views: int = 10,
         flip: float = 0.5,
@@ -63,6 +65,7 @@ class LGM:
             )
         self.real, self.network, self.segment, self.batch, self.views = real, network, segment, batch, views
         self.flip, self.smallest_crop, self.noise = flip, smallest_crop, noise
+        self._frozen = None if segment else _require_frozen(network(torch.Generator().manual_seed(0)))
 
     def terms(self, images: Tensor, labels: Tensor, step: Any) -> Iterator[Tensor]:
         """One term: 1 minus the cosine between the gradients. Batch norm has the statistics of the real images."""
@@ -83,7 +86,9 @@ class LGM:
         yield 1 - F.cosine_similarity(ours.flatten(), target.flatten(), dim=0)
 
     def _backbone(self, real: Tensor, step: Any) -> Any:
-        """The network with the last weights of an expert, in evaluation mode."""
+        """The frozen network, or one with the last weights of an expert in evaluation mode."""
+        if self.segment is None:
+            return self._frozen
         whole = self.segment(step.rng("segment"), 1, 0)
         network = with_parameters(self.network(step.rng("network")), whole.checkpoint(whole.remaining), real.device)
         if norms := batch_norms(network):
@@ -99,6 +104,17 @@ class LGM:
     def tensors(self) -> dict[str, Tensor]:
         """Nothing is kept between iterations."""
         return {}
+
+
+def _require_frozen(network: Any) -> Any:
+    """``network``, whose blocks must not learn; ``ValueError`` that says what can be a backbone."""
+    if any(parameter.requires_grad for parameter in network.blocks.parameters()):
+        raise ValueError(
+            "lgm needs a trained backbone: train an expert with `glad experts train --count 1 --out FOLDER` and name "
+            "the folder (--experts FOLDER), or name a function that makes a glad.networks.backbone.FrozenBackbone "
+            "(--network module:function)"
+        )
+    return network.requires_grad_(False).eval()
 
 
 def classifier_gradient(features: Tensor, labels: Tensor, weight: Tensor) -> Tensor:

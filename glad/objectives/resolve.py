@@ -110,7 +110,7 @@ def resolve_objective(
     }
     if segment is not None:
         provided["segment"] = segment
-    elif "segment" in inspect.signature(factory).parameters:
+    elif _needs_segments(factory):
         raise ValueError(
             f"{objective} follows experts, and there are none: train some with `glad experts train --out FOLDER` and "
             f"name the folder (--experts FOLDER){FORMER.get(objective, '')}"
@@ -126,6 +126,12 @@ def resolve_objective(
         arguments.setdefault("flip", 0.0)  # a mirrored image is another class
     chosen = {name: value for name, value in arguments.items() if name not in provided}
     return _require_methods(factory(**arguments)), replace(settings, objective_options=chosen)
+
+
+def _needs_segments(factory: Callable[..., Any]) -> bool:
+    """Whether an objective cannot be made without experts."""
+    segment = inspect.signature(factory).parameters.get("segment")
+    return segment is not None and segment.default is inspect.Parameter.empty
 
 
 def _require_methods(objective: Objective) -> Objective:

@@ -4,15 +4,17 @@ import shutil
 
 import pytest
 import torch
+import torchvision
 from errors import naming
 from fixtures import GOLDEN
+from safetensors.torch import load_file, save_file
 
 import glad
 from glad.evaluation.protocol import Protocol
 from glad.evaluation.training import train_network
 from glad.experts import Experts
-from glad.networks import make_network
-from glad.networks.backbone import freeze_backbone
+from glad.networks import Network, make_network
+from glad.networks.backbone import FrozenBackbone
 from glad.networks.convnet import convnet
 from glad.rng import rng_for
 
@@ -23,7 +25,7 @@ SHAPE = {"channels": 1, "classes": 3, "resolution": 28}
 def probe(channels, classes, resolution, norm, width: int = 4):
     sizes = {"channels": channels, "classes": classes, "resolution": resolution}
     network = convnet(**sizes, norm=norm, width=width)
-    return freeze_backbone(network, lambda: EXPERT.checkpoint(EXPERT.epochs))
+    return FrozenBackbone(network, lambda: EXPERT.checkpoint(EXPERT.epochs))
 
 
 def made(**options):
@@ -70,4 +72,66 @@ def test_what_does_not_fit_is_refused():
     with pytest.raises(ValueError, match=naming("backbone options")):
         made(width=5)
     with pytest.raises(ValueError, match=naming("batch norm")):
-        made(norm="batch")
+        make_network(f"{__name__}:batch", **SHAPE, rng=rng_for("probe"))
+    with pytest.raises(ValueError, match=naming("weights of another network blocks.0.0.bias")):
+        make_network(f"{__name__}:lacking", **SHAPE, rng=rng_for("probe"))
+
+
+def batch(channels, classes, resolution, norm):
+    sizes = {"channels": channels, "classes": classes, "resolution": resolution}
+    network = convnet(**sizes, norm="batch", width=4)
+    count = sum(parameter.numel() for parameter in network.parameters())
+    return FrozenBackbone(network, lambda: torch.zeros(count))
+
+
+def lacking(channels, classes, resolution, norm):
+    sizes = {"channels": channels, "classes": classes, "resolution": resolution}
+    network = convnet(**sizes, norm=norm, width=4)
+    return FrozenBackbone(network, lambda: {"blocks.0.0.weight": torch.zeros(4, 1, 3, 3)})
+
+
+def trunk():
+    """A network of torchvision as it stands in its files, without its classifier."""
+    model = torchvision.models.shufflenet_v2_x0_5(weights=None)
+    model.fc = torch.nn.Identity()
+    return model
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = trunk()
+        model.train()(torch.rand(8, 3, 32, 32))  # running statistics of its own
+    path = tmp_path_factory.mktemp("weights") / "shufflenet.safetensors"
+    save_file(model.state_dict(), path)
+    shufflenet.weights = path
+    return path
+
+
+class Colored(torch.nn.Module):
+    """Gray images of the data as the backbone wants them."""
+
+    def forward(self, x):
+        return (0.3 * x + 0.1).expand(-1, 3, -1, -1)
+
+
+def shufflenet(channels, classes, resolution, norm):
+    network = Network([Colored(), trunk()], torch.nn.Identity(), 1024, classes)
+    return FrozenBackbone(network, lambda: {f"blocks.1.{k}": t for k, t in load_file(shufflenet.weights).items()})
+
+
+def test_a_network_of_a_library_keeps_its_running_statistics_and_is_a_backbone_for_lgm(weights, tmp_path):
+    network = make_network(f"{__name__}:shufflenet", **SHAPE, rng=rng_for("probe"))
+    model, images = trunk().eval(), torch.randn(4, 1, 28, 28, generator=rng_for("images"))
+    model.load_state_dict(load_file(weights))
+    train_network(network, images, torch.arange(4) % 3, key=(0,), learning_rate=0.1, protocol=Protocol(epochs=2))
+    torch.testing.assert_close(network.embed(images), model(Colored()(images)))
+    small = {"classes": [0, 1, 2], "limit": 60, "device": "cpu", "save_every": 1, "learning_rate": 0.1}
+    options = {"batch": 5, "views": 2}
+    asked = {"network": f"{__name__}:shufflenet", "objective_options": options, **small}
+    run = glad.distill("fashion-mini", "lgm", "pyramid", iterations=2, out=tmp_path / "run", **asked)
+    glad.distill("fashion-mini", "lgm", "pyramid", iterations=1, out=tmp_path / "cut", **asked)
+    cut = glad.distill("fashion-mini", "lgm", "pyramid", iterations=2, out=tmp_path / "cut", **asked)
+    assert not torch.equal(run.read_set()[0], run.read_set("initial")[0])
+    assert torch.equal(cut.read_set()[0], run.read_set()[0])

@@ -170,7 +170,7 @@ def test_a_set_trains_a_linear_classifier_on_the_backbone_that_its_start_does_no
 
 def test_without_experts_the_command_that_trains_them_is_named(tmp_path):
     said = fails("distill", "--objective", "lgm", "--prior", "pixels", "--limit", "60", "--out", tmp_path / "run")
-    assert "glad experts train --out" in said
+    assert "glad experts train --count 1 --out" in said and "FrozenBackbone" in said
 
 
 @pytest.mark.parametrize(
