@@ -20,6 +20,7 @@ __version__ = VERSION
 OLDEST_TORCH = (2, 6)
 _MODULES = {
     "audit": "glad.auditing",
+    "compress": "glad.formats.compression",
     "distill": "glad.api",
     "evaluate": "glad.api",
     "export": "glad.formats.export",
@@ -57,6 +58,7 @@ __all__ = [
     "Splits",
     "SyntheticSet",
     "audit",
+    "compress",
     "distill",
     "evaluate",
     "export",
@@ -91,6 +93,7 @@ if TYPE_CHECKING:
     from glad.evaluation.protocol import Protocol, list_protocols, register_protocol
     from glad.experts.folder import train_experts
     from glad.formats import list_formats, register_format
+    from glad.formats.compression import compress
     from glad.formats.export import export, render
     from glad.formats.load import load_distilled
     from glad.hub.push import push

@@ -18,6 +18,7 @@ from glad.version import VERSION
 ENTRIES = {
     "audit": Entry("glad.cli.audit:audit", "Check a distilled set: who loses by it, what it covers, what it copied."),
     "check": Entry("glad.cli.check:check", "Look at a data set before anything is made of it."),
+    "compress": Entry("glad.cli.compress:compress", "Store a distilled set in fewer bits, as a file of codes."),
     "distill": Entry("glad.cli.distill:distill", "Distill a data set into a few synthetic images per class."),
     "doctor": Entry("glad.cli.doctor:doctor", "Try what glad needs on this machine, and say what mends the rest."),
     "evaluate": Entry("glad.cli.evaluate:evaluate", "Train networks from scratch on distilled sets and test them."),
@@ -113,6 +114,7 @@ def main() -> None:
     glad audit runs/NAME              who loses by it, what it copied, where it is from
     glad report runs/NAME             one page for whoever decides
     glad export runs/NAME             the images as files
+    glad compress runs/NAME --bits 4  the set in fewer bits
     glad import-set FILE OUT          a set of another program in that form
     glad push runs/NAME ORG/NAME      the set on the Hugging Face Hub, with its card
     glad render CODES --out FOLDER    the same images from their codes

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 @click.option(
     "--permission", metavar="TEXT", help="Who allows it, where the license of the weights does not; the card says so."
 )
+@click.option(
+    "--bits", type=click.IntRange(1, 16), help="Store learned numbers in so many bits first, as `glad compress` does."
+)
 @click.option("--private", is_flag=True, help="Make the repository private; one that is public is refused.")
 @click.option("--dry-run", is_flag=True, help="Show what would go, and send nothing.")
 def push(
@@ -37,6 +40,7 @@ def push(
     formats: tuple[str, ...],
     license: str | None,
     permission: str | None,
+    bits: int | None,
     private: bool,
     dry_run: bool,
 ) -> None:
@@ -54,6 +58,7 @@ def push(
         formats=formats,
         license=license,
         permission=permission,
+        bits=bits,
         private=private,
         dry_run=dry_run,
         notice=_show,

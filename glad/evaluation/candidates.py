@@ -23,7 +23,7 @@ from glad.formats.set_classes import match_classes
 from glad.runs.folder import Run
 from glad.runs.soft_labels import hash_of, likeliest
 from glad.runs.storage import RunError, below, read_number, read_tensors
-from glad.runs.stored_size import StoredSize, size_of_images, size_of_rows, size_of_run
+from glad.runs.stored_size import StoredSize, size_of_run
 from glad.settings.sets import Values
 
 RESULTS = "results.json"
@@ -129,6 +129,15 @@ def _worth(latents: Mapping[str, Tensor], images: Tensor, budget: float | None) 
     return sum(tensor.numel() for tensor in latents.values() if tensor.is_floating_point()) / images.numel()
 
 
+def _worth_of(loaded: Distilled) -> float:
+    """The same of a set that is no run; one in few bits counts by its bytes."""
+    if loaded.codes is None:
+        return 1.0
+    latents = loaded.codes.latents
+    share = loaded.stored.latents / sum(tensor.nbytes for tensor in latents.values())
+    return share * _worth(latents, loaded.images, loaded.card.made.get("budget"))
+
+
 def of_path(
     path: Path,
     data: ImageData,
@@ -155,7 +164,6 @@ def of_path(
         loaded = load_distilled(path)
         images, labels, soft = _from_export(loaded, data, path, class_map)
         network = loaded.card.made.get("network")
-    latents = {} if loaded.codes is None else loaded.codes.latents
     return Candidate(
         name=path.resolve().stem if path.is_file() else path.resolve().name,
         images=images,
@@ -168,18 +176,9 @@ def of_path(
         seconds=None,
         hashes=[hash_of(images), hash_of(labels), *([] if soft is None else [hash_of(soft)])],
         results=_results_beside(path),
-        stored=_stored(loaded, len(data.classes)),
-        worth=_worth(latents, loaded.images, loaded.card.made.get("budget")),
+        stored=replace(loaded.stored, classes=len(data.classes)),
+        worth=_worth_of(loaded),
     )
-
-
-def _stored(loaded: Distilled, classes: int) -> StoredSize:
-    """The size of a set that is no run: of its codes, or of its images as they are stored."""
-    targets = loaded.labels if loaded.soft_labels is None else loaded.soft_labels
-    if loaded.codes is not None:
-        return size_of_rows(loaded.codes.latents, loaded.codes.learned, targets, classes, None)
-    bits = 32 if loaded.card.levels is None else loaded.card.levels.bits
-    return size_of_images(loaded.images, targets, classes, bits)
 
 
 def _results_beside(path: Path) -> Path:

@@ -49,4 +49,5 @@ def _size(condition: Condition, candidate: Candidate | None) -> StoredSize | Non
         size = replace(size, latents=size.latents + real.latents, labels=size.labels + real.labels)
     elif condition.row.kind not in (SET, BEFORE):
         return None
-    return replace(size, labels=labels.nbytes) if labels.is_floating_point() else size
+    taught = labels.is_floating_point() and candidate.soft_labels is None  # labels of its own are counted as stored
+    return replace(size, labels=labels.nbytes) if taught else size

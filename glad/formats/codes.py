@@ -3,13 +3,16 @@
 import hashlib
 import json
 import warnings
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from glad.formats.distilled import Card, Codes, Distilled
 from glad.formats.files import readable
+from glad.formats.packing import Packed
 from glad.formats.rendering import render
 from glad.runs.storage import RunError, below, read_tensors, write_tensors
 from glad.settings.objects import is_object
@@ -20,6 +23,7 @@ MOST = 1 / 255  # that an image's mean may differ by before the codes are not th
 def write(source: Distilled, card: Card, path: Path) -> None:
     """Write ``latents/NAME``, ``learned/NAME`` (tensors of the prior's own), ``labels`` and ``soft_labels``.
 
+    What is packed in few bits is there as its levels, with ``affine/...`` beside it and ``packed`` in the metadata.
     Metadata: the card as ``dataset``; ``codes`` with the prior's name, options and SHA-256, the rows rendered at a
     time, and the SHA-256 of the images. ``means`` [N] are those of the images' pixels. The set is rendered to see that
     the codes give it; ``RunError`` when they do not, or when it has none.
@@ -33,18 +37,23 @@ def write(source: Distilled, card: Card, path: Path) -> None:
             "distill with its module:Class to export codes"
         )
     images = render(codes, card, source.labels)
+    require_rendered(source, images)
     means = source.pixels.flatten(1).mean(1)
-    _require_means(card.data().pixels(images), means, "the run's codes")
     if card.zca == "none" and not torch.equal(images, source.images):
         off = float((images - source.images).abs().max())
         warnings.warn(f"rendered here, the images differ by up to {off:.1e} from the run's", stacklevel=2)
-    named = Path(codes.prior).name if Path(codes.prior).is_file() else codes.prior  # not where the file lay
-    about = {"prior": named, "options": dict(codes.options), "sha256": codes.sha256, "chunk": codes.chunk}
+    options = {key: _bare_name(value) for key, value in codes.options.items()}
+    files = [key for key in options if options[key] != codes.options[key] or key in codes.files]
+    about = {"prior": _bare_name(codes.prior), "options": options, "sha256": codes.sha256, "chunk": codes.chunk}
+    about |= {"files": files} if files else {}
     tensors = {f"latents/{name}": tensor for name, tensor in codes.latents.items()}
     tensors |= {f"learned/{name}": tensor for name, tensor in codes.learned.items()}
     tensors |= {"labels": source.labels, "means": means}
     tensors |= {} if source.soft_labels is None else {"soft_labels": source.soft_labels}
     about["images"] = _digest(images if card.zca == "inverted" else source.images)
+    for name, packed in codes.packed.items():
+        tensors |= {name: packed.levels, f"affine/{name}": packed.affine}
+    about |= {"packed": {name: packed.about() for name, packed in codes.packed.items()}} if codes.packed else {}
     write_tensors(path, tensors, dataset=card.to_json(), codes=json.dumps(about))
 
 
@@ -57,11 +66,20 @@ def read(path: Path, prior: str | Path | None = None, device: str = "auto") -> D
     with readable(path):
         tensors, metadata = read_tensors(path)
         card, about = Card.from_dict(json.loads(metadata["dataset"])), json.loads(metadata["codes"])
+        packed = {
+            name: Packed.read(tensors.pop(name), tensors.pop(f"affine/{name}"), entry)
+            for name, entry in about.get("packed", {}).items()
+        }
+        tensors |= {name: tensor.unpack() for name, tensor in packed.items()}
         latents = below("latents", tensors)
         learned = {**below("learnt", tensors), **below("learned", tensors)}  # the first of older versions
-        codes = Codes(latents, learned, about["prior"], about["options"], about["sha256"], about["chunk"])
-        labels, means, expected = tensors["labels"], tensors["means"], about["images"]
-    images = render(codes, card, labels, prior, device)
+        made = {key: about[key] for key in ("prior", "options", "sha256", "chunk")}
+        codes = Codes(latents, learned, **made, files=tuple(about.get("files", ())), packed=packed)
+        codes = codes if prior is None else _with_file(codes, str(prior))
+        means, expected = tensors["means"], about["images"]
+        labels = tensors["labels"].long()
+        labels = labels.repeat_interleave(len(means) // len(labels))  # packed ones may stand for a row's images
+    images = render(codes, card, labels, device)
     pixels = card.data().pixels(images)
     _require_means(pixels, means, str(path))
     if _digest(images) != expected:
@@ -74,11 +92,39 @@ def read(path: Path, prior: str | Path | None = None, device: str = "auto") -> D
         return Distilled(images, pixels, labels, tensors.get("soft_labels"), card, codes)
 
 
+def require_rendered(source: Distilled, images: Tensor) -> None:
+    """``RunError`` unless ``images``, rendered of the codes of ``source`` and not whitened, are its images."""
+    made = source.codes.prior if source.codes else ""
+    means = source.pixels.flatten(1).mean(1)
+    if source.card.zca == "kept" and not _differ(source.card.data().pixels(images), means) < MOST:
+        raise RunError(
+            f"the set was distilled whitened (zca), and so are the images that {made} makes of its latents: only the "
+            "data set can undo that; export images, such as safetensors"
+        )
+    _require_means(source.card.data().pixels(images), means, "the run's codes")
+
+
+def _with_file(codes: Codes, file: str) -> Codes:
+    """``codes`` whose prior is ``file``, or takes it in place of the file that was named where they were written."""
+    if not codes.files:
+        return replace(codes, prior=file)
+    return replace(codes, options={**codes.options, codes.files[0]: file})
+
+
+def _bare_name(value: Any) -> Any:
+    """``value``, of a file its name alone: not where it lay."""
+    return Path(value).name if isinstance(value, str) and Path(value).is_file() else value
+
+
 def _digest(images: Tensor) -> str:
     return hashlib.sha256(images.contiguous().numpy().tobytes()).hexdigest()
 
 
 def _require_means(pixels: Tensor, means: Tensor, what: str) -> None:
-    off = float((pixels.flatten(1).mean(1) - means).abs().max())
+    off = _differ(pixels, means)
     if not off < MOST:
         raise RunError(f"{what}: rendered, an image's mean differs by {255 * off:.2f}/255 from that of the set")
+
+
+def _differ(pixels: Tensor, means: Tensor) -> float:
+    return float((pixels.flatten(1).mean(1) - means).abs().max())

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
@@ -11,8 +11,10 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from glad.data.dataset import ImageData
+from glad.formats.packing import Packed
 from glad.formats.storage import Levels, QuantizationLoss
 from glad.runs import html
+from glad.runs.stored_size import StoredSize, size_of_images, size_of_rows
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,9 @@ class Codes:
 
     ``latents`` have a row per image; ``learned`` are the prior's own tensors, such as learned weights of a generator.
     ``prior`` is its name as ``glad distill --prior`` takes it, with its ``options``; ``sha256`` that of its weights,
-    empty where it has no file. ``chunk`` rows were rendered at a time.
+    empty where it has no file. ``chunk`` rows were rendered at a time. ``files`` are the options that name a file.
+    ``packed`` holds what is stored in few bits, by its name in the file (``latents/w``, ``labels``); ``latents`` and
+    ``learned`` are the tensors that it stands for.
     """
 
     latents: dict[str, Tensor]
@@ -86,6 +90,8 @@ class Codes:
     options: Mapping[str, Any]
     sha256: str
     chunk: int
+    files: tuple[str, ...] = ()
+    packed: Mapping[str, Packed] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,6 +138,21 @@ class Distilled(Dataset[tuple[Tensor, Tensor]]):
     def targets(self) -> Tensor:
         """What a loss takes: the soft labels where the set has them, else the labels."""
         return self.labels if self.soft_labels is None else self.soft_labels
+
+    @property
+    def stored(self) -> StoredSize:
+        """What the set takes to store: its codes where it has some, else its images as they are stored."""
+        classes, codes = len(self.classes), self.codes
+        if codes is None:
+            bits = 32 if self.card.levels is None else self.card.levels.bits
+            return size_of_images(self.images, self.targets, classes, bits)
+        rows, shared = (
+            {name: codes.packed.get(f"{part}/{name}", tensor) for name, tensor in tensors.items()}
+            for part, tensors in (("latents", codes.latents), ("learned", codes.learned))
+        )
+        size = size_of_rows(rows, shared, self.targets, classes, None if codes.sha256 else 0)
+        labels = codes.packed.get("labels" if self.soft_labels is None else "soft_labels")
+        return size if labels is None else replace(size, labels=labels.nbytes)
 
     @property
     def classes(self) -> tuple[str, ...]:

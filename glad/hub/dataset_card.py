@@ -189,6 +189,8 @@ def _made(content: CardContent) -> str:
         rows["learning rates"] = plain(shown_value(inputs["learning_rates"]))
     rows |= {f"SHA-256 of the {name}": f"`{digest}`" for name, digest in inputs["hashes"].items() if digest}
     rows["versions"] = plain(shown_value(inputs["versions"]))
+    if bits := _bits(content.card):
+        rows["bits of each learned number"] = f"{bits}; the pictures show the set before"
     rows |= _stored(content.stored)
     again = _fence("sh", f"glad distill --config {content.short}/config.yaml --out again")
     needs = "All settings are in `config.yaml`, less the places on the disk of who made it. With the same data at hand"
@@ -199,6 +201,11 @@ def _made(content: CardContent) -> str:
             f"{table(rows)}\n\nIts {' and '.join(objects)} came as objects of Python, which no file of settings names."
         )
     return f"{table(rows)}\n\n{needs} this distills it again:\n\n{again}"
+
+
+def _bits(card: Card) -> int | None:
+    """Bits of each learned number of a compressed set."""
+    return card.made.get("bits")
 
 
 def _stored(size: StoredSize | None) -> dict[str, str]:
@@ -256,6 +263,8 @@ def _limits(content: CardContent) -> list[str]:
 def _cost(export: Card) -> str:
     """What storing cost, in words."""
     cost = export.cost
+    if export.levels is None and export.format == "codes" and (bits := _bits(export)):
+        return f"{bits} bits for each learned number, as evenly spaced levels."
     if export.levels is None:
         return "floats, nothing is rounded or clipped."
     clipped = f"{100 * cost.clipped:.3g} % of the values were clipped, the furthest by {cost.outside:.3g}/255"

@@ -20,6 +20,7 @@ from generators.provenance import Weights
 from glad.data.dataset import Splits
 from glad.evaluation.results_store import read_results, row_of_set, shown_results
 from glad.formats import FORMATS
+from glad.formats.compression import compress_set, name_in_run
 from glad.formats.export import export
 from glad.formats.load import load_distilled
 from glad.hub import card_results, dataset_card
@@ -66,6 +67,7 @@ def push(
     formats: Sequence[str] | None = None,
     license: str | None = None,
     permission: str | None = None,
+    bits: int | None = None,
     private: bool = False,
     dry_run: bool = False,
     data: Splits | None = None,
@@ -80,6 +82,7 @@ def push(
             its codes.
         license: What the set is put under, such as ``cc-by-4.0``; needed unless the license of the data is known.
         permission: Who allows passing the set on, where the license of the weights does not. The card shows it.
+        bits: Store learned numbers in so many bits first, as ``glad.compress`` does; by default all of them.
         private: Make the repository private, and refuse one that is public.
         dry_run: Send nothing.
         data: The splits, for a run that was distilled from an object instead of a name.
@@ -102,7 +105,7 @@ def push(
     folder = run if isinstance(run, Run) else Run(Path(run))
     with tempfile.TemporaryDirectory(prefix="glad-push-") as name:
         place = Path(name)
-        upload = _pack(folder, repo, formats, license, permission, data, place)
+        upload = _pack(folder, repo, formats, license, permission, bits, data, place)
         if notice is not None:
             notice(upload)
         if dry_run:
@@ -123,12 +126,16 @@ def _pack(
     formats: Sequence[str] | None,
     license: str | None,
     permission: str | None,
+    bits: int | None,
     data: Splits | None,
     place: Path,
 ) -> DatasetUpload:
     """Write all that goes to the empty folder ``place``."""
     config, source, inputs = run.config, load_distilled(run.path, data=data), run.inputs
-    weights = _weights(run)
+    weights, stored, results = _weights(run), size_of_run(run), run.path / "results.json"
+    if bits is not None:
+        source, results = compress_set(source, bits), run.path / f"{name_in_run(bits)}.results.json"
+        stored = stored and replace(source.stored, weights=stored.weights)
     front, licenses = _licenses(run, config, weights, license, permission)
     named = weights is not None and not is_object(config["prior"])  # by which codes can be rendered
     kinds = list(dict.fromkeys(formats or ("parquet", "safetensors", *(("codes",) if named else ()))))
@@ -151,9 +158,9 @@ def _pack(
         pictures=pictures,
         weights=weights is not None,
         soft=source.soft_labels is not None,
-        stored=size_of_run(run),
-        results=_results(run, source.images),
-        verdicts=_verdicts(run),
+        stored=stored,
+        results=_results(run, results, source.images),
+        verdicts=_verdicts(run, bits),
     )
     text = dataset_card.write(content)
     write_durably(place / "README.md", text.encode())
@@ -247,9 +254,8 @@ def _take_grids(run: Run, iterations: int, place: Path) -> dict[str, str]:
     return texts
 
 
-def _results(run: Run, images: Tensor) -> str | None:
-    """What the run's ``results.json`` says of its set; None, with a warning, where it is unfinished or of another."""
-    path = run.path / "results.json"
+def _results(run: Run, path: Path, images: Tensor) -> str | None:
+    """What the file of results says of the set; None, with a warning, where it is unfinished or of another."""
     if not path.exists():
         return None
     try:
@@ -264,14 +270,22 @@ def _results(run: Run, images: Tensor) -> str | None:
     return None
 
 
-def _verdicts(run: Run) -> dict[str, str]:
-    """The texts of the run's audit, but for that on provenance, which the card shows itself; empty if there is none."""
+def _verdicts(run: Run, bits: int | None) -> dict[str, str]:
+    """The texts of the run's audit, but for that on provenance, which the card shows itself; empty if there is none.
+
+    An audit is of the set in all its bits.
+    """
     path = run.path / "audit.json"
     content = read_json(path) if path.exists() else {}
     found = content.get("verdicts") if isinstance(content, dict) else None
     if not isinstance(found, dict):
         return {}
     audited = content.get("provenance", {}).get("synset_sha256")
+    if bits is not None:
+        warnings.warn(
+            f"{path} is of the set before it was stored in {bits} bits and stays out of the card", stacklevel=2
+        )
+        return {}
     if audited != _sha256(run.path / "synset.safetensors"):
         warnings.warn(
             f"{path} is of another state of the set and stays out of the card: `glad audit {run.path}` renews it",

@@ -3,11 +3,23 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 from torch import Tensor
 
 from glad.runs.folder import Run
 from glad.runs.storage import RunError, below, read_tensors
+
+
+class StoredTensor(Protocol):
+    """What a size is counted of: a tensor, or one in few bits."""
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that are stored."""
+        ...
+
+    def __len__(self) -> int: ...
 
 
 @dataclass(frozen=True)
@@ -41,7 +53,11 @@ class StoredSize:
 
 
 def size_of_rows(
-    latents: Mapping[str, Tensor], shared: Mapping[str, Tensor], labels: Tensor, classes: int, weights: int | None = 0
+    latents: Mapping[str, StoredTensor],
+    shared: Mapping[str, StoredTensor],
+    labels: Tensor,
+    classes: int,
+    weights: int | None = 0,
 ) -> StoredSize:
     """The size of a set of rows.
 
