@@ -2,6 +2,7 @@
 
 from cuda_ops._library import OperatorsUnavailableError, SlowOperatorsWarning
 from cuda_ops.bias_act import bias_act
+from cuda_ops.conv3x3 import conv3x3
 from cuda_ops.filtered_lrelu import filtered_lrelu
 from cuda_ops.norm_relu_pool import norm_relu_pool
 from cuda_ops.upfirdn2d import setup_filter, upfirdn2d
@@ -10,6 +11,7 @@ __all__ = [
     "OperatorsUnavailableError",
     "SlowOperatorsWarning",
     "bias_act",
+    "conv3x3",
     "filtered_lrelu",
     "norm_relu_pool",
     "setup_filter",

@@ -44,7 +44,16 @@ def in_plain_torch(network: Network) -> Network:
         plain = PlainNormReLUPool(block[1].num_groups, block[1].num_channels)
         plain.weight, plain.bias = block[1].weight, block[1].bias
         block[1] = plain
+        block[0] = _plain_convolution(block[0])
     return network
+
+
+def _plain_convolution(module: nn.Module) -> nn.Conv2d:
+    """Torch's convolution with the parameters of ``module``."""
+    assert isinstance(module, nn.Conv2d) and isinstance(module.padding, tuple)
+    plain = nn.Conv2d(module.in_channels, module.out_channels, 3, padding=module.padding[0])
+    plain.weight, plain.bias = module.weight, module.bias
+    return plain
 
 
 class RealImages:

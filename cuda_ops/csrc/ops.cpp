@@ -11,5 +11,10 @@ STABLE_TORCH_LIBRARY(glad, m) {
   m.def("norm_relu_pool(Tensor x, Tensor weight, Tensor bias, float eps) -> Tensor");
   m.def("norm_relu_pool_grad(Tensor g, Tensor x, Tensor weight, Tensor bias, float eps) -> (Tensor, Tensor, Tensor)");
   m.def("norm_relu_pool_grad_grad(Tensor u, Tensor p, Tensor q, Tensor g, Tensor x, Tensor weight, Tensor bias, float eps) -> (Tensor, Tensor, Tensor)");
+  m.def("conv3x3(Tensor x, Tensor weight, Tensor? bias) -> Tensor");
+  m.def("conv3x3_input_grad(Tensor g, Tensor weight) -> Tensor");
+  m.def("conv3x3_weight_grad(Tensor g, Tensor x) -> Tensor");
+  m.def("winograd(Tensor x, Tensor weight, Tensor? bias, bool turned) -> Tensor");
+  m.def("winograd_weight_grad(Tensor g, Tensor x) -> Tensor");
   // clang-format on
 }

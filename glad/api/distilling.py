@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from cuda_ops.conv3x3 import convolutions
 from generators.classes import read_class_map
 from glad.api.first_set import first_set
 from glad.api.monitor import Monitor
@@ -26,7 +27,7 @@ from glad.optimizers import make_optimizer
 from glad.priors.base import Prior
 from glad.priors.resolve import ResolvedPrior, resolve_prior
 from glad.runs.folder import Run
-from glad.settings.data import DSA
+from glad.settings.data import DSA, Convolutions
 from glad.settings.distill import Balance, DistillSettings, Initialization, Labels
 from glad.settings.objects import name_of, object_or_none
 from glad.settings.types import as_tuple
@@ -68,6 +69,7 @@ def distill(
     chunk: int = 10,
     memory: float = 2.0,
     seed: int = 0,
+    conv: Convolutions = "auto",
     device: str = "auto",
     save_every: int = 50,
     grid_every: int = 100,
@@ -127,6 +129,8 @@ def distill(
         chunk: Images rendered at a time.
         memory: GiB for the generator's graphs; beyond it images are rendered twice.
         seed: Seed of every draw.
+        conv: 3x3 convolutions on a CPU. ``auto``: by Winograd's algorithm where it is the faster, which rounds
+            otherwise; ``direct``: torch's own. What goes on keeps those that it began with.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ...
         save_every: Iterations between saved states.
         grid_every: Iterations between pictures.
@@ -158,9 +162,8 @@ def distill(
         prior_options=prior_options or {}, class_map=read_class_map(class_map),
         objective_options=objective_options or {}, network=network, network_options=network_options or {},
         augmentation=augmentation, experts=None if experts is None else str(experts), labels=labels,
-        initialization=initialization,
-        candidates=candidates, inversion_steps=inversion_steps, chunk=chunk, memory=memory, seed=seed, device=device,
-        save_every=save_every, grid_every=grid_every,
+        initialization=initialization, candidates=candidates, inversion_steps=inversion_steps, chunk=chunk,
+        memory=memory, seed=seed, conv=conv, device=device, save_every=save_every, grid_every=grid_every,
     )  # fmt: skip
     return run_distillation(settings, data, object_or_none(objective), object_or_none(prior), on_step)
 
@@ -183,10 +186,22 @@ def run_distillation(
         on_step: As in ``distill``.
         on_data: Called with the data when they are loaded.
     """
-    device, splits = pick_device(settings.device), open_data(settings, data, Run(settings.folder).data_digest)
+    splits = open_data(settings, data, Run(settings.folder).data_digest)
     if on_data is not None:
         on_data(splits)
-    train = splits.train
+    with convolutions(settings.conv):
+        return _distill(settings, splits.train, objective, prior, on_step)
+
+
+def _distill(
+    settings: DistillSettings,
+    train: ImageData,
+    objective: Objective | None,
+    prior: Prior | None,
+    on_step: OnStep | None,
+) -> Run:
+    """Make all that ``settings`` name, and run it."""
+    device = pick_device(settings.device)
     resolved = resolve_prior(prior or settings.prior, train, settings.prior_options, device, settings.class_map)
     experts = open_experts(train, settings)
     segment = None if experts is None else experts.segment

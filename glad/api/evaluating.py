@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from cuda_ops.conv3x3 import convolutions
 from generators.classes import read_class_map
 from glad.data.dataset import Splits
 from glad.evaluation.config import EvaluationConfig
@@ -11,6 +12,7 @@ from glad.evaluation.protocol import Protocol
 from glad.evaluation.resolve import ResolvedEvaluation
 from glad.evaluation.runner import run_evaluation
 from glad.runs.folder import Run
+from glad.settings.data import Convolutions
 from glad.settings.evaluate import NETWORKS, Baseline, LabelMode, TestSplit
 from glad.settings.sets import Values
 from glad.settings.types import as_tuple
@@ -45,6 +47,7 @@ def evaluate(
     scores: bool = False,
     cost: bool = False,
     reach: float = 0.8,
+    conv: Convolutions = "auto",
     workers: int = 1,
     part: str | None = None,
     device: str = "auto",
@@ -100,6 +103,8 @@ def evaluate(
         scores: Measure LRS and ARS of DD-Ranking, of the seen architecture.
         cost: Measure what training takes on the set and on the full data, and when distilling has paid.
         reach: For ``cost``: the share of the full data's accuracy to be reached, above 0 and at most 1.
+        conv: 3x3 convolutions on a CPU. ``auto``: by Winograd's algorithm where it is the faster, which rounds
+            otherwise; ``direct``: torch's own. Each accuracy says which; finished ones are kept.
         workers: Processes to spread the trainings over; they share the threads of this one.
         part: Do only the I-th of N parts, for ranks on one file system; a call without it merges them; all if None.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ...
@@ -129,7 +134,7 @@ def evaluate(
         class_map=read_class_map(class_map), seen=seen, split=split,
         augmentation=augmentation, protocol=protocol, label_mode=label_mode, teacher=teacher, full_epochs=full_epochs,
         learning_rate=learning_rate, network_options=network_options or {},
-        hybrid=as_tuple(hybrid), scores=scores, cost=cost, reach=reach, workers=workers,
+        hybrid=as_tuple(hybrid), scores=scores, cost=cost, reach=reach, conv=conv, workers=workers,
         part=part, device=device,
     )  # fmt: skip
     return evaluate_runs(runs, config, on_cell)
@@ -145,4 +150,5 @@ def evaluate_runs(
     if not listed:
         raise ValueError("an evaluation needs at least one run or set of images")
     paths = [run.path if isinstance(run, Run) else Path(run) for run in listed]
-    return run_evaluation(ResolvedEvaluation(paths, config), on_cell)
+    with convolutions(config.conv):
+        return run_evaluation(ResolvedEvaluation(paths, config), on_cell)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from cuda_ops.conv3x3 import used_convolutions
 from glad.data.augment import augment
 from glad.data.balance import balanced_order
 from glad.data.coresets import Labeled
@@ -229,6 +230,7 @@ def evaluate_cell(job: Job, data: Labeled, test: Labeled, classes: int) -> Cell:
     predicted = predict(network, test[0])
     per_class = class_accuracy(predicted, test[1], classes)
     version = library_version(job.network)
+    winograd = version is None and images.device.type == "cpu" and used_convolutions() == "auto"
     finite = all(bool(parameter.isfinite().all()) for parameter in network.parameters())
     return {
         "row": job.row,
@@ -240,6 +242,7 @@ def evaluate_cell(job: Job, data: Labeled, test: Labeled, classes: int) -> Cell:
         "per_class": per_class,
         "seconds": time.perf_counter() - began,
         **({} if version is None else {"library": version}),
+        **({"conv": "winograd"} if winograd else {}),
         "note": "" if finite else "training diverged: the weights are not finite",
     }
 

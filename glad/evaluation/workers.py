@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 
+from cuda_ops.conv3x3 import Convolutions, use_convolutions, used_convolutions
 from glad.data.coresets import Labeled
 from glad.evaluation.summary import Cell
 from glad.evaluation.training import Job, evaluate_cell
@@ -124,6 +125,7 @@ def _spread(
     """Keep ``count`` workers busy, each with a ``share``-th of the threads."""
     threads = max(1, torch.get_num_threads() // share)
     settings = {"folder": str(folder), "classes": classes, "device": str(device), "threads": threads}
+    settings = {**settings, "conv": used_convolutions()}
     waiting, lost = list(zip(jobs, files, strict=True))[::-1], []
     workers: dict[Connection, _Worker] = {}
 
@@ -157,10 +159,11 @@ def _spread(
         raise RunError(f"killed while training on {'; '.join(lost)}: the same command computes what is missing")
 
 
-def work(pipe: Connection, folder: str, classes: int, device: str, threads: int) -> None:
+def work(pipe: Connection, folder: str, classes: int, device: str, threads: int, conv: Convolutions) -> None:
     """What a worker does: take jobs and answer with cells, or with the exception, until the other end is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes of a terminal; the first one decides
     torch.set_num_threads(threads)
+    use_convolutions(conv)
     test: Labeled | None = None
     with contextlib.suppress(EOFError, BrokenPipeError):  # the other end has gone, and nobody waits for an answer
         while True:

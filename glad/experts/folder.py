@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from cuda_ops.conv3x3 import convolutions
 from glad.data.augment import strategy_for
 from glad.data.dataset import ImageData, Splits
 from glad.data.splits import open_data
@@ -22,7 +23,7 @@ from glad.networks.factory import network_factory
 from glad.rng import rng_for
 from glad.runs.disk import sweep
 from glad.runs.storage import optimizer_tensors, restore_optimizer
-from glad.settings.data import DSA
+from glad.settings.data import DSA, Convolutions
 from glad.settings.distill import DistillSettings
 from glad.settings.experts import RECIPES, Dtype, ExpertSettings, Recipe, RecipeName
 from glad.settings.fields import read
@@ -49,6 +50,7 @@ class Plan:
     count: int
     out: Path
     device: torch.device
+    conv: Convolutions = "auto"
 
     @property
     def make(self) -> Callable[[torch.Generator], Any]:
@@ -109,6 +111,7 @@ def plan(splits: Splits, settings: ExpertSettings) -> Plan:
         seed=settings.seed,
         count=settings.count,
         out=Path(settings.out),
+        conv=settings.conv,
         device=pick_device(settings.device),
     )
 
@@ -131,6 +134,7 @@ def train_experts(
     augmentation: str = DSA,
     dtype: Dtype = "float32",
     seed: int = 0,
+    conv: Convolutions = "auto",
     device: str = "auto",
     on_epoch: OnEpoch | None = None,
 ) -> Experts:
@@ -157,6 +161,8 @@ def train_experts(
         augmentation: DSA transforms joined by ``_``, or ``none``.
         dtype: Of the stored parameters, ``float32`` or ``bfloat16``.
         seed: Of the initial networks, the order of the images and the augmentation.
+        conv: 3x3 convolutions on a CPU. ``auto``: by Winograd's algorithm where it is the faster, which rounds
+            otherwise; ``direct``: torch's own. What goes on keeps those that it began with.
         device: ``auto``, ``cpu`` or ``cuda``.
         on_epoch: Is called with the expert's number, its epochs so far and its validation accuracy in [0, 1].
 
@@ -194,6 +200,7 @@ def train_experts(
         augmentation=augmentation,
         dtype=dtype,
         seed=seed,
+        conv=conv,
         device=device,
     )
     return train_plan(plan(open_data(settings, data), settings), on_epoch)
@@ -211,7 +218,8 @@ def train_plan(plan: Plan, on_epoch: OnEpoch | None = None) -> Experts:
             "fewer, for fewer epochs, or store them in bfloat16"
         )
     for number in missing:
-        _train_one(plan, number, on_epoch)
+        with convolutions(plan.conv):
+            _train_one(plan, number, on_epoch)
     experts = Experts(plan.out, kind(plan.splits.train, plan.network, plan.network_options))
     for expert in experts.experts:
         if expert.about["recipe"] != plan.recipe.stored():

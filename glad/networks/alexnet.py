@@ -2,6 +2,7 @@
 
 from torch import nn
 
+from glad.networks.convolution import Conv3x3
 from glad.networks.network import Network, stem_padding
 
 
@@ -26,9 +27,9 @@ def alexnet(*, channels: int, classes: int, resolution: int, norm: str, width: i
     blocks = [
         nn.Sequential(stem, nn.ReLU(), nn.MaxPool2d(pool, 2)),
         nn.Sequential(nn.Conv2d(width, mid, 5, padding=2), nn.ReLU(), nn.MaxPool2d(pool, 2)),
-        nn.Sequential(nn.Conv2d(mid, 2 * width, 3, padding=1), nn.ReLU()),
-        nn.Sequential(nn.Conv2d(2 * width, mid, 3, padding=1), nn.ReLU()),
-        nn.Sequential(nn.Conv2d(mid, mid, 3, padding=1), nn.ReLU(), nn.MaxPool2d(pool, 2)),
+        nn.Sequential(Conv3x3(mid, 2 * width), nn.ReLU()),
+        nn.Sequential(Conv3x3(2 * width, mid), nn.ReLU()),
+        nn.Sequential(Conv3x3(mid, mid), nn.ReLU(), nn.MaxPool2d(pool, 2)),
     ]
     if small or side <= 6:
         return Network(blocks, nn.Identity(), mid * side * side, classes)

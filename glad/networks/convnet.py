@@ -3,6 +3,7 @@
 from torch import Tensor, nn
 
 from cuda_ops import norm_relu_pool
+from glad.networks.convolution import Conv3x3
 from glad.networks.network import Network, norm_layer, stem_padding
 
 
@@ -32,7 +33,7 @@ def convnet(
         raise ValueError(f"a ConvNet of depth {depth} does not fit images of {resolution} pixels")
     blocks = []
     for index in range(depth):
-        conv = nn.Conv2d(channels if index == 0 else width, width, 3, padding=padding if index == 0 else 1)
+        conv = Conv3x3(width, width) if index else nn.Conv2d(channels, width, 3, padding=padding)
         rest = [NormReLUPool(width)] if norm == "instance" else [norm_layer(norm, width), nn.ReLU(), nn.AvgPool2d(2)]
         blocks.append(nn.Sequential(conv, *rest))
         side //= 2

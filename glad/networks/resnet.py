@@ -2,6 +2,7 @@
 
 from torch import Tensor, nn
 
+from glad.networks.convolution import Conv3x3
 from glad.networks.network import Network, norm_layer
 
 
@@ -11,10 +12,10 @@ class _Residual(nn.Module):
     def __init__(self, before: int, after: int, stride: int, norm: str) -> None:
         super().__init__()
         self.main = nn.Sequential(
-            nn.Conv2d(before, after, 3, stride, padding=1, bias=False),
+            Conv3x3(before, after, bias=False) if stride == 1 else nn.Conv2d(before, after, 3, stride, 1, bias=False),
             norm_layer(norm, after),
             nn.ReLU(),
-            nn.Conv2d(after, after, 3, padding=1, bias=False),
+            Conv3x3(after, after, bias=False),
             norm_layer(norm, after),
         )
         self.shortcut: nn.Module = nn.Identity()

@@ -2,6 +2,7 @@
 
 from torch import nn
 
+from glad.networks.convolution import Conv3x3
 from glad.networks.network import Network, norm_layer, stem_padding
 
 
@@ -17,8 +18,9 @@ def vgg11(*, channels: int, classes: int, resolution: int, norm: str, width: int
     for index, (factor, convolutions) in enumerate([(1, 1), (2, 1), (4, 2), (8, 2), (8, 2)]):
         layers: list[nn.Module] = []
         for _ in range(convolutions):
-            conv = nn.Conv2d(before, factor * width, 3, padding=1 if layers or index else padding)
-            before = factor * width
+            after, stem = factor * width, not layers and not index
+            conv = nn.Conv2d(before, after, 3, padding=padding) if stem else Conv3x3(before, after)
+            before = after
             layers += [conv, norm_layer(norm, before), nn.ReLU()]
         if side >= 4 or index == 4:
             layers.append(nn.MaxPool2d(2))

@@ -1,8 +1,8 @@
-"""What decides on the bits of a run beside its settings: the number of threads, and the processor's instructions.
+"""What decides on the bits of a run beside its settings: threads, the processor's instructions, convolutions.
 
 Draws are the same on every machine (``generators.draws``); sums are not: a convolution adds in another order under
-another number of threads or wider vectors, and its last bits differ. What goes on therefore takes the threads that it
-began with, and says where the instructions are other ones.
+another number of threads or wider vectors, and its last bits differ; so they do under Winograd's algorithm. What goes
+on therefore takes the threads and the convolutions that it began with, and says where the instructions are other ones.
 """
 
 import warnings
@@ -11,24 +11,37 @@ from typing import Any
 
 import torch
 
+from cuda_ops.conv3x3 import use_convolutions, used_convolutions
+
 
 def arithmetic() -> dict[str, Any]:
-    """The threads and the instruction set of this process, as JSON takes them."""
-    return {"threads": torch.get_num_threads(), "instructions": torch.backends.cpu.get_cpu_capability()}
+    """The threads, the instruction set and the convolutions of this process, as JSON takes them."""
+    return {
+        "threads": torch.get_num_threads(),
+        "instructions": torch.backends.cpu.get_cpu_capability(),
+        "conv": used_convolutions(),
+    }
 
 
 def resume_arithmetic(recorded: Mapping[str, Any] | None, what: str) -> None:
-    """Take the number of threads that something began with, and say what differs.
+    """Take the number of threads and the convolutions that something began with, and say what differs.
 
     Args:
         recorded: What :func:`arithmetic` gave at the beginning; None where nothing was recorded.
         what: What goes on, for the note: a path.
     """
     here = arithmetic()
+    use_convolutions((recorded or {}).get("conv", "direct"))  # those of earlier versions, which had no others
+    if recorded and used_convolutions() != here["conv"]:
+        warnings.warn(
+            f"{what} began with {used_convolutions()} convolutions and goes on with them, not with {here['conv']}: its "
+            "bytes depend on it",
+            stacklevel=3,
+        )
     if not recorded:
         warnings.warn(
-            f"{what} did not record its number of threads: it goes on with {here['threads']}, and ends with the bytes "
-            "of an uninterrupted run if it began with as many",
+            f"{what} did not record its number of threads: it goes on with {here['threads']} and direct convolutions, "
+            "and ends with the bytes of an uninterrupted run if it began with as many",
             stacklevel=3,
         )
         return

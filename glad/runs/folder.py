@@ -28,7 +28,7 @@ from glad.settings.distill import DistillSettings
 from glad.settings.fields import read, rename_old
 
 YAML = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # that of libyaml is ten times as fast
-MAY_CHANGE = {"iterations", "save_every", "grid_every", "chunk", "memory", "root", "device", "out", "experts"}
+MAY_CHANGE = {"iterations", "save_every", "grid_every", "chunk", "memory", "root", "device", "out", "experts", "conv"}
 """Settings that may differ when a run is continued: they do not change what an iteration computes."""
 FILE = "file "
 """What stands before the path of a file that an option names, among the hashes of ``inputs.json``."""

@@ -1,8 +1,11 @@
 """What names a data set: the settings that distilling, training experts and training priors share."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from glad.settings.fields import Settings
+
+Convolutions = Literal["auto", "direct"]
 
 DSA = "color_crop_cutout_flip_scale_rotate"
 """All transforms of DSA (Zhao & Bilen, ICML 2021)."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from glad.settings.data import DSA, DataSettings, at_least_one
+from glad.settings.data import DSA, Convolutions, DataSettings, at_least_one
 from glad.settings.fields import spelled
 from glad.settings.sets import REST
 
@@ -80,6 +80,9 @@ class DistillSettings(DataSettings):
     """GiB for the generator's graphs; beyond it images are rendered twice."""
     seed: int = 0
     """Seed of every draw."""
+    conv: Convolutions = "auto"
+    """3x3 convolutions on a CPU. ``auto``: by Winograd's algorithm where it is the faster, which rounds otherwise;
+    ``direct``: torch's own. What goes on keeps those that it began with."""
     device: str = "auto"
     """``auto``, ``cpu``, ``cuda``, ``cuda:1``, ..."""
     save_every: int = 50

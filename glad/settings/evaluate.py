@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from glad.settings.data import Convolutions
 from glad.settings.fields import Settings, spelled
 from glad.settings.sets import REST, Values
 
@@ -102,6 +103,9 @@ class EvaluateSettings(Settings):
     """Measure what training takes on the set and on the full data, and when distilling has paid."""
     reach: float = 0.8
     """For ``cost``: the share of the full data's accuracy to be reached, above 0 and at most 1."""
+    conv: Convolutions = "auto"
+    """3x3 convolutions on a CPU. ``auto``: by Winograd's algorithm where it is the faster, which rounds otherwise;
+    ``direct``: torch's own. Each accuracy says which; finished ones are kept."""
     workers: int = 1
     """Processes to spread the trainings over; they share the threads of this one."""
     part: str | None = spelled(None, metavar="I/N")

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from glad.settings.data import DSA, DataSettings, at_least_one
+from glad.settings.data import DSA, Convolutions, DataSettings, at_least_one
 from glad.settings.fields import Settings, spelled
 
 FIRST_CLIP, CLIP_STEP = 0.50, 0.05  # of AST's clipping loss: the factor of the first epoch, and its growth per epoch
@@ -107,6 +107,9 @@ class ExpertSettings(DataSettings):
     """Number format of the stored parameters."""
     seed: int = 0
     """Seed of the initial networks, the order of the images and the augmentation."""
+    conv: Convolutions = "auto"
+    """3x3 convolutions on a CPU. ``auto``: by Winograd's algorithm where it is the faster, which rounds otherwise;
+    ``direct``: torch's own. What goes on keeps those that it began with."""
     device: str = "auto"
     """``auto``, ``cpu``, ``cuda``, ``cuda:1``, ..."""
 

@@ -268,6 +268,9 @@ import torch
 import test_operators as t
 for name in ("upfirdn2d", "upfirdn2d_with_a_filter_in_two_dimensions", "filtered_lrelu", "bias_act"):
     getattr(t, "test_" + name)()
+import test_conv3x3
+for shape in test_conv3x3.SHAPES:
+    test_conv3x3.test_the_kernels_compute_the_convolution_and_its_gradients(shape)
 print(t._library.status()["cpu"].isa)
 """
     result = forked.run(script, HERE, GLAD_ISA=isa, GLAD_EXAMPLES="25", PYTHONWARNINGS="default")

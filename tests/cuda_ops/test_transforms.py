@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import pytest
@@ -18,7 +18,7 @@ from cuda_ops import _library, bias_act, filtered_lrelu, norm_relu_pool, upfirdn
 from cuda_ops.bias_act import bias_act_ref
 from cuda_ops.filtered_lrelu import filtered_lrelu_ref
 from cuda_ops.upfirdn2d import upfirdn2d_ref
-from generators.winograd import conv3x3
+from generators.winograd import conv3x3 as generators_conv3x3
 
 Tensors = tuple[Tensor, ...]
 EMULATED = ("upfirdn2d", "bias_act", "bias_act_grad", "filtered_lrelu", "filtered_lrelu_jacobian")
@@ -105,7 +105,12 @@ CASES = {
     "filtered_lrelu": case(with_bias(filtered_lrelu), with_bias(filtered_lrelu_ref), IMAGE, CHANNELS, **LRELU),
     "filtered_lrelu without bias": case(filtered_lrelu, filtered_lrelu_ref, IMAGE, **LRELU),
     "norm_relu_pool": case(norm_relu_pool, norm_relu_pool_plain, IMAGE, CHANNELS, CHANNELS),
-    "conv3x3": case(lambda x, w: conv3x3(x, w, 1), lambda x, w: F.conv2d(x, w, padding=1), (1, 2, 3, 2), (1, 2, 3, 3)),
+    "conv3x3": case(
+        lambda *t: torch.ops.glad.conv3x3(*t), partial(F.conv2d, padding=1), (1, 2, 3, 2), (2, 2, 3, 3), CHANNELS
+    ),
+    "generators' conv3x3": case(
+        lambda x, w: generators_conv3x3(x, w, 1), partial(F.conv2d, padding=1), (1, 2, 3, 2), (1, 2, 3, 3)
+    ),
 }
 
 

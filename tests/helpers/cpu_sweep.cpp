@@ -206,16 +206,42 @@ void norm_pool() {
   twice(planes, 1, outputs[p.order], [&](int64_t a, int64_t b) { kernels().norm_pool(p, a, b); });
 }
 
+void winograd() {
+  Winograd p;
+  p.n = draw(1, 3), p.c = pick<int64_t>({1, 3, 16, 19}), p.k = pick<int64_t>({1, 5, 16, 35, 64});
+  p.height = draw(1, 18), p.width = draw(1, 18), p.rows = draw(1, 4), p.turned = draw(0, 1);
+  const int64_t pixels = p.n * p.height * p.width, blocks = Winograd::padded(p.k) / Winograd::kLanes;
+  const auto numbers = [](const Buffer& b) { return reinterpret_cast<float*>(b.data.get()); };
+  const Buffer x = Buffer::random(Type::f32, pixels * p.c), g = Buffer::random(Type::f32, pixels * p.k);
+  const Buffer weight = Buffer::random(Type::f32, 9 * p.c * p.k), bias = Buffer::random(Type::f32, p.k);
+  const Buffer points = Buffer::unwritten(Type::f32, p.size_of_points());
+  const Buffer v = Buffer::unwritten(Type::f32, p.size_of_spread(p.c)), w = Buffer::unwritten(Type::f32, p.size_of_spread(p.k));
+  Buffer y = Buffer::unwritten(Type::f32, pixels * p.k), dw = Buffer::unwritten(Type::f32, 9 * p.c * p.k);
+  const auto part = [&](Winograd::Part which, int64_t tasks, std::vector<Buffer*> outputs) {
+    p.part = which;
+    twice(tasks, 1, outputs, [&](int64_t a, int64_t b) { kernels().winograd(p, a, b); });
+  };
+  p.x = numbers(x), p.g = numbers(g), p.weight = numbers(weight), p.points = numbers(points), p.y = numbers(y);
+  if (draw(0, 1)) p.bias = numbers(bias);
+  part(Winograd::Part::kernels, blocks, {});
+  part(Winograd::Part::convolve, (p.n * p.down() + p.rows - 1) / p.rows, {&y});
+  p.v = numbers(v), p.w = numbers(w), p.y = numbers(dw), p.end = std::min(p.rows, p.n * p.down());
+  part(Winograd::Part::spread, (Winograd::padded(p.c) + Winograd::padded(p.k)) / Winograd::kLanes, {});
+  part(Winograd::Part::accumulate, Winograd::kPoints, {});
+  part(Winograd::Part::gradient, blocks, {&dw});
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   const struct { const char* name; void (*run)(); } families[] = {
-      {"upfirdn2d", upfirdn2d}, {"filtered_lrelu", filtered_lrelu}, {"bias_act", bias_act}, {"norm_pool", norm_pool}};
+      {"upfirdn2d", upfirdn2d}, {"filtered_lrelu", filtered_lrelu}, {"bias_act", bias_act}, {"norm_pool", norm_pool},
+      {"winograd", winograd}};
   const auto* family = argc == 4 ? std::find_if(std::begin(families), std::end(families),
                                                 [&](const auto& f) { return !std::strcmp(f.name, argv[1]); })
                                  : std::end(families);
   if (family == std::end(families)) {
-    std::fprintf(stderr, "usage: %s upfirdn2d|filtered_lrelu|bias_act|norm_pool CALLS BUG\n", argv[0]);
+    std::fprintf(stderr, "usage: %s upfirdn2d|filtered_lrelu|bias_act|norm_pool|winograd CALLS BUG\n", argv[0]);
     return 2;
   }
   glad_planted = std::atoi(argv[3]);

@@ -17,8 +17,9 @@ import pytest
 
 from cuda_ops._build import CSRC, ISAS
 
+OPERATORS = ("operators.cpp", "conv3x3.cpp")  # on torch's tensors
 PROGRAM = Path(__file__).with_suffix(".cpp")
-FAMILIES = ("upfirdn2d", "filtered_lrelu", "bias_act", "norm_pool")
+FAMILIES = ("upfirdn2d", "filtered_lrelu", "bias_act", "norm_pool", "winograd")
 OVERFLOW, RACE, UNDEFINED = "heap-buffer-overflow", "ThreadSanitizer: data race", "runtime error: "
 UNINITIALIZED = "MemorySanitizer: use-of-uninitialized-value"
 MEMORY, THREADS, CLANG_MEMORY = "address,undefined", "thread", "memory"  # what -fsanitize= takes
@@ -93,6 +94,16 @@ BUGS = {
         "i = begin; i < end; ++i) task.run(i);\n  };\n  p.type",
         "i = begin - (BUG && begin > 0); i < end; ++i) task.run(i);\n  };\n  p.type",
     ),
+    "last pixels one too many": Bug(
+        *("winograd", OVERFLOW, "channel_vectors.h"),
+        "std::copy_n(part, count, x + l * plane_ + q);",
+        "std::copy_n(part, count + BUG, x + l * plane_ + q);",
+    ),
+    "block of tiles one row too long": Bug(
+        *("winograd", RACE, "winograd.h"),
+        "std::min((i + 1) * p_.rows, p_.n * down_)",
+        "std::min((i + 1) * p_.rows + BUG, p_.n * down_)",
+    ),
 }
 NUMBERS = {name: number for number, name in enumerate(BUGS, 1)}
 
@@ -127,7 +138,7 @@ def require(build: Build, folder: Path) -> None:
 def program(build: Build, folder: Path) -> Path:
     """The program of ``build``, kept in ``folder`` from run to run for as long as its sources are the same."""
     require(build, folder)
-    sources = {path.name: path.read_text() for path in sorted((CSRC / "cpu").iterdir()) if path.name != "operators.cpp"}
+    sources = {path.name: path.read_text() for path in sorted((CSRC / "cpu").iterdir()) if path.name not in OPERATORS}
     sources[PROGRAM.name] = PROGRAM.read_text()
     sources = _with_bugs(sources) if build.planted else sources
     digest = hashlib.sha256(repr((build, _version(build.compiler), sources)).encode()).hexdigest()[:16]

@@ -8,6 +8,8 @@ import torch
 from distilled_sets import distill
 from errors import naming
 
+from cuda_ops import _library
+from cuda_ops.conv3x3 import use_convolutions, used_convolutions
 from glad.data import load_data
 from glad.experts.folder import plan, train_plan
 from glad.runs.arithmetic import arithmetic, resume_arithmetic
@@ -18,6 +20,7 @@ from glad.settings.experts import ExpertSettings
 def threads():
     before = torch.get_num_threads()
     yield
+    use_convolutions("auto")
     torch.set_num_threads(before)
 
 
@@ -36,6 +39,34 @@ def test_a_run_continued_under_other_threads_ends_with_the_same_bytes(tmp_path):
     assert halves.inputs["arithmetic"] == whole.inputs["arithmetic"] and halves.inputs["arithmetic"]["threads"] == 1
 
 
+def few(folder, **more):
+    """A run in whose network a convolution is Winograd's."""
+    return distill(folder, network_options={"width": 16}, **more)
+
+
+def test_a_run_goes_on_with_the_convolutions_that_it_began_with(tmp_path):
+    whole = few(tmp_path / "whole", iterations=4, conv="direct")
+    few(tmp_path / "halves", iterations=2, conv="direct")
+    with pytest.warns(UserWarning, match=naming("halves direct auto")):
+        halves = few(tmp_path / "halves", iterations=4)
+    assert halves.inputs["arithmetic"]["conv"] == "direct"
+    assert torch.equal(final(halves), final(whole))
+    if _library.status()["cpu"].by != _library.REFERENCE:
+        assert not torch.equal(final(few(tmp_path / "winograd", iterations=4)), final(whole))
+    assert used_convolutions() == "auto"
+
+
+def test_a_run_of_before_there_was_a_choice_goes_on_with_direct_convolutions(tmp_path):
+    run = few(tmp_path / "run", iterations=1, conv="direct")
+    inputs, config = run.inputs, run.path / "config.yaml"
+    del inputs["arithmetic"]["conv"]
+    (run.path / "inputs.json").write_text(json.dumps(inputs))
+    config.write_text(config.read_text().replace("conv: direct\n", ""))
+    with pytest.warns(UserWarning, match=naming("run direct auto")):
+        few(run.path, iterations=2)
+    assert torch.equal(final(run), final(few(tmp_path / "whole", iterations=2, conv="direct")))
+
+
 def test_equal_arithmetic_needs_no_word(tmp_path):
     distill(tmp_path / "run", iterations=1)
     with warnings.catch_warnings():
@@ -50,7 +81,7 @@ def test_a_run_that_recorded_nothing_says_so_and_goes_on(tmp_path):
     (run.path / "inputs.json").write_text(json.dumps(inputs))
     with pytest.warns(UserWarning, match=naming("run threads")):
         distill(tmp_path / "run", iterations=2)
-    assert run.inputs["arithmetic"] == arithmetic()
+    assert run.inputs["arithmetic"] == {**arithmetic(), "conv": "direct"}
 
 
 def test_another_instruction_set_is_said():

@@ -3,6 +3,7 @@
 #include "filtered_lrelu.h"
 #include "norm_pool.h"
 #include "upfirdn2d.h"
+#include "winograd.h"
 
 #define GLAD_TEXT_(x) #x
 #define GLAD_TEXT(x) GLAD_TEXT_(x)
@@ -43,10 +44,15 @@ void norm_pool(const NormPool& p, int64_t begin, int64_t end) {
   p.type == Type::f64 ? planes(NormPoolTask<double>(p)) : planes(NormPoolTask<float>(p));
 }
 
+void winograd(const Winograd& p, int64_t begin, int64_t end) {
+  const WinogradTask task(p);
+  for (int64_t i = begin; i < end; ++i) task.run(i);
+}
+
 }  // namespace
 
 extern const Kernels kernels;
 const Kernels kernels{GLAD_TEXT(GLAD_ISA), blocks, run<Upfirdn2dTask>, run<FilteredLreluTask>, bias_act,
-                      norm_pool};
+                      norm_pool, winograd};
 
 }  // namespace glad::GLAD_ISA

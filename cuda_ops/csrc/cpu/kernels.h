@@ -67,6 +67,34 @@ struct NormPool {
   double eps = 0;
 };
 
+// 3x3 convolution with padding 1 of x [n, c, h, w] to y [n, k, h, w], or the gradient in its kernels, y [k, c, 3, 3],
+// given that in the result, g; float32 and contiguous. Each part has tasks of its own and needs those before it.
+struct Winograd {
+  enum class Part {
+    kernels,     // the weight at the points; 16 channels of k a task
+    convolve,    // y of these; a block of `rows` rows of tiles a task
+    spread,      // x and g at the points, for the rows of tiles [first, end); 16 channels of c, then of k, a task
+    accumulate,  // the sum over tiles of their products; a point a task
+    gradient,    // y of these; 16 channels of k a task
+  };
+  static constexpr int64_t kLanes = 16;  // channels are padded to a multiple, for vectors of every instruction set
+  static constexpr int64_t kPoints = 36;
+
+  Part part = Part::kernels;
+  const float *x = nullptr, *weight = nullptr, *bias = nullptr, *g = nullptr;
+  float *y = nullptr;
+  float *points = nullptr, *v = nullptr, *w = nullptr;  // the kernels, x and g at the points, of size_of...() floats
+  int64_t n = 0, c = 0, k = 0, height = 0, width = 0;
+  int64_t rows = 1, first = 0, end = 0;
+  bool turned = false;  // the weight is [c, k, 3, 3], each kernel turned by 180 degrees: the transposed convolution
+
+  static int64_t padded(int64_t channels) { return (channels + kLanes - 1) / kLanes * kLanes; }
+  int64_t across() const { return (width + 3) / 4; }
+  int64_t down() const { return (height + 3) / 4; }
+  int64_t size_of_points() const { return kPoints * padded(k) * (c + 1); }
+  int64_t size_of_spread(int64_t channels) const { return kPoints * (rows * across() * padded(channels) + kLanes); }
+};
+
 // The kernels of one instruction set; each runs the tasks [begin, end) of its call.
 struct Kernels {
   const char* name;
@@ -75,6 +103,7 @@ struct Kernels {
   void (*filtered_lrelu)(const FilteredLrelu&, int64_t begin, int64_t end);
   void (*bias_act)(const BiasAct&, int64_t begin, int64_t end);  // elements, begin a multiple of 64
   void (*norm_pool)(const NormPool&, int64_t begin, int64_t end);  // planes
+  void (*winograd)(const Winograd&, int64_t begin, int64_t end);
 };
 
 const Kernels& kernels();  // of the best instruction set that the processor has, or the one that GLAD_ISA names
