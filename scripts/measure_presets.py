@@ -40,7 +40,7 @@ from glad.settings.experts import ExpertSettings
 
 NOTES = Path(glad.__file__).parent / "presets" / MEASURED
 CLASSES = 10  # of every data set that a preset names
-IMAGES = 400  # per class, of which 288 are left for training: more than any preset's batch
+IMAGES, LEFT = 400, 288  # per class at least, and how many of so many are left for training
 
 
 GENERATORS = {"imagenet128.safetensors": "imagenet128"}
@@ -48,17 +48,18 @@ GENERATORS = {"imagenet128.safetensors": "imagenet128"}
 
 
 def random_data(preset: Preset, path: Path) -> str:
-    """An npz of random images like the preset's."""
+    """An npz of random images like the preset's, enough for its batches."""
     channels, side = preset.images()
-    images = np.random.default_rng(0).integers(0, 256, (CLASSES * IMAGES, channels, side, side), np.uint8)
-    np.savez(path, images=images, labels=np.arange(CLASSES).repeat(IMAGES))
+    count = max(IMAGES, -(-preset.settings()["objective_options"].get("batch", 1) * IMAGES // LEFT) + 1)
+    images = np.random.default_rng(0).integers(0, 256, (CLASSES * count, channels, side, side), np.uint8)
+    np.savez(path, images=images, labels=np.arange(CLASSES).repeat(count))
     return str(path)
 
 
 def random_experts(preset: Preset, settings: dict[str, Any], folder: Path) -> str:
     """One expert with random weights, with as many epochs as the preset's have."""
     shared = {name: settings[name] for name in ("data", "resolution", "zca", "network") if name in settings}
-    wanted = ExpertSettings(out=str(folder), count=1, **shared, **preset.experts)
+    wanted = ExpertSettings(**{"out": str(folder), **shared, **preset.experts, "count": 1})
     planned = plan(open_data(wanted), wanted)
     file, start = planned.file(0), flatten(planned.make(rng_for("start")))
     file.begin()

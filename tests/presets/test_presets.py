@@ -243,6 +243,8 @@ def test_measuring_has_images_for_every_batch_and_experts_for_every_start(tmp_pa
     train = load_data(data).train
     assert train.images.shape[1:] == (1, 28, 28) and len(train.classes) == 10
     assert int(train.labels.bincount().min()) >= 256
+    large = measure_presets.random_data(load("ncfm-cifar10-idc"), tmp_path / "large.npz")
+    assert int(load_data(large).train.labels.bincount().min()) >= 1024
     preset = load("mtt-cifar10")
     experts = Experts(Path(measure_presets.random_experts(preset, {**preset.settings(), "data": data}, tmp_path / "e")))
     options = preset.distill["objective_options"]
