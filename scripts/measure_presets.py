@@ -59,7 +59,8 @@ def random_data(preset: Preset, path: Path) -> str:
 def random_experts(preset: Preset, settings: dict[str, Any], folder: Path) -> str:
     """One expert with random weights, with as many epochs as the preset's have."""
     shared = {name: settings[name] for name in ("data", "resolution", "zca", "network") if name in settings}
-    wanted = ExpertSettings(**{"out": str(folder), **shared, **preset.experts, "count": 1})
+    own = {name: value for name, value in preset.experts.items() if name != "count"}
+    wanted = ExpertSettings(out=str(folder), count=1, **shared, **own)
     planned = plan(open_data(wanted), wanted)
     file, start = planned.file(0), flatten(planned.make(rng_for("start")))
     file.begin()
