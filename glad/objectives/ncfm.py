@@ -4,7 +4,8 @@ Per class, the characteristic functions of real and of synthetic features are co
 features have length 1 and are those of a network somewhere between an expert's first and last weights; the network with
 its last weights is to classify the synthetic images (the paper's calibration). The paper's frequencies are learned
 against the images; the released settings switch that off, and here they are normal. The release lowers the learning
-rate where the loss no longer falls; here it stays.
+rate where the loss no longer falls, and draws frequencies for each class; here the rate stays, and the classes of an
+iteration share theirs, which on a GPU would take longer to draw than all the rest.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -32,7 +33,7 @@ class NCFM:
             class get the same draw.
         segment: ``segment(rng, max_start_epoch, length)`` gives a segment of an expert's trajectory.
         batch: Real images per class and iteration.
-        frequencies: Frequencies per class and iteration.
+        frequencies: Frequencies per iteration.
         phase: Weight of the phases against that of the amplitudes, in [0, 1].
         calibration: Weight of the cross-entropy of the synthetic images under the trained network; 0 for none.
     """
@@ -68,6 +69,8 @@ class NCFM:
         seen, trained = (
             with_parameters(self.network(step.rng("network")), weights, images.device) for weights in (between, last)
         )
+        shape = [self.frequencies, seen.classifier.in_features]
+        at = normal(shape, step.rng("frequencies")).to(images)
         for c in labels.unique().tolist():
             real = self.real(c, self.batch, step.rng(f"real {c}")).to(images.device)
             real, synthetic = (self.augment(x, step.rng(f"augment {c}"), True) for x in (real, images[labels == c]))
@@ -75,7 +78,6 @@ class NCFM:
                 parts = real.split(microbatch_size(seen, images.device, len(real)))
                 target = torch.cat([seen.embed(part) for part in parts])
             ours, theirs = (F.normalize(features) for features in (seen.embed(synthetic), target))
-            at = normal([self.frequencies, ours.shape[1]], step.rng(f"frequencies {c}")).to(images)
             term = SCALE * (squared_gaps(ours, theirs, at, self.phase) + TINY).sqrt().mean()
             if self.calibration:
                 classes = torch.full((len(synthetic),), c, device=images.device)

@@ -68,7 +68,7 @@ def written_out(step, frequencies, batch, calibration):
         synthetic = images()[c == LABELS]
         rows = [seen.embed(x).detach() for x in (synthetic, real(c, batch, step.rng(f"real {c}")))]
         rows = [(x / x.square().sum(1, keepdim=True).sqrt()).tolist() for x in rows]
-        at = normal([frequencies, len(rows[0][0])], step.rng(f"frequencies {c}")).double().tolist()
+        at = normal([frequencies, len(rows[0][0])], step.rng("frequencies")).double().tolist()
         gaps = []
         for t in at:
             one, other = (
