@@ -10,11 +10,12 @@ export TORCH
 # The source tree is what runs, in an environment where it is installed and in one where it is not.
 export PYTHONPATH := $(CURDIR)$(if $(PYTHONPATH),:$(PYTHONPATH))
 
-.PHONY: help demo test test-slow lint docs check-cuda clean
+.PHONY: help demo test test-sanitizers test-slow lint docs check-cuda clean
 
 help:
 	@echo "make demo       a small distillation and a report of it"
-	@echo "make test       the tests, but for the slow ones and those for a GPU"
+	@echo "make test       the tests, but for the slow ones and those below, and those for a GPU"
+	@echo "make test-sanitizers  the kernels under AddressSanitizer, UBSan and ThreadSanitizer; needs a C++ compiler"
 	@echo "make test-slow  the slow tests"
 	@echo "make lint       ruff and mypy"
 	@echo "make docs       the documents as a site, in site/; fails on a dead link"
@@ -22,15 +23,18 @@ help:
 	@echo "make clean      remove caches and build outputs; .venv and runs stay"
 
 # torch's allocator then asks for huge pages, and touching large fresh tensors costs far fewer page faults.
-demo test test-slow: export THP_MEM_ALLOC_ENABLE := 1
+demo test test-sanitizers test-slow: export THP_MEM_ALLOC_ENABLE := 1
 # The tests' tensors are tiny: a second thread costs more than it brings, and many times as much on a busy machine.
-test: export OMP_NUM_THREADS ?= 1
+test test-sanitizers: export OMP_NUM_THREADS ?= 1
 
 demo:
 	@python=$$($(PYTHON3) scripts/environment.py) && "$$python" scripts/demo.py
 
 test:
-	@python=$$($(PYTHON3) scripts/environment.py test) && "$$python" -m pytest -rs -m "not slow and not gpu" $(ARGS)
+	@python=$$($(PYTHON3) scripts/environment.py test) && "$$python" -m pytest -rs -m "not slow and not gpu and not sanitizers" $(ARGS)
+
+test-sanitizers:
+	@python=$$($(PYTHON3) scripts/environment.py test) && "$$python" -m pytest -rs -m "sanitizers and not slow" $(ARGS)
 
 test-slow:
 	@python=$$($(PYTHON3) scripts/environment.py test) && "$$python" -m pytest -rs -m slow $(ARGS)

@@ -155,7 +155,7 @@ DISTILL = "import sys; from glad.cli import main; main(sys.argv[1:])"
 
 def test_a_killed_run_ends_with_the_same_bytes(tmp_path: Path) -> None:
     def start(out: Path) -> forked.Forked:
-        words = ["distill", *NARROW, "--out", str(out), "--device", "cpu"]
+        words = ["distill", "--prior", "pixels", *NARROW, "--out", str(out), "--device", "cpu"]
         return forked.start(forked.GLAD, *words, PYTHONWARNINGS="default")
 
     whole, cut = start(tmp_path / "whole"), tmp_path / "cut"

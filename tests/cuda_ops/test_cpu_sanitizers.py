@@ -18,6 +18,7 @@ from cuda_ops._progress import BuildProgress
 CALLS = 60  # random ones of a family
 
 
+@pytest.mark.sanitizers
 @NEEDS_COMPILER
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("sanitizers", [MEMORY, THREADS])
@@ -35,6 +36,7 @@ def check_planted(compiler, name, folder):
     assert bug.report in done.stderr
 
 
+@pytest.mark.sanitizers
 @NEEDS_COMPILER
 @pytest.mark.parametrize("name", [name for name, bug in BUGS.items() if bug.sanitizers != CLANG_MEMORY])
 def test_the_sanitizers_name_planted_bugs(build_folder, name):

@@ -42,6 +42,7 @@ def test_planted_bugs_are_noticed(emulator, operator, bug, schedule):
 REPORTS = {1: "ThreadSanitizer: data race", 2: "heap-buffer-overflow", 3: "misaligned address"}
 
 
+@pytest.mark.sanitizers
 @NEEDS_COMPILER
 @pytest.mark.parametrize("operator", SMOKE)
 @pytest.mark.parametrize(
@@ -53,6 +54,7 @@ def test_the_sanitizers_are_silent(build_folder, operator, sanitizers, schedule)
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.sanitizers
 @NEEDS_COMPILER
 @pytest.mark.parametrize(("operator", "bug"), PLANTED)
 def test_the_sanitizers_name_planted_bugs(build_folder, operator, bug):

@@ -212,6 +212,7 @@ def test_planted_bugs_are_noticed(emulator, case, bug, schedule):
 REPORTS = {1: "ThreadSanitizer: data race", 2: "heap-buffer-overflow", 3: "misaligned address"}
 
 
+@pytest.mark.sanitizers
 @NEEDS_COMPILER
 @pytest.mark.parametrize("bug", REPORTS)
 def test_the_sanitizers_name_planted_bugs(build_folder, bug):

@@ -42,12 +42,12 @@ def test_folders_of_numbers_are_the_classes_of_those_numbers(tmp_path):
     assert resolve_prior("digits-mini", data, {}, CPU).prior.class_ids.tolist() == list(range(10))
 
 
-@pytest.mark.parametrize("name", ["random", "pixels"])
-def test_priors_of_no_classes_are_not_asked(tmp_path, name):
+@pytest.mark.parametrize(("name", "options"), [("random", {"configuration": "imagenet16"}), ("pixels", {})])
+def test_priors_of_no_classes_are_not_asked(tmp_path, name, options):
     data = load_data(str(folder(tmp_path, "cat", "dog"))).train
     with warnings.catch_warnings():
         warnings.filterwarnings("error", message="classes are taken")
-        assert not resolve_prior(name, data, {}, CPU).guessed
+        assert not resolve_prior(name, data, options, CPU).guessed
 
 
 def test_a_map_for_a_prior_of_no_classes_is_said(tmp_path):
