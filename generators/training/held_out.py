@@ -1,6 +1,7 @@
 """Which images a generator may be trained on: none that is in a validation or test set, and no twin of one."""
 
 import hashlib
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -22,6 +23,12 @@ def unseen_elsewhere(data: ImageData, held_out: list[ImageData]) -> Tensor:
 
 def training_images(splits: Splits) -> ImageData:
     """The training images, less those in a validation or test set of ``splits`` or of the embedded data."""
-    embedded = load_data("fashion-mini", resolution=splits.train.resolution)  # twins stay twins when both are resized
-    held_out = [splits.validation, splits.test, embedded.validation, embedded.test]
+    held_out = [splits.validation, splits.test, *_embedded(splits.train.resolution)]
     return splits.train.select(unseen_elsewhere(splits.train, held_out))
+
+
+@cache
+def _embedded(resolution: int) -> tuple[ImageData, ImageData]:
+    """The held-out images of the embedded data; twins stay twins when both are resized."""
+    embedded = load_data("fashion-mini", resolution=resolution)
+    return embedded.validation, embedded.test

@@ -218,6 +218,9 @@ def _plain(raw: Raw, part: Part, channels: int, resolution: int) -> ImageData:
     )
 
 
+_FITTED: dict[tuple[str, bool], ZCA] = {}  # the last whitening, by its images and kind: D^3 operations to fit again
+
+
 def _whitened(splits: Splits, standardized: bool = False) -> Splits:
     """The data with the whitening of its training images; ``standardized``: with that of earlier versions."""
     plain = [replace(data, whitening=None) for data in (splits.train, splits.validation, splits.test)]
@@ -228,8 +231,12 @@ def _whitened(splits: Splits, standardized: bool = False) -> Splits:
             f"ZCA of {train.channels}x{train.resolution}x{train.resolution} images works on {values} values at once, "
             f"the limit is {ZCA_LIMIT}: choose a smaller resolution (--resolution) or leave ZCA out"
         )
-    images = (train.batch(index) if standardized else train.raw(index).float() / 255 for index in train.chunks())
-    whitening = ZCA.fit(images, train.digest, standardized=standardized)
+    key = train.digest, standardized
+    if key not in _FITTED:
+        images = (train.batch(index) if standardized else train.raw(index).float() / 255 for index in train.chunks())
+        _FITTED.clear()
+        _FITTED[key] = ZCA.fit(images, train.digest, standardized=standardized)
+    whitening = _FITTED[key]
     train, validation, test = (replace(data, whitening=whitening) for data in plain)
     return replace(splits, train=train, validation=validation, test=test)
 

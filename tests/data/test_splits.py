@@ -49,6 +49,12 @@ def test_fashion_mini_with_zca_gives_pixels_back():
     torch.testing.assert_close(train.pixels(train.tensor()), train.images / 255, rtol=0, atol=1e-5)
 
 
+def test_zca_of_the_same_images_is_fitted_once():
+    first, again = (load_data("fashion-mini", limit=200, resolution=6, zca=True).train.whitening for _ in range(2))
+    other = load_data("fashion-mini", limit=100, resolution=6, zca=True).train.whitening
+    assert again is first and other.digest != first.digest and not torch.equal(other.matrix, first.matrix)
+
+
 def test_zca_is_the_published_one_on_pixels_with_a_tenth_added_to_each_eigenvalue():
     train = load_data("fashion-mini", limit=300, resolution=6, zca=True).train
     pixels = (train.images.double() / 255).flatten(1)
