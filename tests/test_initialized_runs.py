@@ -6,6 +6,7 @@ import yaml
 from click.testing import CliRunner
 from distilled_sets import rows_of
 from errors import naming
+from narrow_generator import narrow_generator
 from safetensors.torch import load_file
 
 import glad
@@ -64,14 +65,14 @@ def drawn(tmp_path_factory):
     """Images of codes that the prior draws."""
     out = tmp_path_factory.mktemp("drawn") / "run"
     return distill(
-        out, None, initialization="prior", prior="fashion-mini", iterations=1, objective_options={"batch": 2}
+        out, None, initialization="prior", prior=narrow_generator(), iterations=1, objective_options={"batch": 2}
     ).read_set("initial")[0]
 
 
 @pytest.mark.parametrize("objective", ["dm", "dc", "mtt"])
 def test_every_objective_may_start_from_chosen_codes(experts, drawn, tmp_path, objective):
     options = {"syn_steps": 2, "expert_epochs": 1, "max_start_epoch": 1} if objective == "mtt" else {"batch": 2}
-    run = distill(tmp_path / "run", experts, objective, "fashion-mini", iterations=1, objective_options=options)
+    run = distill(tmp_path / "run", experts, objective, narrow_generator(), iterations=1, objective_options=options)
     images, labels = run.read_set("initial")
     assert labels.tolist() == [c for c in range(10) for _ in range(2)]
     assert images.shape == drawn.shape
@@ -113,7 +114,7 @@ def test_inversion_goes_on_from_the_nearest_codes_to_the_images(experts, tmp_pat
         kind: distill(
             tmp_path / kind,
             folder,
-            prior="pixels" if kind == "pixels" else "fashion-mini",
+            prior="pixels" if kind == "pixels" else narrow_generator(),
             initialization="inversion" if kind == "pixels" else kind,
             ipc=1,
             iterations=1,

@@ -7,11 +7,14 @@ on therefore takes the threads and the convolutions that it began with, and says
 
 import warnings
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_args
 
 import torch
 
-from cuda_ops.conv3x3 import use_convolutions, used_convolutions
+from cuda_ops.conv3x3 import Convolutions, use_convolutions, used_convolutions
+from glad.runs.storage import RunError
+
+MOST_THREADS = 4096
 
 
 def arithmetic() -> dict[str, Any]:
@@ -29,8 +32,13 @@ def resume_arithmetic(recorded: Mapping[str, Any] | None, what: str) -> None:
     Args:
         recorded: What :func:`arithmetic` gave at the beginning; None where nothing was recorded.
         what: What goes on, for the note: a path.
+
+    Raises:
+        RunError: What was recorded is no number of threads, or no kind of convolutions.
     """
     here = arithmetic()
+    if recorded:
+        _check(recorded, what)
     use_convolutions((recorded or {}).get("conv", "direct"))  # those of earlier versions, which had no others
     if recorded and used_convolutions() != here["conv"]:
         warnings.warn(
@@ -45,7 +53,7 @@ def resume_arithmetic(recorded: Mapping[str, Any] | None, what: str) -> None:
             stacklevel=3,
         )
         return
-    threads = int(recorded["threads"])
+    threads = recorded["threads"]
     if threads != here["threads"]:
         warnings.warn(
             f"{what} began with {threads} thread{'s' * (threads > 1)} and goes on with as many, not with "
@@ -59,3 +67,12 @@ def resume_arithmetic(recorded: Mapping[str, Any] | None, what: str) -> None:
             "it will not end with the very bytes of an uninterrupted run",
             stacklevel=3,
         )
+
+
+def _check(recorded: Mapping[str, Any], what: str) -> None:
+    stated = recorded if isinstance(recorded, Mapping) else {}  # a damaged file holds anything
+    threads, conv = stated.get("threads"), stated.get("conv", "direct")
+    if type(threads) is not int or not 1 <= threads <= MOST_THREADS:
+        raise RunError(f"{what} is damaged: its number of threads is {threads!r}, not one from 1 to {MOST_THREADS}")
+    if conv not in get_args(Convolutions):
+        raise RunError(f"{what} is damaged: its convolutions are {conv!r}, not {' or '.join(get_args(Convolutions))}")

@@ -13,6 +13,7 @@ from cuda_ops.conv3x3 import use_convolutions, used_convolutions
 from glad.data import load_data
 from glad.experts.folder import plan, train_plan
 from glad.runs.arithmetic import arithmetic, resume_arithmetic
+from glad.runs.storage import RunError
 from glad.settings.experts import ExpertSettings
 
 
@@ -87,6 +88,26 @@ def test_a_run_that_recorded_nothing_says_so_and_goes_on(tmp_path):
 def test_another_instruction_set_is_said():
     with pytest.warns(UserWarning, match=naming("ABACUS")):
         resume_arithmetic({**arithmetic(), "instructions": "ABACUS"}, "runs/x")
+
+
+@pytest.mark.parametrize("threads", [0, -1, 0.5, 2.0, True, None, "2", [1], 10**9])
+def test_a_number_of_threads_that_is_none_is_said(threads):
+    before = torch.get_num_threads()
+    with pytest.raises(RunError, match=naming(f"runs/x damaged threads {threads!r} 1 to 4096")):
+        resume_arithmetic({**arithmetic(), "threads": threads}, "runs/x")
+    assert torch.get_num_threads() == before
+
+
+@pytest.mark.parametrize("conv", ["winograd", None, 3, ["auto"]])
+def test_convolutions_that_are_none_are_said(conv):
+    with pytest.raises(RunError, match=naming(f"runs/x damaged {conv!r} auto direct")):
+        resume_arithmetic({**arithmetic(), "conv": conv}, "runs/x")
+
+
+@pytest.mark.parametrize("recorded", ["x", [1], 3, {"instructions": "DEFAULT"}])
+def test_a_record_of_another_kind_is_said(recorded):
+    with pytest.raises(RunError, match=naming("runs/x damaged threads None")):
+        resume_arithmetic(recorded, "runs/x")
 
 
 def test_threads_are_taken_over_for_what_follows():
