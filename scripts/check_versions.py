@@ -58,7 +58,8 @@ def environment(folder: Path, python: str, torch: str) -> Path:
 
 def run_tests(executable: Path, log: Path) -> dict[str, int]:
     """Run the tests that ``make test`` runs, into ``log``; how many passed, failed, were skipped, were in error."""
-    command = [str(executable), "-m", "pytest", "-rs", "-m", "not slow and not gpu and not sanitizers", "-p", "no:cacheprovider"]
+    chosen = "not slow and not gpu and not sanitizers"
+    command = [str(executable), "-m", "pytest", "-rs", "-m", chosen, "-p", "no:cacheprovider"]
     environ = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     with log.open("w") as file:
         subprocess.run([*command, "-o", "addopts=--strict-markers"], cwd=ROOT, env=environ, stdout=file, stderr=file)
