@@ -20,6 +20,7 @@ Convolutions = Literal["auto", "direct"]
 """``auto``: Winograd's where they are the faster; ``direct``: torch's own everywhere."""
 
 LEAST_CHANNELS = 16  # of inputs and outputs: the kernels pad them to multiples of that
+LEAST_IMAGES, LEAST_WIDTH = 8, 64  # where one side has fewer channels, as in a first layer; and channels of the other
 LEAST_PIXELS = 64  # in a plane of all images together
 WEIGHTS_PER_PIXEL = 64  # at most so many pairs of channels: their transform is shared by the pixels
 LEAST_FILLED = 0.5  # share of the 4 x 4 tiles that is image
@@ -74,7 +75,7 @@ def conv3x3(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 def pays(n: int, inputs: int, height: int, width: int, outputs: int) -> bool:
     """Whether Winograd's is the faster for images [n, inputs, height, width], with all its derivatives."""
     pixels, tiled = n * height * width, 16 * n * -(-height // 4) * -(-width // 4)
-    wide = min(inputs, outputs) >= LEAST_CHANNELS
+    wide = min(inputs, outputs) >= LEAST_CHANNELS or (n >= LEAST_IMAGES and max(inputs, outputs) >= LEAST_WIDTH)
     return wide and pixels >= max(LEAST_PIXELS, inputs * outputs / WEIGHTS_PER_PIXEL, LEAST_FILLED * tiled)
 
 

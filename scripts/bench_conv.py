@@ -18,7 +18,7 @@ os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # read by torch when it star
 
 import click
 import torch
-from bench_objectives import CLASSES, ROWS, SIDE, Results, Side, Workload
+from bench_objectives import CLASSES, ROWS, SIDE, STEPS, Results, Side, Workload, mtt_row
 from bench_ops import processor
 from plain_objectives import timed
 from rich.console import Console
@@ -26,6 +26,7 @@ from rich.table import Table
 
 from cuda_ops import _library
 from cuda_ops.conv3x3 import Convolutions, use_convolutions
+from glad.device import keep_freed_memory
 from glad.evaluation.protocol import Protocol
 from glad.evaluation.training import train_network
 from glad.experts.training import flatten
@@ -74,17 +75,20 @@ def measure(name: str, side: Side, rounds: int) -> tuple[list[float], list[float
 @click.option("--only", multiple=True, type=click.Choice(list(AIMS)), help="A row, may be repeated; all by default.")
 @click.option("--threads", type=click.IntRange(1), default=1)
 @click.option("--width", type=click.IntRange(1), default=128, help="Of the ConvNet.")
+@click.option("--steps", type=click.IntRange(1), default=STEPS, help="Of MTT's student.")
 @click.option("--images", type=click.IntRange(1), default=1024, help="Of the expert's epoch.")
 @click.option("--epochs", type=click.IntRange(2), default=4, help="Of the evaluation's training.")
-def main(rounds: int, only: tuple[str, ...], threads: int, width: int, images: int, epochs: int) -> None:
+def main(rounds: int, only: tuple[str, ...], threads: int, width: int, steps: int, images: int, epochs: int) -> None:
     """Print seconds and ratios of whole steps."""
     torch.set_num_threads(threads)
+    keep_freed_memory()
     shown = Table("row", "direct s", "Winograd s", "ratio", "range", "aim")
     with tempfile.TemporaryDirectory() as folder:
         workload = Workload(width, images, Path(folder))
         sides: dict[str, Callable[[], Side]] = {
-            name: partial(lambda make: make(workload).ours, ROWS[name]) for name in AIMS if name in ROWS
+            name: partial(lambda make: make(workload).ours, ROWS[name]) for name in ("dm", "dc", "expert")
         }
+        sides["mtt-adjoint"] = lambda: mtt_row(workload, "adjoint", None, steps).ours
         sides["evaluation"] = partial(evaluation, workload, epochs)
         for name in only or AIMS:
             direct, ours = measure(name, sides[name](), rounds)

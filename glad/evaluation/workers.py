@@ -20,6 +20,7 @@ from safetensors.torch import load_file, save_file
 
 from cuda_ops.conv3x3 import Convolutions, use_convolutions, used_convolutions
 from glad.data.coresets import Labeled
+from glad.device import keep_freed_memory
 from glad.evaluation.summary import Cell
 from glad.evaluation.training import Job, evaluate_cell
 from glad.runs.storage import RunError
@@ -163,6 +164,7 @@ def work(pipe: Connection, folder: str, classes: int, device: str, threads: int,
     """What a worker does: take jobs and answer with cells, or with the exception, until the other end is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes of a terminal; the first one decides
     torch.set_num_threads(threads)
+    keep_freed_memory()
     use_convolutions(conv)
     test: Labeled | None = None
     with contextlib.suppress(EOFError, BrokenPipeError):  # the other end has gone, and nobody waits for an answer

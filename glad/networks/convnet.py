@@ -33,7 +33,8 @@ def convnet(
         raise ValueError(f"a ConvNet of depth {depth} does not fit images of {resolution} pixels")
     blocks = []
     for index in range(depth):
-        conv = Conv3x3(width, width) if index else nn.Conv2d(channels, width, 3, padding=padding)
+        before, border = (width, 1) if index else (channels, padding)
+        conv = Conv3x3(before, width) if border == 1 else nn.Conv2d(before, width, 3, padding=border)
         rest = [NormReLUPool(width)] if norm == "instance" else [norm_layer(norm, width), nn.ReLU(), nn.AvgPool2d(2)]
         blocks.append(nn.Sequential(conv, *rest))
         side //= 2

@@ -33,7 +33,7 @@ def resnet18(*, channels: int, classes: int, resolution: int, norm: str, width: 
     The stem is 3×3 with stride 1 up to 64 pixels, 7×7 with stride 2 and a max pooling above.
     """
     small = resolution <= 64
-    stem = nn.Conv2d(channels, width, 3 if small else 7, 1 if small else 2, padding=1 if small else 3, bias=False)
+    stem = Conv3x3(channels, width, bias=False) if small else nn.Conv2d(channels, width, 7, 2, padding=3, bias=False)
     layers: list[nn.Module] = [stem, norm_layer(norm, width), nn.ReLU()]
     if not small:
         layers.append(nn.MaxPool2d(3, 2, padding=1))

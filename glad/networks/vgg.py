@@ -18,8 +18,8 @@ def vgg11(*, channels: int, classes: int, resolution: int, norm: str, width: int
     for index, (factor, convolutions) in enumerate([(1, 1), (2, 1), (4, 2), (8, 2), (8, 2)]):
         layers: list[nn.Module] = []
         for _ in range(convolutions):
-            after, stem = factor * width, not layers and not index
-            conv = nn.Conv2d(before, after, 3, padding=padding) if stem else Conv3x3(before, after)
+            after, border = factor * width, 1 if layers or index else padding
+            conv = Conv3x3(before, after) if border == 1 else nn.Conv2d(before, after, 3, padding=border)
             before = after
             layers += [conv, norm_layer(norm, before), nn.ReLU()]
         if side >= 4 or index == 4:

@@ -144,7 +144,9 @@ def test_a_convnet_has_the_derivatives_of_direct_convolutions():
         ((16, 128, 16, 16, 128), True),
         ((16, 128, 8, 8, 128), True),
         ((1, 128, 8, 8, 128), False),  # too few pixels for the transform of the weight
-        ((16, 3, 32, 32, 128), False),
+        ((16, 3, 32, 32, 128), True),
+        ((1, 3, 32, 32, 128), False),
+        ((16, 3, 32, 32, 32), False),
         ((64, 64, 1, 1, 64), False),  # a pixel in a tile of 16
     ],
 )
