@@ -17,6 +17,15 @@ def diagnose() -> list[str]:
     return [*_device("cpu"), *_cuda(), f"compiler: {_compiler()}", f"compiled libraries: {_cache.folders()[0]}"]
 
 
+def served_by() -> dict[str, str]:
+    """What has served the operators so far, by device: its kind, its instruction set, and the digest of its file."""
+    found = {}
+    for device, served in _library.status().items():
+        digest = _cache.digest(served.file)[:12] if served.file else ""
+        found[device] = " ".join(filter(None, [served.by, served.isa, digest]))
+    return found
+
+
 def _device(device: str) -> Iterator[str]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", _library.SlowOperatorsWarning)  # its text is what follows

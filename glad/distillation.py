@@ -8,13 +8,15 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from glad.objectives.base import Objective, SkipIteration, Step
-from glad.objectives.description import ObjectiveDescription
+from glad.objectives.description import ObjectiveDescription, all_terms
 from glad.runs.interrupts import Interrupts, Terminated
 from glad.runs.storage import optimizer_tensors, read_number, read_tensors, restore_optimizer, write_tensors
 from glad.synthetic_set import SyntheticSet
@@ -27,10 +29,13 @@ class DistillationError(RuntimeError):
     """A run that cannot go on: the iteration, the cause and a hint."""
 
 
-def select_learned(synset: SyntheticSet, objective: Objective) -> dict[str, Tensor]:
-    """All that the optimizer changes, by name: latents, and what prior and objective offer that requires grad."""
-    offered = {**synset.tensors(), **synset.prior.tensors(), **objective.tensors()}
-    return {name: tensor for name, tensor in offered.items() if tensor.requires_grad}
+def select_learned(synset: Any, objective: Objective) -> dict[str, Any]:
+    """All that the optimizer changes, by name: latents, and what prior and objective offer that requires grad.
+
+    Of a set in parts the latents are lists, with a tensor for each part.
+    """
+    offered = {**synset.prior.tensors(), **objective.tensors()}
+    return {**synset.tensors(), **{name: tensor for name, tensor in offered.items() if tensor.requires_grad}}
 
 
 def iterate(synset: SyntheticSet, objective: Objective, optimizer: torch.optim.Optimizer, step: Step) -> Metrics:
@@ -61,14 +66,14 @@ def compute_gradients(
     """
     optimizer.zero_grad()
     try:
-        with _undone_by_error(objective):
+        with undone_by_error(objective):
             return _gradients(synset, objective, optimizer, step)
     except SkipIteration as skipped:
         return {"loss": skipped.loss, SKIPPED: 1.0}
 
 
 @contextmanager
-def _undone_by_error(objective: Objective) -> Iterator[None]:
+def undone_by_error(objective: Objective) -> Iterator[None]:
     """Put the objective's own state back when the block fails.
 
     All else stands still until the optimizer's step, but an objective may train a network inside ``terms``; saved after
@@ -88,28 +93,50 @@ def _undone_by_error(objective: Objective) -> Iterator[None]:
 def _gradients(synset: SyntheticSet, objective: Objective, optimizer: torch.optim.Optimizer, step: Step) -> Metrics:
     """Give everything the optimizer holds its gradient; the metrics, all finite."""
     rendered, labels = synset.images(), synset.labels
-    images = rendered.detach().requires_grad_()  # the objective sees plain images, and plain labels
-    towards = labels.detach().requires_grad_(labels.requires_grad)
-    losses = []
-    for term in objective.terms(images, towards, step):
-        term.backward()
-        losses.append(term.detach())
-    if images.grad is None:
-        raise DistillationError(f"iteration {step.iteration}: the objective gave no gradient for the images")
-    if labels.requires_grad:
-        if towards.grad is None:
-            raise DistillationError(f"iteration {step.iteration}: the objective gave no gradient for the labels")
-        labels.backward(towards.grad)
-    rendered.backward(images.grad)  # one pass through the prior, whatever the number of terms
-    metrics = {"loss": float(torch.stack(losses).double().sum()), "image_grad": float(images.grad.norm())}
+    losses, to_images, to_labels = find_cotangents(partial(all_terms, objective), rendered, labels, step)
+    if to_labels is not None:
+        labels.backward(to_labels)
+    rendered.backward(to_images)  # one pass through the prior, whatever the number of terms
+    metrics = {"loss": float(torch.stack(losses).double().sum()), "image_grad": float(to_images.norm())}
     for group in optimizer.param_groups:
         grad = group["params"][0].grad
         metrics[f"grad/{group['name']}"] = 0.0 if grad is None else float(grad.norm())
-    _require_finite(metrics, losses, step)
+    require_finite(metrics, losses, step)
     return metrics
 
 
-def _require_finite(metrics: Metrics, losses: list[Tensor], step: Step) -> None:
+def find_cotangents(
+    terms: Callable[[Tensor, Tensor, Step], Iterator[Tensor]], images: Tensor, labels: Tensor, step: Step
+) -> tuple[list[Tensor], Tensor, Tensor | None]:
+    """Compute the loss of images and its gradients with respect to images and labels.
+
+    Args:
+        terms: The terms of the loss, for plain images and plain labels.
+        images: Normalized [N, C, H, W]; what they are made of receives nothing yet.
+        labels: int64 [N], or float [N, K].
+        step: The iteration.
+
+    Returns:
+        The value of each term, the gradient of the images, and that of the labels where these require grad.
+
+    Raises:
+        DistillationError: The terms give no gradient.
+    """
+    plain = images.detach().requires_grad_()
+    towards = labels.detach().requires_grad_(labels.requires_grad)
+    losses = []
+    for term in terms(plain, towards, step):
+        term.backward()
+        losses.append(term.detach())
+    if plain.grad is None:
+        raise DistillationError(f"iteration {step.iteration}: the objective gave no gradient for the images")
+    if labels.requires_grad and towards.grad is None:
+        raise DistillationError(f"iteration {step.iteration}: the objective gave no gradient for the labels")
+    return losses, plain.grad, towards.grad
+
+
+def require_finite(metrics: Metrics, losses: list[Tensor], step: Step) -> None:
+    """Raise ``DistillationError`` unless all ``metrics`` are finite; of the ``losses`` it names those that are not."""
     broken = [name for name, value in metrics.items() if not math.isfinite(value)]
     if not broken:
         return

@@ -12,15 +12,15 @@ OPTIMIZERS = ("sgd", "adam", "adamw")
 
 
 def make_optimizer(
-    tensors: Mapping[str, Tensor],
+    tensors: Mapping[str, Tensor | list[Tensor]],
     rates: Mapping[str, float],
     momentum: float,
     kinds: Mapping[str, str] | None = None,
 ) -> torch.optim.Optimizer:
-    """Make an optimizer with one group per tensor.
+    """Make an optimizer with one group per name.
 
     Args:
-        tensors: The learned tensors by name.
+        tensors: The learned tensors by name; under one name may be several, such as those of each class.
         rates: Learning rates, by the name of a tensor or by the part of it before a slash.
         momentum: That of SGD.
         kinds: One of ``OPTIMIZERS`` by the same names; SGD for those not named.
@@ -41,7 +41,9 @@ def make_optimizer(
         "adam": torch.optim.Adam,
         "adamw": torch.optim.AdamW,
     }
-    groups = [{"params": [tensor], "lr": chosen[name], "name": name} for name, tensor in tensors.items()]
+    groups = [
+        {"params": t if isinstance(t, list) else [t], "lr": chosen[name], "name": name} for name, t in tensors.items()
+    ]
     wanted = [_value_for(kinds or {}, name) or "sgd" for name in tensors]
     if len({*wanted}) == 1:
         return makers[wanted[0]](groups, lr=0.0)

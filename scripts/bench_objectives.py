@@ -14,7 +14,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -39,14 +39,14 @@ from glad.experts.training import Recipe, flatten, make_optimizer, train_epoch
 from glad.networks import Network, make_network
 from glad.objectives.base import Step
 from glad.objectives.dc import DC
+from glad.objectives.description import all_terms
 from glad.objectives.dm import DM
 from glad.objectives.mtt import MTT
 from glad.rng import rng_for
 from glad.runs.storage import write_json
 
 CLASSES, SIDE, BATCH = 10, 32, 256
-STEPS = 20  # of the student
-EPOCHS, PAIR = 50, (4, 7)  # of the expert's file; the rows that are read
+STEPS, EPOCHS, PAIR = 20, 50, (4, 7)  # of the student; of the expert's file; its rows that are read
 MEMORY = ("mtt-full", "mtt-adjoint")  # rows whose memory is measured too
 TOLERANCE = {"loss": 1e-3, "gradient": 1e-2, "parameters": 1e-3, "start": 0.0, "end": 0.0}
 """How far ours may be from the plain result, relatively."""
@@ -96,14 +96,14 @@ def random_data(count: int) -> ImageData:
     return ImageData("noise", images, torch.arange(count) % CLASSES, names, tuple(range(CLASSES)), *moments, SIDE, 3)
 
 
-def gradient(terms: Callable[[Tensor, Tensor, Step], Iterator[Tensor]], ipc: int) -> Side:
-    """The loss on ``ipc`` random images per class, the sum of ``terms``, and its gradient."""
+def gradient(objective: Any, ipc: int) -> Side:
+    """The loss on ``ipc`` random images per class, the sum of the objective's terms, and its gradient."""
     images = torch.randn(CLASSES * ipc, 3, SIDE, SIDE, generator=rng_for("bench", "synthetic"))
     labels = torch.arange(CLASSES).repeat_interleave(ipc)
 
     def call(number: int) -> Results:
         leaf, loss = images.clone().requires_grad_(), torch.zeros(())
-        for term in terms(leaf, labels, Step(0, number)):
+        for term in all_terms(objective, leaf, labels, Step(0, number)):
             term.backward()
             loss = loss + term.detach()
         assert leaf.grad is not None
@@ -118,7 +118,7 @@ def dm_row(workload: Workload) -> Benchmark:
     published = plain.PlainDM(plain.RealImages(data), workload.plain_network, BATCH)
     flops = workload.flops().matching_features(BATCH * CLASSES, CLASSES)
     ours = DM(data.real, workload.network, augment, BATCH)
-    return Benchmark(gradient(published.terms, 1), gradient(ours.terms, 1), 1.5, lambda rate: flops / rate)
+    return Benchmark(gradient(published, 1), gradient(ours, 1), 1.5, lambda rate: flops / rate)
 
 
 def dc_row(workload: Workload, ipc: int, target: float | None) -> Benchmark:
@@ -127,7 +127,7 @@ def dc_row(workload: Workload, ipc: int, target: float | None) -> Benchmark:
     published = plain.PlainDC(plain.RealImages(data), workload.plain_network, BATCH)
     flops = workload.flops().matching_gradients(BATCH * CLASSES, CLASSES * ipc)
     ours = DC(data.real, workload.network, augment, BATCH, outer=1)
-    return Benchmark(gradient(published.terms, ipc), gradient(ours.terms, ipc), target, lambda rate: flops / rate)
+    return Benchmark(gradient(published, ipc), gradient(ours, ipc), target, lambda rate: flops / rate)
 
 
 def mtt_row(workload: Workload, unroll: str, target: float | None, steps: int = STEPS) -> Benchmark:
@@ -143,7 +143,7 @@ def mtt_row(workload: Workload, unroll: str, target: float | None, steps: int = 
 
     ours = MTT(segment, workload.network, augment, steps, unroll=unroll)
     flops = workload.flops().matching_trajectories(10 * CLASSES, steps)
-    return Benchmark(gradient(published.terms, 10), gradient(ours.terms, 10), target, lambda rate: flops / rate)
+    return Benchmark(gradient(published, 10), gradient(ours, 10), target, lambda rate: flops / rate)
 
 
 def expert_row(workload: Workload) -> Benchmark:

@@ -33,6 +33,7 @@ FLOORS = (
     "glad.synthetic_set",
     "glad.objectives",
     "glad.distillation",
+    "glad.ranks",
     "glad.formats",
     "glad.evaluation",
     "glad.experts",

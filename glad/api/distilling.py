@@ -11,13 +11,12 @@ import torch
 
 from cuda_ops.conv3x3 import convolutions
 from generators.classes import read_class_map
-from glad.api.first_set import first_set
-from glad.api.monitor import Monitor
+from glad.api.first_set import first_set, first_shards
+from glad.api.running import OnStep, finish
 from glad.data.dataset import ImageData, Splits
 from glad.data.splits import open_data
 from glad.device import pick_device
-from glad.distillation import DistillationState, Metrics, select_learned
-from glad.distillation import run as iterate
+from glad.distillation import DistillationState, select_learned
 from glad.experts import Experts
 from glad.experts.folder import experts_digest, open_experts
 from glad.objectives.base import Objective
@@ -26,15 +25,16 @@ from glad.objectives.resolve import hash_option_files, resolve_learning_rates, r
 from glad.optimizers import make_optimizer
 from glad.priors.base import Prior
 from glad.priors.resolve import ResolvedPrior, resolve_prior
+from glad.ranks.group import Ranks, place
+from glad.ranks.sharded_set import ShardedSet
+from glad.ranks.state import ShardedState
 from glad.runs.folder import Run
 from glad.settings.data import DSA, Convolutions
 from glad.settings.distill import Balance, DistillSettings, Initialization, Labels
 from glad.settings.objects import name_of, object_or_none
 from glad.settings.types import as_tuple
+from glad.synthetic_set import SyntheticSet
 from glad.version import VERSION
-
-OnStep = Callable[[int, Metrics], None]
-"""Called after each step with its number, from 0 on, and its metrics."""
 
 
 def distill(
@@ -71,6 +71,8 @@ def distill(
     seed: int = 0,
     conv: Convolutions = "auto",
     device: str = "auto",
+    sharded: bool = False,
+    rank_timeout: float = 60.0,
     save_every: int = 50,
     grid_every: int = 100,
     on_step: OnStep | None = None,
@@ -132,6 +134,9 @@ def distill(
         conv: 3x3 convolutions on a CPU. ``auto``: by Winograd's algorithm where it is the faster, which rounds
             otherwise; ``direct``: torch's own. What goes on keeps those that it began with.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ...
+        sharded: Compute class by class, so that the set can be shared out to processes (ranks), with the same bytes on
+            any number of them; started by torchrun, a run is.
+        rank_timeout: Seconds that a rank waits for the others before it stops.
         save_every: Iterations between saved states.
         grid_every: Iterations between pictures.
         on_step: Called with the iteration, from 0 on, and its metrics after each step.
@@ -155,16 +160,14 @@ def distill(
         ('tiny', 2)
     """
     settings = DistillSettings(
-        data=name_of(data), objective=name_of(objective), prior=name_of(prior), ipc=ipc, root=str(root),
-        classes=as_tuple(classes), limit=limit, resolution=resolution, zca=zca,
-        drop_duplicates=drop_duplicates, budget=budget, balance=balance, iterations=iterations,
-        out=None if out is None else str(out), learning_rate=learning_rate, momentum=momentum,
-        prior_options=prior_options or {}, class_map=read_class_map(class_map),
-        objective_options=objective_options or {}, network=network, network_options=network_options or {},
-        augmentation=augmentation, experts=None if experts is None else str(experts), labels=labels,
-        initialization=initialization, candidates=candidates, inversion_steps=inversion_steps, chunk=chunk,
-        memory=memory, seed=seed, conv=conv, device=device, save_every=save_every, grid_every=grid_every,
-    )  # fmt: skip
+        data=name_of(data), prior=name_of(prior), save_every=save_every, candidates=candidates, grid_every=grid_every,
+        objective=name_of(objective), resolution=resolution, learning_rate=learning_rate, initialization=initialization,
+        ipc=ipc, classes=as_tuple(classes), iterations=iterations, augmentation=augmentation, rank_timeout=rank_timeout,
+        root=str(root), budget=budget, balance=balance, network=network, labels=labels, memory=memory, sharded=sharded,
+        zca=zca, drop_duplicates=drop_duplicates, class_map=read_class_map(class_map), inversion_steps=inversion_steps,
+        out=None if out is None else str(out), prior_options=prior_options or {}, network_options=network_options or {},
+        momentum=momentum, objective_options=objective_options or {}, experts=None if experts is None else str(experts),
+        limit=limit, chunk=chunk, seed=seed, conv=conv, device=device)  # fmt: skip
     return run_distillation(settings, data, object_or_none(objective), object_or_none(prior), on_step)
 
 
@@ -186,6 +189,8 @@ def run_distillation(
         on_step: As in ``distill``.
         on_data: Called with the data when they are loaded.
     """
+    if place() is not None:
+        settings = replace(settings, sharded=True)
     splits = open_data(settings, data, Run(settings.folder).data_digest)
     if on_data is not None:
         on_data(splits)
@@ -201,52 +206,43 @@ def _distill(
     on_step: OnStep | None,
 ) -> Run:
     """Make all that ``settings`` name, and run it."""
-    device = pick_device(settings.device)
+    ranks = Ranks.here(pick_device(settings.device)) if settings.sharded else None
+    device = pick_device(settings.device) if ranks is None else ranks.device
     resolved = resolve_prior(prior or settings.prior, train, settings.prior_options, device, settings.class_map)
     experts = open_experts(train, settings)
     segment = None if experts is None else experts.segment
     asked = objective or settings.objective
     made, used = resolve_objective(asked, train, resolved.description, segment, settings, device)
     used = replace(used, out=str(settings.folder))
-    synset = first_set(train, resolved, experts, made, used, device)
-    learned = synset.tensors()
-    besides = sorted(learned.keys() - synset.latents.keys())
-    latents = [name for name in synset.latents if name in learned]
-    rates = resolve_learning_rates(latents, asked, made, resolved.description, used.learning_rate, besides)
-    tensors = select_learned(synset, made)
-    kinds = {**ObjectiveDescription(made).optimizers, **resolved.description.optimizers}
-    optimizer = make_optimizer(tensors, rates, used.momentum, kinds)
+    state = _first_state(train, resolved, experts, asked, made, used, device if ranks is None else ranks)
     inputs = _inputs(train, resolved, experts, hash_option_files(asked, used.objective_options))
-    return _run(DistillationState(synset, made, optimizer), train, inputs, used, on_step)
+    return finish(state, train, inputs, used, on_step)
 
 
-def _run(
-    state: DistillationState, data: ImageData, inputs: dict[str, Any], settings: DistillSettings, on_step: OnStep | None
-) -> Run:
-    """Begin or continue the folder, iterate, and write the set."""
-    run = Run(settings.folder)
-    rates = {group["name"]: group["lr"] for group in state.optimizer.param_groups}
-    stated = ObjectiveDescription(state.objective)
-    if run.begin(settings, {**inputs, "learning_rates": rates}, stated.old_names, stated.added_options):
-        state.restore(run.state)
-    monitor = Monitor(run, data, state.synset, settings.grid_every, state.iteration, settings.iterations)
-    if state.iteration == 0:
-        monitor.snapshot("initial", 0)
-
-    def step(iteration: int, metrics: Metrics) -> None:
-        monitor.record(iteration, metrics)
-        if on_step is not None:
-            on_step(iteration, metrics)
-
-    def save() -> None:
-        state.save(run.state)
-
-    try:
-        iterate(state, settings.iterations, settings.seed, save, settings.save_every, step)
-        monitor.snapshot("synset", state.iteration)
-    finally:
-        monitor.close()
-    return run
+def _first_state(
+    train: ImageData,
+    resolved: ResolvedPrior,
+    experts: Experts | None,
+    asked: str | Objective,
+    made: Objective,
+    settings: DistillSettings,
+    where: torch.device | Ranks,
+) -> DistillationState | ShardedState:
+    """The run before its first iteration, of one process on a device or of the ranks that share it."""
+    synset: SyntheticSet | ShardedSet
+    if isinstance(where, Ranks):
+        synset = first_shards(train, resolved, experts, made, settings, where)
+        part = synset.first
+    else:
+        synset = part = first_set(train, resolved, experts, made, settings, where)
+    named = [name for name in part.latents if name in part.tensors()]
+    besides = sorted(part.tensors().keys() - part.latents.keys())
+    rates = resolve_learning_rates(named, asked, made, resolved.description, settings.learning_rate, besides)
+    kinds = {**ObjectiveDescription(made).optimizers, **resolved.description.optimizers}
+    optimizer = make_optimizer(select_learned(synset, made), rates, settings.momentum, kinds)
+    if isinstance(synset, ShardedSet):
+        return ShardedState(synset, made, optimizer)
+    return DistillationState(synset, made, optimizer)
 
 
 def _inputs(

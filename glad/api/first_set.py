@@ -1,7 +1,8 @@
 """The set that a run starts from: its classes, labels and first latents."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import accumulate
 
 import torch
 from torch import Tensor
@@ -15,6 +16,8 @@ from glad.objectives.base import Objective
 from glad.objectives.description import ObjectiveDescription
 from glad.priors.description import PriorDescription
 from glad.priors.resolve import ResolvedPrior
+from glad.ranks.group import Ranks
+from glad.ranks.sharded_set import ShardedSet
 from glad.rng import rng_for
 from glad.runs.folder import Run
 from glad.settings.distill import DistillSettings
@@ -47,7 +50,7 @@ def first_set(
         labels = learned_labels(labels, len(data.classes))
     ObjectiveDescription(objective).require_usable_labels(labels)
     if continued or settings.initialization == "prior":
-        latents = _drawn(resolved, classes, settings)
+        latents = _drawn(resolved, classes, rng_for(settings.seed, "init"))
     else:
         latents = _initialized(data, resolved, experts, rows, settings, device)
     latents = {name: tensor.to(device) for name, tensor in latents.items()}
@@ -55,8 +58,55 @@ def first_set(
     sizes, logits = (settings.chunk, int(settings.memory * 2**30)), settings.labels == "logits"
     synset = SyntheticSet(resolved.prior, latents, labels.to(device), *sizes, logits=logits)
     if logits and not continued:
-        synset.label_parameters.data.copy_(_first_logits(synset, data, experts, settings, device))
+        _set_logits([synset], data, experts, settings, device)
     return synset
+
+
+def first_shards(
+    data: ImageData,
+    resolved: ResolvedPrior,
+    experts: Experts | None,
+    objective: Objective,
+    settings: DistillSettings,
+    ranks: Ranks,
+) -> ShardedSet:
+    """Make the rows of the classes of this rank, before the first iteration; the other parameters as ``first_set``.
+
+    Where the prior draws them, each class has a stream of its own, and no rank makes rows of others. Any other
+    initialization is computed as a whole, alike on every rank.
+
+    Args:
+        ranks: Who shares the set.
+
+    Raises:
+        ValueError: There are more ranks than classes.
+    """
+    rows, each = rows_per_class(data, resolved.description, settings), resolved.description.images_per_row
+    if ranks.world > len(rows):
+        raise ValueError(f"{ranks.world} ranks share {len(rows)} classes: take {len(rows)} ranks at most")
+    continued, starts, whole = Run(settings.folder).state.exists(), [0, *accumulate(rows)], None
+    if not continued and settings.initialization != "prior":
+        whole = _initialized(data, resolved, experts, rows, settings, ranks.device)
+    own, logits = ranks.own(len(rows)), settings.labels == "logits"
+    parts: dict[int, SyntheticSet] = {}
+    for c in own:
+        classes = torch.full([rows[c]], c)
+        labels = classes.repeat_interleave(each)
+        if settings.labels != "hard":
+            labels = learned_labels(labels, len(data.classes))
+        ObjectiveDescription(objective).require_usable_labels(labels)
+        if whole is None:
+            latents = _drawn(resolved, classes, rng_for(settings.seed, "init", c))
+        else:
+            latents = {name: tensor[starts[c] : starts[c + 1]] for name, tensor in whole.items()}
+        latents = {name: tensor.to(ranks.device) for name, tensor in latents.items()}
+        if not parts:
+            _require_images(resolved, latents, data)
+        sizes = (settings.chunk, int(settings.memory * 2**30) // len(own))
+        parts[c] = SyntheticSet(resolved.prior, latents, labels.to(ranks.device), *sizes, logits=logits)
+    if logits and not continued:
+        _set_logits(list(parts.values()), data, experts, settings, ranks.device)
+    return ShardedSet(ranks, parts, [each * count for count in rows])
 
 
 @torch.no_grad()
@@ -68,19 +118,24 @@ def _require_images(resolved: ResolvedPrior, latents: dict[str, Tensor], data: I
         raise ValueError(f"prior {resolved.description.name}: a row renders as {shape}, and the data need {wanted}")
 
 
-def _first_logits(
-    synset: SyntheticSet, data: ImageData, experts: Experts | None, settings: DistillSettings, device: torch.device
-) -> Tensor:
-    """What the experts' logits are for the first images, in the mean over experts, [N, K]."""
+@torch.no_grad()
+def _set_logits(
+    sets: Sequence[SyntheticSet],
+    data: ImageData,
+    experts: Experts | None,
+    settings: DistillSettings,
+    device: torch.device,
+) -> None:
+    """Let labels that are logits begin as those of the experts for the first images, in the mean over experts."""
     if experts is None:
         raise ValueError("labels that are logits begin with those of experts: name their folder (--experts FOLDER)")
     make = network_factory(data, settings.network, settings.network_options, device)
-    with torch.no_grad():
-        images = synset.images()
-        networks = (
-            expert_network(experts, make, data, rng_for(settings.seed, "logits", n), n) for n in range(len(experts))
-        )
-        return torch.stack([network(images) for network in networks]).mean(0)
+    images, found = [synset.images() for synset in sets], []
+    for n in range(len(experts)):
+        network = expert_network(experts, make, data, rng_for(settings.seed, "logits", n), n)
+        found.append([network(batch) for batch in images])
+    for synset, logits in zip(sets, zip(*found, strict=True), strict=True):
+        synset.label_parameters.data.copy_(torch.stack(logits).mean(0))
 
 
 def rows_per_class(data: ImageData, prior: PriorDescription, settings: DistillSettings) -> list[int]:
@@ -107,9 +162,9 @@ def rows_per_class(data: ImageData, prior: PriorDescription, settings: DistillSe
     return share_out(counts, rows, settings.balance)
 
 
-def _drawn(resolved: ResolvedPrior, classes: Tensor, settings: DistillSettings) -> dict[str, Tensor]:
+def _drawn(resolved: ResolvedPrior, classes: Tensor, rng: torch.Generator) -> dict[str, Tensor]:
     """What the prior draws, a row per class of ``classes`` [N]."""
-    latents = resolved.prior.init(classes, rng_for(settings.seed, "init"))
+    latents = resolved.prior.init(classes, rng)
     if not isinstance(latents, Mapping):
         raise ValueError(f"init of the prior gives a {type(latents).__name__}: it must give a dict of tensors")
     return latents

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from glad.data.dataset import ImageData
+from glad.ranks.sharded_set import ShardedSet
 from glad.runs.events import Events
 from glad.runs.folder import Run
 from glad.runs.image_grid import grid, save_png
@@ -36,41 +37,66 @@ class Fading:
 
 
 class Monitor:
-    """Writes metrics, TensorBoard events, ``grid_*.png`` and ``snapshot_*.safetensors`` into a run's folder."""
+    """Writes metrics, TensorBoard events, ``grid_*.png`` and ``snapshot_*.safetensors`` into a run's folder.
 
-    def __init__(self, run: Run, data: ImageData, synset: SyntheticSet, grid_every: int, start: int, end: int) -> None:
+    Of the ranks of a run each has one, as the set is asked for by all; the first alone writes.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        data: ImageData,
+        synset: SyntheticSet | ShardedSet,
+        grid_every: int,
+        start: int,
+        end: int,
+        writes: bool = True,
+    ) -> None:
         self.run, self.data, self.synset, self.grid_every, self.end = run, data, synset, grid_every, end
         self.fading = Fading()
-        run.keep_metrics_before(start)
-        self.events = Events(run.path, start)
+        self.events: Events | None = None
+        if writes:
+            run.keep_metrics_before(start)
+            self.events = Events(run.path, start)
 
     def record(self, iteration: int, metrics: dict[str, float]) -> None:
         """Note the metrics of ``iteration``, and draw the set when it is time."""
+        if self.events is not None:
+            self._note(self.events, iteration, metrics)
+        if (iteration + 1) % self.grid_every == 0 and iteration + 1 < self.end:
+            self.picture(iteration + 1, *self._rendered())
+
+    def _note(self, events: Events, iteration: int, metrics: dict[str, float]) -> None:
         self.run.add_metrics(iteration, metrics)
         if "image_grad" in metrics:  # none of an iteration that was skipped
             self.fading.look(iteration, metrics["image_grad"])
         if iteration % CURVE_EVERY == 0:
             for name, value in metrics.items():
-                self.events.scalar(name, value, iteration)
-        if (iteration + 1) % self.grid_every == 0 and iteration + 1 < self.end:
-            with torch.no_grad():
-                self.picture(iteration + 1, self.synset.images())
+                events.scalar(name, value, iteration)
+
+    @torch.no_grad()
+    def _rendered(self) -> tuple[Tensor, Tensor]:
+        """Images and labels of the set as it is now."""
+        return self.synset.images(), self.synset.labels.detach()
 
     def snapshot(self, kind: str, iteration: int) -> None:
         """Write the set as it is now as ``kind`` (``initial`` or ``synset``), and draw it."""
-        with torch.no_grad():
-            images = self.synset.images()
-        self.run.write_set(kind, images, self.synset.labels.detach(), self.synset.latents)
-        self.picture(iteration, images)
+        images, labels = self._rendered()
+        latents = self.synset.latents
+        if self.events is not None:
+            self.run.write_set(kind, images, labels, latents)
+        self.picture(iteration, images, labels)
 
-    def picture(self, iteration: int, images: Tensor) -> None:
+    def picture(self, iteration: int, images: Tensor, labels: Tensor) -> None:
         """Draw normalized ``images`` [N, C, H, W], the set after ``iteration`` updates, and keep a snapshot of them."""
-        pixels = self.data.pixels(images).cpu()
-        labels = self.synset.labels.detach().cpu()
+        if self.events is None:
+            return
+        pixels, labels = self.data.pixels(images).cpu(), labels.cpu()
         save_png(grid(pixels, labels, self.data.classes), self.run.path / f"grid_{iteration:06d}.png")
         write_snapshot(self.run.path, iteration, pixels, labels)
         self.events.images("set", pixels[:100].clamp(0, 1), iteration)
 
     def close(self) -> None:
         """Flush the curves."""
-        self.events.close()
+        if self.events is not None:
+            self.events.close()

@@ -39,7 +39,7 @@ ENTRIES = {
     "weights": Entry("glad.cli.weights:weights", "List, fetch, convert, compare and train generators."),
 }
 MISTAKES = (ArithmeticError, ValueError, OSError)
-ELSEWHERE = {"glad.runs.storage": "RunError", "glad.distillation": "DistillationError"}
+ELSEWHERE = {"glad.runs.storage": "RunError", "glad.distillation": "DistillationError", "glad.ranks.watch": "RankError"}
 """Modules that are imported only where they are needed, and the mistakes that they define."""
 
 
@@ -62,17 +62,25 @@ class Commands(LazyGroup):
             with Interrupts():
                 return super().invoke(ctx)
         except Terminated:
-            click.echo("Terminated. What is finished is saved, and the same command continues.", err=True)
+            _say_first("Terminated. What is finished is saved, and the same command continues.")
             ctx.exit(STATUS)
         except KeyboardInterrupt:
-            click.echo("\nInterrupted. The same command continues from the last saved state.", err=True)
+            _say_first("\nInterrupted. The same command continues from the last saved state.")
             ctx.exit(130)
         except BrokenPipeError:
             raise  # whoever read the output, `head` say, has enough: click ends without a word
         except Exception as error:
+            if getattr(error, "silent", False):  # another rank says it
+                ctx.exit(1)
             if os.environ.get("GLAD_DEBUG") or not is_mistake(error):
                 raise
             raise click.ClickException(_one_line(error)) from error
+
+
+def _say_first(line: str) -> None:
+    """Say ``line``, unless this is a rank beside the first (``glad.ranks``), which says it."""
+    if os.environ.get("RANK", "0") == "0":
+        click.echo(line, err=True)
 
 
 def print_once() -> Callable[..., None]:

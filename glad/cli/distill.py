@@ -1,5 +1,6 @@
 """``glad distill``."""
 
+import warnings
 from typing import Any
 
 import click
@@ -46,8 +47,15 @@ class Distill(OldNames):
 @click.command(cls=Distill, old_names={**old_flags(DistillSettings), "--recipe": "--preset"})
 @config_option(" (a run's config.yaml is one)")
 @PRESET
+@click.option(
+    "--ranks",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Share the classes out to N processes of this machine, by torchrun (docs/SCALE.md); the bytes are the same on "
+    "any N.",
+)
 @settings_options(DistillSettings)
-def distill(**options: Any) -> None:
+def distill(ranks: int | None, **options: Any) -> None:
     """Distill a data set into a few synthetic images per class.
 
     Without options: the embedded FashionMNIST sample through the embedded generator, matched by DM. A run that was
@@ -56,7 +64,19 @@ def distill(**options: Any) -> None:
     settings = from_options(DistillSettings, options)
     from glad.api import run_distillation
     from glad.data.inspection import describe
+    from glad.ranks.group import place
 
+    here = place()
+    if ranks is not None and here is None:
+        from glad.ranks.launch import launch
+
+        if not launch(settings, ranks):
+            raise SystemExit(1)
+        return
+    if here is not None and here.rank > 0:  # the first one says everything
+        warnings.showwarning = lambda *_, **__: None
+        run_distillation(settings)
+        return
     total = settings.iterations
     with progress_bar(total, "iteration") as bar:
         run = run_distillation(

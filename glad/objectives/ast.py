@@ -47,6 +47,7 @@ class AST:
         perturbation: Size of the noise on the convolutions of the segment's start.
     """
 
+    by_class: ClassVar[bool] = False  # the student sees all classes
     soft_labels: ClassVar[bool] = True
     learned_step_size: ClassVar[str] = "step_size"
     old_names: ClassVar[Mapping[str, str]] = OLD_NAMES

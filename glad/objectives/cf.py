@@ -31,6 +31,7 @@ class CF:
         phase: Weight of the phases against that of the amplitudes, in [0, 1].
     """
 
+    by_class: ClassVar[bool] = True
     learning_rates: ClassVar[Mapping[str, float]] = {"pixels": 1.0, "sampler": 1e-2}
 
     def __init__(

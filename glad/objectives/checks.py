@@ -15,7 +15,7 @@ from torch import Tensor
 
 from glad.networks import make_network
 from glad.objectives.base import Step
-from glad.objectives.description import ObjectiveDescription
+from glad.objectives.description import ObjectiveDescription, all_terms
 from glad.registry import construct, options_of
 from glad.rng import rng_for
 
@@ -33,8 +33,8 @@ def check_objective(factory: Callable[..., Any], **options: Any) -> None:
 
     It is a stream of finite scalars that are differentiable in the images; the same step gives the same bits, whatever
     the global random stream does; the gradient is that of finite differences, in float64 where its arithmetic
-    follows the type of the images; images and labels are left alone; and what ``tensors()`` offers is all that one
-    iteration leaves to the next.
+    follows the type of the images; images and labels are left alone; what ``tensors()`` offers is all that one
+    iteration leaves to the next; and one that says ``by_class`` gives each class alone what it gives all together.
 
     Args:
         factory: Its class, or a function that makes one. Of ``real``, ``network``, ``augment`` and ``segment`` it is
@@ -51,6 +51,7 @@ def check_objective(factory: Callable[..., Any], **options: Any) -> None:
     _check_bits(make, dtype)
     _check_slope(make, dtype)
     _check_state(make, dtype)
+    _check_classes(make, dtype)
 
 
 def surroundings(dtype: torch.dtype) -> dict[str, Any]:
@@ -93,7 +94,9 @@ def _runs(factory: Callable[..., Any], options: Mapping[str, Any], dtype: torch.
     """Whether the arithmetic of an objective follows ``dtype``; one that mixes types has an error of torch's."""
     images, labels = example(dtype)
     try:
-        return all(term.dtype == dtype for term in _maker(factory, options, dtype)().terms(images, labels, Step(0, 0)))
+        return all(
+            term.dtype == dtype for term in all_terms(_maker(factory, options, dtype)(), images, labels, Step(0, 0))
+        )
     except RuntimeError:  # what has another cause is raised again by the checks in float32
         return False
 
@@ -113,7 +116,7 @@ def _check_tensors(objective: Any) -> None:
 def _check_terms(objective: Any, dtype: torch.dtype) -> None:
     images, labels = example(dtype)
     before, count = images.detach().clone(), 0
-    for term in objective.terms(images, labels, Step(0, 0)):
+    for term in all_terms(objective, images, labels, Step(0, 0)):
         count += 1
         assert isinstance(term, Tensor) and term.shape == (), f"term {count} is {term!r}: each must be a scalar tensor"
         assert bool(term.isfinite()), f"term {count} is {term.item()}"
@@ -133,7 +136,7 @@ def _iterate(objective: Any, images: Tensor, labels: Tensor, iteration: int) -> 
     """The terms of one iteration, and the gradient of the images last; the images' own gradient is left empty."""
     leaf = images.detach().requires_grad_()
     terms = []
-    for term in objective.terms(leaf, labels, Step(0, iteration)):
+    for term in all_terms(objective, leaf, labels, Step(0, iteration)):
         term.backward()
         terms.append(term.detach().clone())
     assert leaf.grad is not None
@@ -217,3 +220,24 @@ def _check_state(make: Callable[[], Any], dtype: torch.dtype) -> None:
     assert _same(ours, theirs), (
         "restored from tensors(), it goes on differently: all that outlives an iteration belongs into tensors()"
     )
+
+
+def _check_classes(make: Callable[[], Any], dtype: torch.dtype) -> None:
+    """Asked for one class after the other, an objective that is ``by_class`` gives the gradient that all give."""
+    if not ObjectiveDescription(make()).by_class:
+        return
+    together, apart = make(), make()
+    images, labels = example(dtype)
+    *_, whole = _iterate(together, images, labels, 0)
+    if (prepare := ObjectiveDescription(apart).prepare) is not None:
+        prepare(images.detach(), labels, Step(0, 0))
+    for c in range(CLASSES):
+        rows = labels == c
+        part = images.detach()[rows].requires_grad_()
+        for term in apart.terms(part, labels[rows], Step(0, 0)):
+            term.backward()
+        assert part.grad is not None, f"by_class is True, but class {c} alone receives no gradient"
+        off = float((part.grad - whole[rows]).norm() / whole[rows].norm().clamp(min=1e-30))
+        assert off < 1e-4, f"by_class is True, but class {c} alone has another gradient: it differs by {off:.2g} of it"
+    kept = [name for name, t in together.tensors().items() if not torch.equal(t, apart.tensors()[name])]
+    assert not kept, f"by_class is True, but {kept} depend on the classes that terms was asked for"

@@ -25,6 +25,7 @@ class DataDAM:
         balance: Weight of the features against the attention.
     """
 
+    by_class: ClassVar[bool] = True
     learning_rates: ClassVar[Mapping[str, float]] = {"pixels": 1.0}
 
     def __init__(

@@ -44,6 +44,7 @@ class DC:
         distance: A name in ``glad.objectives.gradient_distance.DISTANCES``.
     """
 
+    by_class: ClassVar[bool] = True
     learning_rates: ClassVar[Mapping[str, float]] = {"pixels": 0.1}
     options_for_codes: ClassVar[Mapping[str, int]] = {"outer": 1, "inner": 1}
 
@@ -80,16 +81,18 @@ class DC:
         for norm in self._norms:
             norm.momentum = None  # running statistics are then exactly those of what was seen since the last reset
 
-    def terms(self, images: Tensor, labels: Tensor, step: Any) -> Iterator[Tensor]:
-        """One term per class; before the first the network is drawn anew or trained on ``images`` as they are now."""
+    def prepare(self, images: Tensor, labels: Tensor, step: Any) -> None:
+        """Draw the network anew, or train it on ``images`` as they are now, those of all classes."""
         outer, inner = self.loops(labels)
         if step.iteration % outer == 0:
             self._restart(step)
         else:
-            self._train(images.detach(), labels, inner, step)
-        classes = labels.unique().tolist()
-        self._freeze_statistics(classes, step, images.device)
-        for c in classes:
+            self._train(images, labels, inner, step)
+        self._freeze_statistics(labels.unique().tolist(), step, images.device)
+
+    def terms(self, images: Tensor, labels: Tensor, step: Any) -> Iterator[Tensor]:
+        """One term per class, in the network that ``prepare`` has left."""
+        for c in labels.unique().tolist():
             yield self._term(c, images[labels == c], step)
 
     def tensors(self) -> dict[str, Tensor]:

@@ -2,7 +2,7 @@
 
 import inspect
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from torch import Tensor
@@ -48,6 +48,29 @@ class ObjectiveDescription:
         self.added_options: dict[str, Any] = dict(read_member(objective, "added_options", {}, OPTIONS, who))
         self.old_names: dict[str, str] = dict(read_member(objective, "old_names", {}, RENAMED, who))
 
+    @property
+    def by_class(self) -> bool:
+        """Read ``by_class``: whether the loss is a sum over classes, of terms that need no images of other classes.
+
+        ``terms`` may then be asked for some classes, by being given their images alone: the ranks of a sharded run
+        share the classes among them. Any other objective is computed on all images, alike on every rank (False).
+        """
+        found: bool = read_member(self.objective, "by_class", False, SWITCH, f"objective {self.name}")
+        return found
+
+    @property
+    def states_by_class(self) -> bool:
+        """Whether it has the member ``by_class``."""
+        return hasattr(self.objective, "by_class")
+
+    @property
+    def prepare(self) -> Callable[[Tensor, Tensor, Any], None] | None:
+        """Read ``prepare(images, labels, step)``: what needs the images of all classes and precedes ``terms``.
+
+        DC trains its network there. It is called once per iteration, with images and labels that take no gradient.
+        """
+        return getattr(self.objective, "prepare", None)
+
     def tensor_names(self) -> list[str]:
         """The names of the tensors that it offers; none of a class, which has none yet."""
         tensors = getattr(self.objective, "tensors", dict)
@@ -77,3 +100,21 @@ class ObjectiveDescription:
             if name in self.old_names:
                 warnings.warn(f"{name} is called {self.old_names[name]} now", stacklevel=3)
         return {self.old_names.get(name, name): value for name, value in given.items()}
+
+
+def all_terms(objective: Any, images: Tensor, labels: Tensor, step: Any) -> Iterator[Tensor]:
+    """The terms of an iteration for the whole set, after the objective's ``prepare`` if it has one.
+
+    Args:
+        objective: The objective.
+        images: Normalized [N, C, H, W]; the terms are differentiable in them.
+        labels: int64 [N], or float [N, K].
+        step: The iteration.
+
+    Yields:
+        Scalars whose sum is the loss.
+    """
+    prepare = ObjectiveDescription(objective).prepare
+    if prepare is not None:
+        prepare(images.detach(), labels.detach(), step)
+    yield from objective.terms(images, labels, step)

@@ -37,6 +37,11 @@ class DM:
             raise ValueError(f"dm needs a batch of at least 1 real image per class, not {batch}")
         self.real, self.network, self.augment, self.batch = real, network, augment, batch
 
+    @property
+    def by_class(self) -> bool:
+        """Whether classes are independent of each other: not where batch norm sees them together."""
+        return not uses_batch_statistics(self.network(torch.Generator()))
+
     def terms(self, images: Tensor, labels: Tensor, step: Any) -> Iterator[Tensor]:
         """One term per class; a single one when batch norm makes an image's features depend on its batch."""
         network = self.network(step.rng("network")).requires_grad_(False).to(images.device)

@@ -41,6 +41,7 @@ class LGM:
         noise: Deviation of the noise on normalized images; 0 for none.
     """
 
+    by_class: ClassVar[bool] = False  # the classifier sees all classes
     learning_rates: ClassVar[Mapping[str, float]] = {"pixels": 2e-3}
     optimizers: ClassVar[Mapping[str, str]] = {"pixels": "adam"}
 

@@ -39,6 +39,7 @@ class MTT:
             2024); 0 after the last.
     """
 
+    by_class: ClassVar[bool] = False  # the student sees all classes
     soft_labels: ClassVar[bool] = True
     learned_step_size: ClassVar[str] = "step_size"
     old_names: ClassVar[Mapping[str, str]] = OLD_NAMES

@@ -38,6 +38,7 @@ class NCFM:
         calibration: Weight of the cross-entropy of the synthetic images under the trained network; 0 for none.
     """
 
+    by_class: ClassVar[bool] = True
     learning_rates: ClassVar[Mapping[str, float]] = {"pixels": 1e-3}
     optimizers: ClassVar[Mapping[str, str]] = {"pixels": "adamw"}
     added_options: ClassVar[Mapping[str, float]] = {"calibration": 0.0}

@@ -17,26 +17,38 @@ from glad.runs.storage import RunError
 MOST_THREADS = 4096
 
 
-def arithmetic() -> dict[str, Any]:
-    """The threads, the instruction set and the convolutions of this process, as JSON takes them."""
-    return {
+def arithmetic(device: torch.device | None = None, ranks: int | None = None) -> dict[str, Any]:
+    """What this process computes with, as JSON takes it.
+
+    Args:
+        device: Where it computes; its name is stated if it is given.
+        ranks: How many processes share the work, likewise; bytes do not depend on it.
+
+    Returns:
+        ``threads`` and ``instructions`` of the processor, ``conv``, the convolutions, and ``device`` and ``ranks``.
+    """
+    found: dict[str, Any] = {
         "threads": torch.get_num_threads(),
         "instructions": torch.backends.cpu.get_cpu_capability(),
         "conv": used_convolutions(),
     }
+    if device is not None:
+        found["device"] = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+    return {**found, **({} if ranks is None else {"ranks": ranks})}
 
 
-def resume_arithmetic(recorded: Mapping[str, Any] | None, what: str) -> None:
+def resume_arithmetic(recorded: Mapping[str, Any] | None, what: str, here: Mapping[str, Any] | None = None) -> None:
     """Take the number of threads and the convolutions that something began with, and say what differs.
 
     Args:
         recorded: What :func:`arithmetic` gave at the beginning; None where nothing was recorded.
         what: What goes on, for the note: a path.
+        here: What it gives now; asked if None.
 
     Raises:
         RunError: What was recorded is no number of threads, or no kind of convolutions.
     """
-    here = arithmetic()
+    here = here or arithmetic()
     if recorded:
         _check(recorded, what)
     use_convolutions((recorded or {}).get("conv", "direct"))  # those of earlier versions, which had no others
@@ -61,6 +73,12 @@ def resume_arithmetic(recorded: Mapping[str, Any] | None, what: str) -> None:
             stacklevel=3,
         )
         torch.set_num_threads(threads)
+    if "device" in recorded and "device" in here and recorded["device"] != here["device"]:
+        warnings.warn(
+            f"{what} began on {recorded['device']} and goes on with {here['device']}: it will not end with the very "
+            "bytes of an uninterrupted run",
+            stacklevel=3,
+        )
     if recorded.get("instructions") != here["instructions"]:
         warnings.warn(
             f"{what} began on a processor with {recorded.get('instructions')} and goes on with {here['instructions']}: "

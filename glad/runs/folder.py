@@ -28,7 +28,8 @@ from glad.settings.distill import DistillSettings
 from glad.settings.fields import read, rename_old
 
 YAML = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # that of libyaml is ten times as fast
-MAY_CHANGE = {"iterations", "save_every", "grid_every", "chunk", "memory", "root", "device", "out", "experts", "conv"}
+MAY_CHANGE = {"iterations", "save_every", "grid_every", "chunk", "memory", "root", "device", "out", "experts", "conv",
+    "rank_timeout"}  # fmt: skip
 """Settings that may differ when a run is continued: they do not change what an iteration computes."""
 FILE = "file "
 """What stands before the path of a file that an option names, among the hashes of ``inputs.json``."""
@@ -128,13 +129,14 @@ class Run:
         inputs: dict[str, Any],
         old_names: Mapping[str, str] | None = None,
         added_options: Mapping[str, Any] | None = None,
+        here: Mapping[str, Any] | None = None,
     ) -> bool:
         """Write settings and inputs, or check that the folder's are the same: True when there is work to continue.
 
         ``old_names`` maps former names of the objective's options and tensors to the present ones; a folder may have
         either. ``added_options`` are options that folders of older versions do not have, with the value that did what
         those versions did. A run that continues takes the number of threads that it began with
-        (``glad.runs.arithmetic``). Raises ``RunError`` naming what differs.
+        (``glad.runs.arithmetic``, which also makes ``here``). Raises ``RunError`` naming what differs.
         """
         if (self.path / "config.yaml").exists() and (self.path / "inputs.json").exists():
             before = self.settings
@@ -152,10 +154,10 @@ class Run:
                     f"{self.path} holds another run ({'; '.join(different)}): choose another folder with --out"
                 )
         continues = self.state.exists()
-        recorded = self.inputs.get("arithmetic") if continues else arithmetic()
+        recorded = self.inputs.get("arithmetic") if continues else None
         if continues:
-            resume_arithmetic(recorded, str(self.path))
-        inputs = {**inputs, "arithmetic": recorded or arithmetic()}
+            resume_arithmetic(recorded, str(self.path), here)
+        inputs = {**inputs, "arithmetic": recorded or {**(here or {}), **arithmetic()}}
         sweep(self.path)  # of what a killed process was writing
         head = _weights_comment(inputs.get("weights"))
         write_durably(self.path / "config.yaml", (head + yaml.safe_dump(settings.plain(), sort_keys=False)).encode())

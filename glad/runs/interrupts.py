@@ -52,6 +52,11 @@ class Interrupts:
         if self._pending and not self._holds:
             self._raise(self._pending)
 
+    @property
+    def pending(self) -> int:
+        """The number of a signal that is put off; 0 where none came."""
+        return self._pending
+
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self._holds:
             self._pending = number

@@ -85,6 +85,11 @@ class DistillSettings(DataSettings):
     ``direct``: torch's own. What goes on keeps those that it began with."""
     device: str = "auto"
     """``auto``, ``cpu``, ``cuda``, ``cuda:1``, ..."""
+    sharded: bool = False
+    """Compute class by class, so that the set can be shared out to processes (ranks), with the same bytes on any number
+    of them; started by torchrun, a run is."""
+    rank_timeout: float = 60.0
+    """Seconds that a rank waits for the others before it stops."""
     save_every: int = 50
     """Iterations between saved states."""
     grid_every: int = 100
@@ -95,6 +100,8 @@ class DistillSettings(DataSettings):
             object.__setattr__(self, "class_map", {REST: self.class_map})
         super().__post_init__()
         self._set_size()
+        if not self.rank_timeout > 0:
+            raise ValueError(f"rank_timeout must be a number of seconds above 0, not {self.rank_timeout:g}")
         at_least_one(self, "ipc", "candidates", "inversion_steps", "iterations", "chunk", "save_every", "grid_every")
         if self.initialization == "representative" and self.experts is None:
             raise ValueError(

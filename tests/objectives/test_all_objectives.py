@@ -136,8 +136,28 @@ class Infinite(Mean):
             yield term / 0
 
 
-def test_an_objective_of_ones_own_that_keeps_the_rules_passes():
-    check_objective(Mean)
+class ByClass(Mean):
+    by_class = True
+
+
+class Coupled(ByClass):
+    """Compares each class with the mean of all images that it is given."""
+
+    def terms(self, images, labels, step):
+        yield from super().terms(images - images.mean(0), labels, step)
+
+
+class Counting(ByClass):
+    """Keeps how many images it was given last."""
+
+    def terms(self, images, labels, step):
+        self.count.fill_(len(images))
+        yield from super().terms(images, labels, step)
+
+
+@pytest.mark.parametrize("kind", [Mean, ByClass])
+def test_an_objective_of_ones_own_that_keeps_the_rules_passes(kind):
+    check_objective(kind)
 
 
 @pytest.mark.parametrize(
@@ -156,6 +176,8 @@ def test_an_objective_of_ones_own_that_keeps_the_rules_passes():
         (Wrong, "step size slope"),
         (Nothing, "nothing"),
         (Infinite, "term 1 inf"),
+        (Coupled, "by_class class 0 gradient"),
+        (Counting, "by_class ['count']"),
     ],
 )
 def test_a_broken_rule_is_named(kind, message):

@@ -10,6 +10,7 @@ from glad.data.augment import augment
 from glad.networks import make_network
 from glad.objectives.base import Step
 from glad.objectives.dc import DC, LOOPS
+from glad.objectives.description import all_terms
 from glad.rng import rng_for
 
 LABELS = torch.tensor([2, 0, 2, 0, 2])  # class 1 has no synthetic image
@@ -57,7 +58,7 @@ def play(dc, iterations, x=None):
     """Terms of iterations 0, 1, ...; the weights that each used."""
     used = []
     for iteration in range(iterations):
-        list(dc.terms(images() if x is None else x, LABELS, Step(0, iteration)))
+        list(all_terms(dc, images() if x is None else x, LABELS, Step(0, iteration)))
         used.append(weights(dc))
     return used
 
@@ -84,7 +85,7 @@ def transcription(synthetic, network, batch=20):
 
 def test_the_loss_and_its_gradient_are_the_published_ones():
     x = images().requires_grad_()
-    terms = list(objective().terms(x, LABELS, START))
+    terms = list(all_terms(objective(), x, LABELS, START))
     expected = transcription(x, network(START.rng("network")))
     assert len(terms) == 2  # one per class that has images
     torch.testing.assert_close(sum(terms), expected, rtol=1e-9, atol=0)
@@ -100,7 +101,7 @@ def test_the_gradient_for_the_images_is_that_of_finite_differences(distance):
 
     def loss(x):
         dc = DC(small, smooth_network, plain, batch=4, distance=distance)
-        return sum(dc.terms(x, torch.tensor([0, 1, 1]), START))
+        return sum(all_terms(dc, x, torch.tensor([0, 1, 1]), START))
 
     x = torch.randn(3, 1, 4, 4, generator=rng_for("small"), dtype=torch.float64).requires_grad_()
     assert torch.autograd.gradcheck(loss, [x])
@@ -109,9 +110,9 @@ def test_the_gradient_for_the_images_is_that_of_finite_differences(distance):
 @pytest.mark.parametrize("build", [network, batch_network])
 def test_going_backward_touches_neither_the_weights_nor_their_gradients(build):
     dc = objective(build)
-    list(dc.terms(images(), LABELS, START))
+    list(all_terms(dc, images(), LABELS, START))
     before = weights(dc)
-    sum(dc.terms(images().requires_grad_(), LABELS, START)).backward()
+    sum(all_terms(dc, images().requires_grad_(), LABELS, START)).backward()
     assert same(before, weights(dc))
     assert all(tensor.grad is None and not tensor.requires_grad for tensor in dc.tensors().values())
 
@@ -170,7 +171,7 @@ def test_training_lowers_the_loss_on_the_set():
     dc = objective(augment=plain, outer=2, inner=20)
     losses = []
     for iteration in range(2):
-        list(dc.terms(images(), LABELS, Step(0, iteration)))
+        list(all_terms(dc, images(), LABELS, Step(0, iteration)))
         losses.append(F.cross_entropy(dc._network(images()), LABELS).item())
     assert losses[1] < 0.5 * losses[0]
 
@@ -194,7 +195,7 @@ def test_batch_norm_has_the_statistics_of_sixteen_real_images_per_class_and_keep
     dc = DC(watched, batch_network, plain, batch=20, outer=2, inner=3, net_lr=0.1)
     for iteration in range(2):  # a fresh network, and one that was trained in between
         step = Step(0, iteration)
-        terms = dc.terms(images(), LABELS, step)
+        terms = all_terms(dc, images(), LABELS, step)
         next(terms)
         assert asked == [(0, 16), (2, 16), (0, 20)]
         asked.clear()

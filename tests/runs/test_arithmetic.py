@@ -82,7 +82,7 @@ def test_a_run_that_recorded_nothing_says_so_and_goes_on(tmp_path):
     (run.path / "inputs.json").write_text(json.dumps(inputs))
     with pytest.warns(UserWarning, match=naming("run threads")):
         distill(tmp_path / "run", iterations=2)
-    assert run.inputs["arithmetic"] == {**arithmetic(), "conv": "direct"}
+    assert run.inputs["arithmetic"] == {**arithmetic(torch.device("cpu"), 1), "conv": "direct"}
 
 
 def test_another_instruction_set_is_said():

@@ -18,6 +18,7 @@ from glad.experts.training import train_epoch as train
 from glad.networks import make_network
 from glad.objectives.base import Step
 from glad.objectives.dc import DC
+from glad.objectives.description import all_terms
 from glad.objectives.dm import DM
 from glad.objectives.mtt import MTT
 from glad.rng import rng_for
@@ -54,7 +55,7 @@ PAIRS = {
 
 def loss_and_gradient(objective, iteration):
     leaf, loss = IMAGES.clone().requires_grad_(), 0.0
-    for term in objective.terms(leaf, LABELS, Step(0, iteration)):
+    for term in all_terms(objective, leaf, LABELS, Step(0, iteration)):
         term.backward()
         loss += term.item()
     return loss, leaf.grad

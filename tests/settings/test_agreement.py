@@ -29,7 +29,7 @@ FUNCTIONS = [
     (glad.tune, TuneSettings, {"settings", "say", "on_rung"}),
 ]
 COMMANDS = [
-    ("distill", [DistillSettings], set()),
+    ("distill", [DistillSettings], {"ranks"}),
     ("evaluate", [EvaluateSettings], {"runs"}),
     ("audit", [AuditSettings], {"run"}),
     ("experts train", [ExpertSettings], {"dry_run"}),

@@ -1,0 +1,136 @@
+"""A run on several ranks: the same bytes on any number, continued on another, and one line about what goes wrong."""
+
+import hashlib
+import json
+
+import pytest
+import rank_jobs
+import torch
+from errors import mentions
+from safetensors import safe_open
+
+import glad
+from glad.runs.storage import read_tensors
+
+CODES, PIXELS = "fashion-mini", "pixels"
+EXPERTS = {"count": 1, "recipe_options": {"epochs": 3, "batch": 16}}
+KINDS = {
+    "dm": {"objective": "dm", "objective_options": {"batch": 4}},
+    "mtt": {"objective": "mtt", "objective_options": {"syn_steps": 2, "expert_epochs": 1, "max_start_epoch": 2}},
+}
+CASES = [(kind, prior) for kind in KINDS for prior in (PIXELS, CODES)]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("ranks")
+
+
+@pytest.fixture(scope="module")
+def done(folder):
+    """What the processes said, and their runs in ``folder``."""
+    small = {key: rank_jobs.SMALL[key] for key in ("data", "classes", "limit", "network_options", "device")}
+    glad.train_experts(out=folder / "experts", **small, **EXPERTS)
+
+    def case(kind, prior, name, **more):
+        experts = {"experts": str(folder / "experts")} if kind == "mtt" else {}
+        return {**KINDS[kind], "prior": prior, "out": str(folder / name), **experts, **more}
+
+    def cases(world):
+        return [case(kind, prior, f"{kind}-{prior}-{world}") for kind, prior in CASES]
+
+    moved = {**KINDS["dm"], "prior": PIXELS, "out": str(folder / "moved")}
+    told = {"objective": "rank_jobs:Told", "prior": PIXELS, "learning_rate": 1.0}
+    groups = [
+        (4, [{**moved, "iterations": 1}]),
+        (1, cases(1)),
+        (3, [*cases(3), {**moved, "iterations": 2}]),
+        (1, [{**moved, "iterations": 3}, {**moved, "out": str(folder / "unmoved"), "iterations": 3}]),
+        (2, [*cases(2), {**told, "out": str(folder / "told")}]),
+        (2, [case("dm", PIXELS, "terminated", quirk="terminated", iterations=4, save_every=50)]),
+        (2, [case("dm", PIXELS, "seeds", quirk="other seed"), {**moved, "out": "apart", "quirk": "other folder"}]),
+        (3, [case("dm", PIXELS, "broken", quirk="broken")]),
+        (3, [case("dm", PIXELS, "killed", quirk="killed", iterations=3)]),
+    ]
+    results, codes, errors = rank_jobs.perform(groups, folder / "processes")
+    assert codes[0] == codes[2] == codes[3] == 0, errors
+    return results
+
+
+def digest(folder, name):
+    return {
+        file: hashlib.sha256((folder / name / file).read_bytes()).hexdigest()
+        for file in ("initial.safetensors", "synset.safetensors", "metrics.jsonl")
+    }
+
+
+@pytest.mark.parametrize(("kind", "prior"), CASES)
+def test_one_two_and_three_ranks_give_the_same_bytes(done, folder, kind, prior):
+    alone = digest(folder, f"{kind}-{prior}-1")
+    assert alone == digest(folder, f"{kind}-{prior}-2") == digest(folder, f"{kind}-{prior}-3")
+    assert alone["initial.safetensors"] != alone["synset.safetensors"]
+
+
+def test_a_run_that_began_on_four_goes_on_with_three_and_ends_with_one(done, folder):
+    assert digest(folder, "moved") == digest(folder, "unmoved")
+    record = json.loads((folder / "moved" / "inputs.json").read_text())["arithmetic"]
+    assert record["ranks"] == 4 and record["device"] == "cpu" and record["threads"] == 1 and record["instructions"]
+
+
+def test_each_rank_saves_the_rows_of_its_classes(done, folder):
+    names = {path.name for path in (folder / f"dm-{PIXELS}-3").glob("rows_*")}
+    assert names == {f"rows_000002_{rank}of3.safetensors" for rank in range(3)}
+    with safe_open(str(folder / f"dm-{PIXELS}-3" / "rows_000002_0of3.safetensors"), "pt") as file:
+        assert {name.split("/")[0] for name in file.keys()} == {"0", "3"}  # noqa: SIM118
+        assert file.get_tensor("3/moments/pixels/momentum_buffer").shape == (1, 1, 28, 28)
+    shared, about = read_tensors(folder / f"mtt-{PIXELS}-3" / "state.safetensors")
+    assert shared.keys() == {"digests", "objective/step_size", "moments/step_size/momentum_buffer"}
+    assert about["ranks"] == "3" and about["step_size"] == "objective/step_size"
+
+
+def test_an_objective_that_does_not_say_that_it_is_by_class_runs_alike_and_is_told_once(done, folder):
+    (note,) = done[0]["told@2"]
+    assert mentions(note, "told by_class") and done[1]["told@2"] == []
+    alone = glad.distill(
+        **{
+            **rank_jobs.SMALL,
+            "objective": "rank_jobs:Told",
+            "prior": PIXELS,
+            "learning_rate": 1.0,
+            "out": folder / "told-1",
+        }
+    )
+    assert torch.equal(alone.read_set()[0], glad.Run(folder / "told").read_set()[0])
+
+
+def test_sigterm_to_one_rank_stops_all_after_the_same_iteration_saved(done, folder):
+    assert [done[rank]["terminated@2"] for rank in range(2)] == ["ends with 143"] * 2
+    assert read_tensors(folder / "terminated" / "state.safetensors")[1]["iteration"] == "2"
+
+
+def test_ranks_with_other_settings_are_told_at_the_start(done, folder):
+    lines = [done[rank]["seeds@2"] for rank in range(2)]
+    assert sorted(line.split()[0] for line in lines) == ["says", "silent"]
+    assert all(mentions(line, "rank 0 seed 0 rank 1 1") for line in lines)
+    assert not (folder / "seeds" / "state.safetensors").exists()
+
+
+def test_a_folder_that_is_not_shared_is_named(done):
+    lines = [done[rank]["apart@2"] for rank in range(2)]
+    assert sorted(line.split()[0] for line in lines) == ["says", "silent"]
+    assert all(mentions(line, "apart rank 0") for line in lines)
+
+
+def test_an_error_of_one_rank_ends_all_and_is_said_once(done):
+    lines = [done[rank]["broken@3"] for rank in range(3)]
+    assert [line.split()[0] for line in lines] == ["silent", "says", "silent"]
+    assert lines[1] == "says no memory left" and all("rank 1 of 3: no memory left" in lines[i] for i in (0, 2))
+
+
+def test_a_killed_rank_is_named_in_one_line_and_the_run_goes_on_to_the_same_bytes(done, folder):
+    lines = [done[rank]["killed@3"] for rank in (0, 2)]
+    assert sorted(line.split()[0] for line in lines) == ["says", "silent"]
+    assert all("rank 1 of 3 has died" in line for line in lines)
+    options = {**rank_jobs.SMALL, **KINDS["dm"], "prior": PIXELS, "iterations": 3}
+    assert glad.distill(**options, out=folder / "killed").name == "killed"
+    assert digest(folder, "killed") == digest(folder, "unmoved")
