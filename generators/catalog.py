@@ -95,6 +95,17 @@ CATALOG: dict[str, CatalogEntry] = {
         evidence="equal seeds give equal weights",
     ),
     **{name: _official(configuration) for name, configuration in OFFICIAL.items()},
+    "taesd": CatalogEntry(
+        name="taesd",
+        resolution=None,
+        classes=0,
+        data="not stated; distilled from Stable Diffusion's autoencoder",
+        license=read_license("MIT"),
+        source="O. B. Bohan's tiny autoencoder (TAESD), which is no generator: for --prior taesd",
+        verified=False,
+        evidence="address not tried, no hash published",
+        hub="madebyollin/taesd:diffusion_pytorch_model.safetensors@f4a5c744c09b16bba019971e6fdb156bd633332b",
+    ),
 }
 """Every generator that is known by name."""
 

@@ -88,7 +88,7 @@ def distill(
             ``lgm``, or module:Class of one's own.
         prior: The prior: a generator of `glad weights list` (``fashion-mini`` and ``digits-mini`` are embedded),
             FILE.safetensors, org/repo:FILE on the Hub, ``random``, ``pixels``, ``idc``, ``fred``, ``ddif``,
-            ``pyramid``, or module:Class of one's own.
+            ``pyramid``, ``taesd``, or module:Class of one's own.
         ipc: Synthetic images per class (rows of latents, of which ``idc`` makes several images each); 1 if None.
         root: Folder of the data sets that have a name.
         classes: Classes to keep, by number or name; all if None.

@@ -29,6 +29,7 @@ Options of the priors (-p) and their defaults:
   idc: factor=(2, above 128 pixels 3) tiles along a side
   fred: frequencies=(64, above 32 pixels an eighth of all)
   ddif: width=(6, above 32 pixels 20) layers=(2 or 3) of the sine network
+  taesd: weights=taesd (downloaded once; or a file, or org/repo:file[@revision])
   generator: layer=None (F_n space) space=w+ (or w, one code for all layers) rand_f=0 avg_w=0 learn_g=0
              (1 switches them on) truncation=1.0 conv=float32 (or bfloat16)
   random: configuration=(by the data's size) classes=0 seed=0, and those of a generator

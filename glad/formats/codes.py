@@ -14,6 +14,7 @@ from glad.formats.distilled import Card, Codes, Distilled
 from glad.formats.files import readable
 from glad.formats.packing import Packed
 from glad.formats.rendering import render
+from glad.runs.folder import Run
 from glad.runs.storage import RunError, below, read_tensors, write_tensors
 from glad.settings.objects import is_object
 
@@ -75,7 +76,7 @@ def read(path: Path, prior: str | Path | None = None, device: str = "auto") -> D
         learned = {**below("learnt", tensors), **below("learned", tensors)}  # the first of older versions
         made = {key: about[key] for key in ("prior", "options", "sha256", "chunk")}
         codes = Codes(latents, learned, **made, files=tuple(about.get("files", ())), packed=packed)
-        codes = codes if prior is None else _with_file(codes, str(prior))
+        codes = _locate(codes, path) if prior is None else _with_file(codes, str(prior))
         means, expected = tensors["means"], about["images"]
         labels = tensors["labels"].long()
         labels = labels.repeat_interleave(len(means) // len(labels))  # packed ones may stand for a row's images
@@ -102,6 +103,18 @@ def require_rendered(source: Distilled, images: Tensor) -> None:
             "data set can undo that; export images, such as safetensors"
         )
     _require_means(source.card.data().pixels(images), means, "the run's codes")
+
+
+def _locate(codes: Codes, path: Path) -> Codes:
+    """``codes`` of the file ``path`` whose own file of weights is found: here, beside it, or where its run had it."""
+    file = str(codes.options[codes.files[0]]) if codes.files else codes.prior
+    if Path(file).is_file() or Path(file).suffix != ".safetensors" or ":" in file:
+        return codes
+    places = [path.with_name(file)]
+    if (path.parent / "config.yaml").is_file() and (weights := Run(path.parent).weights) is not None:
+        places += [place for place in [Path(weights.file)] if place.name == file]
+    found = next((place for place in places if place.is_file()), None)
+    return codes if found is None else _with_file(codes, str(found))
 
 
 def _with_file(codes: Codes, file: str) -> Codes:

@@ -36,7 +36,7 @@ def open_renderer(codes: Codes, card: Card, device: str = "auto") -> Renderer:
         if file.endswith(".safetensors") and ":" not in file and not Path(file).is_file():  # a file, none on the Hub
             raise RunError(
                 f"{file} does not exist: the codes need the generator {name} with the SHA-256 "
-                f"{codes.sha256 or 'unknown'}; name its file with --prior FILE"
+                f"{codes.sha256 or 'unknown'}; put its file beside the codes, or name it with --prior FILE"
             )
     if Path(name).is_file():  # told apart before another geometry fails to fit
         _require_same(name, hashlib.sha256(Path(name).read_bytes()).hexdigest(), codes.sha256)

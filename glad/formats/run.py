@@ -11,7 +11,7 @@ from glad.formats.distilled import Card, Codes, Distilled
 from glad.formats.files import readable
 from glad.formats.storage import QuantizationLoss
 from glad.runs import soft_labels
-from glad.runs.folder import Run
+from glad.runs.folder import Run, bare_hashes
 from glad.runs.storage import RunError, below, read_tensors
 from glad.settings.objects import is_object
 
@@ -85,7 +85,7 @@ def _card(run: Run, config: dict[str, Any], images: Tensor, zca: bool) -> Card:
         format="run",
         levels=None,
         cost=QuantizationLoss(),
-        made={"run": run.name, **made, "hashes": inputs["hashes"], "versions": inputs["versions"]},
+        made={"run": run.name, **made, "hashes": bare_hashes(inputs["hashes"]), "versions": inputs["versions"]},
     )
 
 

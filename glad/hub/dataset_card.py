@@ -8,6 +8,7 @@ from typing import Any
 from huggingface_hub import DatasetCard, DatasetCardData
 
 from glad.formats.distilled import Card
+from glad.runs.folder import bare_hashes
 from glad.runs.stored_size import StoredSize
 from glad.settings.objects import objects_in
 
@@ -187,7 +188,9 @@ def _made(content: CardContent) -> str:
     }
     if inputs.get("learning_rates"):
         rows["learning rates"] = plain(shown_value(inputs["learning_rates"]))
-    rows |= {f"SHA-256 of the {name}": f"`{digest}`" for name, digest in inputs["hashes"].items() if digest}
+    rows |= {
+        f"SHA-256 of the {name}": f"`{digest}`" for name, digest in bare_hashes(inputs["hashes"]).items() if digest
+    }
     rows["versions"] = plain(shown_value(inputs["versions"]))
     if bits := _bits(content.card):
         rows["bits of each learned number"] = f"{bits}; the pictures show the set before"

@@ -19,11 +19,13 @@ from glad.priors.fred import FreD
 from glad.priors.idc import IDC
 from glad.priors.pixels import Pixels
 from glad.priors.pyramid import Pyramid
+from glad.priors.taesd import TAESD
 from glad.registry import Registry
 
 __all__ = [
     "IDC",
     "PRIORS",
+    "TAESD",
     "DDiF",
     "FreD",
     "License",
@@ -39,7 +41,7 @@ __all__ = [
 Made = TypeVar("Made", bound=Callable[..., Any])
 
 PRIORS: Registry[Callable[..., Any]] = Registry(
-    "prior", {"pixels": Pixels, "idc": IDC, "fred": FreD, "ddif": DDiF, "pyramid": Pyramid}
+    "prior", {"pixels": Pixels, "idc": IDC, "fred": FreD, "ddif": DDiF, "pyramid": Pyramid, "taesd": TAESD}
 )
 """Priors by name; others are of the catalog, a safetensors file, a file on the Hub, or ``module:Class``."""
 
@@ -91,4 +93,4 @@ def list_priors(pattern: str = "*") -> list[str]:
         >>> glad.list_priors("*mini")
         ['digits-mini', 'fashion-mini']
     """
-    return sorted([*PRIORS.names(pattern), *Registry("prior", catalog.CATALOG).names(pattern)])
+    return sorted({*PRIORS.names(pattern), *Registry("prior", catalog.CATALOG).names(pattern)})

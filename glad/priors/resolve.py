@@ -108,7 +108,9 @@ def resolve_prior(
         return _resolve_generator(name, data, options, device, provided, class_map)
     if unused := say_unused(class_map):
         warnings.warn(f"{name}: {unused}", ClassNotice, stacklevel=2)
-    factory = PRIORS.find(name, (*catalog.CATALOG, "FILE.safetensors", "org/repo:FILE"))
+    factory = PRIORS.find(
+        name, (*(key for key in catalog.CATALOG if key not in PRIORS), "FILE.safetensors", "org/repo:FILE")
+    )
     arguments = read_arguments(factory, provided, options)
     files = {str(path): official.sha256(path) for path in files_among(factory, arguments)}
     prior: Prior = factory(**arguments)

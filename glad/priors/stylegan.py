@@ -1,17 +1,14 @@
 """Generators by name: a StyleGAN-XL of the catalog, of a file, of the Hub, or with random weights."""
 
 import hashlib
-import warnings
 from collections.abc import Mapping
-from functools import partial
-from pathlib import Path
 from typing import Any, get_type_hints
 
-from generators import catalog, configurations, hub, models, official, weights
-from generators.license import NOT_RECORDED, License, license_of, read_license
-from generators.provenance import OWN_FILE, Weights
+from generators import catalog, configurations, models, weights
+from generators.provenance import Weights
 from generators.stylegan_xl import Generator
 from glad.data.dataset import ImageData
+from glad.priors.weights_file import find_weights
 from glad.registry import options_of, read_option
 
 _DM = {"w": 1e-2, "f": 10.0, "g": 1e-4}
@@ -74,36 +71,13 @@ def load_generator(name: str) -> tuple[Generator, Weights, dict[str, str]]:
         ValueError: For a pickle, which is not read.
         WeightsError: When the file is missing or is no generator.
     """
-    here, entry, record = Path(name), None, None
-    if name in weights.EMBEDDED:
-        here, entry = weights.EMBEDDED[name], catalog.find(name)
-    elif catalog.is_known(name) and not here.exists():
-        record = hub.obtain(name, notice=partial(_note, name))
-        here = record.file
-    if here.suffix == ".pkl":
+    found = find_weights(name)
+    if found.path.suffix == ".pkl":
         raise ValueError(
             f"{name}: pickles run code when they are opened and are not read; convert it with `glad weights import`"
         )
-    network, metadata = weights.load(here)
-    sha256, bytes_ = official.sha256(here), here.stat().st_size
-    if entry is not None:
-        return network, Weights(name, entry.source, sha256, entry.license, bytes=bytes_), metadata
-    if record is not None:
-        return network, Weights(name, record.source, sha256, record.license, bytes=bytes_), metadata
-    license = _read_license(name, metadata)
-    return network, Weights(name, OWN_FILE, sha256, license, str(here.absolute()), bytes_), metadata
-
-
-def _read_license(name: str, metadata: Mapping[str, str]) -> License:
-    """The license in the metadata of a file of one's own; a warning where it does not allow commercial use."""
-    try:
-        license = license_of(metadata)
-    except ValueError as error:
-        raise weights.WeightsError(f"{name}: its metadata cannot be read: {error}") from error
-    if license == NOT_RECORDED:
-        return read_license("")
-    _note(name, license)
-    return license
+    network, metadata = weights.load(found.path)
+    return network, found.describe(metadata), metadata
 
 
 def random_network(data: ImageData, options: Mapping[str, Any]) -> tuple[Generator, Weights, dict[str, Any]]:
@@ -124,9 +98,3 @@ def random_network(data: ImageData, options: Mapping[str, Any]) -> tuple[Generat
     made = ", ".join(f"{key}={value}" for key, value in own.items())
     stated = Weights("random", f"made from {made}", digest.hexdigest(), catalog.find("random").license)
     return network, stated, {key: value for key, value in options.items() if key not in own}
-
-
-def _note(name: str, license: License) -> None:
-    """Warn where commercial use of ``name`` is not plainly allowed."""
-    if not license.commercial:
-        warnings.warn(f"{name}: {license.in_words()}", stacklevel=2)

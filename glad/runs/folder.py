@@ -228,6 +228,11 @@ def _rename_objective(config: dict[str, Any]) -> dict[str, Any]:
     return config
 
 
+def bare_hashes(hashes: Mapping[str, str]) -> dict[str, str]:
+    """``hashes`` of ``inputs.json`` by names that say of a file what it is called, not where it lay."""
+    return {FILE + Path(name).name if name.startswith(FILE) else name: digest for name, digest in hashes.items()}
+
+
 def _numbers(values: Any) -> bool:
     return all(isinstance(value, int | float) for value in values)
 

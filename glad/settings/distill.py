@@ -23,8 +23,8 @@ class DistillSettings(DataSettings):
     module:Class of one's own."""
     prior: str = "fashion-mini"
     """The prior: a generator of `glad weights list` (``fashion-mini`` and ``digits-mini`` are embedded),
-    FILE.safetensors, org/repo:FILE on the Hub, ``random``, ``pixels``, ``idc``, ``fred``, ``ddif``, ``pyramid``, or
-    module:Class of one's own."""
+    FILE.safetensors, org/repo:FILE on the Hub, ``random``, ``pixels``, ``idc``, ``fred``, ``ddif``, ``pyramid``,
+    ``taesd``, or module:Class of one's own."""
     ipc: int | None = None
     """Synthetic images per class (rows of latents, of which ``idc`` makes several images each); 1 if None."""
     budget: float | None = None

@@ -60,16 +60,18 @@ def test_another_generator_is_refused_with_both_hashes(tmp_path):
     network.synthesis.output_scale *= 1.01
     weights.save(other, network, **{key: value for key, value in metadata.items() if key != weights.KEY})
     run = distill(tmp_path / "run", iterations=1, prior=str(own))
-    export(load_distilled(run.path), "codes", tmp_path / "codes.safetensors")
-    assert str(tmp_path).encode() not in (tmp_path / "codes.safetensors").read_bytes()
+    codes = tmp_path / "apart" / "codes.safetensors"
+    codes.parent.mkdir()
+    export(load_distilled(run.path), "codes", codes)
+    assert str(tmp_path).encode() not in codes.read_bytes()
     out = tmp_path / "set.npz"
-    message = fails("render", tmp_path / "codes.safetensors", "-o", out, "--prior", other)
+    message = fails("render", codes, "-o", out, "--prior", other)
     hashes = [hashlib.sha256(path.read_bytes()).hexdigest() for path in (other, own)]
     assert "another generator" in message and all(digest in message.replace(" ", "") for digest in hashes)
-    message = fails("render", tmp_path / "codes.safetensors", "-o", out)
+    message = fails("render", codes, "-o", out)
     assert "own.safetensors" in message and hashes[1] in message.replace(" ", "")
     assert "--prior FILE" in message and not out.exists()
-    invoke("render", tmp_path / "codes.safetensors", "-o", out, "--prior", own)
+    invoke("render", codes, "-o", out, "--prior", own)
     own.write_bytes(other.read_bytes())  # the run's generator is another now
     with pytest.raises(RunError, match=naming("another generator")):
         export(load_distilled(run.path), "codes", tmp_path / "again.safetensors")

@@ -148,13 +148,21 @@ def test_the_generators_file_is_named_as_for_render(tmp_path):
     own.write_bytes(weights.EMBEDDED["fashion-mini"].read_bytes())
     run = distill(tmp_path / "run", prior=str(own), **SMALL)
     invoke("export", run.path, "--format", "codes", "--out", tmp_path / "codes.safetensors")
-    assert "--prior FILE" in fails("compress", tmp_path / "codes.safetensors", "--bits", 4)
-    invoke("compress", tmp_path / "codes.safetensors", "--bits", 4, "--prior", own)
-    small = tmp_path / "codes-4bit.safetensors"
+    (tmp_path / "apart").mkdir()
+    codes = (tmp_path / "codes.safetensors").rename(tmp_path / "apart" / "codes.safetensors")
+    assert "--prior FILE" in fails("compress", codes, "--bits", 4)
+    small = tmp_path / "small.safetensors"
+    invoke("compress", codes, "--bits", 4, "--prior", own, "--out", small)
     assert str(tmp_path).encode() not in small.read_bytes()
     assert len(load_distilled(small, prior=own)) == 10
-    with pytest.raises(RunError, match=naming("own.safetensors --prior FILE")):
-        load_distilled(small)
+    assert len(load_distilled(small)) == 10  # beside it
+    inside = glad.compress(run, 4)
+    own.rename(tmp_path / "run" / "elsewhere.safetensors")
+    for path in (small, inside.path):
+        with pytest.raises(RunError, match=naming("own.safetensors --prior FILE")):
+            load_distilled(path)
+    own.write_bytes(weights.EMBEDDED["fashion-mini"].read_bytes())
+    assert len(load_distilled(inside.path)) == 10  # where the run had it
 
 
 def test_a_compressed_set_is_pushed_with_its_bytes(runs, tmp_path):

@@ -34,6 +34,8 @@ def cache(tmp_path, monkeypatch):
 def test_the_table_says_what_is_published_and_no_more():
     downloaded = {name: entry for name, entry in CATALOG.items() if entry.needs_download}
     assert CATALOG.keys() - downloaded.keys() == {*weights.EMBEDDED, "random"}
+    taesd = downloaded.pop("taesd")
+    assert (taesd.license.id, taesd.url, taesd.sha256, taesd.verified) == ("mit", None, None, False)
     assert downloaded.keys() == models.OFFICIAL.keys()
     for name, entry in downloaded.items():
         assert entry.url == f"https://s3.eu-central-1.amazonaws.com/avg-projects/stylegan_xl/models/{name}.pkl"

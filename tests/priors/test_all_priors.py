@@ -7,10 +7,11 @@ import torch
 from errors import naming
 from fixtures import tiny_generator
 from own_priors import Masked, Plain, Tiled
+from tiny_autoencoder import weights_file
 from torch.nn import functional as F
 
 from generators.prior import StyleGANPrior
-from glad.priors import IDC, PRIORS, DDiF, FreD, Pixels, Pyramid
+from glad.priors import IDC, PRIORS, TAESD, DDiF, FreD, Pixels, Pyramid
 from glad.priors.checks import check_prior
 from glad.priors.stylegan import published_rates
 
@@ -47,6 +48,7 @@ MADE = {
     "ddif, deep": lambda: DDiF(SIDE, 3, CPU, width=5, layers=4),
     "pyramid": lambda: Pyramid(lambda x: (x - 0.5) / 0.2, lambda x: 0.2 * x + 0.5, SIDE, 3),
     "pyramid, gray, no power of two": lambda: Pyramid(lambda x: 2 * x - 1, lambda x: (x + 1) / 2, 12, 1),
+    "taesd": lambda: TAESD(real, lambda x: 2 * x - 1, lambda x: (x + 1) / 2, SIDE, 1, CPU, weights_file()),
     "own": lambda: Plain(1, 4),
     "several images a row": lambda: Tiled(1, 4),
     "several, masked and clamped": lambda: Masked(1, 4),
@@ -56,6 +58,8 @@ MADE = {
 def double(prior):
     if isinstance(prior, StyleGANPrior):
         prior.generator.double()
+    elif isinstance(prior, TAESD):
+        prior.decoder.double()
     elif isinstance(prior, Plain):
         prior.weight = prior.weight.double()
 
@@ -64,7 +68,7 @@ def double(prior):
 def test_every_prior_keeps_the_rules(name):
     described = check_prior(MADE[name], CLASSES, double)
     assert bool(described.codes) == (name.startswith(("W", "F", "mean")))
-    assert (described.weights is None) == (not described.codes)
+    assert (described.weights is None) == (not described.codes and name != "taesd")
 
 
 def test_every_registered_prior_is_among_them():

@@ -1,9 +1,12 @@
 """Whatever a row renders: the run, evaluations, exports, audit, report and push count the same images and labels."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from own_priors import Tiled
 from safetensors.torch import load_file
+from tiny_autoencoder import weights_file
 
 import glad
 from glad.evaluation.rows import rows_of, set_id
@@ -18,15 +21,30 @@ KINDS = {
     "fred": ("fred", {"frequencies": 20}, 1),
     "ddif": ("ddif", {}, 1),
     "pyramid": ("pyramid", {}, 1),
+    "taesd": ("taesd", {}, 1),
     "tiled": ("own_priors:Tiled", {}, 2),
 }
 """A prior, its options, and the images of a row."""
 ROWS = 2
 
 
-@pytest.fixture(scope="module", params=KINDS)
+LARGE = ("taesd",)
+"""Kinds whose images take long to render."""
+
+
+@pytest.fixture(
+    scope="module", params=[pytest.param(name, marks=[pytest.mark.slow] if name in LARGE else []) for name in KINDS]
+)
 def kind(request):
-    return KINDS[request.param]
+    prior, options, each = KINDS[request.param]
+    return prior, {"weights": weights_file()} if prior == "taesd" else options, each
+
+
+@pytest.fixture(autouse=True)
+def here(kind, monkeypatch):
+    """Codes find a file of one's own by its name where one is."""
+    if kind[0] == "taesd":
+        monkeypatch.chdir(Path(weights_file()).parent)
 
 
 def distill(kind, out, objective="dm", **changes):
