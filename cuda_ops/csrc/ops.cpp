@@ -1,7 +1,10 @@
 // The operators' schemas, the one place where they are written: Python reads them here when no library can be loaded.
 #include <torch/csrc/stable/library.h>
 
-STABLE_TORCH_LIBRARY(glad, m) {
+// torch 2.10 takes the name as it is written; the emulator's, a macro, is expanded on the way through another macro.
+#define GLAD_LIBRARY(name, m) STABLE_TORCH_LIBRARY(name, m)
+
+GLAD_LIBRARY(glad, m) {
   // clang-format off
   m.def("upfirdn2d(Tensor x, Tensor? f, int[] up, int[] down, int[] padding, bool flip_filter, float gain) -> Tensor");
   m.def("bias_act(Tensor x, Tensor? b, int dim, str act, float alpha, float gain, float? clamp) -> Tensor");

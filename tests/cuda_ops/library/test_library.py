@@ -205,7 +205,7 @@ csrc = Path(sys.argv[1])
 torch.ops.load_library(_cache.obtain(_build.cpu_plan(csrc), BuildProgress("cpu", 1)))
 found = list(_library.schemas(csrc / "ops.cpp"))
 defined = {name for name in torch._C._dispatch_get_all_op_names() if name.startswith("glad::")}
-assert defined == {"glad::" + text.partition("(")[0] for text in found} and len(found) == 8
+assert defined == {"glad::" + text.partition("(")[0] for text in found} and len(found) == len(defined)
 for text in found:
     parsed = torch._C.parse_schema("glad::" + text)
     assert str(torch._C._get_schema(parsed.name, "")) == str(parsed)
