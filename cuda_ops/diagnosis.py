@@ -17,12 +17,19 @@ def diagnose() -> list[str]:
     return [*_device("cpu"), *_cuda(), f"compiler: {_compiler()}", f"compiled libraries: {_cache.folders()[0]}"]
 
 
-def served_by() -> dict[str, str]:
-    """What has served the operators so far, by device: its kind, its instruction set, and the digest of its file."""
+def served_by(device: str) -> dict[str, str]:
+    """Load the operators for ``device`` (cpu, cuda, ...), as a first call would, and so perhaps compile.
+
+    Returns:
+        What serves them, by device: its kind, its instruction set, and the folder of its file, which
+        for a library that was compiled here is the hash of sources, compiler and flags.
+    """
+    _library.load(device)
     found = {}
-    for device, served in _library.status().items():
-        digest = _cache.digest(served.file)[:12] if served.file else ""
-        found[device] = " ".join(filter(None, [served.by, served.isa, digest]))
+    for name in {"cpu", device}:
+        served = _library.status()[name]
+        folder = served.file.parent.name[:12] if served.file else ""
+        found[name] = " ".join(filter(None, [served.by, served.isa, folder]))
     return found
 
 

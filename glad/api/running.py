@@ -50,8 +50,9 @@ def finish(
     inputs = {**inputs, "learning_rates": rates}
     begin = partial(run.begin, settings, inputs, stated.old_names, stated.added_options)
     if isinstance(state, ShardedState):
+        operators = served_by(state.ranks.device.type)  # compiled before others wait
         with state.ranks.joined(settings.rank_timeout):
-            if _begin_together(state, run, settings, inputs, begin):
+            if _begin_together(state, run, settings, {**inputs, "operators": operators}, begin):
                 state.restore(run.state)
             _iterate(state, run, data, settings, on_step)
         return run
@@ -71,7 +72,7 @@ def _begin_together(
             **{f"version of {name}": version for name, version in inputs["versions"].items()},
             **{f"hash of {name}": digest for name, digest in inputs["hashes"].items()},
             **{f"setting {name}": value for name, value in settings.plain().items() if name != "device"},
-            **{f"operators on {device}": served for device, served in served_by().items()},
+            **{f"operators on {device}": served for device, served in inputs["operators"].items()},
             **{name: value for name, value in arithmetic(ranks.device).items() if name not in ("threads", "conv")},
         }
     )

@@ -52,6 +52,15 @@ def is_mistake(error: Exception) -> bool:
 class Commands(LazyGroup):
     """Turns what went wrong into one line and exit status 1; ``GLAD_DEBUG=1`` shows the traceback instead."""
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command; under torchrun, which starts many processes, only one that shares its work among them."""
+        if "TORCHELASTIC_RUN_ID" in os.environ and args[0] != "distill":
+            _say_first(f"Error: `glad {args[0]}` does not share its work among ranks: start it without torchrun")
+            ctx.exit(1)
+        return super().resolve_command(ctx, args)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
         if line := glad.find_shadowing() or glad.find_old_torch():

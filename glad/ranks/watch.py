@@ -8,12 +8,17 @@ store, and only the rank that it is from says it.
 import os
 import threading
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
+from typing import TypeVar
 
 import torch.distributed as dist
 
+Answer = TypeVar("Answer")
 BEAT = 0.5  # seconds between beats
 SILENCE = 6  # beats of one's own in which a rank has died that has not beaten: a machine that stood still beats no time
+PATIENCE = 20.0  # seconds that the store may take to answer
 
 
 class RankError(RuntimeError):
@@ -74,9 +79,14 @@ class Watch:
     def say(self, line: str) -> RankError:
         """Keep the line about a fault; the error that says it, silent where another rank's line was the first."""
         mine = f"{self.rank} {line}"
-        try:
+
+        def keep() -> bytes | str:
             with self._lock:
-                found = self.store.compare_set(f"fault/{self.runs}", "", mine)
+                kept: bytes | str = self.store.compare_set(f"fault/{self.runs}", "", mine)
+            return kept
+
+        try:
+            found = _within(PATIENCE, keep)
         except RuntimeError:  # there is nobody left to hear it
             return RankError(line)
         if self.rank == 0:  # the store may end with this process, and others will ask it
@@ -93,10 +103,14 @@ class Watch:
         Returns:
             An error that names the rank, silent where another rank says it.
         """
-        try:
+
+        def compare() -> str:
             before = self._look()
             self._wait()
-            line = self._name(before, self._look(), error)
+            return self._name(before, self._look(), error)
+
+        try:
+            line = _within(PATIENCE, compare)
         except RuntimeError:
             line = f"rank 0 of {self.world} has died, or its machine cannot be reached"
         return self.say(f"{line}: give the same command again, and the run goes on from the last saved state")
@@ -128,6 +142,22 @@ class Watch:
             )
         reason = str(error).splitlines()[0]
         return f"rank {self.rank} of {self.world} lost the others ({reason})"
+
+
+def _within(limit: float, ask: Callable[[], Answer]) -> Answer:
+    """The answer of a store; ``RuntimeError`` where it has none within ``limit`` s, as over a link that is cut."""
+    answers: list[Answer] = []
+
+    def call() -> None:
+        with suppress(RuntimeError):
+            answers.append(ask())
+
+    thread = threading.Thread(target=call, daemon=True)
+    thread.start()
+    thread.join(limit)
+    if not answers:
+        raise RuntimeError("the store does not answer")
+    return answers[0]
 
 
 def _ranks(numbers: list[int]) -> str:

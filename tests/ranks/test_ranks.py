@@ -6,10 +6,12 @@ import json
 import pytest
 import rank_jobs
 import torch
+from click.testing import CliRunner
 from errors import mentions
 from safetensors import safe_open
 
 import glad
+from glad.cli import main
 from glad.runs.storage import read_tensors
 
 CODES, PIXELS = "fashion-mini", "pixels"
@@ -134,3 +136,9 @@ def test_a_killed_rank_is_named_in_one_line_and_the_run_goes_on_to_the_same_byte
     options = {**rank_jobs.SMALL, **KINDS["dm"], "prior": PIXELS, "iterations": 3}
     assert glad.distill(**options, out=folder / "killed").name == "killed"
     assert digest(folder, "killed") == digest(folder, "unmoved")
+
+
+def test_a_command_that_ranks_do_not_share_is_refused_under_torchrun():
+    for rank in "01":
+        found = CliRunner().invoke(main, ["evaluate", "runs/x"], env={"TORCHELASTIC_RUN_ID": "x", "RANK": rank})
+        assert found.exit_code == 1 and mentions(found.output, "evaluate torchrun") == (rank == "0")
