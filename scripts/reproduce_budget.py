@@ -1,0 +1,188 @@
+"""Objectives and parameterizations at equal stored numbers: the table "At equal bytes" of docs/RESULTS.md.
+
+FashionMNIST, as many numbers per class as one image has (or ten), ConvNet-3. All settings are fixed beforehand:
+learning rates are the priors' own. Networks are tested on the validation images unless ``--split test`` says otherwise.
+Runs, experts and trainings resume where they were cut; finished ones are skipped: a table grows over many calls.
+
+    THP_MEM_ALLOC_ENABLE=1 OMP_NUM_THREADS=1 python scripts/reproduce_budget.py --root DATA --out runs/budget
+    python scripts/reproduce_budget.py --out docs/results/equal_bytes.json --table
+"""
+
+import statistics
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+import glad
+from glad.evaluation.candidates import of_run
+from glad.runs.storage import read_json, write_json
+
+DATA = "fashionmnist"
+LIMIT = 20_000
+WIDTH = {"width": 32}
+OTHERS = {"alexnet": {"width": 16}, "vgg11": {"width": 8}, "resnet18": {"width": 8}}
+NETWORKS = ("convnet", *OTHERS)
+LR = 1e-2  # of all networks but ConvNet where a step size is learned; the published 1e-3 is for 1,000 epochs
+SEEDS, NETWORK_SEEDS, EPOCHS = (0, 1), 2, 300
+EXPERTS = {"count": 2, "epochs": 7}
+OBJECTIVES: dict[str, dict[str, Any]] = {
+    "DM": {"objective": "dm", "iterations": 60, "objective_options": {"batch": 32}},
+    "MTT": {
+        "objective": "mtt",
+        "iterations": 60,
+        "objective_options": {"syn_steps": 10, "expert_epochs": 2, "max_start_epoch": 4},
+    },
+    "DATM": {
+        "objective": "datm",
+        "iterations": 60,
+        "objective_options": {"syn_steps": 10, "expert_epochs": 2, "max_start_epoch": 4, "skip_above": 1.1},
+        "labels": "logits",
+        "initialization": "correct",
+    },
+}
+CHEAP = {"chunk": 1000}  # rendered at once
+PRIORS: dict[str, dict[str, Any]] = {
+    "pixels": {"prior": "pixels", "prior_options": {"init": "real"}, **CHEAP},
+    "codes W": {"prior": "fashion-mini", "prior_options": {"space": "w"}},
+    "codes W+": {"prior": "fashion-mini"},
+    "IDC": {"prior": "idc", **CHEAP},
+    "FreD": {"prior": "fred", **CHEAP},
+    "DDiF": {"prior": "ddif", "initialization": "fit", "inversion_steps": 1000, **CHEAP},
+}
+ROWS: dict[str, dict[str, Any]] = {
+    **{f"{how}, {what}": OBJECTIVES[how] | PRIORS[what] for how, what in product(("DM", "MTT"), PRIORS)},
+    "DATM, pixels": PRIORS["pixels"] | OBJECTIVES["DATM"],
+}
+"""What each row is, in words, and its settings."""
+SMALLEST = {"codes W+": 1.5}
+"""Budgets without which there is no row: a W+ code has the numbers of 1.47 images."""
+BASELINES: dict[str, dict[str, str]] = {
+    "DM, pixels": {"random": "random real images", "kmeans": "real images nearest to k-means centers"},
+    "DM, codes W": {"before": "codes W before optimization"},
+    "DM, codes W+": {"before": "codes W+ before optimization"},
+}
+"""What is evaluated beside a row, and its own row of the table."""
+SHOWN = [*ROWS, *(name for names in BASELINES.values() for name in names.values())]
+Found = dict[str, Any]
+Results = dict[str, dict[str, Found]]
+"""By row and distillation seed."""
+
+
+def experts(root: str, out: Path) -> Path:
+    """The folder of the experts, which MTT and DATM follow; trains what is not there."""
+    folder = out / "experts"
+    glad.train_experts(
+        DATA, folder, root=root, limit=LIMIT, count=EXPERTS["count"], recipe="mtt",
+        recipe_options={"epochs": EXPERTS["epochs"]}, network_options=WIDTH,
+    )  # fmt: skip
+    return folder
+
+
+def distill(row: str, seed: int, budget: float, root: str, out: Path) -> glad.Run:
+    """The run of a row and a seed."""
+    settings = dict(ROWS[row])
+    budget = max(budget, SMALLEST.get(row.split(", ")[1], 0))
+    if settings["objective"] != "dm":
+        settings["experts"] = experts(root, out)
+    name = f"{row.replace(', ', '-').replace(' ', '-')}-{budget:g}-{seed}"
+    return glad.distill(
+        DATA, root=root, limit=LIMIT, budget=budget, seed=seed, network_options=WIDTH,
+        grid_every=settings["iterations"], out=out / name, **settings,
+    )  # fmt: skip
+
+
+def evaluate(row: str, run: glad.Run, networks: Sequence[str], split: Any, root: str) -> Iterator[tuple[str, Found]]:
+    """The row and the baselines beside it: by network the accuracy in % of every seed, and the bytes per class.
+
+    Random images and those of k-means are the same beside every set, so they go with the first set alone.
+    """
+    rates = {**dict.fromkeys(OTHERS, LR), **({} if run.step_size is not None else {"convnet": LR})}
+    first, beside = run.settings.seed == SEEDS[0], BASELINES.get(row, {})
+    names = {kind: name for kind, name in beside.items() if first or kind == "before"}
+    found = glad.evaluate(
+        run, networks=networks, seeds=NETWORK_SEEDS, baselines=list(names),  # type: ignore[arg-type]
+        split=split, epochs=EPOCHS, root=root, network_options={"convnet": WIDTH, **OTHERS}, learning_rate=rates,
+    )  # fmt: skip
+    for kind, name in {"set": row, **names}.items():
+        row_id = next(one["id"] for one in found["rows"] if one["kind"] == kind)
+        cells = [cell for cell in found["cells"] if cell["row"] == row_id]
+        accuracy = {
+            network: [round(100 * cell["accuracy"], 2) for cell in cells if cell["network"] == network]
+            for network in networks
+        }
+        stored = found["stored"][row_id]
+        yield name, {"accuracy": accuracy, "bytes": round(stored["per_class"]), "weights": stored["weights"]}
+
+
+def update(results: Results, row: str, seed: int, run: glad.Run, found: Iterable[tuple[str, Found]]) -> None:
+    """Add what was ``found`` of a row and its baselines; networks that were there stay."""
+    for name, one in found:
+        known = results.setdefault(name, {}).setdefault(str(seed), {"accuracy": {}})
+        known |= {**one, "accuracy": known["accuracy"] | one["accuracy"]}
+        click.echo(f"{name}, seed {seed}: " + ", ".join(f"{n} {_spread(v)}" for n, v in one["accuracy"].items()))
+    made = of_run(run)
+    results[row][str(seed)]["images"] = len(made.images) / made.classes
+
+
+def table(results: Results) -> Table:
+    """A line per row: bytes, and mean and deviation over all trainings, of networks on sets of all seeds."""
+    shown = Table("row", "bytes per class", "images per class", *NETWORKS, "cross-architecture", "sets")
+    for row in SHOWN:
+        sets = list(results.get(row, {}).values())
+        if not sets:
+            continue
+        values = {name: [value for one in sets for value in one["accuracy"].get(name, [])] for name in NETWORKS}
+        whole = [one["accuracy"] for one in sets if set(OTHERS) <= set(one["accuracy"])]
+        cross = [statistics.mean(trained) for one in whole for trained in zip(*(one[n] for n in OTHERS), strict=True)]
+        images = f"{sets[0]['images']:g}" if "images" in sets[0] else ""
+        shown.add_row(
+            row, f"{sets[0]['bytes']:,}", images, *map(_spread, values.values()), _spread(cross), str(len(sets))
+        )
+    return shown
+
+
+def _spread(values: list[float]) -> str:
+    if not values:
+        return ""
+    return f"{statistics.mean(values):.1f}" + (f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else "")
+
+
+@click.command()
+@click.option("--root", default="data", show_default=True, help="Where FashionMNIST lies.")
+@click.option("--out", type=click.Path(path_type=Path), default=Path("runs/budget"), show_default=True)
+@click.option("--row", "rows", multiple=True, type=click.Choice(list(ROWS)), help="Only these rows.")
+@click.option("--seed", "seeds", multiple=True, type=int, default=SEEDS, show_default=True, help="Of distillations.")
+@click.option("--network", "networks", multiple=True, type=click.Choice(NETWORKS), help="Only these.")
+@click.option("--budget", type=click.Choice(["1", "10"]), default="1", show_default=True, help="Images per class.")
+@click.option("--split", type=click.Choice(["validation", "test"]), default="validation", show_default=True)
+@click.option("--table", "shown", is_flag=True, help="Print the results of a folder, or of a file of results.")
+def main(
+    root: str,
+    out: Path,
+    rows: tuple[str, ...],
+    seeds: tuple[int, ...],
+    networks: tuple[str, ...],
+    budget: str,
+    split: str,
+    shown: bool,
+) -> None:
+    """Distill and evaluate, objective by objective and seed by seed, and print the table."""
+    path = out if out.suffix == ".json" else out / f"budget-{budget}-{split}.json"
+    results: Results = read_json(path) if path.exists() else {}
+    order, wanted = list(OBJECTIVES), networks or NETWORKS
+    for row, seed in sorted(product(rows or ROWS, seeds), key=lambda key: (order.index(key[0].split(", ")[0]), key[1])):
+        known = results.get(row, {}).get(str(seed), {"accuracy": {}})["accuracy"]
+        if not shown and not set(wanted) <= set(known):
+            run = distill(row, seed, float(budget), root, out)
+            update(results, row, seed, run, evaluate(row, run, wanted, split, root))
+            write_json(path, results)
+    Console(width=200).print(table(results))
+
+
+if __name__ == "__main__":
+    main()
