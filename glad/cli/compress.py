@@ -37,5 +37,5 @@ def compress(run: Path, bits: int, out: Path | None, prior: Path | None, device:
     size = done.path.stat().st_size
     click.echo(f"The file has {size:,} bytes: {size - after.total:,} of them describe the set and check its images")
     click.echo(f"Error of the images: {255 * done.rmse:.3g}/255 (root mean square), PSNR {done.psnr:.1f} dB")
-    runs = f"{run} {done.path}" if run.is_dir() else str(done.path)
+    runs = f"{run} {done.path}" if run.is_dir() else f"{done.path} --data {done.card.made.get('data', 'DATA')}"
     click.echo(f"What it costs in accuracy: `glad evaluate {runs}`")
