@@ -32,11 +32,7 @@ def write(source: Distilled, card: Card, path: Path) -> None:
     codes = source.codes
     if codes is None:
         raise RunError(f"a set read from the format {source.card.format} has no codes: export those of its run")
-    if is_object(codes.prior):
-        raise RunError(
-            f"the prior was handed in as an object ({codes.prior}), which a file cannot name: "
-            "distill with its module:Class to export codes"
-        )
+    require_named(codes)
     images = render(codes, card, source.labels)
     require_rendered(source, images)
     means = source.pixels.flatten(1).mean(1)
@@ -76,7 +72,7 @@ def read(path: Path, prior: str | Path | None = None, device: str = "auto") -> D
         learned = {**below("learnt", tensors), **below("learned", tensors)}  # the first of older versions
         made = {key: about[key] for key in ("prior", "options", "sha256", "chunk")}
         codes = Codes(latents, learned, **made, files=tuple(about.get("files", ())), packed=packed)
-        codes = _locate(codes, path) if prior is None else _with_file(codes, str(prior))
+        codes = _locate(codes, path) if prior is None else with_file(codes, str(prior))
         means, expected = tensors["means"], about["images"]
         labels = tensors["labels"].long()
         labels = labels.repeat_interleave(len(means) // len(labels))  # packed ones may stand for a row's images
@@ -91,6 +87,15 @@ def read(path: Path, prior: str | Path | None = None, device: str = "auto") -> D
         )
     with readable(path):
         return Distilled(images, pixels, labels, tensors.get("soft_labels"), card, codes)
+
+
+def require_named(codes: Codes) -> None:
+    """``RunError`` where no name leads to the prior."""
+    if is_object(codes.prior):
+        raise RunError(
+            f"the prior was handed in as an object ({codes.prior}), which a file cannot name: "
+            "distill with its module:Class to export codes"
+        )
 
 
 def require_rendered(source: Distilled, images: Tensor) -> None:
@@ -114,10 +119,10 @@ def _locate(codes: Codes, path: Path) -> Codes:
     if (path.parent / "config.yaml").is_file() and (weights := Run(path.parent).weights) is not None:
         places += [place for place in [Path(weights.file)] if place.name == file]
     found = next((place for place in places if place.is_file()), None)
-    return codes if found is None else _with_file(codes, str(found))
+    return codes if found is None else with_file(codes, str(found))
 
 
-def _with_file(codes: Codes, file: str) -> Codes:
+def with_file(codes: Codes, file: str) -> Codes:
     """``codes`` whose prior is ``file``, or takes it in place of the file that was named where they were written."""
     if not codes.files:
         return replace(codes, prior=file)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from glad.data.dataset import Splits
-from glad.formats.codes import require_rendered
+from glad.formats.codes import require_named, require_rendered, with_file
 from glad.formats.distilled import Card, Distilled
 from glad.formats.export import export
 from glad.formats.load import RUN, kind_of, load_distilled
@@ -96,6 +96,8 @@ def compress(
     usual = path / name_in_run(bits) if kind == RUN else path.with_name(f"{path.stem}-{bits}bit.safetensors")
     place = usual if out is None else Path(out)
     whole = load_distilled(path, prior=prior, device=device, data=data)
+    if kind == RUN and prior is not None and whole.codes is not None:
+        whole = replace(whole, codes=with_file(whole.codes, str(prior)))
     small = compress_set(whole, bits, device)
     card = export(small, "codes", place, force=force).card
     rmse = float((small.pixels - whole.pixels).double().square().mean().sqrt())
@@ -113,6 +115,7 @@ def compress_set(source: Distilled, bits: int, device: str = "auto") -> Distille
     codes, card = source.codes, source.card
     if codes is None:
         raise RunError(f"a set read from the format {card.format} has no latents: compress the run that made it")
+    require_named(codes)
     render, data = open_renderer(codes, card, device), card.data()
     require_rendered(source, render(codes.latents, source.labels))
 

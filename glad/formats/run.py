@@ -11,7 +11,7 @@ from glad.formats.distilled import Card, Codes, Distilled
 from glad.formats.files import readable
 from glad.formats.storage import QuantizationLoss
 from glad.runs import soft_labels
-from glad.runs.folder import Run, bare_hashes
+from glad.runs.folder import FILE, Run, bare_hashes
 from glad.runs.storage import RunError, below, read_tensors
 from glad.settings.objects import is_object
 
@@ -91,11 +91,13 @@ def _card(run: Run, config: dict[str, Any], images: Tensor, zca: bool) -> Card:
 
 def _codes(run: Run, config: dict[str, Any], saved: dict[str, Tensor]) -> Codes:
     latents, _ = read_tensors(run.path / "synset.safetensors")
+    hashes = run.inputs["hashes"]
     return Codes(
         latents=below("latents", latents),
         learned=below("prior", saved),
         prior=str(config["prior"]),
         options=config["prior_options"],
-        sha256=run.inputs["hashes"]["weights"],
+        sha256=hashes["weights"],
         chunk=config["chunk"],
+        files=tuple(key for key, value in config["prior_options"].items() if f"{FILE}{Path(str(value))}" in hashes),
     )

@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 import glad
 from generators import weights
 from glad.data.splits import load_data
+from glad.formats.compression import compress_set
 from glad.formats.export import export
 from glad.formats.load import load_distilled
 from glad.formats.storage import Levels
@@ -134,6 +135,8 @@ def test_a_prior_that_was_an_object_cannot_be_named_by_codes(run, tmp_path):
     source = replace(source, codes=replace(source.codes, prior="object:mine.Prior"))
     with pytest.raises(RunError, match=naming("module:Class")):
         export(source, "codes", tmp_path / "codes.safetensors")
+    with pytest.raises(RunError, match=naming("module:Class")):
+        compress_set(source, 4)
 
 
 def test_whitening_is_kept_by_floats_and_undone_in_pictures(whitened, tmp_path):

@@ -124,6 +124,8 @@ def test_a_run_its_codes_and_weights_that_are_replaced(tmp_path, monkeypatch):
     again = load_distilled("codes.safetensors", prior="moved.safetensors")
     assert torch.equal(again.images, load_file("run/synset.safetensors")["images"])
     invoke("compress", "codes.safetensors", "--bits", 8, "--prior", "moved.safetensors")
+    assert "--prior FILE" in fails("compress", "run", "--bits", 8)
+    invoke("compress", "run", "--bits", 8, "--prior", "moved.safetensors")
     assert "hash of weights" in fails(*_with(command, "other.safetensors"), "--iterations", 3)
 
 
