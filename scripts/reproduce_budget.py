@@ -1,8 +1,9 @@
 """Objectives and parameterizations at equal stored numbers: the table "At equal bytes" of docs/RESULTS.md.
 
 FashionMNIST, as many numbers per class as one image has (or ten), ConvNet-3. All settings are fixed beforehand:
-learning rates are the priors' own. Networks are tested on the validation images unless ``--split test`` says otherwise.
-Runs, experts and trainings resume where they were cut; finished ones are skipped: a table grows over many calls.
+learning rates are the priors' own, but in rows that name one. Networks are tested on the validation images unless
+``--split test`` says otherwise. Runs, experts and trainings resume where they were cut; finished ones are skipped: a
+table grows over many calls.
 
     THP_MEM_ALLOC_ENABLE=1 OMP_NUM_THREADS=1 python scripts/reproduce_budget.py --root DATA --out runs/budget
     python scripts/reproduce_budget.py --out docs/results/equal_bytes.json --table
@@ -56,6 +57,7 @@ PRIORS: dict[str, dict[str, Any]] = {
 }
 ROWS: dict[str, dict[str, Any]] = {
     **{f"{how}, {what}": OBJECTIVES[how] | PRIORS[what] for how, what in product(("DM", "MTT"), PRIORS)},
+    "DM, FreD, rate 10": OBJECTIVES["DM"] | PRIORS["FreD"] | {"learning_rate": {"coefficients": 10.0}},
     "DATM, pixels": PRIORS["pixels"] | OBJECTIVES["DATM"],
 }
 """What each row is, in words, and its settings."""
