@@ -12,7 +12,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from glad.ranks.watch import RankError, Watch, seconds
+from glad.ranks.watch import RankError, Watch, seconds, this_attempt
 
 
 @dataclass(frozen=True)
@@ -168,7 +168,9 @@ def _join(ranks: Ranks, timeout: float) -> Watch:
         watch = Watch(own, ranks.rank, ranks.world, timeout)
         watch.gather_all(patience)
         backend = "nccl" if ranks.device.type == "cuda" else "gloo"
-        dist.init_process_group(backend, store=store, rank=ranks.rank, world_size=ranks.world, timeout=seconds(timeout))
+        dist.init_process_group(
+            backend, store=this_attempt(store), rank=ranks.rank, world_size=ranks.world, timeout=seconds(timeout)
+        )
     except RankError:
         raise
     except (RuntimeError, ValueError) as error:

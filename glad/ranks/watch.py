@@ -44,8 +44,7 @@ class Watch:
     """
 
     def __init__(self, store: dist.Store, rank: int, world: int, timeout: float) -> None:
-        attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")  # a store may outlive a start of the ranks
-        self.store = dist.PrefixStore(f"glad/{attempt}", store)
+        self.store = dist.PrefixStore("glad", this_attempt(store))
         self.rank, self.world, self.timeout = rank, world, timeout
         self.gathers, self.runs = 0, 0
         self._lock, self._ended, self._beats = threading.Lock(), threading.Event(), 0
@@ -171,3 +170,8 @@ def _have(numbers: list[int]) -> str:
 def seconds(number: float) -> timedelta:
     """A span of time, as torch takes it."""
     return timedelta(seconds=number)
+
+
+def this_attempt(store: dist.Store) -> dist.Store:
+    """The part of ``store`` for this start of the ranks: torchrun's outlives them, with the addresses of before."""
+    return dist.PrefixStore(f"attempt/{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store)
