@@ -6,6 +6,7 @@ under differentiation, as the convolution is linear in each argument, so every d
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -20,7 +21,7 @@ Convolutions = Literal["auto", "direct"]
 """``auto``: Winograd's where they are the faster; ``direct``: torch's own everywhere."""
 
 LEAST_CHANNELS = 16  # of inputs and outputs: the kernels pad them to multiples of that
-LEAST_IMAGES, LEAST_WIDTH = 8, 64  # where one side has fewer channels, as in a first layer; and channels of the other
+LEAST_IMAGES, LEAST_WIDTH = 8, 32  # where one side has fewer channels, as in a first layer; and channels of the other
 LEAST_PIXELS = 64  # in a plane of all images together
 WEIGHTS_PER_PIXEL = 64  # at most so many pairs of channels: their transform is shared by the pixels
 LEAST_FILLED = 0.5  # share of the 4 x 4 tiles that is image
@@ -90,7 +91,10 @@ def _single(x: Tensor) -> bool:
 
 def _forward(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     if _single(x):
-        y: Tensor = torch.ops.glad.winograd(x, weight, bias, False)
+        narrow = weight.shape[1] < LEAST_CHANNELS  # the transforms would cost more than they save
+        y: Tensor = (
+            torch.ops.glad.narrow_conv(x, weight, bias) if narrow else torch.ops.glad.winograd(x, weight, bias, False)
+        )
         return y
     return F.conv2d(x, weight, bias, padding=1)
 
@@ -196,6 +200,7 @@ def _winograd_weight_grad_reference(g: Tensor, x: Tensor) -> Tensor:
 
 
 _library.register(Operator("winograd", _winograd_reference, _winograd_fake, axes=("nchw", "", "")))
+_library.register(Operator("narrow_conv", partial(F.conv2d, padding=1), _fake, axes=("nchw", "", "")))
 _library.register(
     Operator(
         *("winograd_weight_grad", _winograd_weight_grad_reference, _weight_grad_fake),

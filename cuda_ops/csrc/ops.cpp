@@ -19,5 +19,6 @@ GLAD_LIBRARY(glad, m) {
   m.def("conv3x3_weight_grad(Tensor g, Tensor x) -> Tensor");
   m.def("winograd(Tensor x, Tensor weight, Tensor? bias, bool turned) -> Tensor");
   m.def("winograd_weight_grad(Tensor g, Tensor x) -> Tensor");
+  m.def("narrow_conv(Tensor x, Tensor weight, Tensor? bias) -> Tensor");
   // clang-format on
 }

@@ -50,6 +50,7 @@ def test_the_kernels_compute_the_convolution_and_its_gradients(shape):
     for found, right in zip(by_kernels(*given), expected, strict=True):
         assert found.shape == right.shape
         assert error(found, right) < BOUND
+    assert error(torch.ops.glad.narrow_conv(*given[:3]), expected[0]) < BOUND / 2
 
 
 @pytest.mark.parametrize(("c", "side"), [(128, 16), (64, 8)])
@@ -67,7 +68,7 @@ def test_any_number_of_threads_gives_the_same_bits():
     try:
         for count in (1, 2):
             torch.set_num_threads(count)
-            results.append(by_kernels(*given))
+            results.append([*by_kernels(*given), torch.ops.glad.narrow_conv(*given[:3])])
     finally:
         torch.set_num_threads(threads)
     assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
@@ -97,6 +98,8 @@ def test_what_does_not_fit_is_refused():
     for wrong in ((x[:, :3], weight, bias, False), (x, weight, bias[:4], False), (x.double(), weight, None, False)):
         with pytest.raises(RuntimeError):
             torch.ops.glad.winograd(*wrong)
+        with pytest.raises(RuntimeError):
+            torch.ops.glad.narrow_conv(*wrong[:3])
     with pytest.raises(RuntimeError):
         torch.ops.glad.winograd_weight_grad(g[:, :, 1:], x)
 
@@ -146,7 +149,7 @@ def test_a_convnet_has_the_derivatives_of_direct_convolutions():
         ((1, 128, 8, 8, 128), False),  # too few pixels for the transform of the weight
         ((16, 3, 32, 32, 128), True),
         ((1, 3, 32, 32, 128), False),
-        ((16, 3, 32, 32, 32), False),
+        ((16, 3, 32, 32, 16), False),
         ((64, 64, 1, 1, 64), False),  # a pixel in a tile of 16
     ],
 )

@@ -231,17 +231,29 @@ void winograd() {
   part(Winograd::Part::gradient, blocks, {&dw});
 }
 
+void narrow_conv() {
+  NarrowConv p;
+  p.n = draw(1, 3), p.c = draw(1, 4), p.k = pick<int64_t>({1, 5, 8, 17}), p.height = draw(1, 6), p.width = draw(1, 40);
+  const int64_t pixels = p.n * p.height * p.width;
+  const Buffer x = Buffer::random(Type::f32, pixels * p.c), weight = Buffer::random(Type::f32, 9 * p.c * p.k);
+  const Buffer bias = Buffer::random(Type::f32, p.k);
+  Buffer y = Buffer::unwritten(Type::f32, pixels * p.k);
+  const auto numbers = [](const Buffer& b) { return reinterpret_cast<float*>(b.data.get()); };
+  p.x = numbers(x), p.weight = numbers(weight), p.y = numbers(y), p.bias = draw(0, 1) ? numbers(bias) : nullptr;
+  twice(p.n, 1, {&y}, [&](int64_t a, int64_t b) { kernels().narrow_conv(p, a, b); });
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   const struct { const char* name; void (*run)(); } families[] = {
       {"upfirdn2d", upfirdn2d}, {"filtered_lrelu", filtered_lrelu}, {"bias_act", bias_act}, {"norm_pool", norm_pool},
-      {"winograd", winograd}};
+      {"winograd", winograd}, {"narrow_conv", narrow_conv}};
   const auto* family = argc == 4 ? std::find_if(std::begin(families), std::end(families),
                                                 [&](const auto& f) { return !std::strcmp(f.name, argv[1]); })
                                  : std::end(families);
   if (family == std::end(families)) {
-    std::fprintf(stderr, "usage: %s upfirdn2d|filtered_lrelu|bias_act|norm_pool|winograd CALLS BUG\n", argv[0]);
+    std::fprintf(stderr, "usage: %s upfirdn2d|filtered_lrelu|bias_act|norm_pool|winograd|narrow_conv CALLS BUG\n", argv[0]);
     return 2;
   }
   glad_planted = std::atoi(argv[3]);

@@ -19,7 +19,7 @@ from cuda_ops._build import CSRC, ISAS
 
 OPERATORS = ("operators.cpp", "conv3x3.cpp")  # on torch's tensors
 PROGRAM = Path(__file__).with_suffix(".cpp")
-FAMILIES = ("upfirdn2d", "filtered_lrelu", "bias_act", "norm_pool", "winograd")
+FAMILIES = ("upfirdn2d", "filtered_lrelu", "bias_act", "norm_pool", "winograd", "narrow_conv")
 OVERFLOW, RACE, UNDEFINED = "heap-buffer-overflow", "ThreadSanitizer: data race", "runtime error: "
 UNINITIALIZED = "MemorySanitizer: use-of-uninitialized-value"
 MEMORY, THREADS, CLANG_MEMORY = "address,undefined", "thread", "memory"  # what -fsanitize= takes
@@ -103,6 +103,16 @@ BUGS = {
         *("winograd", RACE, "winograd.h"),
         "std::min((i + 1) * p_.rows, p_.n * down_)",
         "std::min((i + 1) * p_.rows + BUG, p_.n * down_)",
+    ),
+    "pixels of a row one too many": Bug(
+        *("narrow_conv", OVERFLOW, "narrow_conv.h"),
+        "std::copy_n(part, count, to);",
+        "std::copy_n(part, count + BUG, to);",
+    ),
+    "image of the neighbor": Bug(
+        *("narrow_conv", RACE, "narrow_conv.h"),
+        "    int64_t k = 0;\n",
+        "    int64_t k = 0;\n    if (BUG && image > 0) rows<1>(padded, image - 1, 0);\n",
     ),
 }
 NUMBERS = {name: number for number, name in enumerate(BUGS, 1)}

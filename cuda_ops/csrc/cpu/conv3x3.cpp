@@ -1,4 +1,4 @@
-// Winograd's convolution on CPU tensors: checks, memory, and the division into tasks.
+// Convolutions on CPU tensors: checks, memory, and the division into tasks.
 #include <torch/csrc/stable/library.h>
 #include <torch/csrc/stable/ops.h>
 #include <torch/csrc/stable/tensor.h>
@@ -39,26 +39,47 @@ void run(Winograd& p, Winograd::Part part, int64_t tasks) {
   torch::stable::parallel_for(0, tasks, 1, [&](int64_t begin, int64_t end) { kernels().winograd(p, begin, end); });
 }
 
-Tensor winograd(const Tensor& x0, const Tensor& weight0, const std::optional<Tensor>& bias, bool turned) {
-  check(x0, 4, "x"), check(weight0, 4, "weight");
-  const Tensor x = torch::stable::contiguous(x0), weight = torch::stable::contiguous(weight0);
-  const int64_t c = weight.size(turned ? 0 : 1), k = weight.size(turned ? 1 : 0);
-  STD_TORCH_CHECK(x.size(1) == c && weight.size(2) == 3 && weight.size(3) == 3, "x has ", x.size(1),
-                  " channels; the weight takes ", c, " with kernels of ", weight.size(2), " x ", weight.size(3));
-  std::optional<Tensor> shift;
-  if (bias) {
-    check(*bias, 1, "bias");
-    STD_TORCH_CHECK(bias->size(0) == k, "the bias has ", bias->size(0), " numbers for ", k, " channels");
-    shift = torch::stable::contiguous(*bias);
+// The arguments of a convolution, checked and contiguous, and its empty result.
+struct Conv {
+  Tensor x, weight;
+  std::optional<Tensor> bias;
+  int64_t c, k;
+  Tensor y;
+
+  Conv(const Tensor& x0, const Tensor& weight0, const std::optional<Tensor>& bias0, bool turned)
+      : x(torch::stable::contiguous(x0)), weight(torch::stable::contiguous(weight0)) {
+    check(x, 4, "x"), check(weight, 4, "weight");
+    c = weight.size(turned ? 0 : 1), k = weight.size(turned ? 1 : 0);
+    STD_TORCH_CHECK(x.size(1) == c && weight.size(2) == 3 && weight.size(3) == 3, "x has ", x.size(1),
+                    " channels; the weight takes ", c, " with kernels of ", weight.size(2), " x ", weight.size(3));
+    if (bias0) {
+      check(*bias0, 1, "bias");
+      STD_TORCH_CHECK(bias0->size(0) == k, "the bias has ", bias0->size(0), " numbers for ", k, " channels");
+      bias = torch::stable::contiguous(*bias0);
+    }
+    y = torch::stable::empty({x.size(0), k, x.size(2), x.size(3)}, ScalarType::Float);
   }
-  const Tensor y = torch::stable::empty({x.size(0), k, x.size(2), x.size(3)}, ScalarType::Float);
-  if (y.numel() == 0) return y;
+  const float* shift() const { return bias ? read(*bias) : nullptr; }
+};
+
+Tensor winograd(const Tensor& x0, const Tensor& weight0, const std::optional<Tensor>& bias, bool turned) {
+  const Conv given(x0, weight0, bias, turned);
+  if (given.y.numel() == 0) return given.y;
   static thread_local Workspace points;
-  Winograd p = winograd_of(x, c, k);
-  p.x = read(x), p.weight = read(weight), p.bias = shift ? read(*shift) : nullptr, p.turned = turned;
-  p.y = written(y), p.points = points.get(p.size_of_points());
-  run(p, Winograd::Part::kernels, Winograd::padded(k) / Winograd::kLanes);
+  Winograd p = winograd_of(given.x, given.c, given.k);
+  p.x = read(given.x), p.weight = read(given.weight), p.bias = given.shift(), p.turned = turned;
+  p.y = written(given.y), p.points = points.get(p.size_of_points());
+  run(p, Winograd::Part::kernels, Winograd::padded(p.k) / Winograd::kLanes);
   run(p, Winograd::Part::convolve, (p.n * p.down() + p.rows - 1) / p.rows);
+  return given.y;
+}
+
+Tensor narrow_conv(const Tensor& x0, const Tensor& weight0, const std::optional<Tensor>& bias) {
+  const Conv given(x0, weight0, bias, false);
+  if (given.y.numel() == 0) return given.y;
+  const Tensor &x = given.x, &y = given.y;
+  const NarrowConv p{read(x), read(given.weight), given.shift(), written(y), x.size(0), given.c, given.k, x.size(2), x.size(3)};
+  torch::stable::parallel_for(0, p.n, 1, [&](int64_t begin, int64_t end) { kernels().narrow_conv(p, begin, end); });
   return y;
 }
 
@@ -89,6 +110,7 @@ Tensor winograd_weight_grad(const Tensor& g0, const Tensor& x0) {
 STABLE_TORCH_LIBRARY_IMPL(glad, CPU, m) {
   m.impl("winograd", TORCH_BOX(&winograd));
   m.impl("winograd_weight_grad", TORCH_BOX(&winograd_weight_grad));
+  m.impl("narrow_conv", TORCH_BOX(&narrow_conv));
 }
 
 }  // namespace glad

@@ -1,6 +1,7 @@
 // The kernels of one instruction set; compiled once for each, into a namespace of its own.
 #include "bias_act.h"
 #include "filtered_lrelu.h"
+#include "narrow_conv.h"
 #include "norm_pool.h"
 #include "upfirdn2d.h"
 #include "winograd.h"
@@ -49,10 +50,15 @@ void winograd(const Winograd& p, int64_t begin, int64_t end) {
   for (int64_t i = begin; i < end; ++i) task.run(i);
 }
 
+void narrow_conv(const NarrowConv& p, int64_t begin, int64_t end) {
+  const NarrowConvTask task(p);
+  for (int64_t i = begin; i < end; ++i) task.run(i);
+}
+
 }  // namespace
 
 extern const Kernels kernels;
 const Kernels kernels{GLAD_TEXT(GLAD_ISA), blocks, run<Upfirdn2dTask>, run<FilteredLreluTask>, bias_act,
-                      norm_pool, winograd};
+                      norm_pool, winograd, narrow_conv};
 
 }  // namespace glad::GLAD_ISA

@@ -95,6 +95,13 @@ struct Winograd {
   int64_t size_of_spread(int64_t channels) const { return kPoints * (rows * across() * padded(channels) + kLanes); }
 };
 
+// The same convolution of few input channels; an image a task.
+struct NarrowConv {
+  const float *x = nullptr, *weight = nullptr, *bias = nullptr;
+  float* y = nullptr;
+  int64_t n = 0, c = 0, k = 0, height = 0, width = 0;
+};
+
 // The kernels of one instruction set; each runs the tasks [begin, end) of its call.
 struct Kernels {
   const char* name;
@@ -104,6 +111,7 @@ struct Kernels {
   void (*bias_act)(const BiasAct&, int64_t begin, int64_t end);  // elements, begin a multiple of 64
   void (*norm_pool)(const NormPool&, int64_t begin, int64_t end);  // planes
   void (*winograd)(const Winograd&, int64_t begin, int64_t end);
+  void (*narrow_conv)(const NarrowConv&, int64_t begin, int64_t end);
 };
 
 const Kernels& kernels();  // of the best instruction set that the processor has, or the one that GLAD_ISA names
