@@ -47,6 +47,15 @@ def library(build_folder: Path) -> Path:
 
 
 @pytest.fixture
+def one_thread() -> Iterator[None]:
+    """One thread of torch, whatever the environment says."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
 def emulator(library: Path) -> Iterator[emulation.Emulator]:
     emulator = emulation.Emulator(library)
     yield emulator

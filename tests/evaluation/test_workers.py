@@ -43,14 +43,6 @@ def untimed(cells):
     )
 
 
-@pytest.fixture
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def test_two_workers_give_the_bits_of_one_process(one_thread):
     alone = list(compute(jobs(), data, TEST, 3, CPU))
     assert [cell["row"] for cell in alone] == ["a", "a", "b", "b"]

@@ -129,7 +129,7 @@ def test_an_error_of_one_rank_ends_all_and_is_said_once(done):
     assert lines[1] == "says no memory left" and all("rank 1 of 3: no memory left" in lines[i] for i in (0, 2))
 
 
-def test_a_killed_rank_is_named_in_one_line_and_the_run_goes_on_to_the_same_bytes(done, folder):
+def test_a_killed_rank_is_named_in_one_line_and_the_run_goes_on_to_the_same_bytes(done, folder, one_thread):
     lines = [done[rank]["killed@3"] for rank in (0, 2)]
     assert sorted(line.split()[0] for line in lines) == ["says", "silent"]
     assert all("rank 1 of 3 has died" in line for line in lines)
