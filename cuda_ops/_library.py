@@ -185,6 +185,12 @@ def load(device: str) -> None:
 load._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
 
+def has_kernels(device: str) -> bool:
+    """Whether compiled kernels serve the operators on ``device``; loads them if that has not been done."""
+    load(device)
+    return LIBRARIES.served[device].by != REFERENCE
+
+
 def status() -> dict[str, Served]:
     """What serves the operators on the devices that have been asked for so far."""
     return dict(LIBRARIES.served)

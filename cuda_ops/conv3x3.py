@@ -67,7 +67,7 @@ def conv3x3(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     n, inputs, height, width = x.shape
     plain = x.device.type == "cpu" and x.dtype == weight.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
     fits = plain and pays(n, inputs, height, width, len(weight))
-    if _used == "direct" or not fits or not _has_kernels():
+    if _used == "direct" or not fits or not _library.has_kernels("cpu"):
         return F.conv2d(x, weight, bias, padding=1)
     result: Tensor = torch.ops.glad.conv3x3(x, weight, bias)
     return result
@@ -78,11 +78,6 @@ def pays(n: int, inputs: int, height: int, width: int, outputs: int) -> bool:
     pixels, tiled = n * height * width, 16 * n * -(-height // 4) * -(-width // 4)
     wide = min(inputs, outputs) >= LEAST_CHANNELS or (n >= LEAST_IMAGES and max(inputs, outputs) >= LEAST_WIDTH)
     return wide and pixels >= max(LEAST_PIXELS, inputs * outputs / WEIGHTS_PER_PIXEL, LEAST_FILLED * tiled)
-
-
-def _has_kernels() -> bool:
-    _library.load("cpu")
-    return _library.status()["cpu"].by != _library.REFERENCE
 
 
 def _single(x: Tensor) -> bool:

@@ -27,15 +27,10 @@ def norm_relu_pool(x: Tensor, weight: Tensor, bias: Tensor, eps: float = EPS) ->
     """
     fits = x.dtype in (torch.float32, torch.float64) and not (x.shape[2] | x.shape[3]) % 2
     fits = fits and all(v.dtype == x.dtype and v.shape == (x.shape[1],) for v in (weight, bias))
-    if x.device.type != "cpu" or not fits or not _has_kernels():
+    if x.device.type != "cpu" or not fits or not _library.has_kernels("cpu"):
         return norm_relu_pool_ref(x, weight, bias, eps)
     result: Tensor = torch.ops.glad.norm_relu_pool(x, weight.contiguous(), bias.contiguous(), eps)
     return result
-
-
-def _has_kernels() -> bool:
-    _library.load("cpu")
-    return _library.status()["cpu"].by != _library.REFERENCE
 
 
 def _fake(x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:

@@ -5,7 +5,7 @@ Nothing here knows which prior or which objective runs.
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -148,6 +148,14 @@ def require_finite(metrics: Metrics, losses: list[Tensor], step: Step) -> None:
     )
 
 
+def require_same_shapes(path: Path, state: Mapping[str, Tensor], saved: Mapping[str, Tensor]) -> None:
+    """Raise ``DistillationError`` unless ``saved``, of the file at ``path``, has all of ``state`` in their shapes."""
+    for name, tensor in state.items():
+        if name not in saved or saved[name].shape != tensor.shape:
+            have = list(saved[name].shape) if name in saved else "missing"
+            raise DistillationError(f"{path}: {name} is {have}, this run has {list(tensor.shape)}")
+
+
 @dataclass
 class DistillationState:
     """A run's state between iterations, written to and read from one file."""
@@ -190,10 +198,7 @@ class DistillationState:
             if f"objective/{old}" in saved:
                 saved[f"objective/{new}"] = saved.pop(f"objective/{old}")
         state = self._state()
-        for name, tensor in state.items():  # all are looked at before the first is changed
-            if name not in saved or saved[name].shape != tensor.shape:
-                have = list(saved[name].shape) if name in saved else "missing"
-                raise DistillationError(f"{path}: {name} is {have}, this run has {list(tensor.shape)}")
+        require_same_shapes(path, state, saved)  # all are looked at before the first is changed
         done, seconds = (read_number(metadata, name, path) for name in ("iteration", "seconds"))
         for name, tensor in state.items():
             tensor.data.copy_(saved[name])

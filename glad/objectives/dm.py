@@ -5,6 +5,7 @@ The released code runs classes one by one or, with batch norm, all together; so 
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
 from typing import Any, ClassVar
 
 import torch
@@ -37,7 +38,7 @@ class DM:
             raise ValueError(f"dm needs a batch of at least 1 real image per class, not {batch}")
         self.real, self.network, self.augment, self.batch = real, network, augment, batch
 
-    @property
+    @cached_property
     def by_class(self) -> bool:
         """Whether classes are independent of each other: not where batch norm sees them together."""
         return not uses_batch_statistics(self.network(torch.Generator()))

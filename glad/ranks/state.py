@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from glad.distillation import SKIPPED, DistillationError, Metrics
+from glad.distillation import SKIPPED, DistillationError, Metrics, require_same_shapes
 from glad.objectives.base import Objective, Step
 from glad.objectives.description import ObjectiveDescription
 from glad.ranks.group import Ranks
@@ -122,8 +122,8 @@ class ShardedState:
             rows[c] = _read_rows(file, c)
             if "digests" not in saved or not torch.equal(_digest(rows[c])[0], saved["digests"][c]):
                 raise RunError(f"{file}: the rows of class {c} are not those that {path.name} names: damaged")
-            _require_same(file, {n: t for n, t in self._rows(c).items() if not n.startswith("moments/")}, rows[c])
-        _require_same(path, self._offered(), saved)
+            require_same_shapes(file, {n: t for n, t in self._rows(c).items() if not n.startswith("moments/")}, rows[c])
+        require_same_shapes(path, self._offered(), saved)
         for c, tensors in rows.items():
             for name, tensor in self._rows(c).items():
                 if not name.startswith("moments/"):
@@ -155,14 +155,6 @@ def _read_rows(file: Path, c: int) -> dict[str, Tensor]:
     with open_tensors(file) as read:
         names = [name for name in read.keys() if name.startswith(f"{c}/")]  # noqa: SIM118 (not a dict)
         return {name.removeprefix(f"{c}/"): read.get_tensor(name) for name in names}
-
-
-def _require_same(path: Path, state: dict[str, Tensor], saved: dict[str, Tensor]) -> None:
-    """Raise ``DistillationError`` unless ``saved`` has all tensors of ``state``, in their shapes."""
-    for name, tensor in state.items():
-        if name not in saved or saved[name].shape != tensor.shape:
-            have = list(saved[name].shape) if name in saved else "missing"
-            raise DistillationError(f"{path}: {name} is {have}, this run has {list(tensor.shape)}")
 
 
 def _digest(tensors: dict[str, Tensor]) -> Tensor:

@@ -1,43 +1,17 @@
 """Characteristic functions: their distance in closed form, and the game between images and frequencies."""
 
-from dataclasses import dataclass
-
 import pytest
 import torch
+from matching_cases import LABELS, Step, crop, images, network
 
-from glad.data.augment import augment
-from glad.networks import make_network
 from glad.objectives.cf import CF, discrepancy
 from glad.rng import rng_for
-
-
-@dataclass(frozen=True)
-class Step:
-    iteration: int = 0
-
-    def rng(self, purpose):
-        return rng_for(0, self.iteration, purpose)
-
-
-def network(rng):
-    return make_network("convnet", channels=1, classes=2, resolution=16, rng=rng, width=6)
 
 
 def real(c, n, rng):
     """Noisy stripes, across in class 0 and down in class 1."""
     stripes = torch.linspace(0, 12, 16).sin().expand(16, 16)
     return 0.3 * torch.randn(n, 1, 16, 16, generator=rng) + (stripes.t() if c else stripes)
-
-
-def crop(images, rng, shared):
-    return augment(images, rng, shared, "crop")
-
-
-LABELS = torch.tensor([0, 0, 1])
-
-
-def images():
-    return torch.randn(3, 1, 16, 16, generator=rng_for("images"))
 
 
 def normal(name, *shape):

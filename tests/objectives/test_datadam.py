@@ -1,41 +1,14 @@
 """Attention matching: its maps, its terms against a transcription, and that it draws images to the real ones."""
 
-from dataclasses import dataclass
-
 import pytest
 import torch
+from matching_cases import LABELS, Step, crop, images, network
 
-from glad.data.augment import augment
-from glad.networks import make_network
 from glad.objectives.datadam import DataDAM, attention
-from glad.rng import rng_for
-
-
-@dataclass(frozen=True)
-class Step:
-    iteration: int = 0
-
-    def rng(self, purpose):
-        return rng_for(0, self.iteration, purpose)
-
-
-def network(rng):
-    return make_network("convnet", channels=1, classes=2, resolution=16, rng=rng, width=6)
 
 
 def real(c, n, rng):
     return torch.randn(n, 1, 16, 16, generator=rng) + 3 * c
-
-
-def crop(images, rng, shared):
-    return augment(images, rng, shared, "crop")
-
-
-LABELS = torch.tensor([0, 0, 1])
-
-
-def images():
-    return torch.randn(3, 1, 16, 16, generator=rng_for("images"))
 
 
 def test_attention_is_the_normalized_sum_of_powers():
