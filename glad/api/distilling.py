@@ -30,7 +30,7 @@ from glad.ranks.sharded_set import ShardedSet
 from glad.ranks.state import ShardedState
 from glad.runs.folder import Run
 from glad.settings.data import DSA, Convolutions
-from glad.settings.distill import Balance, DistillSettings, Initialization, Labels
+from glad.settings.distill import Balance, DistillSettings, Initialization, Labels, Offload
 from glad.settings.objects import name_of, object_or_none
 from glad.settings.types import as_tuple
 from glad.synthetic_set import SyntheticSet
@@ -72,11 +72,11 @@ def distill(
     conv: Convolutions = "auto",
     device: str = "auto",
     sharded: bool = False,
+    offload: Offload = "none",
     rank_timeout: float = 60.0,
-    save_every: int = 50,
-    grid_every: int = 100,
+    save_every: int = 50, grid_every: int = 100,
     on_step: OnStep | None = None,
-) -> Run:
+) -> Run:  # fmt: skip
     """Distill a data set into a few synthetic images per class.
 
     A folder with the same settings is continued, to the same result as if it had not been interrupted.
@@ -136,6 +136,9 @@ def distill(
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ...
         sharded: Compute class by class, so that the set can be shared out to processes (ranks), with the same bytes on
             any number of them; started by torchrun, a run is.
+        offload: Where latents, their gradients and moments lie while their class is not in use: ``none``, on the
+            device; ``host``, in the memory of the host of a GPU; ``disk``, in a nameless file in the folder of the run.
+            A run with one of these is sharded; the bytes are the same.
         rank_timeout: Seconds that a rank waits for the others before it stops.
         save_every: Iterations between saved states.
         grid_every: Iterations between pictures.
@@ -167,7 +170,7 @@ def distill(
         zca=zca, drop_duplicates=drop_duplicates, class_map=read_class_map(class_map), inversion_steps=inversion_steps,
         out=None if out is None else str(out), prior_options=prior_options or {}, network_options=network_options or {},
         momentum=momentum, objective_options=objective_options or {}, experts=None if experts is None else str(experts),
-        limit=limit, chunk=chunk, seed=seed, conv=conv, device=device)  # fmt: skip
+        limit=limit, chunk=chunk, seed=seed, conv=conv, device=device, offload=offload)  # fmt: skip
     return run_distillation(settings, data, object_or_none(objective), object_or_none(prior), on_step)
 
 
@@ -189,7 +192,7 @@ def run_distillation(
         on_step: As in ``distill``.
         on_data: Called with the data when they are loaded.
     """
-    if place() is not None:
+    if place() is not None or settings.offload != "none":
         settings = replace(settings, sharded=True)
     splits = open_data(settings, data, Run(settings.folder).data_digest)
     if on_data is not None:

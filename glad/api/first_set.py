@@ -17,6 +17,7 @@ from glad.objectives.description import ObjectiveDescription
 from glad.priors.description import PriorDescription
 from glad.priors.resolve import ResolvedPrior
 from glad.ranks.group import Ranks
+from glad.ranks.offload import place_of_rows
 from glad.ranks.sharded_set import ShardedSet
 from glad.rng import rng_for
 from glad.runs.folder import Run
@@ -58,7 +59,7 @@ def first_set(
     sizes, logits = (settings.chunk, int(settings.memory * 2**30)), settings.labels == "logits"
     synset = SyntheticSet(resolved.prior, latents, labels.to(device), *sizes, logits=logits)
     if logits and not continued:
-        _set_logits([synset], data, experts, settings, device)
+        _set_logits([synset], [synset.images()], data, experts, settings, device)
     return synset
 
 
@@ -87,7 +88,7 @@ def first_shards(
     continued, starts, whole = Run(settings.folder).state.exists(), [0, *accumulate(rows)], None
     if not continued and settings.initialization != "prior":
         whole = _initialized(data, resolved, experts, rows, settings, ranks.device)
-    own, logits = ranks.own(len(rows)), settings.labels == "logits"
+    own, logits, place = ranks.own(len(rows)), settings.labels == "logits", place_of_rows(settings, ranks.device)
     parts: dict[int, SyntheticSet] = {}
     for c in own:
         classes = torch.full([rows[c]], c)
@@ -104,9 +105,13 @@ def first_shards(
             _require_images(resolved, latents, data)
         sizes = (settings.chunk, int(settings.memory * 2**30) // len(own))
         parts[c] = SyntheticSet(resolved.prior, latents, labels.to(ranks.device), *sizes, logits=logits)
+        place.place(parts[c])
+    synset = ShardedSet(ranks, parts, [each * count for count in rows], place)
     if logits and not continued:
-        _set_logits(list(parts.values()), data, experts, settings, ranks.device)
-    return ShardedSet(ranks, parts, [each * count for count in rows])
+        with torch.no_grad():
+            images = list(synset.render().values())
+        _set_logits(list(parts.values()), images, data, experts, settings, ranks.device)
+    return synset
 
 
 @torch.no_grad()
@@ -121,16 +126,17 @@ def _require_images(resolved: ResolvedPrior, latents: dict[str, Tensor], data: I
 @torch.no_grad()
 def _set_logits(
     sets: Sequence[SyntheticSet],
+    images: Sequence[Tensor],
     data: ImageData,
     experts: Experts | None,
     settings: DistillSettings,
     device: torch.device,
 ) -> None:
-    """Let labels that are logits begin as those of the experts for the first images, in the mean over experts."""
+    """Let labels that are logits begin as those of the experts for the first ``images``, in the mean over experts."""
     if experts is None:
         raise ValueError("labels that are logits begin with those of experts: name their folder (--experts FOLDER)")
     make = network_factory(data, settings.network, settings.network_options, device)
-    images, found = [synset.images() for synset in sets], []
+    found = []
     for n in range(len(experts)):
         network = expert_network(experts, make, data, rng_for(settings.seed, "logits", n), n)
         found.append([network(batch) for batch in images])

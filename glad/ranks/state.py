@@ -45,8 +45,7 @@ class ShardedState:
         """One iteration: the metrics of the set as it was, and an update. ``DistillationError`` changes nothing."""
         metrics = compute_gradients(self.synset, self.objective, self.optimizer, step)
         if SKIPPED not in metrics:
-            self.optimizer.step()
-            self.synset.project()
+            self.synset.step(self.optimizer)
         return metrics
 
     def save(self, path: Path) -> None:
@@ -56,6 +55,7 @@ class ShardedState:
         named = {f"{c}/{name}": tensor for c, tensors in rows.items() for name, tensor in tensors.items()}
         write_tensors(_rows_path(path, self.iteration, ranks.rank, ranks.world), named)
         digests = ranks.gather({c: _digest(tensors) for c, tensors in rows.items()}, [1] * count)
+        self.synset.rows.rest()
         shared = self._shared()
         if len({bytes(d.flatten().tolist()) for d in ranks.all_gather(_digest(shared))}) > 1:
             raise DistillationError(
@@ -131,6 +131,7 @@ class ShardedState:
         for name, tensor in self._offered().items():
             tensor.data.copy_(saved[name])
         self._restore_moments(rows, below("moments", saved))
+        self.synset.rows.rest()
         self.iteration, self.seconds = done, numbers["seconds"]
         self._clock = time.monotonic()
 
@@ -142,7 +143,8 @@ class ShardedState:
                 given = below("moments", rows[classes[place]]) if name in learned else shared
                 found = below(name, given)
                 # A count of steps has no size, and stays on the CPU as the optimizers have it.
-                moved = {key: t.clone() if t.ndim == 0 else t.to(tensor.device) for key, t in found.items()}
+                keep = self.synset.rows.keep_moment
+                moved = {key: t.clone() if t.ndim == 0 else keep(tensor, key, t) for key, t in found.items()}
                 self.optimizer.state[tensor].update(moved)
 
 

@@ -57,22 +57,16 @@ def _by_class(synset: ShardedSet, objective: Objective, optimizer: torch.optim.O
     """Terms and their gradients by the rank of their class."""
     prepare, rendered = ObjectiveDescription(objective).prepare, {}
     if prepare is not None:
-        rendered = {c: part.images() for c, part in synset.parts.items()}
+        rendered = synset.render()
         prepare(synset.gather_images(rendered), synset.labels, step)
     shared = SharedGradients(synset.ranks, _learned(synset.prior.tensors(), objective.tensors()))
     seen = {}
     for c, present in rounds(synset):
         if c is not None:
             part = synset.parts[c]
-            images = rendered.pop(c) if rendered else part.images()
-            try:
-                losses, to_images, to_labels = find_cotangents(objective.terms, images, part.labels, step)
-            except SkipIteration as skipped:
-                raise DistillationError(
-                    f"iteration {step.iteration}: {ObjectiveDescription(objective).name} skips it for class {c}: an "
-                    "objective that skips iterations sees all classes; take by_class away from it"
-                ) from skipped
-            _pull_back(part.labels, to_labels, images, to_images)
+            with synset.graph_of(c, rendered) as images:
+                losses, to_images, to_labels = _terms_of(c, objective, images, part.labels, step)
+                _pull_back(part.labels, to_labels, images, to_images)
             seen[c] = torch.stack([torch.stack(losses).double().sum(), to_images.double().square().sum()])
         shared.add(present)
     shared.finish()
@@ -81,9 +75,22 @@ def _by_class(synset: ShardedSet, objective: Objective, optimizer: torch.optim.O
     return _finite(metrics, list(loss), synset, optimizer, step)
 
 
+def _terms_of(
+    c: int, objective: Objective, images: Tensor, labels: Tensor, step: Step
+) -> tuple[list[Tensor], Tensor, Tensor | None]:
+    """What ``find_cotangents`` gives for class ``c``."""
+    try:
+        return find_cotangents(objective.terms, images, labels, step)
+    except SkipIteration as skipped:
+        raise DistillationError(
+            f"iteration {step.iteration}: {ObjectiveDescription(objective).name} skips it for class {c}: an "
+            "objective that skips iterations sees all classes; take by_class away from it"
+        ) from skipped
+
+
 def _together(synset: ShardedSet, objective: Objective, optimizer: torch.optim.Optimizer, step: Step) -> Metrics:
     """All terms on every rank; gradients through the prior by the rank of their class."""
-    rendered = {c: part.images() for c, part in synset.parts.items()}
+    rendered = synset.render()
     images, labels = synset.gather_images(rendered), synset.labels.requires_grad_(synset.learns_labels)
     losses, to_images, to_labels = find_cotangents(partial(all_terms, objective), images, labels, step)
     images_of = to_images.split(synset.sizes)
@@ -91,7 +98,8 @@ def _together(synset: ShardedSet, objective: Objective, optimizer: torch.optim.O
     shared = SharedGradients(synset.ranks, _learned(synset.prior.tensors()))
     for c, present in rounds(synset):
         if c is not None:
-            _pull_back(synset.parts[c].labels, labels_of[c], rendered.pop(c), images_of[c])
+            with synset.graph_of(c, rendered) as own:
+                _pull_back(synset.parts[c].labels, labels_of[c], own, images_of[c])
         shared.add(present)
     shared.finish()
     metrics = {"loss": float(torch.stack(losses).double().sum()), "image_grad": float(to_images.norm())}
@@ -158,18 +166,22 @@ def _finite(
     rows = synset.first.tensors()
     names = [group["name"] for group in optimizer.param_groups]
     squares = {
-        c: torch.stack([_square(part.tensors()[name]) for name in rows]).to(synset.ranks.device)
+        c: torch.stack([_square(synset.rows.gradient(part.tensors()[name]), synset.ranks.device) for name in rows])
         for c, part in synset.parts.items()
     }
     sums = torch.stack(synset.ranks.gather(squares, [len(rows)] * len(synset.sizes))).sum(0)
     norms = dict(zip(rows, sums.sqrt().tolist(), strict=True))
     for name, group in zip(names, optimizer.param_groups, strict=True):
-        metrics[f"grad/{name}"] = norms[name] if name in norms else float(_square(group["params"][0]).sqrt())
+        if name in norms:
+            metrics[f"grad/{name}"] = norms[name]
+        else:
+            tensor = group["params"][0]
+            metrics[f"grad/{name}"] = float(_square(tensor.grad, tensor.device).sqrt())
     require_finite(metrics, losses, step)
     return metrics
 
 
-def _square(tensor: Tensor) -> Tensor:
-    """The squared norm of its gradient, float64 []; 0 where it has none."""
-    grad = tensor.grad
-    return torch.zeros((), dtype=torch.float64, device=tensor.device) if grad is None else grad.double().square().sum()
+def _square(grad: Tensor | None, device: torch.device) -> Tensor:
+    """The squared norm of a gradient, float64 [] on ``device``; 0 where there is none."""
+    zero = torch.zeros((), dtype=torch.float64, device=device)
+    return zero if grad is None else grad.double().square().sum().to(device)

@@ -29,7 +29,7 @@ from glad.settings.fields import read, rename_old
 
 YAML = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # that of libyaml is ten times as fast
 MAY_CHANGE = {"iterations", "save_every", "grid_every", "chunk", "memory", "root", "device", "out", "experts", "conv",
-    "rank_timeout"}  # fmt: skip
+    "rank_timeout", "offload"}  # fmt: skip
 """Settings that may differ when a run is continued: they do not change what an iteration computes."""
 FILE = "file "
 """What stands before the path of a file that an option names, among the hashes of ``inputs.json``."""

@@ -3,8 +3,9 @@
 import json
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -15,19 +16,21 @@ from torch import Tensor
 
 from glad.runs.disk import reason_of
 
+METADATA = "__metadata__"
+
 
 class RunError(RuntimeError):
     """A run folder that cannot be used, with its path and the way out."""
 
 
-def write_durably(path: Path, content: bytes) -> None:
+def write_durably(path: Path, content: bytes | Iterable[bytes | memoryview]) -> None:
     """Write ``content`` under a temporary name in the same folder, flush it to the disk, rename it to ``path``."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             with temporary.open("wb") as file:
-                file.write(content)
+                file.writelines([content] if isinstance(content, bytes) else content)
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(path)
@@ -64,19 +67,30 @@ def read_json(path: Path) -> Any:
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], **metadata: str) -> None:
-    """Write ``tensors`` and string ``metadata`` as one safetensors file, durably; equal content gives equal bytes."""
-    cpu = {name: tensors[name].detach().cpu().contiguous() for name in sorted(tensors)}
-    write_durably(path, _sort_header(save(cpu, metadata or None)))
+    """Write ``tensors`` and string ``metadata`` as one safetensors file, durably; equal content gives equal bytes.
 
-
-def _sort_header(content: bytes) -> bytes:
-    """A safetensors file with its metadata sorted: the library writes them in the random order of a hash map."""
-    end = 8 + int.from_bytes(content[:8], "little")
-    header = json.loads(content[8:end])
-    header["__metadata__"] = dict(sorted(header.get("__metadata__", {}).items()))
+    What lies on a CPU is written from there, without a copy of the file in memory.
+    """
+    header = _header(tensors, metadata)
     text = json.dumps(header, separators=(",", ":")).encode()
     text = text.ljust(-(-len(text) // 8) * 8)  # what follows stays aligned
-    return len(text).to_bytes(8, "little") + text + content[end:]
+    names = (name for name in header if name != METADATA)
+    write_durably(path, chain([len(text).to_bytes(8, "little"), text], (_bytes_of(tensors[name]) for name in names)))
+
+
+def _header(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> dict[str, Any]:
+    """What stands before the numbers of a safetensors file: the order, types, shapes and places of its ``tensors``."""
+    empty = save({name: tensor.detach().new_empty(0, device="cpu") for name, tensor in tensors.items()})
+    header, end = json.loads(empty[8:]), 0
+    for name, entry in header.items():
+        begin, end = end, end + tensors[name].nbytes
+        entry |= {"shape": list(tensors[name].shape), "data_offsets": [begin, end]}
+    sorted_metadata = {METADATA: dict(sorted(metadata.items()))}
+    return {**sorted_metadata, **header} if metadata else {**header, **sorted_metadata}
+
+
+def _bytes_of(tensor: Tensor) -> memoryview:
+    return tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

@@ -10,6 +10,7 @@ from glad.settings.fields import spelled
 from glad.settings.sets import REST
 
 Balance = Literal["equal", "proportional", "sqrt"]
+Offload = Literal["none", "host", "disk"]
 Labels = Literal["hard", "learned", "logits"]
 Initialization = Literal["prior", "representative", "nearest", "correct", "inversion", "fit"]
 
@@ -88,6 +89,10 @@ class DistillSettings(DataSettings):
     sharded: bool = False
     """Compute class by class, so that the set can be shared out to processes (ranks), with the same bytes on any number
     of them; started by torchrun, a run is."""
+    offload: Offload = "none"
+    """Where latents, their gradients and moments lie while their class is not in use: ``none``, on the device;
+    ``host``, in the memory of the host of a GPU; ``disk``, in a nameless file in the folder of the run. A run with one
+    of these is sharded; the bytes are the same."""
     rank_timeout: float = 60.0
     """Seconds that a rank waits for the others before it stops."""
     save_every: int = 50

@@ -48,7 +48,7 @@ def done(folder):
         (1, cases(1)),
         (3, [*cases(3), {**moved, "iterations": 2}]),
         (1, [{**moved, "iterations": 3}, {**moved, "out": str(folder / "unmoved"), "iterations": 3}]),
-        (2, [*cases(2), {**told, "out": str(folder / "told")}]),
+        (2, [*cases(2), {**told, "out": str(folder / "told")}, case("mtt", CODES, "offloaded", offload="disk")]),
         (2, [case("dm", PIXELS, "terminated", quirk="terminated", iterations=4, save_every=50)]),
         (2, [case("dm", PIXELS, "seeds", quirk="other seed"), {**moved, "out": "apart", "quirk": "other folder"}]),
         (3, [case("dm", PIXELS, "broken", quirk="broken")]),
@@ -71,6 +71,10 @@ def test_one_two_and_three_ranks_give_the_same_bytes(done, folder, kind, prior):
     alone = digest(folder, f"{kind}-{prior}-1")
     assert alone == digest(folder, f"{kind}-{prior}-2") == digest(folder, f"{kind}-{prior}-3")
     assert alone["initial.safetensors"] != alone["synset.safetensors"]
+
+
+def test_ranks_with_rows_on_the_disk_give_the_same_bytes(done, folder):
+    assert digest(folder, "offloaded") == digest(folder, f"mtt-{CODES}-1")
 
 
 def test_a_run_that_began_on_four_goes_on_with_three_and_ends_with_one(done, folder):
