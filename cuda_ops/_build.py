@@ -6,19 +6,30 @@ import platform
 import re
 import shlex
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
 
-from cuda_ops._toolchain import BuildError, Compiler, cuda_archs, find_cxx, find_ninja, find_nvcc, gencode, wheel_folder
+from cuda_ops._toolchain import (
+    BuildError,
+    Compiler,
+    cuda_archs,
+    find_cxx,
+    find_isa,
+    find_ninja,
+    find_nvcc,
+    gencode,
+    wheel_folder,
+)
 
 CSRC = Path(__file__).parent / "csrc"
 
 SOURCES = (".cpp", ".h", ".cu", ".cuh")
 
-# Compiled once per instruction set, into a name space of its own each; the library chooses among them when it runs.
+# Compiled once per instruction set, into a name space of its own each; a library of all chooses when it runs.
 # They are linked last and the most demanding at the very end: of an inline function that several objects contain, the
 # linker keeps the first, and that one must run on every processor.
 PER_ISA = ("cpu/kernels.cpp",)
@@ -30,9 +41,18 @@ ISAS = {
 
 # The stable ABI of torch 2.10: one binary serves this release and all later ones.
 OLDEST_TORCH = "2.10"
-COMMON = ("-O3", "-std=c++20", "-DTORCH_TARGET_VERSION=0x020a000000000000", "-DTORCH_STABLE_ONLY")
+COMMON = ("-std=c++20", "-DTORCH_TARGET_VERSION=0x020a000000000000", "-DTORCH_STABLE_ONLY")
 CXX = ("-fPIC", "-fvisibility=hidden", *COMMON)
-NVCC = ("-Xcompiler=-fPIC,-fvisibility=hidden", "-DUSE_CUDA", *COMMON)
+NVCC = ("-O3", "-Xcompiler=-fPIC,-fvisibility=hidden", "-DUSE_CUDA", *COMMON)
+# Kernels are written in vectors: of what -O3 adds in g++ they need the inlining, and all takes twice as long.
+HOT = {
+    "g++": (
+        "-O2",
+        *(f"--param={p}" for p in ("max-inline-insns-single=200", "max-inline-insns-auto=30", "inline-min-speedup=15")),
+    ),
+    "clang++": ("-O3",),
+}
+COLD = "-O1"  # what checks arguments
 
 
 @dataclass(frozen=True)
@@ -60,20 +80,25 @@ class BuildPlan:
         return hashlib.sha256(repr(parts).replace(str(self.csrc), "csrc").encode()).hexdigest()[:24]
 
 
-def cpu_plan(csrc: Path = CSRC, environ: Mapping[str, str] = os.environ) -> BuildPlan:
-    """The library with the schemas and the CPU kernels; ``BuildError`` without a compiler for it."""
+def cpu_plan(csrc: Path = CSRC, environ: Mapping[str, str] = os.environ, *, local: bool = False) -> BuildPlan:
+    """The library with the schemas and the CPU kernels; ``BuildError`` without a compiler for it.
+
+    It serves all processors of this family or, ``local``, the instruction set alone that this one is to use.
+    """
     compiler = find_cxx(environ)
-    flags = (*CXX, *_includes())
-    isas = ISAS
-    if platform.machine().lower() not in ("x86_64", "amd64"):
-        isas, flags = {"baseline": ()}, (*flags, "-DGLAD_BASELINE_ONLY")
+    isas = [*ISAS] if platform.machine().lower() in ("x86_64", "amd64") else [*ISAS][:1]
+    if local and len(isas) > 1:
+        isas = [find_isa(compiler, ISAS, environ)]
+    flags = (*CXX, *_includes(), *((f"-DGLAD_ONLY={isas[0]}",) if len(isas) == 1 else ()))
     names = sorted(source.relative_to(csrc).as_posix() for source in [*csrc.glob("*.cpp"), *csrc.glob("cpu/*.cpp")])
-    variants: list[tuple[str, str, tuple[str, ...]]] = [(name, "", ()) for name in names if name not in PER_ISA]
-    variants += [(name, isa, (f"-DGLAD_ISA={isa}", *isas[isa])) for isa in isas for name in PER_ISA if name in names]
-    objects = {}
-    for name, isa, extra in variants:
-        target = _object(name, isa)
-        objects[target] = (*compiler.command, *flags, *extra, "-c", str(csrc / name), "-o", target)
+    *others, last = [str(csrc / name) for name in names if name not in PER_ISA]
+    once = [word for other in others for word in ("-include", other)]  # torch's headers are then read once
+    objects = {"operators.o": (*compiler.command, *flags, COLD, *once, "-c", last, "-o", "operators.o")}
+    for isa in isas:
+        for name in set(PER_ISA).intersection(names):
+            target = _object(name, isa)
+            which = (*HOT[compiler.family], f"-DGLAD_ISA={isa}", *ISAS[isa])
+            objects[target] = (*compiler.command, *flags, *which, "-c", str(csrc / name), "-o", target)
     library = "libglad_cpu.so"
     link = (*compiler.command, "-shared", "-o", library, *objects, *_libraries("torch_cpu"))
     return BuildPlan(library, compiler, objects, link, csrc, source_hash("cpu", csrc))
@@ -102,6 +127,7 @@ def cuda_plan(csrc: Path = CSRC, environ: Mapping[str, str] = os.environ) -> Bui
 
 
 PLANS = {"cpu": cpu_plan, "cuda": cuda_plan}
+LOCAL_PLANS: dict[str, Callable[..., BuildPlan]] = {**PLANS, "cpu": partial(cpu_plan, local=True)}
 
 
 def source_hash(device: str, csrc: Path = CSRC) -> str:

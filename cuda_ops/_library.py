@@ -18,15 +18,15 @@ import torch
 from torch.torch_version import TorchVersion
 
 from cuda_ops import _build, _cache, _prebuilt, dispatch
-from cuda_ops._progress import BuildProgress
+from cuda_ops._progress import BuildProgress, expected
 from cuda_ops._toolchain import BuildError
 from cuda_ops.dispatch import Operator
 
 PREBUILT, JIT, REFERENCE = "prebuilt library", "library compiled here", "reference in plain torch"
 INSTALL = "GLAD_BUILD_OPS=1 pip install --no-build-isolation ."
 
-# Seconds that compiling takes on one core, for the line that is shown meanwhile.
-SECONDS = {"cpu": 70, "cuda": 90}
+# Seconds that the longest file takes to compile on an idle core, for the line that is shown meanwhile.
+SECONDS = {"cpu": 15, "cuda": 45}
 
 
 class SlowOperatorsWarning(RuntimeWarning):
@@ -98,6 +98,8 @@ class Libraries:
         mode = self.environ.get("GLAD_OPS", "")
         if mode not in ("", "fused", "reference"):
             raise ValueError(f"GLAD_OPS must be fused or reference, or not set, not {mode!r}")
+        if (isa := self.environ.get("GLAD_ISA", "")) not in ("", *_build.ISAS):
+            raise ValueError(f"GLAD_ISA must be {' or '.join(_build.ISAS)}, or not set, not {isa!r}")
         if mode == "reference":
             return Served(REFERENCE, "GLAD_OPS=reference asks for it")
         if device not in self._found:
@@ -133,8 +135,8 @@ class Libraries:
         return _open(_prebuilt.library(device, self.prebuilt), PREBUILT, "built ahead of time from these sources")
 
     def _compile(self, device: str) -> Served:
-        plan = _build.PLANS[device](self.csrc, self.environ)
-        progress = BuildProgress(device, SECONDS[device] // min(os.cpu_count() or 1, len(plan.objects)))
+        plan = _build.LOCAL_PLANS[device](self.csrc, self.environ)
+        progress = BuildProgress(device, expected(SECONDS[device], len(plan.objects)))
         file = _cache.obtain(plan, progress, self.environ)
         try:
             return _open(file, JIT, "")

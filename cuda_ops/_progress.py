@@ -1,5 +1,6 @@
 """What is shown on stderr while operators are compiled: that it goes on, how far it is, and for how long it has."""
 
+import os
 import sys
 import threading
 import time
@@ -8,6 +9,13 @@ from contextlib import contextmanager
 from typing import TextIO
 
 REDRAW, REPEAT = 0.5, 15.0  # seconds between two states: of a terminal's one line, and of lines in a file or a notebook
+
+
+def expected(seconds: int, files: int) -> int:
+    """The seconds that ``files`` files take here, as busy as the machine is, if the longest takes ``seconds`` alone."""
+    cores = os.cpu_count() or 1
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+    return round(seconds * max(1.0, (load + min(cores, files)) / cores))
 
 
 class BuildProgress:
@@ -28,7 +36,7 @@ class BuildProgress:
     @contextmanager
     def compiling(self, done: Callable[[], int], total: int) -> Iterator[None]:
         """Announce a build and show it until the end of the block; ``done()`` of ``total`` files are ready."""
-        about = f"once (about {self.seconds} s on an idle machine)"
+        about = f"once (about {self.seconds} s, as busy as it is)"
         self._write(f"glad: compiling {self.what} for this machine, {about}\n")
         with self._show(State(f"glad: compiling {self.what}", done, total, self.clock)):
             yield

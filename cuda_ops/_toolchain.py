@@ -86,6 +86,17 @@ def _identify(command: tuple[str, ...], environ: Mapping[str, str]) -> Compiler:
     raise BuildError(f"{shlex.join(command)} is neither g++ nor clang++: {first}", "set CXX to one of them")
 
 
+def find_isa(compiler: Compiler, isas: Mapping[str, tuple[str, ...]], environ: Mapping[str, str] = os.environ) -> str:
+    """``$GLAD_ISA`` if this processor has it, otherwise the best that it has of ``isas``, sets with their flags.
+
+    ``compiler`` is asked what the processor has, since both must know an instruction.
+    """
+    macros = _run((*compiler.command, "-march=native", "-dM", "-E", "-x", "c++", os.devnull), environ).split()
+    needed = {isa: [f"__{flag[2:].upper()}__" for flag in flags if "=" not in flag] for isa, flags in isas.items()}
+    there = [isa for isa, names in needed.items() if set(names) <= set(macros)]
+    return named if (named := environ.get("GLAD_ISA", "")) in there else there[-1]
+
+
 def _run(command: tuple[str, ...], environ: Mapping[str, str]) -> str:
     # Compilers translate what they say; the patterns here are English.
     env = {**environ, "LC_ALL": "C"}

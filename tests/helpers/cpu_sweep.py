@@ -180,7 +180,7 @@ def _version(compiler: str) -> str:
 
 def _compile(build: Build, folder: Path) -> Path:
     isas: dict[str, Sequence[str]] = dict(ISAS) if build.every_isa and X86 else {"baseline": ()}
-    only = () if len(isas) > 1 else ("-DGLAD_BASELINE_ONLY",)
+    only = () if len(isas) > 1 else ("-DGLAD_ONLY=baseline",)
     units = [("choose.cpp", "choose", only), (PROGRAM.name, "program", ())]
     units += [("kernels.cpp", isa, (f"-DGLAD_ISA={isa}", *flags)) for isa, flags in isas.items()]
     for source, name, flags in units:

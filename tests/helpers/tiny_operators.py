@@ -38,7 +38,7 @@ STABLE_TORCH_LIBRARY_IMPL({namespace}, CPU, m) {{ m.impl("scale", TORCH_BOX(&sca
 
 # Stands for a compiler: notes what it is asked to compile and writes a file that is no library.
 COMPILER = """#!/bin/sh
-case "$*" in *--version*) echo '{version}'; exit;; esac
+case "$*" in *--version*) echo '{version}'; exit;; *-dM*) printf '{macros}'; exit;; esac
 echo "$*" >> '{log}'
 {body}
 while [ $# -gt 1 ]; do if [ "$1" = -o ]; then echo made > "$2"; fi; shift; done
@@ -74,9 +74,9 @@ def make_program(path, text):
     return path
 
 
-def make_compiler(folder, version="g++ (Debian 12.2.0-14) 12.2.0", body="", name="c++"):
+def make_compiler(folder, version="g++ (Debian 12.2.0-14) 12.2.0", body="", name="c++", macros=""):
     """A program that passes for a compiler; what it was asked for goes to the file ``log`` beside it."""
-    return make_program(folder / name, COMPILER.format(version=version, body=body, log=folder / "log"))
+    return make_program(folder / name, COMPILER.format(version=version, body=body, macros=macros, log=folder / "log"))
 
 
 def compilations(folder):

@@ -101,15 +101,25 @@ class BiasActTask {
       if (p_.bias_stride == 1) {
         const int64_t count = std::min(n - k, p_.bias_count - c);
         read(b + c, count, other_);
-        for (int64_t j = 0; j < count; ++j) x_[k + j] += other_[j];
+        add(k, k + count, [&](int64_t j) { return load<V>(other_ + j - k); });
         k += count;
       } else {
         const int64_t stop = std::min(n, ((i + k) / p_.bias_stride + 1) * p_.bias_stride - i);
         T same[L] = {b[c]};
-        const A bias = Element<T>::read(same)[0];
-        for (; k < stop; ++k) x_[k] += bias;
+        const V bias = V{} + Element<T>::read(same)[0];
+        add(k, stop, [=](int64_t) { return bias; });
+        k = stop;
       }
     }
+  }
+
+  // x_[k, end) += what(k), a vector.
+  template <class F>
+  void add(int64_t k, int64_t end, F what) {
+    for (; k + L <= end; k += L) store(x_ + k, load<V>(x_ + k) + what(k));
+    if (k == end) return;
+    const V rest = what(k);
+    for (int l = 0; k < end; ++k, ++l) x_[k] += rest[l];
   }
 
   GLAD_INLINE V scaled(V y) const {

@@ -1,4 +1,5 @@
-// Which of the compiled instruction sets runs: the best that the processor has, or an older one that GLAD_ISA names.
+// Which of the compiled instruction sets runs: GLAD_ONLY where it is the only one, else the best that the processor has,
+// or an older one that GLAD_ISA names.
 #include <cstdlib>
 #include <cstring>
 
@@ -6,20 +7,23 @@
 
 namespace glad {
 
+#ifdef GLAD_ONLY
+namespace GLAD_ONLY {
+extern const Kernels kernels;
+}
+static const Kernels& choose() { return GLAD_ONLY::kernels; }
+#else
 namespace baseline {
 extern const Kernels kernels;
 }
-#ifndef GLAD_BASELINE_ONLY
 namespace avx2 {
 extern const Kernels kernels;
 }
 namespace avx512 {
 extern const Kernels kernels;
 }
-#endif
 
 static const Kernels& choose() {
-#ifndef GLAD_BASELINE_ONLY
   __builtin_cpu_init();
   const bool has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
   const bool has_avx512 = has_avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
@@ -28,9 +32,9 @@ static const Kernels& choose() {
   const auto wanted = [&](const char* name) { return !named || !*named || !std::strcmp(named, name); };
   if (has_avx512 && wanted("avx512")) return avx512::kernels;
   if (has_avx2 && (wanted("avx2") || wanted("avx512"))) return avx2::kernels;
-#endif
   return baseline::kernels;
 }
+#endif
 
 const Kernels& kernels() {
   static const Kernels& chosen = choose();

@@ -23,8 +23,8 @@ void check(const Tensor& x, int64_t dims, const char* name) {
                   dims, " dimensions on the CPU, not of ", x.dim());
 }
 
-const float* read(const Tensor& x) { return static_cast<const float*>(x.const_data_ptr()); }
-float* written(const Tensor& x) { return static_cast<float*>(x.mutable_data_ptr()); }
+const float* floats(const Tensor& x) { return static_cast<const float*>(x.const_data_ptr()); }
+float* new_floats(const Tensor& x) { return static_cast<float*>(x.mutable_data_ptr()); }
 
 // For images of the size of `like`, from c channels to k.
 Winograd winograd_of(const Tensor& like, int64_t c, int64_t k) {
@@ -59,7 +59,7 @@ struct Conv {
     }
     y = torch::stable::empty({x.size(0), k, x.size(2), x.size(3)}, ScalarType::Float);
   }
-  const float* shift() const { return bias ? read(*bias) : nullptr; }
+  const float* shift() const { return bias ? floats(*bias) : nullptr; }
 };
 
 Tensor winograd(const Tensor& x0, const Tensor& weight0, const std::optional<Tensor>& bias, bool turned) {
@@ -67,8 +67,8 @@ Tensor winograd(const Tensor& x0, const Tensor& weight0, const std::optional<Ten
   if (given.y.numel() == 0) return given.y;
   static thread_local Workspace points;
   Winograd p = winograd_of(given.x, given.c, given.k);
-  p.x = read(given.x), p.weight = read(given.weight), p.bias = given.shift(), p.turned = turned;
-  p.y = written(given.y), p.points = points.get(p.size_of_points());
+  p.x = floats(given.x), p.weight = floats(given.weight), p.bias = given.shift(), p.turned = turned;
+  p.y = new_floats(given.y), p.points = points.get(p.size_of_points());
   run(p, Winograd::Part::kernels, Winograd::padded(p.k) / Winograd::kLanes);
   run(p, Winograd::Part::convolve, (p.n * p.down() + p.rows - 1) / p.rows);
   return given.y;
@@ -78,7 +78,7 @@ Tensor narrow_conv(const Tensor& x0, const Tensor& weight0, const std::optional<
   const Conv given(x0, weight0, bias, false);
   if (given.y.numel() == 0) return given.y;
   const Tensor &x = given.x, &y = given.y;
-  const NarrowConv p{read(x), read(given.weight), given.shift(), written(y), x.size(0), given.c, given.k, x.size(2), x.size(3)};
+  const NarrowConv p{floats(x), floats(given.weight), given.shift(), new_floats(y), x.size(0), given.c, given.k, x.size(2), x.size(3)};
   torch::stable::parallel_for(0, p.n, 1, [&](int64_t begin, int64_t end) { kernels().narrow_conv(p, begin, end); });
   return y;
 }
@@ -93,7 +93,7 @@ Tensor winograd_weight_grad(const Tensor& g0, const Tensor& x0) {
   if (y.numel() == 0 || x.numel() == 0) return torch::stable::fill_(y, 0);
   static thread_local Workspace points, of_x, of_g;
   Winograd p = winograd_of(x, c, k);
-  p.x = read(x), p.g = read(g), p.y = written(y), p.points = points.get(p.size_of_points());
+  p.x = floats(x), p.g = floats(g), p.y = new_floats(y), p.points = points.get(p.size_of_points());
   p.v = of_x.get(p.size_of_spread(c)), p.w = of_g.get(p.size_of_spread(k));
   // One block after the other, each divided among the threads: so the order of the sum does not depend on their number.
   for (p.first = 0; p.first < p.n * p.down(); p.first = p.end) {

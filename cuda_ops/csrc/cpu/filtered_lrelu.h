@@ -38,12 +38,12 @@ class UpSampled {
       along_(batch_, along_.batch(), w_, [&](int64_t i) { return rows_.row(i); },
              [=, w = width_](int64_t i, int64_t x, V s) { columns[i * w + x] = s; });
     }
-    across(fx_, columns + (m - batch_) * width_, 1, begin_, count_, sink);
+    across<Use::up>(fx_, columns + (m - batch_) * width_, 1, begin_, count_, sink);
   }
 
  private:
   Fir<A> fx_, fy_;
-  Along<A> along_;
+  Along<A, Use::up> along_;
   int64_t begin_, count_, w_, margin_, width_, batch_ = 0, next_ = 0;
   Rows<A> rows_;
   Scratch<V> columns_;
@@ -105,7 +105,7 @@ class FilteredLreluTask {
     } else {
       signal_.row(m, [=](int64_t i, V v) { mid[i] = activated(v, gain, slope, clamp); });
     }
-    across(down_x_, mid - begin_, p_.step_x, 0, p_.y.w, [out = slot(m)](int64_t o, V s) { out[o] = s; });
+    across<Use::down>(down_x_, mid - begin_, p_.step_x, 0, p_.y.w, [out = slot(m)](int64_t o, V s) { out[o] = s; });
   }
 
   static GLAD_INLINE V activated(V v, A gain, A slope, A clamp) {
@@ -124,7 +124,7 @@ class FilteredLreluTask {
 
   const FilteredLrelu& p_;
   Fir<A> down_x_, down_y_;
-  Along<A> along_;
+  Along<A, Use::down> along_;
   int64_t begin_, count_, slack_, ring_ = 1;
   UpSampled<A> signal_;
   std::optional<UpSampled<A>> at_;

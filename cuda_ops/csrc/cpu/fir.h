@@ -80,6 +80,9 @@ Shape shape_of(const Fir<A>& f, int64_t step) {
   return Shape::other;
 }
 
+// The shapes that a caller can meet: the others are not compiled for it.
+enum class Use { up, down, both, none };
+
 // `groups` stencils of one shape side by side: samples row[Step * g ...] to outputs U * g and on.
 template <int U, int Step, int K, int N, class V, class Sink>
 GLAD_INLINE void stencils(const V* taps, const V* row, int64_t groups, Sink sink) {
@@ -115,17 +118,20 @@ GLAD_INLINE void sums(int64_t n, const std::vector<A>& c, At at, Sink sink) {
 
 // sink(o, y[step * o + offset]) for o in [0, n), where y is `row` filtered: one pass for each phase that occurs. A
 // stencil of groups also gives up to up - 1 outputs before and after those.
-template <class A, class Sink>
+template <Use use, class A, class Sink>
 void across(const Fir<A>& fir, const Vec<A>* row, int64_t step, int64_t offset, int64_t n, Sink sink) {
-  const int64_t first = fir.first(offset), last = fir.first(step * (n - 1) + offset);
+  const int64_t first = fir.first(offset);
   if constexpr (std::is_same_v<A, float>) {
-    const auto from = [&](int64_t i, Vec<A> s) { sink(i + fir.group(first) - offset, s); };
-    switch (shape_of(fir, step)) {
-      case Shape::up2: return stencils<2, 1, 6, 4>(fir.grouped(), row + first, last - first + 1, from);
-      case Shape::up4: return stencils<4, 1, 6, 2>(fir.grouped(), row + first, last - first + 1, from);
-      case Shape::down2: return stencils<1, 2, 12, 8>(fir.grouped(), row + first, n, sink);
-      case Shape::down4: return stencils<1, 4, 24, 4>(fir.grouped(), row + first, n, sink);
-      case Shape::other: break;
+    const Shape shape = use == Use::none ? Shape::other : shape_of(fir, step);
+    if constexpr (use == Use::up || use == Use::both) {
+      const auto from = [&](int64_t i, Vec<A> s) { sink(i + fir.group(first) - offset, s); };
+      const int64_t groups = fir.first(step * (n - 1) + offset) - first + 1;
+      if (shape == Shape::up2) return stencils<2, 1, 6, 4>(fir.grouped(), row + first, groups, from);
+      if (shape == Shape::up4) return stencils<4, 1, 6, 2>(fir.grouped(), row + first, groups, from);
+    }
+    if constexpr (use == Use::down || use == Use::both) {
+      if (shape == Shape::down2) return stencils<1, 2, 12, 8>(fir.grouped(), row + first, n, sink);
+      if (shape == Shape::down4) return stencils<1, 4, 24, 4>(fir.grouped(), row + first, n, sink);
     }
   }
   const int64_t period = fir.up() / std::gcd(fir.up(), step), stride = step * period / fir.up();
@@ -139,7 +145,7 @@ void across(const Fir<A>& fir, const Vec<A>* row, int64_t step, int64_t offset, 
 }
 
 // Rows m, m + step, ... of a map filtered down its rows, as many as one stencil gives.
-template <class A>
+template <class A, Use use>
 class Along {
   using V = Vec<A>;
 
@@ -160,12 +166,13 @@ class Along {
     const int64_t first = fir_.first(m);
     if constexpr (std::is_same_v<A, float>) {
       if (count == batch()) {
-        switch (shape_) {
-          case Shape::up2: return columns<2, 1, 6, 4>(first, n, row, put);
-          case Shape::up4: return columns<4, 1, 6, 2>(first, n, row, put);
-          case Shape::down2: return columns<1, 2, 12, 4>(first, n, row, put);
-          case Shape::down4: return columns<1, 4, 24, 2>(first, n, row, put);
-          case Shape::other: break;
+        if constexpr (use != Use::down) {
+          if (shape_ == Shape::up2) return columns<2, 1, 6, 4>(first, n, row, put);
+          if (shape_ == Shape::up4) return columns<4, 1, 6, 2>(first, n, row, put);
+        }
+        if constexpr (use != Use::up) {
+          if (shape_ == Shape::down2) return columns<1, 2, 12, 4>(first, n, row, put);
+          if (shape_ == Shape::down4) return columns<1, 4, 24, 2>(first, n, row, put);
         }
       }
     }

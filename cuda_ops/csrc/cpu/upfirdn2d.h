@@ -50,7 +50,7 @@ class Upfirdn2dTask {
              [=, w = width_](int64_t i, int64_t x, V s) { columns[i * w + x] = s; });
       for (int64_t i = (p_.down_y * y - m) / p_.down_y; i < count && y < end; ++i, ++y) {
         V* out = out_.get() + slack_;
-        across(fx_, columns + i * width_, p_.down_x, 0, p_.y.w, [=](int64_t o, V s) { out[o] = s; });
+        across<Use::both>(fx_, columns + i * width_, p_.down_x, 0, p_.y.w, [=](int64_t o, V s) { out[o] = s; });
         to.write(y, out);
       }
     }
@@ -62,7 +62,7 @@ class Upfirdn2dTask {
       std::fill_n(out, p_.y.w, V{});
       const int64_t m = p_.down_y * y, first = fy_.first(m), phase = first * fy_.up() - (m - p_.fy.pad);
       for (size_t k = 0; k < fy_.taps(m).size(); ++k)
-        across(lines_[phase + k * fy_.up()], rows_.row(first + k), p_.down_x, 0, p_.y.w,
+        across<Use::none>(lines_[phase + k * fy_.up()], rows_.row(first + k), p_.down_x, 0, p_.y.w,
                [=](int64_t o, V s) { out[o] += s; });
       to.write(y, out);
     }
@@ -71,7 +71,7 @@ class Upfirdn2dTask {
   const Upfirdn2d& p_;
   Fir<A> fx_, fy_;
   std::vector<Fir<A>> lines_;  // of a filter that is not separable
-  Along<A> along_;
+  Along<A, Use::both> along_;
   int64_t margin_, slack_, width_;
   Rows<A> rows_;
   Scratch<V> columns_, out_;

@@ -45,7 +45,7 @@ def test_library_is_compiled_kept_and_used(tmp_path, csrc, namespace, capfd):
     assert (served.by, served.isa) == (JIT, "tiny")
     assert served.file.is_relative_to(tmp_path) and "setup.py was not asked" in served.why
     assert capfd.readouterr().err.count("glad: compiling the cpu operators for this machine, once (about") == 1
-    plan = _build.cpu_plan(csrc, environ)
+    plan = _build.cpu_plan(csrc, environ, local=True)
     assert _cache.obtain(plan, NO_BUILD, environ) == served.file
 
 
@@ -91,6 +91,8 @@ def test_fused_on_demand_raises_every_time_instead_of_warning(csrc, namespace):
 def test_unknown_mode_is_refused(csrc, namespace):
     with pytest.raises(ValueError, match=naming("GLAD_OPS fused reference 'slow'")):
         make_libraries(namespace, csrc, {**BARE, "GLAD_OPS": "slow"}).load("cpu")
+    with pytest.raises(ValueError, match=naming("GLAD_ISA baseline avx2 avx512 'sse'")):
+        make_libraries(namespace, csrc, {**BARE, "GLAD_ISA": "sse"}).load("cpu")
 
 
 @needs_libraries

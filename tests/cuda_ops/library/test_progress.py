@@ -10,7 +10,7 @@ import pytest
 from tiny_operators import compilations, make_compiler
 
 from cuda_ops import _progress
-from cuda_ops._progress import BuildProgress, State
+from cuda_ops._progress import BuildProgress, State, expected
 
 
 class Terminal(io.StringIO):
@@ -44,6 +44,13 @@ def watched(stream, enough):
     return seen
 
 
+@pytest.mark.parametrize(("load", "files", "seconds"), [(0.0, 2, 15), (0.5, 1, 15), (6.0, 2, 60), (6.0, 1, 52)])
+def test_a_busy_machine_is_expected_to_take_longer(monkeypatch, load, files, seconds):
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    monkeypatch.setattr("os.getloadavg", lambda: (load, 0.0, 0.0))
+    assert expected(15, files) == seconds
+
+
 def test_a_state_counts_files_and_seconds():
     state = State("glad: compiling", iter([0, 5, 0]).__next__, 6, clock(100.0, 100.4, 134.6))
     assert str(state) == "glad: compiling: 0 of 6 files, 0 s"
@@ -59,7 +66,7 @@ def test_a_file_gets_a_line_now_and_then(at_once, what):
         assert seen.wait(60)
     first, second, third, *_, last = stream.getvalue().splitlines()
     begin = {
-        "compiling": "glad: compiling the cpu operators for this machine, once (about 35 s on an idle machine)",
+        "compiling": "glad: compiling the cpu operators for this machine, once (about 35 s, as busy as it is)",
         "waiting": "glad: another process compiles the cpu operators for this machine; waiting for it",
     }[what]
     name = {"compiling": "glad: compiling the cpu operators", "waiting": "glad: waiting for the cpu operators"}[what]
@@ -74,7 +81,7 @@ def test_a_terminal_has_one_line_that_is_written_over(at_once):
     with BuildProgress("cuda", 90, stream, clock(0.0, 9.0)).compiling(lambda: 2, 6):
         assert seen.wait(60)
     announcement, line, end = stream.getvalue().split("\n")
-    assert announcement == "glad: compiling the cuda operators for this machine, once (about 90 s on an idle machine)"
+    assert announcement == "glad: compiling the cuda operators for this machine, once (about 90 s, as busy as it is)"
     assert {*line.split("\r")} == {"", "glad: compiling the cuda operators: 2 of 6 files, 9 s"} and end == ""
 
 
@@ -114,7 +121,7 @@ import sys
 from pathlib import Path
 from cuda_ops import _build, _cache, _progress
 _progress.REPEAT = 0.01
-plan = _build.cpu_plan(Path(sys.argv[1]))
+plan = _build.cpu_plan(Path(sys.argv[1]), local=True)
 print(_cache.obtain(plan, _progress.BuildProgress("cpu", 1)).read_text())
 """
 
@@ -131,7 +138,8 @@ def test_who_builds_and_who_waits_both_see_the_files_grow(tmp_path, csrc, enviro
     """The second of two files is held back until both processes have shown that the first is ready."""
     hold = tmp_path / "hold"
     hold.touch()
-    body = f"case \"$*\" in *scale.cpp*) while [ -e '{hold}' ]; do sleep 0.01; done;; esac"
+    (csrc / "cpu" / "kernels.cpp").touch()
+    body = f"case \"$*\" in *kernels.cpp*) while [ -e '{hold}' ]; do sleep 0.01; done;; esac"
     make_compiler(tmp_path / "bin", body=body)
     builder = forked.start(OBTAIN, csrc, **environ)
     try:

@@ -84,23 +84,48 @@ def test_line_of_the_log_that_says_most(log, line):
     assert _build._first_error(log).startswith(line)
 
 
-def test_kernels_are_compiled_once_per_instruction_set(tmp_path, csrc, environ, monkeypatch):
+def test_kernels_are_compiled_once_per_instruction_set(csrc, environ, monkeypatch):
     (csrc / "cpu" / "kernels.cpp").touch()
     monkeypatch.setattr("platform.machine", lambda: "x86_64")
     objects = _build.cpu_plan(csrc, environ).objects
     # An inline function that several objects contain is linked from the first: it must run everywhere.
-    assert list(objects)[-3:] == [f"cpu_kernels.cpp.{isa}.o" for isa in ("baseline", "avx2", "avx512")]
-    assert [any(flag.startswith("-mavx") for flag in command) for command in objects.values()] == [0, 0, 0, 1, 1]
+    assert list(objects) == ["operators.o", *(f"cpu_kernels.cpp.{isa}.o" for isa in ("baseline", "avx2", "avx512"))]
+    assert [any(flag.startswith("-mavx") for flag in command) for command in objects.values()] == [0, 0, 1, 1]
     monkeypatch.setattr("platform.machine", lambda: "aarch64")
     objects = _build.cpu_plan(csrc, environ).objects
-    assert list(objects)[-1] == "cpu_kernels.cpp.baseline.o" and len(objects) == 3
-    assert all("-DGLAD_BASELINE_ONLY" in command for command in objects.values())
+    assert list(objects) == ["operators.o", "cpu_kernels.cpp.baseline.o"]
+    assert all("-DGLAD_ONLY=baseline" in command for command in objects.values())
+
+
+AVX2 = "#define __AVX2__ 1\n#define __FMA__ 1\n#define __F16C__ 1\n"
+AVX512 = AVX2 + "".join(f"#define __AVX512{part}__ 1\n" for part in ("F", "BW", "VL", "DQ"))
+
+
+@pytest.mark.parametrize(
+    ("macros", "named", "isa"),
+    [
+        ("#define __SSE2__ 1\n", "", "baseline"),
+        (AVX2, "", "avx2"),
+        (AVX512, "", "avx512"),
+        (AVX512.replace("VL", "CD"), "", "avx2"),
+        (AVX512, "avx2", "avx2"),
+        (AVX512, "baseline", "baseline"),
+        (AVX2, "avx512", "avx2"),
+    ],
+)
+def test_a_library_for_this_machine_has_one_instruction_set(tmp_path, csrc, environ, monkeypatch, macros, named, isa):
+    (csrc / "cpu" / "kernels.cpp").touch()
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
+    make_compiler(tmp_path / "bin", macros=macros)
+    objects = _build.cpu_plan(csrc, {**environ, "GLAD_ISA": named}, local=True).objects
+    assert list(objects) == ["operators.o", f"cpu_kernels.cpp.{isa}.o"]
+    assert all(f"-DGLAD_ONLY={isa}" in command for command in objects.values())
 
 
 def test_names_with_spaces_and_dollars_are_compiled(tmp_path, environ):
     csrc = make_sources(tmp_path / "a $b 'c'", "glad_names")
     assert _cache.obtain(_build.cpu_plan(csrc, environ), BuildProgress("cpu", 1), environ).is_file()
-    assert f"-c {csrc}/ops.cpp " in (tmp_path / "bin" / "log").read_text()
+    assert f"-include {csrc}/cpu/scale.cpp -c {csrc}/ops.cpp " in (tmp_path / "bin" / "log").read_text()
 
 
 def make_nvcc(folder, release):
