@@ -3,9 +3,11 @@
 #
 #   make demo TORCH="torch torchvision --index-url URL"    another build of torch, from an index of its own
 #   make test PYTHON3=python3.12                                                            another Python
+#   make test JOBS=0                               in one process, as debuggers want it; otherwise one for each core
 #   make test ARGS="tests/objectives/test_dm.py -x"                                                    more for pytest
 
 PYTHON3 ?= python3
+JOBS ?= logical
 export TORCH
 # The source tree is what runs, in an environment where it is installed and in one where it is not.
 export PYTHONPATH := $(CURDIR)$(if $(PYTHONPATH),:$(PYTHONPATH))
@@ -31,7 +33,7 @@ demo:
 	@python=$$($(PYTHON3) scripts/environment.py) && "$$python" scripts/demo.py
 
 test:
-	@python=$$($(PYTHON3) scripts/environment.py test) && "$$python" -m pytest -rs -m "not slow and not gpu and not sanitizers" $(ARGS)
+	@python=$$($(PYTHON3) scripts/environment.py test) && "$$python" -m pytest -rs -n $(JOBS) --maxprocesses 8 --dist loadfile -m "not slow and not gpu and not sanitizers" $(ARGS)
 
 test-sanitizers:
 	@python=$$($(PYTHON3) scripts/environment.py test) && "$$python" -m pytest -rs -m "sanitizers and not slow" $(ARGS)

@@ -1,5 +1,6 @@
 """Where the tests of the CUDA kernels find them: emulated on the host, or on a device."""
 
+import fcntl
 import gc
 import signal
 from collections.abc import Callable, Iterator
@@ -43,7 +44,10 @@ def build_folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
 
 @pytest.fixture(scope="session")
 def library(build_folder: Path) -> Path:
-    return emulation.build_library(build_folder)
+    """Built by the first of the processes that test side by side."""
+    with (build_folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return emulation.build_library(build_folder)
 
 
 @pytest.fixture
