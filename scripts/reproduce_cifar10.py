@@ -1,0 +1,135 @@
+"""Published settings on CIFAR-10, pixels: the table "CIFAR-10" of docs/RESULTS.md.
+
+ConvNet-3 of width 128 and the other networks at their full widths, as published. The settings are the presets'; what is
+cut is the number of iterations and of experts, which ``CUT`` and ``EXPERTS`` name. Nothing is chosen by results, so the
+networks are tested on the test images at once. Runs, experts and trainings resume where they were cut; finished ones
+are skipped: the table grows over many calls.
+
+``DATA`` is what ``glad distill --data`` takes: the name ``cifar10`` (with ``--root``), or CIFAR-10 as image files.
+
+    THP_MEM_ALLOC_ENABLE=1 OMP_NUM_THREADS=1 python scripts/reproduce_cifar10.py --data DATA --out runs/cifar10
+    python scripts/reproduce_cifar10.py --out docs/results/cifar10.json --table
+"""
+
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+import glad
+from glad import presets
+from glad.evaluation import set_id
+from glad.runs.storage import read_json, write_json
+
+PRESETS = {"DC": "dc", "DSA": "dsa", "DM": "dm", "MTT": "mtt"}
+CUT = {"DC": 1000, "DSA": 1000, "DM": 1000, "MTT": 500}
+"""Iterations; published are 1,000 x outer loops of DC and DSA, 20,000 of DM, 5,000 of MTT."""
+EXPERTS = {"count": 3, "epochs": 4}
+"""Published are 100 of 50 epochs, of which 1 image per class takes the first four."""
+PUBLISHED = {
+    1: {"DC": 28.3, "DSA": 28.8, "DM": 26.0, "MTT": 46.3},
+    10: {"DC": 44.9, "DSA": 52.1, "DM": 48.9, "MTT": 65.3},
+}
+NETWORKS = ("convnet", "alexnet", "vgg11", "resnet18")
+NETWORK_SEEDS = 3
+BASELINES = {"random": "random real images", "kmeans": "real images nearest to k-means centers"}
+"""Evaluated beside the first set of DM."""
+SHOWN = (*BASELINES.values(), *PRESETS)
+Results = dict[str, dict[str, dict[str, list[float]]]]
+"""By row, distillation seed and network: the accuracy in % of every seed of the network."""
+
+
+def experts(data: str, root: str, zca: bool, out: Path) -> Path:
+    """The folder of the experts; trains what is not there."""
+    folder = out / "experts"
+    glad.train_experts(
+        data, folder, root=root, zca=zca, count=EXPERTS["count"], recipe="mtt",
+        recipe_options={"epochs": EXPERTS["epochs"]},
+    )  # fmt: skip
+    return folder
+
+
+def distill(row: str, ipc: int, seed: int, data: str, root: str, out: Path) -> glad.Run:
+    """The run of a row and a seed."""
+    settings = presets.load(f"{PRESETS[row]}-cifar10-pixels").settings(ipc)
+    settings |= {"data": data, "iterations": CUT[row], "chunk": 1000, "save_every": 20, "seed": seed}
+    if settings["objective"] == "mtt":
+        settings["experts"] = experts(data, root, settings.get("zca", False), out)
+    return glad.distill(root=root, out=out / f"{row}-{ipc}-{seed}", **settings)
+
+
+def evaluate(row: str, run: glad.Run, networks: Sequence[str], root: str) -> Results:
+    """The accuracies of the run, and those of the baselines beside it."""
+    beside = BASELINES if row == "DM" and run.settings.seed == 0 else {}
+    found = glad.evaluate(
+        run, networks=networks, seeds=NETWORK_SEEDS, baselines=list(beside), root=root  # type: ignore[arg-type]
+    )  # fmt: skip
+    ids = {set_id(run.name): row, **{one["id"]: beside[one["kind"]] for one in found["rows"] if one["kind"] in beside}}
+    results: Results = {}
+    for cell in found["cells"]:
+        if cell["row"] in ids:
+            by_network = results.setdefault(ids[cell["row"]], {}).setdefault(str(run.settings.seed), {})
+            by_network.setdefault(cell["network"], []).append(round(100 * cell["accuracy"], 2))
+    return results
+
+
+def table(results: Results, ipc: int) -> Table:
+    """A line per row: mean and deviation over all trainings, beside what was published."""
+    shown = Table("row", "iterations", *NETWORKS, "published, convnet", "sets")
+    for row in SHOWN:
+        sets = results.get(row, {}).values()
+        values = [[value for one in sets for value in one.get(name, [])] for name in NETWORKS]
+        if any(values):
+            published = PUBLISHED[ipc].get(row, "")
+            shown.add_row(row, str(CUT.get(row, "")), *map(_spread, values), str(published), str(len(sets)))
+    return shown
+
+
+def _spread(values: list[float]) -> str:
+    if not values:
+        return ""
+    return f"{statistics.mean(values):.1f}" + (f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else "")
+
+
+@click.command()
+@click.option("--data", default="cifar10", show_default=True, help="CIFAR-10.")
+@click.option("--root", default="data", show_default=True, help="Where CIFAR-10 lies, if DATA is a name.")
+@click.option("--out", type=click.Path(path_type=Path), default=Path("runs/cifar10"), show_default=True)
+@click.option("--row", "rows", multiple=True, type=click.Choice(list(PRESETS)), help="Only these rows.")
+@click.option("--seed", "seeds", multiple=True, type=int, default=(0,), show_default=True, help="Of distillations.")
+@click.option("--network", "networks", multiple=True, type=click.Choice(NETWORKS), help="Only these.")
+@click.option("--ipc", type=click.Choice(["1", "10"]), default="1", show_default=True, help="Images per class.")
+@click.option("--table", "shown", is_flag=True, help="Print the results of a folder, or of a file of results.")
+def main(
+    data: str,
+    root: str,
+    out: Path,
+    rows: tuple[str, ...],
+    seeds: tuple[int, ...],
+    networks: tuple[str, ...],
+    ipc: str,
+    shown: bool,
+) -> None:
+    """Distill and evaluate, row by row and seed by seed, and print the table."""
+    path = out if out.suffix == ".json" else out / "cifar10.json"
+    everything: dict[str, Results] = read_json(path) if path.exists() else {}
+    results = everything.setdefault(ipc, {})
+    for seed in () if shown else seeds:
+        for row in rows or PRESETS:
+            known = results.get(row, {}).get(str(seed), {})
+            if wanted := [name for name in networks or NETWORKS if name not in known]:
+                run = distill(row, int(ipc), seed, data, root, out)
+                for name, by_seed in evaluate(row, run, wanted, root).items():
+                    for of, found in by_seed.items():
+                        results.setdefault(name, {}).setdefault(of, {}).update(found)
+                write_json(path, everything)
+                click.echo(f"{row}, seed {seed}: {results[row][str(seed)]}")
+    for images, of_images in everything.items():
+        Console(width=160).print(table(of_images, int(images)), f"{images} images per class", sep="\n")
+
+
+if __name__ == "__main__":
+    main()
