@@ -21,7 +21,7 @@ NONE_NEEDED = License(None, "none needed: made from a seed", commercial=True, re
 
 @dataclass(frozen=True)
 class CatalogEntry:
-    """One generator: ``hub`` is ``org/repo:file``, ``classes`` 0 for an unconditional one."""
+    """One generator: ``hub`` is ``org/repo:file``, ``resolution`` 0 for any, ``classes`` 0 for an unconditional one."""
 
     name: str
     resolution: int | None
@@ -86,7 +86,7 @@ CATALOG: dict[str, CatalogEntry] = {
     ),
     "random": CatalogEntry(
         name="random",
-        resolution=None,
+        resolution=0,
         classes=None,
         data="nothing",
         license=NONE_NEEDED,
@@ -97,7 +97,7 @@ CATALOG: dict[str, CatalogEntry] = {
     **{name: _official(configuration) for name, configuration in OFFICIAL.items()},
     "taesd": CatalogEntry(
         name="taesd",
-        resolution=None,
+        resolution=0,
         classes=0,
         data="not stated; distilled from Stable Diffusion's autoencoder",
         license=read_license("MIT"),

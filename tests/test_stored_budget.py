@@ -8,6 +8,7 @@ from errors import naming
 import glad
 from generators.weights import EMBEDDED
 from glad.cli import main
+from glad.cli.outcome import say
 from glad.cli.results_tables import results_table
 from glad.evaluation.rows import set_id
 from glad.reports.run_data import read
@@ -65,6 +66,15 @@ def test_sets_of_one_budget_are_compared_with_the_real_images_of_that_budget(run
     card = glad.push(runs["fred"], "me/set", permission="mine", dry_run=True).card
     assert "| bytes per class, as codes | 3,364 (latents 3,096, shared tensors 256, labels 12) |" in card
     assert "| numbers per class, in images | 1 |" in card and "| **this set** | 3,364 |" in card
+
+
+def test_it_is_said_which_sets_have_no_row_before_optimization(runs, capsys):
+    asked = {**EVALUATION, "baselines": ["before"]}
+    found = glad.evaluate([runs["fred"], runs["fashion-mini"]], **asked)
+    assert found["without_before"] == ["fred"] and "before:fashion-mini" in found["summary"]
+    say(found)
+    assert "No row before optimization for fred:" in capsys.readouterr().out
+    assert "without_before" not in glad.evaluate(runs["fred"], **EVALUATION)
 
 
 def test_a_file_is_as_large_as_what_it_stores(runs, tmp_path):

@@ -23,6 +23,8 @@ def say(results: dict[str, Any]) -> None:
     for row in results.get("cost", {}):
         for sentence in sentences(results, row) if rows_of(results)[row].kind == SET else ():
             click.echo(sentence)
+    if absent := results.get("without_before"):
+        click.echo(f"No row before optimization for {', '.join(absent)}: only runs of a prior with weights have one.")
     for network, version in results.get("libraries", {}).items():
         click.echo(f"{network} is that of {version}, with random weights.")
     if "teacher" in results:

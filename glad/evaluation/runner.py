@@ -15,7 +15,7 @@ from glad.evaluation.dd_ranking import Parts
 from glad.evaluation.protocol import resolve_protocol
 from glad.evaluation.resolve import ResolvedEvaluation
 from glad.evaluation.results_store import Key, ResultsStore, key_of
-from glad.evaluation.rows import ResultRow, set_id
+from glad.evaluation.rows import BEFORE, ResultRow, set_id
 from glad.evaluation.sizes import stored_sizes
 from glad.evaluation.summary import Cell, differences, per_seed, summarize
 from glad.evaluation.training import Job
@@ -54,6 +54,9 @@ def run_evaluation(evaluation: ResolvedEvaluation, on_cell: OnCell | None = None
             on_cell({**cell, "label": rows[cell["row"]].label}, len(missing) - done)
     results = {**asked, **_results(evaluation, rows, cells(wanted))}
     results["stored"] = stored_sizes(conditions, evaluation.candidates)
+    absent = [c.name for c in evaluation.candidates if c.initial is None]
+    if absent and BEFORE in config.baselines:
+        results["without_before"] = absent
     if config.scores and all(key in finished for key in wanted):
         results["scores"] = {set_id(c.name): _scores(evaluation, c, cells(wanted)) for c in evaluation.candidates}
     if config.cost:

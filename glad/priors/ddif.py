@@ -5,7 +5,9 @@ NeurIPS 2020); its weights are what is stored and learned, by Adam. All rows are
 where the release runs network after network. The published start is fitted to real images, for 5,000 steps at the rate
 5e-4; here ``--initialization fit`` begins ten times as fast and falls along a cosine, and 2,000 steps come nearer
 (mean squared error 0.157 against 0.166).
-Published are rates for DC, DM and MTT; AST takes that of MTT, the others that of DM.
+Published are rates for DC and DM (5e-5) and MTT (1e-4, which AST takes too). Adam moves a number by no more than its
+rate in an iteration: at 5e-5 the thousands of the release get somewhere, 60 do not (docs/PARAMETERIZATIONS.md). So the
+default is 1e-3, but for DC, MTT and AST.
 """
 
 import math
@@ -36,7 +38,11 @@ class DDiF:
 
     conditional = False
     optimizers: ClassVar[Mapping[str, str]] = {"field": "adam"}
-    learning_rates: ClassVar[Mapping[str, Any]] = {"field": 5e-5, "mtt": {"field": 1e-4}, "ast": {"field": 1e-4}}
+    learning_rates: ClassVar[Mapping[str, Any]] = {
+        "field": 1e-3,
+        "dc": {"field": 5e-5},
+        **dict.fromkeys(("mtt", "ast"), {"field": 1e-4}),
+    }
     fit_rate = 5e-3
 
     def __init__(

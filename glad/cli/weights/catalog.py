@@ -69,7 +69,7 @@ def _cells(entry: catalog.CatalogEntry, record: store.Record | None) -> list[str
     places = ["Hub" if entry.hub else "", "official address" if entry.url else ""]
     return [
         entry.name,
-        _number(entry, entry.resolution),
+        "any" if entry.resolution == 0 else _number(entry, entry.resolution),
         _number(entry, entry.classes),
         entry.data,
         SAYS[license.commercial],
