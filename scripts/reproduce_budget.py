@@ -29,18 +29,20 @@ NETWORKS = ("convnet", *OTHERS)
 LR = 1e-2  # of all networks but ConvNet where a step size is learned; the published 1e-3 is for 1,000 epochs
 SEEDS, EPOCHS = (0, 1), 300
 NETWORK_SEEDS = {"convnet": 3, **dict.fromkeys(OTHERS, 1)}
-EXPERTS = {"count": 2, "epochs": 8}
+EXPERTS = {"count": 1, "epochs": 7}
+LIMITS: dict[str, int | None] = {"DM": None, "MTT": 20_000, "DATM": 20_000}
+"""Real images of a row: all 54,000, or those that the experts were trained on."""
 OBJECTIVES: dict[str, dict[str, Any]] = {
     "DM": {"objective": "dm", "iterations": 60, "objective_options": {"batch": 32}},
     "MTT": {
         "objective": "mtt",
-        "iterations": 60,
-        "objective_options": {"syn_steps": 10, "expert_epochs": 1, "max_start_epoch": 5},
+        "iterations": 40,
+        "objective_options": {"syn_steps": 10, "expert_epochs": 2, "max_start_epoch": 4},
     },
     "DATM": {
         "objective": "datm",
-        "iterations": 60,
-        "objective_options": {"syn_steps": 10, "expert_epochs": 1, "max_start_epoch": 5, "skip_above": 1.1},
+        "iterations": 40,
+        "objective_options": {"syn_steps": 10, "expert_epochs": 2, "max_start_epoch": 4, "skip_above": 1.1},
         "labels": "logits",
         "initialization": "correct",
     },
@@ -77,7 +79,7 @@ def experts(root: str, out: Path) -> Path:
     """The folder of the experts, which MTT and DATM follow; trains what is not there."""
     folder = out / "experts"
     glad.train_experts(
-        DATA, folder, root=root, count=EXPERTS["count"], recipe="mtt",
+        DATA, folder, root=root, limit=LIMITS["MTT"], count=EXPERTS["count"], recipe="mtt",
         recipe_options={"epochs": EXPERTS["epochs"]}, network_options=WIDTH,
     )  # fmt: skip
     return folder
@@ -91,7 +93,7 @@ def distill(row: str, seed: int, budget: float, root: str, out: Path) -> glad.Ru
         settings["experts"] = experts(root, out)
     name = f"{row.replace(', ', '-').replace(' ', '-')}-{budget:g}-{seed}"
     return glad.distill(
-        DATA, root=root, budget=budget, seed=seed, network_options=WIDTH,
+        DATA, root=root, limit=LIMITS[row.split(", ")[0]], budget=budget, seed=seed, network_options=WIDTH,
         grid_every=settings["iterations"], out=out / name, **settings,
     )  # fmt: skip
 

@@ -41,7 +41,8 @@ class DDiF:
     learning_rates: ClassVar[Mapping[str, Any]] = {
         "field": 1e-3,
         "dc": {"field": 5e-5},
-        **dict.fromkeys(("mtt", "ast"), {"field": 1e-4}),
+        "mtt": {"field": 1e-4},
+        "ast": {"field": 1e-4},
     }
     fit_rate = 5e-3
 

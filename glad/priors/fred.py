@@ -7,7 +7,7 @@ for objectives that the release does not have are those of MTT (AST), DM (DataDA
 
 Up to 32 pixels DM's published rate, 244 at 32 and 319 at 28, is not the default. The orthonormal transform leaves
 distances as they are, so what is stable for pixels, 1, is stable times the images in a class's mean, which are 12 at 28
-pixels. At 319 the first step throws images out of their range, and short runs do not come back (the release has 20,000).
+pixels. At 319 the first step throws images out of their range, and short runs do not come back (the paper: 20,000).
 """
 
 import math

@@ -15,8 +15,13 @@ from glad.evaluation.candidates import of_run
 def _small():
     """One iteration, and one epoch of evaluation, on the embedded sample."""
     with pytest.MonkeyPatch.context() as patch, few_held_out():
-        sizes = {"DATA": "fashion-mini", "LIMIT": 200, "WIDTH": {"width": 8}, "OTHERS": {"alexnet": {"width": 4}}}
-        sizes |= {"NETWORKS": ("convnet", "alexnet"), "EPOCHS": 1, "NETWORK_SEEDS": 1}
+        sizes = {
+            "DATA": "fashion-mini",
+            "LIMITS": dict.fromkeys(script.LIMITS, 200),
+            "WIDTH": {"width": 8},
+            "OTHERS": {"alexnet": {"width": 4}},
+        }
+        sizes |= {"NETWORKS": ("convnet", "alexnet"), "EPOCHS": 1, "NETWORK_SEEDS": {"convnet": 1, "alexnet": 1}}
         sizes |= {"EXPERTS": {"count": 1, "epochs": 5}}
         for name, value in sizes.items():
             patch.setattr(script, name, value)
@@ -48,7 +53,7 @@ def test_a_row_fills_its_budget_and_no_more(row, folder):
 def command(folder, *options):
     result = CliRunner().invoke(script.main, ["--out", str(folder), "--seed", "0", "--row", "DM, pixels", *options])
     assert result.exit_code == 0, result.output
-    return json.loads((folder / "budget-1-validation.json").read_text())
+    return json.loads((folder / "budget-1-test.json").read_text())
 
 
 def test_a_call_adds_the_networks_that_are_missing(folder, monkeypatch):
