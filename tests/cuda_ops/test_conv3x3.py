@@ -180,3 +180,18 @@ def test_the_choice_holds_until_it_is_given_back():
         assert used_convolutions() == "auto"
         use_convolutions("direct")
     assert used_convolutions() == "auto"
+
+
+def test_a_weight_that_has_changed_in_place_is_transformed_anew():
+    """Transformed weights are kept; what counts is their content, not where they lie."""
+    _library.load("cpu")
+    x, weight, *_ = inputs(8, 16, 16, 8, 8)
+    for number in range(4):
+        for turned in (False, True):
+            w = weight.transpose(0, 1).flip(2, 3) if turned else weight
+            expected = F.conv2d(x, w, padding=1)
+            for _ in range(2):  # made, and kept
+                torch.testing.assert_close(
+                    torch.ops.glad.winograd(x, weight, None, turned), expected, atol=1e-4, rtol=0
+                )
+        weight.view(-1)[-1 - number] += 1

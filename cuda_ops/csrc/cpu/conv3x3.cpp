@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "kept_points.h"
 #include "kernels.h"
 #include "workspace.h"
 
@@ -65,11 +66,11 @@ struct Conv {
 Tensor winograd(const Tensor& x0, const Tensor& weight0, const std::optional<Tensor>& bias, bool turned) {
   const Conv given(x0, weight0, bias, turned);
   if (given.y.numel() == 0) return given.y;
-  static thread_local Workspace points;
+  static thread_local KeptPoints kept;
   Winograd p = winograd_of(given.x, given.c, given.k);
   p.x = floats(given.x), p.weight = floats(given.weight), p.bias = given.shift(), p.turned = turned;
-  p.y = new_floats(given.y), p.points = points.get(p.size_of_points());
-  run(p, Winograd::Part::kernels, Winograd::padded(p.k) / Winograd::kLanes);
+  p.y = new_floats(given.y);
+  kept.get(p, [&] { run(p, Winograd::Part::kernels, Winograd::padded(p.k) / Winograd::kLanes); });
   run(p, Winograd::Part::convolve, (p.n * p.down() + p.rows - 1) / p.rows);
   return given.y;
 }
