@@ -27,7 +27,7 @@ NARROWER = {"GLAD_ISA": "avx2", "ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_I
 
 
 @dataclass(frozen=True)
-class Job:
+class RowJob:
     """A row and its size."""
 
     row: str
@@ -37,7 +37,7 @@ class Job:
     threads: int
 
 
-def work(job: Job, build: Path, folder: Path) -> None:
+def work(job: RowJob, build: Path, folder: Path) -> None:
     """Be the process of one checkout: a call for each line of stdin, the number of its round, a line of JSON for each.
 
     The results of round 0 go to ``folder``.
@@ -67,7 +67,7 @@ def work(job: Job, build: Path, folder: Path) -> None:
 class Build:
     """The process of one checkout, and what it took."""
 
-    def __init__(self, checkout: Path, job: Job, folder: Path, environ: dict[str, str]) -> None:
+    def __init__(self, checkout: Path, job: RowJob, folder: Path, environ: dict[str, str]) -> None:
         folder.mkdir()
         self.checkout, self.folder = checkout, folder
         self.seconds: list[float] = []
@@ -106,7 +106,7 @@ def apart(builds: list[Build]) -> float:
     return max(float((new[what] - value).norm() / value.norm()) for what, value in old.items())
 
 
-def measure(job: Job, checkouts: list[Path], rounds: int, environ: dict[str, str]) -> list[str]:
+def measure(job: RowJob, checkouts: list[Path], rounds: int, environ: dict[str, str]) -> list[str]:
     """One line of the table."""
     with tempfile.TemporaryDirectory() as folder:
         builds = [Build(path, job, Path(folder) / str(i), environ) for i, path in enumerate(checkouts)]
@@ -160,13 +160,13 @@ def main(
 ) -> None:
     if job is not None:
         options, folder = json.loads(job)
-        work(Job(**options), new, Path(folder))
+        work(RowJob(**options), new, Path(folder))
         return
     environ = {"THP_MEM_ALLOC_ENABLE": "1", "OMP_NUM_THREADS": str(threads), **(NARROWER if isa == "avx2" else {})}
     lines = [head([old, new], isa, threads), ""]
     lines += ["| row | old s | new s | ratio | range | old MiB | new MiB | apart |", "|" + " --- |" * 8]
     for row in only or ROWS:
-        cells = measure(Job(row, width, images, steps, threads), [old, new], rounds, environ)
+        cells = measure(RowJob(row, width, images, steps, threads), [old, new], rounds, environ)
         lines.append(f"| {' | '.join(cells)} |")
         click.echo(lines[-1], err=True)
     click.echo("\n".join(lines))

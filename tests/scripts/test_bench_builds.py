@@ -6,7 +6,7 @@ from pathlib import Path
 import bench_builds
 import forked
 import torch
-from bench_builds import Build, Job
+from bench_builds import Build, RowJob
 from click.testing import CliRunner
 
 ROOT = Path(__file__).parents[2]
@@ -17,7 +17,7 @@ sys.path.insert(0, sys.argv[1] + "/scripts")
 import io
 sys.stdin = io.StringIO("0\\n1\\n")
 import bench_builds
-bench_builds.work(bench_builds.Job("expert", 4, 40, 1, 1), Path(sys.argv[1]), Path(sys.argv[2]))
+bench_builds.work(bench_builds.RowJob("expert", 4, 40, 1, 1), Path(sys.argv[1]), Path(sys.argv[2]))
 """
 
 
@@ -48,7 +48,7 @@ def test_ratios_are_of_neighboring_rounds_after_one_to_warm_up(monkeypatch, tmp_
             turns.append((self.checkout.name, "end"))
 
     monkeypatch.setattr(bench_builds, "Build", Fake)
-    cells = bench_builds.measure(Job("dm", 4, 40, 1, 1), [tmp_path / "old", tmp_path / "new"], 3, {})
+    cells = bench_builds.measure(RowJob("dm", 4, 40, 1, 1), [tmp_path / "old", tmp_path / "new"], 3, {})
     assert turns[:4] == [("old", 0), ("new", 0), ("old", 1), ("new", 1)] and turns[-1] == ("new", "end")
     assert cells == ["dm", "6", "3", "**2.00**", "1.00 to 3.00", "7", "7", "2e-01"]
 
