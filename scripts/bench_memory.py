@@ -51,7 +51,7 @@ def own_memory() -> int:
     return int(status.partition("RssAnon:")[2].split()[0]) * 1024
 
 
-def work(folder: Path, classes: int, ipc: int, offload: str, iterations: int) -> dict[str, float]:
+def work(folder: Path, classes: int, ipc: int, offload: Any, iterations: int) -> dict[str, float]:
     """Distill as this rank: its peak, the bytes of its latents, and the seconds of an iteration."""
     import glad
     from glad.ranks.sharded_set import ShardedSet
@@ -68,7 +68,7 @@ def work(folder: Path, classes: int, ipc: int, offload: str, iterations: int) ->
         latents[0] = sum(latent.nbytes for part in synset.parts.values() for latent in part.latents.values())
         step(synset, optimizer)
 
-    ShardedSet.step = counted  # type: ignore[method-assign]
+    ShardedSet.step = counted  # type: ignore
     threading.Thread(target=watch, daemon=True).start()
     data, prior = (str(folder.parent / name) for name in ("data.npz", "narrow.safetensors"))
     glad.distill(

@@ -112,7 +112,7 @@ def work(name: str, ipc: int, iterations: int, folder: Path) -> dict[str, float]
         return iterate(state, at)
 
     Ranks.all_gather = gathers.timed(counted)  # type: ignore[method-assign]
-    ShardedState.iterate = watched  # type: ignore[method-assign]
+    ShardedState.iterate = watched  # type: ignore
 
     def note(iteration: int, _: Any) -> None:
         steps.append((time.perf_counter(), student.seconds, gathers.seconds, groups[0].gathered))
