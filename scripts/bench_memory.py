@@ -28,7 +28,7 @@ from rich.console import Console
 from rich.table import Table
 
 GENERATOR = ((4, 16, 4096.0, 64), (4, 2, 4096.0, 64))
-LAYER = 4  # of which the features are 64 x 36 x 36
+LAYER = 6  # whose features are 64 x 32 x 32, and which is soon rendered
 REAL, SIDE, FEW = 16, 32, 2
 PORT = 29521
 
@@ -73,7 +73,7 @@ def work(folder: Path, classes: int, ipc: int, offload: Any, iterations: int) ->
     data, prior = (str(folder.parent / name) for name in ("data.npz", "narrow.safetensors"))
     glad.distill(
         data, "dm", prior, ipc, offload=offload, iterations=iterations, save_every=2, grid_every=10_000, device="cpu",
-        prior_options={"layer": LAYER, "rand_f": 1}, class_map="guess", network_options={"width": 32}, sharded=True,
+        prior_options={"layer": LAYER, "rand_f": 1}, class_map="guess", network_options={"width": 8}, sharded=True,
         objective_options={"batch": REAL}, rank_timeout=600, out=folder / "run", classes=range(classes),
         on_step=lambda *_: times.append(time.perf_counter()),
     )  # fmt: skip
