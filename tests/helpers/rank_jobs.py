@@ -12,13 +12,15 @@ import sys
 import time
 import traceback
 import warnings
+from contextlib import nullcontext
 from pathlib import Path
+from unittest.mock import patch
 
 import forked
 import torch.distributed as dist
 
 import glad
-from glad.api import running
+from glad.api import distilling, running
 from glad.ranks import group
 
 START = "import sys, rank_jobs; rank_jobs.serve(int(sys.argv[1]), sys.argv[2])"
@@ -26,6 +28,13 @@ SMALL = {
     "data": "fashion-mini", "classes": [0, 1, 2, 3], "limit": 40, "iterations": 2, "device": "cpu", "save_every": 1,
     "network_options": {"width": 4, "depth": 2}, "rank_timeout": 300.0, "sharded": True,
 }  # fmt: skip
+
+
+OTHER = {"other seed": {"seed": 1}, "other data": {"limit": 36}}  # arguments of rank 1
+PATCHED = {
+    "other version": lambda: patch.object(distilling, "VERSION", "0.0"),
+    "other operators": lambda: patch.object(running, "served_by", lambda device: {device: "magic"}),
+}
 
 
 class Told:
@@ -96,8 +105,8 @@ def attempt(rank, run):
     """Distill; what was wrong, with ``silent`` before it where another rank says it."""
     run = {**SMALL, **run}
     quirk = run.pop("quirk", None)
-    if quirk == "other seed" and rank == 1:
-        run["seed"] = 1
+    if quirk in OTHER and rank == 1:
+        run |= OTHER[quirk]
     if quirk == "other folder" and rank == 1:
         os.chdir(os.environ["ELSEWHERE"])
 
@@ -112,7 +121,7 @@ def attempt(rank, run):
             time.sleep(30)
 
     try:
-        with warnings.catch_warnings(record=True) as said:
+        with warnings.catch_warnings(record=True) as said, PATCHED.get(quirk if rank == 1 else "", nullcontext)():
             warnings.simplefilter("always")
             glad.distill(**run, on_step=watch)
     except SystemExit as end:

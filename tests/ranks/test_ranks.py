@@ -3,6 +3,7 @@
 import hashlib
 import json
 
+import forked
 import pytest
 import rank_jobs
 import torch
@@ -19,6 +20,12 @@ EXPERTS = {"count": 1, "recipe_options": {"epochs": 3, "batch": 16}}
 KINDS = {
     "dm": {"objective": "dm", "objective_options": {"batch": 4}},
     "mtt": {"objective": "mtt", "objective_options": {"syn_steps": 2, "expert_epochs": 1, "max_start_epoch": 2}},
+}
+OTHERS = {
+    "other seed": "rank 0 seed 0 rank 1 1",
+    "other data": "rank 0 hash of data rank 1",
+    "other version": "rank 0 version of glad rank 1 0.0",
+    "other operators": "rank 0 operators on cpu rank 1 magic",
 }
 CASES = [(kind, prior) for kind in KINDS for prior in (PIXELS, CODES)]
 
@@ -50,7 +57,13 @@ def done(folder):
         (1, [{**moved, "iterations": 3}, {**moved, "out": str(folder / "unmoved"), "iterations": 3}]),
         (2, [*cases(2), {**told, "out": str(folder / "told")}, case("mtt", CODES, "offloaded", offload="disk")]),
         (2, [case("dm", PIXELS, "terminated", quirk="terminated", iterations=4, save_every=50)]),
-        (2, [case("dm", PIXELS, "seeds", quirk="other seed"), {**moved, "out": "apart", "quirk": "other folder"}]),
+        (
+            2,
+            [
+                *(case("dm", PIXELS, quirk.split()[1], quirk=quirk) for quirk in OTHERS),
+                {**moved, "out": "apart", "quirk": "other folder"},
+            ],
+        ),
         (3, [case("dm", PIXELS, "broken", quirk="broken")]),
         (3, [case("dm", PIXELS, "killed", quirk="killed", iterations=3)]),
     ]
@@ -114,11 +127,23 @@ def test_sigterm_to_one_rank_stops_all_after_the_same_iteration_saved(done, fold
     assert read_tensors(folder / "terminated" / "state.safetensors")[1]["iteration"] == "2"
 
 
-def test_ranks_with_other_settings_are_told_at_the_start(done, folder):
-    lines = [done[rank]["seeds@2"] for rank in range(2)]
+@pytest.mark.parametrize("quirk", OTHERS)
+def test_ranks_that_have_something_else_are_told_at_the_start(done, folder, quirk):
+    name = quirk.split()[1]
+    lines = [done[rank][f"{name}@2"] for rank in range(2)]
     assert sorted(line.split()[0] for line in lines) == ["says", "silent"]
-    assert all(mentions(line, "rank 0 seed 0 rank 1 1") for line in lines)
-    assert not (folder / "seeds" / "state.safetensors").exists()
+    assert all(mentions(line, OTHERS[quirk]) for line in lines), lines
+    assert not (folder / name / "state.safetensors").exists()
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_rank_that_finds_nobody_says_where_it_looked(tmp_path, rank):
+    port = rank_jobs.free_port()
+    run = {**KINDS["dm"], "prior": PIXELS, "out": str(tmp_path / "alone"), "rank_timeout": 0.1}
+    (tmp_path / "plan.json").write_text(json.dumps([{"world": 2, "port": port, "runs": [run]}]))
+    assert forked.run(rank_jobs.START, rank, tmp_path).returncode == 0
+    said = json.loads((tmp_path / f"{rank}.json").read_text())["alone@2"]
+    assert said.startswith("says") and mentions(said, f"rank {rank} of 2 finds no others at 127.0.0.1:{port}")
 
 
 def test_a_folder_that_is_not_shared_is_named(done):
