@@ -134,7 +134,8 @@ class Watch:
         others = [rank for rank in range(self.world) if rank != self.rank]
         if dead := [rank for rank in others if before[rank][0] == after[rank][0]]:
             return f"{_ranks(dead)} of {self.world} {_have(dead)} died, or cannot be reached"
-        if late := [rank for rank in others if after[rank][1] < self.gathers]:
+        seen = before if "timed out" in str(error).lower() else after  # a rank may have come since the time was up
+        if late := [rank for rank in others if seen[rank][1] < self.gathers]:
             return (
                 f"{_ranks(late)} of {self.world} did not come to gather {self.gathers} within {self.timeout:g} s "
                 "(--rank-timeout)"

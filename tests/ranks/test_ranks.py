@@ -13,6 +13,7 @@ from safetensors import safe_open
 
 import glad
 from glad.cli import main
+from glad.ranks.watch import Watch
 from glad.runs.storage import read_tensors
 
 CODES, PIXELS = "fashion-mini", "pixels"
@@ -120,6 +121,21 @@ def test_an_objective_that_does_not_say_that_it_is_by_class_runs_alike_and_is_to
         }
     )
     assert torch.equal(alone.read_set()[0], glad.Run(folder / "told").read_set()[0])
+
+
+@pytest.mark.parametrize(
+    ("error", "after", "line"),
+    [
+        ("Timed out waiting 5000ms", 7, "rank 2 of 3 did not come to gather 7 within 5 s"),  # though it has come since
+        ("Connection closed", 6, "rank 2 of 3 did not come to gather 7 within 5 s"),
+        ("Connection closed", 7, "rank 0 of 3 lost the others Connection closed"),
+    ],
+)
+def test_a_rank_that_had_not_come_when_the_time_was_up_is_late(error, after, line):
+    watch = Watch.__new__(Watch)
+    watch.rank, watch.world, watch.gathers, watch.timeout = 0, 3, 7, 5.0
+    said = watch._name([(1, 7), (1, 7), (1, 6)], [(9, 7), (9, 7), (9, after)], RuntimeError(error))
+    assert mentions(said, line)
 
 
 def test_sigterm_to_one_rank_stops_all_after_the_same_iteration_saved(done, folder):
