@@ -30,6 +30,7 @@ FLOORS = (
     "glad.networks",
     "glad.priors",
     "glad.runs",
+    "glad.tasks",
     "glad.synthetic_set",
     "glad.objectives",
     "glad.distillation",

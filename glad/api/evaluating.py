@@ -48,7 +48,8 @@ def evaluate(
     cost: bool = False,
     reach: float = 0.8,
     conv: Convolutions = "auto",
-    workers: int = 1,
+    workers: int | None = None,
+    ray: str | None = None,
     part: str | None = None,
     device: str = "auto",
     on_cell: Callable[[dict[str, Any], int], None] | None = None,
@@ -105,7 +106,10 @@ def evaluate(
         reach: For ``cost``: the share of the full data's accuracy to be reached, above 0 and at most 1.
         conv: 3x3 convolutions on a CPU. ``auto``: by Winograd's algorithm where it is the faster, which rounds
             otherwise; ``direct``: torch's own. Each accuracy says which; finished ones are kept.
-        workers: Processes to spread the trainings over; they share the threads of this one.
+        workers: At most so many tasks at once, each in a process of its own. Processes of this machine share the
+            threads of this one; 1, and with ray as many as there is room for if None.
+        ray: Run the tasks on Ray: ``local`` starts it on this machine, an address such as 10.0.0.1:6379 or ``auto`` is
+            that of a cluster whose machines share the folder that is written to (docs/SCALE.md); no Ray if None.
         part: Do only the I-th of N parts, for ranks on one file system; a call without it merges them; all if None.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ...
         on_cell: Called with each new cell, which has the ``label`` of its row, and the number of cells that are left.
@@ -134,7 +138,7 @@ def evaluate(
         class_map=read_class_map(class_map), seen=seen, split=split,
         augmentation=augmentation, protocol=protocol, label_mode=label_mode, teacher=teacher, full_epochs=full_epochs,
         learning_rate=learning_rate, network_options=network_options or {},
-        hybrid=as_tuple(hybrid), scores=scores, cost=cost, reach=reach, conv=conv, workers=workers,
+        hybrid=as_tuple(hybrid), scores=scores, cost=cost, reach=reach, conv=conv, workers=workers, ray=ray,
         part=part, device=device,
     )  # fmt: skip
     return evaluate_runs(runs, config, on_cell)

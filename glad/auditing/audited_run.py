@@ -130,14 +130,9 @@ class AuditedRun:
         ``RunError`` where a kept file is damaged.
         """
         key = (seed, "audit", self.network)
-        shape = {
-            "channels": self.train.channels,
-            "classes": len(self.train.classes),
-            "resolution": self.train.resolution,
-        }
         rng = rng_for(*key, "initialise")
-        network = make_network(self.network, rng=rng, norm=setup.protocol.norm, width=self.width, **shape)
-        path = self._path(setup, seed, shape)
+        network = make_network(self.network, rng=rng, norm=setup.protocol.norm, width=self.width, **self.shape)
+        path = self.path(setup, seed)
         if path.exists():
             network.load_state_dict(read_tensors(path)[0])
             return network.to(self.device).eval(), True
@@ -154,11 +149,17 @@ class AuditedRun:
         write_tensors(path, network.state_dict())
         return network.eval(), False
 
-    def _path(self, setup: TrainingSetup, seed: int, shape: Mapping[str, int]) -> Path:
+    @property
+    def shape(self) -> dict[str, int]:
+        """Of the images, as networks are made for it."""
+        train = self.train
+        return {"channels": train.channels, "classes": len(train.classes), "resolution": train.resolution}
+
+    def path(self, setup: TrainingSetup, seed: int) -> Path:
         """Where a network is kept: the name is a hash of all that it depends on."""
         depends_on = {
             "glad": VERSION,
-            "network": [self.network, self.width, shape],
+            "network": [self.network, self.width, self.shape],
             "lesson": [setup.name, dict(setup.identity), setup.learning_rate, asdict(setup.protocol)],
             "seed": seed,
         }

@@ -11,10 +11,10 @@ from torch import Tensor
 
 from generators.classes import GeneratorClass
 from glad.auditing import checks
-from glad.auditing.audited_run import AuditedRun, open_data_of, sha256_of
+from glad.auditing.audited_run import AuditedRun, sha256_of
+from glad.auditing.networks import open_audited, train_networks
 from glad.auditing.verdicts import find_broken, number, verdicts
 from glad.data.dataset import ImageData, Splits
-from glad.device import pick_device
 from glad.networks import Network
 from glad.runs.folder import Run
 from glad.runs.image_grid import Row, eight_bit, save_png, sheet
@@ -22,6 +22,7 @@ from glad.runs.soft_labels import likeliest
 from glad.runs.storage import write_json, write_tensors
 from glad.settings.audit import NUMBERS, AuditSettings, Split
 from glad.settings.types import as_tuple
+from glad.tasks.engines import open_engine
 from glad.version import VERSION
 
 SCHEMA = 1
@@ -51,6 +52,8 @@ def audit(
     out: str | Path | None = None,
     fail_on: Mapping[str, float] | None = None,
     device: str = "auto",
+    workers: int | None = None,
+    ray: str | None = None,
     on_network: Callable[[int, int, str], None] | None = None,
 ) -> dict[str, Any]:
     """Check who loses by a distilled set, what it covers, what it copied, and where it is from.
@@ -73,6 +76,9 @@ def audit(
         out: Folder for the files and for the networks, which the next audit uses again; by default the run's.
         fail_on: Thresholds by the name of a number in ``glad.settings.audit.NUMBERS``.
         device: ``auto``, ``cpu`` or ``cuda``.
+        workers: At most so many networks at once, each in a process of its own; by default 1, with ray as many as
+            there is room for. Processes of this machine share the threads of this one.
+        ray: ``local``, or the address of a Ray cluster whose machines share the run's folder (docs/SCALE.md).
         on_network: Is called with (done, total, name) after each network.
 
     Returns:
@@ -101,6 +107,8 @@ def audit(
         out=None if out is None else str(out),
         fail_on=fail_on or {},
         device=device,
+        workers=workers,
+        ray=ray,
     )
     return run_audit(run, settings, data, on_network)
 
@@ -113,21 +121,10 @@ def run_audit(
 ) -> dict[str, Any]:
     """Check the set of a finished ``run``; see ``audit``."""
     folder = run if isinstance(run, Run) else Run(Path(run))
-    audited = AuditedRun(
-        run=folder,
-        splits=open_data_of(folder, data),
-        network=settings.network or folder.settings.network,
-        width=settings.width,
-        epochs=settings.epochs,
-        set_epochs=settings.set_epochs,
-        seeds=list(range(settings.seeds)) if isinstance(settings.seeds, int) else list(settings.seeds),
-        images=settings.images,
-        learning_rate=settings.learning_rate,
-        split=settings.split,
-        out=folder.path if settings.out is None else Path(settings.out),
-        device=pick_device(settings.device),
-    )
-    found = _add_verdicts(_measure(audited, on_network), dict(settings.fail_on))
+    audited = open_audited(folder, settings, data)
+    with open_engine(settings, audited.out, audited.device) as engine:
+        networks = train_networks(audited, settings, data, engine, on_network)
+    found = _add_verdicts(_measure(audited, networks), dict(settings.fail_on))
     write_json(audited.out / "audit.json", found)
     return found
 
@@ -139,10 +136,10 @@ def _add_verdicts(found: dict[str, Any], limits: dict[str, float]) -> dict[str, 
     return {**found, **lines, "thresholds": limits, "broken": find_broken(numbers, limits)}
 
 
-def _measure(audited: AuditedRun, on_network: Callable[[int, int, str], None] | None) -> dict[str, Any]:
+def _measure(audited: AuditedRun, networks: tuple[list[Network], list[Network]]) -> dict[str, Any]:
     """All checks, in the form of ``audit.json``."""
     names, distilled = audited.train.classes, audited.distilled
-    full, ours = _networks(audited, on_network)
+    full, ours = networks
     tested = [[audited.predict(n, audited.tested) for n in part] for part in (full, ours)]
     extractor = full[0]  # features are those of the first seed's network
     real = audited.embed(extractor, audited.queried), audited.queried.labels
@@ -159,22 +156,6 @@ def _measure(audited: AuditedRun, on_network: Callable[[int, int, str], None] | 
     }
     found["prior"] = _prior(audited, full, after, real[0])
     return {**found, "provenance": _provenance(audited)}
-
-
-def _networks(
-    audited: AuditedRun, on_network: Callable[[int, int, str], None] | None
-) -> tuple[list[Network], list[Network]]:
-    """The networks trained on the full data, and those trained on the set, one of either per seed."""
-    trained: tuple[list[Network], list[Network]] = ([], [])
-    done, total = 0, 2 * len(audited.seeds)
-    for seed in audited.seeds:
-        for networks, setup in zip(trained, audited.training_setups(), strict=True):
-            network, kept = audited.network_for(setup, seed)
-            networks.append(network)
-            done += 1
-            if on_network is not None:
-                on_network(done, total, f"{setup.name}, seed {seed}{' (kept)' if kept else ''}")
-    return trained
 
 
 def _settings(audited: AuditedRun) -> dict[str, Any]:

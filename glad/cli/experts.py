@@ -51,13 +51,14 @@ def train(dry_run: bool, **options: Any) -> None:
     )
     if dry_run:
         return
+    done = {number: epochs for number in range(planned.count) if planned.file(number).path.exists()}
     with progress_bar(planned.count * epochs, "epoch") as bar:
-        found = train_plan(
-            planned,
-            lambda number, epoch, accuracy: bar.advance(
-                number * epochs + epoch, f"expert {number}: validation accuracy {100 * accuracy:.1f} %"
-            ),
-        )
+
+        def on_epoch(number: int, epoch: int, accuracy: float) -> None:
+            done[number] = epoch
+            bar.advance(sum(done.values()), f"expert {number}: validation accuracy {100 * accuracy:.1f} %")
+
+        found = train_plan(planned, on_epoch, settings)
     last = [expert.accuracy[-1] for expert in found.experts]
     click.echo(
         f"{len(last)} experts in {settings.out}, {100 * min(last):.1f} to {100 * max(last):.1f} % validation accuracy "

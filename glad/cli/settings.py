@@ -14,6 +14,7 @@ import click
 
 from glad.cli.options import Pairs, above_defaults, natural, read_numbers, read_rates, read_seeds, whole_numbers
 from glad.settings.fields import Setting, old_names, settings_of
+from glad.settings.spread import TaskSettings
 from glad.settings.types import LISTS, is_union, optional
 
 Made = TypeVar("Made")
@@ -34,7 +35,9 @@ def settings_options(
         skip: fields without an option, such as one that is the command's argument.
         help: help of fields in place of the text under them.
     """
+    last = [setting.name for setting in settings_of(TaskSettings)]  # where tasks run is asked after what they are
     listed = [setting for setting in settings_of(cls) if setting.name not in skip]
+    listed.sort(key=lambda setting: setting.name in last)
 
     def decorate(command: Command) -> Command:
         for setting in reversed(listed):

@@ -10,6 +10,7 @@ from glad.data.augment import strategy_for
 from glad.data.coresets import Labeled
 from glad.evaluation import cost
 from glad.evaluation.candidates import Candidate
+from glad.evaluation.cells import compute
 from glad.evaluation.conditions import Condition
 from glad.evaluation.dd_ranking import Parts
 from glad.evaluation.protocol import resolve_protocol
@@ -19,8 +20,9 @@ from glad.evaluation.rows import BEFORE, ResultRow, set_id
 from glad.evaluation.sizes import stored_sizes
 from glad.evaluation.summary import Cell, differences, per_seed, summarize
 from glad.evaluation.training import Job
-from glad.evaluation.workers import compute
 from glad.runs import soft_labels
+from glad.tasks.base import Engine
+from glad.tasks.engines import open_engine
 
 OnCell = Callable[[Cell, int], None]
 
@@ -31,6 +33,12 @@ def run_evaluation(evaluation: ResolvedEvaluation, on_cell: OnCell | None = None
     A part of an evaluation computes its share and returns what is there so far. ``on_cell`` is called with each new
     cell, the ``label`` of its row beside it, and the number of those that are left.
     """
+    folder = evaluation.candidates[0].results.parent
+    with open_engine(evaluation.config, folder, evaluation.device) as engine:
+        return _run(evaluation, engine, on_cell)
+
+
+def _run(evaluation: ResolvedEvaluation, engine: Engine, on_cell: OnCell | None) -> dict[str, Any]:
     config, versions = evaluation.config, evaluation.library_versions
     resolve = partial(strategy_for, evaluation.splits.train)
     store = ResultsStore(evaluation.candidates, evaluation.settings, config.part_numbers, resolve)
@@ -47,7 +55,7 @@ def run_evaluation(evaluation: ResolvedEvaluation, on_cell: OnCell | None = None
     def cells(keys: Sequence[Key]) -> list[Cell]:
         return [finished[key] for key in keys if key in finished]
 
-    for done, cell in enumerate(_compute_cells(evaluation, conditions, missing), 1):
+    for done, cell in enumerate(_compute_cells(evaluation, conditions, missing, engine), 1):
         finished[key_of(cell)] = cell
         store.write({**asked, "cells": cells(share)}, rows)
         if on_cell is not None:
@@ -83,7 +91,7 @@ def _job(evaluation: ResolvedEvaluation, conditions: Mapping[str, Condition], ke
 
 
 def _compute_cells(
-    evaluation: ResolvedEvaluation, conditions: Mapping[str, Condition], missing: Sequence[Key]
+    evaluation: ResolvedEvaluation, conditions: Mapping[str, Condition], missing: Sequence[Key], engine: Engine
 ) -> Iterator[Cell]:
     """The cells of ``missing``, seed by seed, since baselines are drawn for each."""
     seeds, tested = evaluation.config.seed_list, evaluation.tested
@@ -98,7 +106,7 @@ def _compute_cells(
     place = {seed: number for number, seed in enumerate(seeds)}
     jobs = [_job(evaluation, conditions, key) for key in sorted(missing, key=lambda key: place[key[2]])]
     test = (tested.tensor(), tested.labels)
-    return compute(jobs, data, test, len(tested.classes), evaluation.device, evaluation.config.workers)
+    return compute(jobs, data, test, len(tested.classes), evaluation.device, engine)
 
 
 def _results(evaluation: ResolvedEvaluation, rows: Mapping[str, ResultRow], cells: list[Cell]) -> dict[str, Any]:

@@ -3,117 +3,36 @@
 import hashlib
 import json
 import shutil
-import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from cuda_ops.conv3x3 import convolutions
-from glad.data.augment import strategy_for
 from glad.data.dataset import ImageData, Splits
 from glad.data.splits import open_data
-from glad.device import pick_device
 from glad.evaluation import accuracy
-from glad.experts.files import ExpertError, ExpertFile, Experts, file_size
-from glad.experts.training import flatten, make_optimizer, train_epoch, train_expert, unflatten
-from glad.networks.factory import network_factory
+from glad.experts.files import Expert, ExpertError, ExpertFile, Experts
+from glad.experts.plan import Plan, kind, plan
+from glad.experts.training import flatten, make_optimizer, train_expert, unflatten
 from glad.rng import rng_for
 from glad.runs.disk import sweep
 from glad.runs.storage import optimizer_tensors, restore_optimizer
 from glad.settings.data import DSA, Convolutions
 from glad.settings.distill import DistillSettings
-from glad.settings.experts import RECIPES, Dtype, ExpertSettings, Recipe, RecipeName
-from glad.settings.fields import read
+from glad.settings.experts import Dtype, ExpertSettings, RecipeName
 from glad.settings.objects import name_of
+from glad.settings.spread import TaskSettings
 from glad.settings.types import as_tuple
+from glad.tasks.engines import open_engine
+from glad.tasks.order import TaskKind, await_file, require_data, require_named
 
 OnEpoch = Callable[[int, int, float], None]
 """Is called with the expert's number, its epochs so far and its validation accuracy."""
-
-TIMED_BATCHES = 3
-
-
-@dataclass(frozen=True)
-class Plan:
-    """Experts to be trained: on what, how, and into which files."""
-
-    splits: Splits
-    recipe: Recipe
-    network: str
-    network_options: Mapping[str, Any]
-    augmentation: str
-    dtype: str
-    seed: int
-    count: int
-    out: Path
-    device: torch.device
-    conv: Convolutions = "auto"
-
-    @property
-    def make(self) -> Callable[[torch.Generator], Any]:
-        """``make(rng)``: a fresh network."""
-        return network_factory(self.splits.train, self.network, self.network_options, self.device)
-
-    def file(self, number: int) -> ExpertFile:
-        """The file of expert ``number``."""
-        shapes = {name: list(p.shape) for name, p in self.make(rng_for(0)).named_parameters()}
-        about = {
-            **kind(self.splits.train, self.network, self.network_options),
-            "data_name": self.splits.train.name,
-            "recipe": self.recipe.stored(),
-            "augmentation": self.augmentation,
-            "seed": self.seed,
-            "number": number,
-            "parameters": shapes,
-        }
-        size = sum(torch.Size(shape).numel() for shape in shapes.values())
-        return ExpertFile(
-            self.out / f"expert_{number:03d}.safetensors", self.recipe.epochs + 1, size, self.dtype, about
-        )
-
-    def bytes(self) -> int:
-        """Size of all files."""
-        file = self.file(0)
-        return self.count * file_size(file.rows, file.parameters, file.dtype, file.about)
-
-    def seconds(self) -> float:
-        """How long all epochs will take, from three batches after one to warm up; without the tests after each."""
-        data, batch = self.splits.train, self.recipe.batch
-        network = self.make(rng_for("trial"))
-        part = data.select(torch.arange(min(len(data), batch)))
-        times = []
-        for trial in range(TIMED_BATCHES + 1):
-            began = time.perf_counter()
-            optimizer = make_optimizer(network, self.recipe, 0)
-            train_epoch(network, optimizer, part, self.recipe, self.augmentation, trial, ("trial",))
-            times.append(time.perf_counter() - began)
-        return sorted(times[1:])[TIMED_BATCHES // 2] / len(part) * len(data) * self.recipe.epochs * self.count
-
-
-def kind(data: ImageData, network: str, network_options: Mapping[str, Any]) -> dict[str, Any]:
-    """What experts and a run must have in common."""
-    return {"data": data.digest, "network": network, "network_options": dict(sorted(network_options.items()))}
-
-
-def plan(splits: Splits, settings: ExpertSettings) -> Plan:
-    """Experts on the training images of ``splits``; ``ValueError`` for a number of the recipe that does not exist."""
-    published = RECIPES[settings.recipe].plain()
-    return Plan(
-        splits=splits,
-        recipe=read(Recipe, {**published, **settings.recipe_options}, f"recipe {settings.recipe}"),
-        network=settings.network,
-        network_options=settings.network_options,
-        augmentation=strategy_for(splits.train, settings.augmentation),
-        dtype=settings.dtype,
-        seed=settings.seed,
-        count=settings.count,
-        out=Path(settings.out),
-        conv=settings.conv,
-        device=pick_device(settings.device),
-    )
 
 
 def train_experts(
@@ -136,6 +55,8 @@ def train_experts(
     seed: int = 0,
     conv: Convolutions = "auto",
     device: str = "auto",
+    workers: int | None = None,
+    ray: str | None = None,
     on_epoch: OnEpoch | None = None,
 ) -> Experts:
     """Train the expert networks that the objectives ``mtt`` and ``ast`` follow, and store them after every epoch.
@@ -164,7 +85,11 @@ def train_experts(
         conv: 3x3 convolutions on a CPU. ``auto``: by Winograd's algorithm where it is the faster, which rounds
             otherwise; ``direct``: torch's own. What goes on keeps those that it began with.
         device: ``auto``, ``cpu`` or ``cuda``.
-        on_epoch: Is called with the expert's number, its epochs so far and its validation accuracy in [0, 1].
+        workers: At most so many experts at once, each in a process of its own; by default 1, with ray as many as there
+            is room for. Processes of this machine share the threads of this one.
+        ray: ``local``, or the address of a Ray cluster whose machines share ``out`` (docs/SCALE.md).
+        on_epoch: Is called with the expert's number, its epochs so far and its validation accuracy in [0, 1]; with
+            ``workers`` or ``ray`` after its last epoch only.
 
     Returns:
         The experts of the folder, whose checkpoints are read one by one.
@@ -202,12 +127,17 @@ def train_experts(
         seed=seed,
         conv=conv,
         device=device,
+        workers=workers,
+        ray=ray,
     )
-    return train_plan(plan(open_data(settings, data), settings), on_epoch)
+    return train_plan(plan(open_data(settings, data), settings), on_epoch, settings)
 
 
-def train_plan(plan: Plan, on_epoch: OnEpoch | None = None) -> Experts:
-    """Train the experts of ``plan`` that are not there yet, and return all of the folder; see ``train_experts``."""
+def train_plan(plan: Plan, on_epoch: OnEpoch | None = None, settings: ExpertSettings | None = None) -> Experts:
+    """Train the experts of ``plan`` that are not there yet, and return all of the folder; see ``train_experts``.
+
+    They are trained in this process unless the ``settings`` that the plan was made of say otherwise.
+    """
     plan.out.mkdir(parents=True, exist_ok=True)
     sweep(plan.out)
     missing = [number for number in range(plan.count) if not plan.file(number).path.exists()]
@@ -217,9 +147,7 @@ def train_plan(plan: Plan, on_epoch: OnEpoch | None = None) -> Experts:
             f"{len(missing)} experts take {needed / 2**30:.1f} GiB, {plan.out} has {free / 2**30:.1f} GiB left: train "
             "fewer, for fewer epochs, or store them in bfloat16"
         )
-    for number in missing:
-        with convolutions(plan.conv):
-            _train_one(plan, number, on_epoch)
+    _train(plan, missing, on_epoch, settings)
     experts = Experts(plan.out, kind(plan.splits.train, plan.network, plan.network_options))
     for expert in experts.experts:
         if expert.about["recipe"] != plan.recipe.stored():
@@ -227,9 +155,41 @@ def train_plan(plan: Plan, on_epoch: OnEpoch | None = None) -> Experts:
     return experts
 
 
-def _train_one(plan: Plan, number: int, on_epoch: OnEpoch | None) -> None:
-    """Train expert ``number``, or go on with it."""
-    file, key = plan.file(number), (plan.seed, "expert", number)
+def _train(plan: Plan, missing: Sequence[int], on_epoch: OnEpoch | None, settings: ExpertSettings | None) -> None:
+    """Train the ``missing`` experts, each a task."""
+    with open_engine(settings or TaskSettings(), plan.out, plan.device) as engine:
+        if not engine.elsewhere:
+            work = TaskKind(partial(_train_one, on_epoch=on_epoch), "expert {}".format, plan)
+            deque(engine.run(work, [(number,) for number in missing]))
+            return
+        assert settings is not None
+        require_named(settings.data)
+        there = replace(settings, device=engine.device)
+        work = TaskKind(_train_one, "expert {}".format, reopen=partial(_reopen, there, plan.splits.train.digest))
+        for position, accuracy in engine.run(work, [(number,) for number in missing]):
+            await_file(plan.file(missing[position]).path)
+            if on_epoch is not None:
+                on_epoch(missing[position], plan.recipe.epochs, accuracy)
+
+
+def _reopen(settings: ExpertSettings, digest: str) -> Plan:
+    """The plan of ``settings`` in another process; ``NodeError`` where its data is other data."""
+    made = plan(open_data(settings), settings)
+    require_data(made.splits.train.digest, digest)
+    return made
+
+
+def _train_one(plan: Plan, number: int, on_epoch: OnEpoch | None = None) -> float:
+    """Train expert ``number``, or go on with it; its last accuracy, also of one that is there."""
+    file = plan.file(number)
+    if not file.path.exists():  # a task that is done again may have been finished
+        with convolutions(plan.conv):
+            _train_file(plan, number, file, on_epoch)
+    return Expert(file.path).accuracy[-1]
+
+
+def _train_file(plan: Plan, number: int, file: ExpertFile, on_epoch: OnEpoch | None) -> None:
+    key = (plan.seed, "expert", number)
     network = plan.make(rng_for(*key, "network"))
     tested = plan.splits.validation.tensor().to(plan.device), plan.splits.validation.labels.to(plan.device)
 

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from glad.settings.fields import Settings, spelled
+from glad.settings.fields import spelled
+from glad.settings.spread import TaskSettings
 
 Split = Literal["validation", "test"]
 
@@ -47,7 +48,7 @@ NUMBERS = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class AuditSettings(Settings):
+class AuditSettings(TaskSettings):
     """What ``glad.audit`` and `glad audit` are asked for, beside the run."""
 
     network: str | None = None

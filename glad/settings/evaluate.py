@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from glad.settings.data import Convolutions
-from glad.settings.fields import Settings, spelled
+from glad.settings.data import Convolutions, at_least_one
+from glad.settings.fields import spelled
 from glad.settings.sets import REST, Values
+from glad.settings.spread import TaskSettings
 
 Baseline = Literal["before", "random", "kmeans", "herding", "full"]
 LabelMode = Literal["hard", "soft"]
@@ -24,6 +25,7 @@ UNRECORDED = (
     "values",
     "class_map",
     "workers",
+    "ray",
     "part",
     "device",
 )
@@ -31,7 +33,7 @@ UNRECORDED = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvaluateSettings(Settings):
+class EvaluateSettings(TaskSettings):
     """What ``glad.evaluate`` and `glad evaluate` are asked for, beside the sets."""
 
     networks: tuple[str, ...] = NETWORKS
@@ -106,8 +108,6 @@ class EvaluateSettings(Settings):
     conv: Convolutions = "auto"
     """3x3 convolutions on a CPU. ``auto``: by Winograd's algorithm where it is the faster, which rounds otherwise;
     ``direct``: torch's own. Each accuracy says which; finished ones are kept."""
-    workers: int = 1
-    """Processes to spread the trainings over; they share the threads of this one."""
     part: str | None = spelled(None, metavar="I/N")
     """Do only the I-th of N parts, for ranks on one file system; a call without it merges them; all if None."""
     device: str = "auto"
@@ -119,9 +119,7 @@ class EvaluateSettings(Settings):
         super().__post_init__()
         if (self.epochs is not None and self.epochs < 1) or not self.seed_list or not self.networks:
             raise ValueError("an evaluation needs at least one network, one seed and one epoch")
-        for name in ("full_epochs", "workers"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        at_least_one(self, "full_epochs")
         if not 0 < self.reach <= 1:
             raise ValueError(f"reach is {self.reach}: a share of the full data's accuracy, above 0 and at most 1")
         if not all(0 < percent <= 100 for percent in self.shares):

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from glad.settings.data import DSA, Convolutions, DataSettings, at_least_one
 from glad.settings.fields import Settings, spelled
+from glad.settings.spread import TaskSettings
 
 FIRST_CLIP, CLIP_STEP = 0.50, 0.05  # of AST's clipping loss: the factor of the first epoch, and its growth per epoch
 
@@ -85,7 +86,7 @@ RECIPES: dict[str, Recipe] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExpertSettings(DataSettings):
+class ExpertSettings(TaskSettings, DataSettings):
     """What ``glad.train_experts`` and `glad experts train` are asked for."""
 
     out: str = spelled(..., path="folder")

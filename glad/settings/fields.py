@@ -76,6 +76,11 @@ class Settings:
     def __post_init__(self) -> None:
         for setting in settings_of(type(self)):
             value = conform(setting.name, getattr(self, setting.name), setting.kind)
+            if setting.spelling.path and "://" in str(value):
+                raise ValueError(
+                    f"{setting.name} is {value}, a URL: name a {setting.spelling.path}; several machines need one that "
+                    "all of them share"
+                )
             object.__setattr__(self, setting.name, value)
 
     def plain(self) -> dict[str, Any]:

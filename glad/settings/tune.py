@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from glad.settings.fields import Settings, spelled
+from glad.settings.fields import spelled
+from glad.settings.spread import TaskSettings
 
 
 @dataclass(frozen=True, kw_only=True)
-class TuneSettings(Settings):
+class TuneSettings(TaskSettings):
     """What ``glad.tune`` and `glad tune` are asked for, beside the settings of the distillation."""
 
     out: str = spelled(..., path="folder")
@@ -42,3 +43,7 @@ class TuneSettings(Settings):
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise ValueError(f"{name} must be above 0, not {value}")
+        if self.ray is not None and self.workers is None:
+            raise ValueError(
+                "a search on Ray needs --workers N: so many trials are proposed at once, on which depends what is found"
+            )

@@ -12,6 +12,7 @@ import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +21,12 @@ import torch
 from glad.distillation import DistillationError
 from glad.rng import rng_for
 from glad.runs.storage import RunError
+from glad.tasks.base import Engine
+from glad.tasks.order import TaskKind
+from glad.tasks.processes import InProcess
 from glad.tuning.knobs import SearchSpace, Values
+from glad.tuning.measuring import Measure, Measuring, describe, measure_again, measure_timed
 
-Measure = Callable[[Values, int, Path, Sequence[int]], float]
-"""The accuracy of knobs' values after some iterations in a folder, as networks with some seeds find it."""
-FAILURES = (DistillationError, torch.OutOfMemoryError, MemoryError)
-"""What ends a trial and not the search: it diverged, or took more memory than there is."""
 MOST_FAILURES = 10  # in a row: then it is not the knobs
 FRESH = 3  # seeds that no trial saw, for the last comparison
 FINALISTS = 2  # beside the default settings
@@ -101,8 +102,10 @@ def goes_on(value: float, others: Sequence[float]) -> bool:
 class Search:
     """Trials of ``space`` on ``rungs``, numbers of iterations in rising order, kept in ``study`` and ``folder``.
 
-    ``measure`` gives accuracies; every rung is evaluated with ``seeds`` seeds of networks. ``on_rung`` is called
-    when a trial has come a rung further, ``on_trial`` when one has ended.
+    ``measure`` gives accuracies, as tasks of ``engine``; every rung is evaluated with ``seeds`` seeds of networks.
+    ``width`` trials are proposed together, from those before them, and measured at once: what a search finds depends on
+    it, and not on which of them is done first. ``on_rung`` is called when a trial has come a rung further,
+    ``on_trial`` when one has ended.
     """
 
     def __init__(
@@ -118,10 +121,13 @@ class Search:
         on_rung: Callable[["Search", Trial], None] = lambda search, row: None,
         on_trial: Callable[["Search"], None] = lambda search: None,
         clock: Callable[[], float] = time.monotonic,
+        engine: Engine | None = None,
+        width: int = 1,
     ) -> None:
         self.study, self.space, self.measure = study, space, measure
         self.rungs, self.folder, self.seed, self.seeds = list(rungs), folder, seed, seeds
         self.on_rung, self.on_trial, self.clock = on_rung, on_trial, clock
+        self.engine, self.width = engine or InProcess(), width
         self.optuna = load_optuna()
 
     def rows(self) -> list[Trial]:
@@ -152,27 +158,29 @@ class Search:
         A trial that no time is left for stays unfinished; the next call begins with it. Raises ``DistillationError``
         when trial after trial fails.
         """
-        while (trial := self._next(minutes, trials)) is not None:
-            if not self._climb(trial, minutes):
+        while wave := self._next(minutes, trials):
+            if not self._climb(wave, minutes):
                 return
             self.on_trial(self)
             failed = [row for row in self.rows()[-MOST_FAILURES:] if row.state == "failed"]
             if len(failed) == MOST_FAILURES:
                 raise DistillationError(f"{MOST_FAILURES} trials failed in a row, the last: {failed[-1].reason}")
 
-    def _next(self, minutes: float | None, trials: int | None) -> Any:
-        """The trial that was cut, else a new one, else None when there is no budget for it."""
+    def _next(self, minutes: float | None, trials: int | None) -> list[Any]:
+        """The trials that were cut, and new ones up to a whole wave; none when there is no budget for them."""
         running = self.study.get_trials(deepcopy=False, states=(self.optuna.trial.TrialState.RUNNING,))
-        if running:
-            self.study.sampler = self._sampler(running[0].number)
-            return self.optuna.trial.Trial(self.study, running[0]._trial_id)
-        count = len(self.rows())
-        self.study.sampler = self._sampler(count)
-        if (trials is not None and count >= trials) or not self._fits(minutes, 0):
-            return None
-        if count == 0:
-            self.study.enqueue_trial(self.space.default(), skip_if_exists=True)
-        return self.study.ask()
+        wave = [self.optuna.trial.Trial(self.study, found._trial_id) for found in running]
+        while not wave or len(self.rows()) % self.width:
+            count = len(self.rows())
+            if (trials is not None and count >= trials) or not self._fits(minutes, 0):
+                break
+            self.study.sampler = self._sampler(count)
+            if count == 0:
+                self.study.enqueue_trial(self.space.default(), skip_if_exists=True)
+            trial = self.study.ask()
+            self.space.suggest(trial)  # before any of the wave is measured
+            wave.append(trial)
+        return wave
 
     def _sampler(self, number: int) -> Any:
         """TPE that draws by seed and trial alone."""
@@ -198,44 +206,57 @@ class Search:
         """Where a trial's run lies."""
         return self.folder / "trials" / f"{number:03d}"
 
-    def _climb(self, trial: Any, minutes: float | None) -> bool:
-        """Take a trial from rung to rung: False when no time is left for the next."""
-        values = self.space.suggest(trial)  # of a trial that was cut, what it had
+    def _climb(self, wave: Sequence[Any], minutes: float | None) -> bool:
+        """Take trials from rung to rung, side by side: False when no time is left for the next."""
+        values = {}
+        for trial in wave:  # of one that was cut, what it had
+            self.study.sampler = self._sampler(trial.number)
+            values[trial.number] = self.space.suggest(trial)
+        left = list(wave)
         for rung, iterations in enumerate(self.rungs):
-            known = self.rows()[trial.number].accuracies
-            if iterations not in known:
-                if not self._fits(minutes, rung):
-                    return False
-                if not self._measure(trial, values, iterations):
-                    return True
-                known = self.rows()[trial.number].accuracies
-            others = [row.accuracies[iterations] for row in self.rows()[: trial.number] if iterations in row.accuracies]
-            if iterations == self.rungs[-1]:
-                self.study.tell(trial, known[iterations])
-            elif trial.number and not goes_on(known[iterations], others):
-                shutil.rmtree(self.trial_folder(trial.number), ignore_errors=True)  # nothing will go on from it
-                self.study.tell(trial, state=self.optuna.trial.TrialState.PRUNED)
-                self.on_rung(self, self.rows()[trial.number])
-                return True
-            self.on_rung(self, self.rows()[trial.number])
+            rows = self.rows()
+            missing = [trial for trial in left if iterations not in rows[trial.number].accuracies]
+            if missing and not self._fits(minutes, rung):
+                return False
+            failed = self._measure(missing, values, iterations)
+            left = [trial for trial in left if trial.number not in failed and self._goes_on(trial, iterations)]
         return True
 
-    def _measure(self, trial: Any, values: Values, iterations: int) -> bool:
-        """Note the accuracy after ``iterations``: False when the trial failed, which is noted with its reason."""
-        began, failed, accuracy = self.clock(), "", 0.0
-        try:
-            accuracy = self.measure(values, iterations, self.trial_folder(trial.number), range(self.seeds))
-        except FAILURES as error:
-            failed = " ".join((str(error) or type(error).__name__).split())
-        seconds = {**trial.user_attrs.get("seconds", {}), str(iterations): self.clock() - began}
-        trial.set_user_attr("seconds", seconds)
-        if not failed:
-            trial.report(accuracy, iterations)
-            return True
-        trial.set_user_attr("reason", failed)
-        self.study.tell(trial, state=self.optuna.trial.TrialState.FAIL)
+    def _goes_on(self, trial: Any, iterations: int) -> bool:
+        """Whether a trial climbs on after ``iterations``; one that does not is finished or stopped."""
+        rows = self.rows()
+        found = rows[trial.number].accuracies[iterations]
+        others = [row.accuracies[iterations] for row in rows[: trial.number] if iterations in row.accuracies]
+        last, going = iterations == self.rungs[-1], True
+        if last:
+            self.study.tell(trial, found)
+        elif trial.number and not goes_on(found, others):
+            shutil.rmtree(self.trial_folder(trial.number), ignore_errors=True)  # nothing will go on from it
+            self.study.tell(trial, state=self.optuna.trial.TrialState.PRUNED)
+            going = False
         self.on_rung(self, self.rows()[trial.number])
-        return False
+        return going and not last
+
+    def _measure(self, trials: Sequence[Any], values: Mapping[int, Values], iterations: int) -> set[int]:
+        """Note the accuracies after ``iterations``; the numbers of trials that failed, noted with the reason."""
+        keys = [(values[t.number], iterations, self.trial_folder(t.number), range(self.seeds)) for t in trials]
+        failed = set()
+        for position, found in self.engine.run(self._work(measure_timed), keys):
+            trial = trials[position]
+            trial.set_user_attr("seconds", {**trial.user_attrs.get("seconds", {}), str(iterations): found.seconds})
+            if not found.reason:
+                trial.report(found.accuracy, iterations)
+                continue
+            failed.add(trial.number)
+            trial.set_user_attr("reason", found.reason)
+            self.study.tell(trial, state=self.optuna.trial.TrialState.FAIL)
+            self.on_rung(self, self.rows()[trial.number])
+        return failed
+
+    def _work(self, function: Callable[..., Any]) -> TaskKind:
+        """Tasks that measure a trial."""
+        reopen = partial(Measuring, self.measure)
+        return TaskKind(function, describe, Measuring(self.measure, self.clock), reopen)
 
     def compare(self) -> None:
         """Evaluate the best trials and the default settings once more, by networks with seeds that none of them saw.
@@ -244,11 +265,11 @@ class Search:
         """
         fresh = dict(self.study.user_attrs.get("fresh", {}))
         seeds = range(self.seeds, self.seeds + FRESH)
-        for row in finalists(self.rows()):
-            if str(row.number) not in fresh:
-                folder = self.trial_folder(row.number)
-                fresh[str(row.number)] = self.measure(row.values, self.rungs[-1], folder, seeds)
-                self.study.set_user_attr("fresh", fresh)
+        rows = [row for row in finalists(self.rows()) if str(row.number) not in fresh]
+        keys = [(row.values, self.rungs[-1], self.trial_folder(row.number), seeds) for row in rows]
+        for position, accuracy in self.engine.run(self._work(measure_again), keys):
+            fresh[str(rows[position].number)] = accuracy
+            self.study.set_user_attr("fresh", fresh)
 
 
 def finalists(rows: Sequence[Trial]) -> list[Trial]:

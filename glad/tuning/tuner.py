@@ -4,15 +4,13 @@ No test image is seen.
 """
 
 import fcntl
-import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import glad.api
-from glad.evaluation import set_id
+from glad.device import pick_device
 from glad.networks import require_network
 from glad.runs.folder import MAY_CHANGE
 from glad.runs.image_grid import save_figure
@@ -20,7 +18,10 @@ from glad.runs.storage import RunError
 from glad.settings.distill import DistillSettings
 from glad.settings.tune import TuneSettings
 from glad.settings.types import as_tuple
-from glad.tuning.knobs import SearchSpace, Values, complete, find_space
+from glad.tasks.base import Engine
+from glad.tasks.engines import open_engine
+from glad.tuning.knobs import SearchSpace, complete, find_space
+from glad.tuning.measuring import TrialEvaluation, TrialMeasure
 from glad.tuning.picture import draw
 from glad.tuning.report import write_best, write_trials
 from glad.tuning.search import KEEP, Search, Trial, best_of, open_study
@@ -34,34 +35,7 @@ NARROW = {
     "vit": {"width": 64},
 }
 """Widths of the networks that trials are evaluated with, unless they are given."""
-LR = 1e-2  # of networks that the run does not distill with: the published 1e-3 is for 1,000 epochs
 PARTS = (4, 2, 1)  # rungs: a quarter, a half and all of a trial's iterations
-
-
-@dataclass(frozen=True)
-class TrialEvaluation:
-    """What decides on a trial: networks, whose mean validation accuracy counts, their epochs, and how many seeds."""
-
-    networks: tuple[str, ...]
-    epochs: int
-    seeds: int
-    network_options: Mapping[str, Mapping[str, int]]
-
-    def accuracy(self, run: Any, settings: DistillSettings, seeds: Sequence[int]) -> float:
-        """The mean over networks, and over seeds, on the validation images."""
-        results = glad.api.evaluate(
-            run,
-            networks=self.networks,
-            seeds=list(seeds),
-            epochs=self.epochs,
-            learning_rate={name: LR for name in self.networks if name != settings.network},
-            network_options=self.network_options,
-            baselines=[],
-            augmentation=settings.augmentation,
-            device=settings.device,
-            split="validation",
-        )
-        return statistics.fmean(entry["mean"] for entry in results["summary"][set_id(run.name)]["networks"].values())
 
 
 @dataclass(frozen=True)
@@ -92,6 +66,8 @@ def tune(
     seeds: int = 1,
     evaluation_options: Mapping[str, Mapping[str, int]] | None = None,
     knobs: Sequence[str] | None = None,
+    workers: int | None = None,
+    ray: str | None = None,
     say: Callable[[str], None] = lambda line: None,
     on_rung: Callable[[Search, Trial], None] = lambda search, row: None,
 ) -> Tuned:
@@ -112,6 +88,9 @@ def tune(
         seeds: Networks of each kind per evaluation.
         evaluation_options: Options of these networks, such as ``{"convnet": {"width": 64}}``.
         knobs: Names of the settings to search, such as ``["layer", "lr.w"]``; by default all that the run has.
+        workers: So many trials are proposed and measured at once, each in a process of its own; by default 1. What is
+            found depends on it. Processes of this machine share the threads of this one, and minutes add up.
+        ray: ``local``, or the address of a Ray cluster whose machines share ``out`` (docs/SCALE.md); with ``workers``.
         say: Is called with each line that a person may want to read.
         on_rung: Is called with the search and the trial after each evaluation.
 
@@ -135,7 +114,7 @@ def tune(
     asked = TuneSettings(
         out=str(out), minutes=minutes, trials=trials, trial_iterations=trial_iterations, epochs=epochs, seeds=seeds,
         networks=as_tuple(networks), evaluation_options=evaluation_options or {},
-        knobs=as_tuple(knobs),
+        knobs=as_tuple(knobs), workers=workers, ray=ray,
     )  # fmt: skip
     return run_search(complete(settings or {}), asked, say, on_rung)
 
@@ -151,8 +130,9 @@ def run_search(
     evaluation = _resolve_evaluation(settings.network, asked)
     space = find_space(settings, asked.knobs)
     folder.mkdir(parents=True, exist_ok=True)
-    with _hold(folder):
-        search = _open(space, evaluation, rungs_of(min(asked.trial_iterations, settings.iterations)), folder)
+    with _hold(folder), open_engine(asked, folder, pick_device(settings.device)) as engine:
+        rungs = rungs_of(min(asked.trial_iterations, settings.iterations))
+        search = _open(space, evaluation, rungs, folder, engine, asked.workers or 1)
         search.on_rung, search.on_trial = _tell_what_fits(minutes, say, on_rung), _write
         _say_plan(search, evaluation, minutes, trials, say)
         search.run(minutes, trials)
@@ -162,12 +142,14 @@ def run_search(
         return _finish(search)
 
 
-def _open(space: SearchSpace, evaluation: TrialEvaluation, rungs: Sequence[int], folder: Path) -> Search:
+def _open(
+    space: SearchSpace, evaluation: TrialEvaluation, rungs: Sequence[int], folder: Path, engine: Engine, width: int
+) -> Search:
     """The search in ``folder``, made or found."""
     study = open_study(folder, _about(space, evaluation, rungs))
-    return Search(
-        study, space, _measure(space, evaluation), rungs, folder, seed=space.settings.seed, seeds=evaluation.seeds
-    )
+    measure = TrialMeasure(space, evaluation, engine.device if engine.elsewhere else space.settings.device)
+    seed, seeds = space.settings.seed, evaluation.seeds
+    return Search(study, space, measure, rungs, folder, seed=seed, seeds=seeds, engine=engine, width=width)
 
 
 def rungs_of(iterations: int) -> list[int]:
@@ -181,16 +163,6 @@ def _resolve_evaluation(own: str, asked: TuneSettings) -> TrialEvaluation:
         require_network("networks", name)
     options = {name: {**NARROW.get(name, {}), **asked.evaluation_options.get(name, {})} for name in chosen}
     return TrialEvaluation(chosen, asked.epochs, asked.seeds, options)
-
-
-def _measure(space: SearchSpace, evaluation: TrialEvaluation) -> Callable[[Values, int, Path, Sequence[int]], float]:
-    """Distill with knobs' values, or go on, and evaluate the set."""
-
-    def measure(values: Values, iterations: int, folder: Path, seeds: Sequence[int]) -> float:
-        asked = replace(space.apply(values), iterations=iterations, grid_every=iterations, out=str(folder))
-        return evaluation.accuracy(glad.api.run_distillation(asked), space.settings, seeds)
-
-    return measure
 
 
 def _about(space: SearchSpace, evaluation: TrialEvaluation, rungs: Sequence[int]) -> dict[str, Any]:

@@ -60,7 +60,7 @@ def test_the_winning_settings_are_written_and_run(tmp_path: Path, monkeypatch: p
     def measure(*_: Any) -> Any:
         return lambda values, iterations, folder, seeds: known(values, iterations)
 
-    monkeypatch.setattr("glad.tuning.tuner._measure", measure)
+    monkeypatch.setattr("glad.tuning.tuner.TrialMeasure", measure)
     tuned = glad.tune({**SMALL, "iterations": 2}, out=tmp_path, trials=8, knobs=["layer", "lr.w"])
     assert tuned.beats_default and tuned.best.fresh == tuned.best.accuracy
     text = (tmp_path / "best.yaml").read_text()

@@ -2,6 +2,8 @@
 
 import contextlib
 import math
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,8 @@ from tuning_cases import LAYERS, RUNGS, SPACE, StandIn, known, search
 
 from glad.distillation import DistillationError
 from glad.runs.storage import RunError
+from glad.tasks.order import TaskKind
+from glad.tasks.processes import InProcess
 from glad.tuning.knobs import Knob, SearchSpace
 from glad.tuning.picture import draw, importances
 from glad.tuning.report import verdict
@@ -65,21 +69,43 @@ def test_bad_trials_are_stopped_early(tmp_path: Path) -> None:
     assert all(climbed[row.number] == RUNGS for row in rows if row.state == "finished")
 
 
-def test_a_search_that_was_cut_goes_on_as_if_it_had_not_been(tmp_path: Path) -> None:
+@pytest.mark.parametrize("width", [1, 2])
+def test_a_search_that_was_cut_goes_on_as_if_it_had_not_been(tmp_path: Path, width: int) -> None:
     whole = StandIn()
-    search(whole, tmp_path / "whole", open_study(tmp_path / "whole", {})).run(trials=5)
+    search(whole, tmp_path / "whole", open_study(tmp_path / "whole", {}), width=width).run(trials=5)
     cut, asked = tmp_path / "cut", []
     for _ in range(len(whole.asked)):  # a process that measures two rungs and is killed in the third
         measure = StandIn(interrupt_at=2)
-        found = search(measure, cut, open_study(cut, {}))
+        found = search(measure, cut, open_study(cut, {}), width=width)
         with contextlib.suppress(KeyboardInterrupt):
             found.run(trials=5)
         asked += measure.asked
         if not measure.asked:
             break
     assert asked == whole.asked  # nothing twice, nothing else
-    uncut = search(whole, tmp_path / "whole", open_study(tmp_path / "whole", {}))
+    uncut = search(whole, tmp_path / "whole", open_study(tmp_path / "whole", {}), width=width)
     assert found.rows() == uncut.rows()
+
+
+class Backwards(InProcess):
+    """Tasks that are done in another order than they were given out."""
+
+    def run(self, work: TaskKind, keys: Sequence[Any]) -> Iterator[tuple[int, Any]]:
+        last = len(keys) - 1
+        yield from ((last - position, value) for position, value in super().run(work, keys[::-1]))
+
+
+def test_trials_at_once_depend_on_their_number_and_not_on_their_order(tmp_path: Path) -> None:
+    rows = {}
+    for name, options in {"one": {}, "three": {"width": 3}, "back": {"width": 3, "engine": Backwards()}}.items():
+        found = search(StandIn(), tmp_path / name, seed=4, **options)
+        found.run(trials=12)
+        found.compare()
+        rows[name] = [replace(row, seconds=0) for row in found.rows()]
+    assert rows["three"] == rows["back"] and len(rows["three"]) == 12
+    drawn = range(6)  # at random, before TPE has enough to go by
+    assert [rows["three"][n] for n in drawn] == [replace(rows["one"][n], fresh=rows["three"][n].fresh) for n in drawn]
+    assert any(row.state == "stopped" for row in rows["three"]) and rows["three"] != rows["one"]
 
 
 def test_another_search_is_not_continued(tmp_path: Path) -> None:
