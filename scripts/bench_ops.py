@@ -47,14 +47,14 @@ class Case:
     reference: Operator
 
 
-def cases(size: str) -> Iterator[Case]:
+def cases(size: str, device: str = "cpu", batch: int = BATCH) -> Iterator[Case]:
     """The operators as StyleGAN-XL's layers of this size use them."""
     channels, side = (int(part) for part in size.split("x"))
     rng = torch.Generator().manual_seed(0)
-    x = torch.randn(BATCH, channels, side, side, generator=rng)
-    wide = torch.randn(BATCH, channels, side + 2, side + 2, generator=rng)  # as a convolution leaves it
-    b = torch.randn(channels, generator=rng).requires_grad_()
-    f, f4 = lowpass(12, 2, 12, 32), lowpass(24, 2, 12, 64)
+    x = torch.randn(batch, channels, side, side, generator=rng).to(device)
+    wide = torch.randn(batch, channels, side + 2, side + 2, generator=rng).to(device)  # as a convolution leaves it
+    b = torch.randn(channels, generator=rng).to(device).requires_grad_()
+    f, f4 = (t if t is None else t.to(device) for t in (lowpass(12, 2, 12, 32), lowpass(24, 2, 12, 64)))
 
     def pair(name: str, x: Tensor, ours: Callable[..., Tensor], reference: Callable[..., Tensor], *rest, **named):  # type: ignore[no-untyped-def]
         return Case(name, x, lambda t: ours(t, *rest, **named), lambda t: reference(t, *rest, **named))
