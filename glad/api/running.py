@@ -134,7 +134,6 @@ def _iterate(
             iterate_together(state, settings.iterations, settings.seed, save, settings.save_every, step)
         else:
             iterate(state, settings.iterations, settings.seed, save, settings.save_every, step)
-        state.optimizer.zero_grad()  # gradients are as large as the latents, of which there is a copy now
         monitor.snapshot("synset", state.iteration)
     finally:
         monitor.close()
