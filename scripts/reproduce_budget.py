@@ -63,6 +63,8 @@ ROWS: dict[str, dict[str, Any]] = {
 """What each row is, in words, and its settings."""
 SMALLEST = {"codes W+": 1.5}
 """Budgets without which there is no row: a W+ code has the numbers of 1.47 images."""
+AT_TEN = {"DM, FreD": {"learning_rate": {"coefficients": 100.0}}}
+"""Settings at 10 images per class: under a mean over ten times the images, ten times the rate moves as far."""
 BASELINES: dict[str, dict[str, str]] = {
     "DM, pixels": {"random": "random real images", "kmeans": "real images nearest to k-means centers"},
     "DM, codes W": {"before": "codes W before optimization"},
@@ -87,7 +89,7 @@ def experts(root: str, out: Path) -> Path:
 
 def distill(row: str, seed: int, budget: float, root: str, out: Path) -> glad.Run:
     """The run of a row and a seed."""
-    settings = dict(ROWS[row])
+    settings = ROWS[row] | (AT_TEN.get(row, {}) if budget > 1 else {})
     budget = max(budget, SMALLEST.get(row.split(", ")[1], 0))
     if settings["objective"] != "dm":
         settings["experts"] = experts(root, out)
