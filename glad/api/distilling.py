@@ -25,7 +25,7 @@ from glad.objectives.resolve import hash_option_files, resolve_learning_rates, r
 from glad.optimizers import make_optimizer
 from glad.priors.base import Prior
 from glad.priors.resolve import ResolvedPrior, resolve_prior
-from glad.ranks.group import Ranks, place
+from glad.ranks.group import Ranks, place, said_once
 from glad.ranks.sharded_set import ShardedSet
 from glad.ranks.state import ShardedState
 from glad.runs.folder import Run
@@ -194,10 +194,10 @@ def run_distillation(
     """
     if place() is not None or settings.offload != "none":
         settings = replace(settings, sharded=True)
-    splits = open_data(settings, data, Run(settings.folder).data_digest)
-    if on_data is not None:
-        on_data(splits)
-    with convolutions(settings.conv):
+    with said_once(settings.rank_timeout), convolutions(settings.conv):
+        splits = open_data(settings, data, Run(settings.folder).data_digest)
+        if on_data is not None:
+            on_data(splits)
         return _distill(settings, splits.train, objective, prior, on_step)
 
 

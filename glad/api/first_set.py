@@ -16,7 +16,7 @@ from glad.objectives.base import Objective
 from glad.objectives.description import ObjectiveDescription
 from glad.priors.description import PriorDescription
 from glad.priors.resolve import ResolvedPrior
-from glad.ranks.group import Ranks
+from glad.ranks.group import Ranks, require_classes
 from glad.ranks.offload import place_of_rows
 from glad.ranks.sharded_set import ShardedSet
 from glad.rng import rng_for
@@ -83,8 +83,7 @@ def first_shards(
         ValueError: There are more ranks than classes.
     """
     rows, each = rows_per_class(data, resolved.description, settings), resolved.description.images_per_row
-    if ranks.world > len(rows):
-        raise ValueError(f"{ranks.world} ranks share {len(rows)} classes: take {len(rows)} ranks at most")
+    require_classes(ranks.world, len(rows))
     continued, starts, whole = Run(settings.folder).state.exists(), [0, *accumulate(rows)], None
     if not continued and settings.initialization != "prior":
         whole = _initialized(data, resolved, experts, rows, settings, ranks.device)

@@ -13,6 +13,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from glad.ranks.watch import RankError, Watch, seconds, this_attempt
+from glad.runs.interrupts import Interrupts
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,12 @@ def place() -> Place | None:
         return None
     rank, world = (int(os.environ[name]) for name in ("RANK", "WORLD_SIZE"))
     return Place(rank, world, int(os.environ.get("LOCAL_RANK", rank)))
+
+
+def require_classes(ranks: int, classes: int) -> None:
+    """Raise ``ValueError`` where there are more ranks than classes."""
+    if ranks > classes:
+        raise ValueError(f"{ranks} ranks share {classes} classes: take {classes} ranks at most")
 
 
 class Ranks:
@@ -80,7 +87,8 @@ class Ranks:
             raise
         except Exception as error:
             line = f"rank {self.rank} of {self.world}: {' '.join(str(error).split()) or type(error).__name__}"
-            fault = self.watch.say(line)
+            with Interrupts() as interrupts, interrupts.held():  # a launcher stops all when the first has ended
+                fault = self.watch.say(line)
             if fault.silent:
                 raise fault from error
             raise
@@ -150,6 +158,29 @@ class Ranks:
                     raise ValueError(f"rank 0 has {name} {here}, and rank {rank} {there}: all ranks need the same")
 
 
+@contextmanager
+def said_once(timeout: float) -> Iterator[None]:
+    """What goes wrong in the block before ranks have joined, often on all alike, is said by one of them.
+
+    Args:
+        timeout: Seconds to wait for the others; where they do not come, this one says it.
+    """
+    before = _runs()
+    try:
+        yield
+    except Exception as error:
+        here = place()
+        if here is None or here.world == 1 or _runs() > before or isinstance(error, RankError):  # or it has been said
+            raise
+        try:
+            with Ranks(here.rank, here.world).joined(timeout / 10):
+                raise
+        except RankError as fault:
+            if fault.silent:
+                raise
+            raise error from None
+
+
 _WATCHES: list[Watch] = []
 """That of this process, once it has joined the group; a later run of the process is in the same group."""
 
@@ -182,6 +213,11 @@ def _join(ranks: Ranks, timeout: float) -> Watch:
     _WATCHES.append(watch)
     atexit.register(_leave)
     return watch
+
+
+def _runs() -> int:
+    """How many runs of this process the ranks have joined for."""
+    return sum(watch.runs for watch in _WATCHES)
 
 
 def _leave() -> None:

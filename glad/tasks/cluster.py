@@ -138,6 +138,11 @@ class RayTasks:
                 quiet.pop("include_dashboard")
                 self._ray.init(self.address, **quiet)
         except (OSError, RuntimeError, ValueError, self._ray.exceptions.RayError) as error:
+            if self.address == AUTO and isinstance(error, ConnectionError):
+                raise RunError(
+                    f"no Ray cluster runs on {node_name()}, and RAY_ADDRESS names none: start one by `ray start "
+                    "--head`, or give its HOST:PORT, or local"
+                ) from error
             where = "on this machine" if self.address == LOCAL else f"at {self.address}"
             raise RunError(f"Ray {where} cannot be used: {_line(error)}") from error
 

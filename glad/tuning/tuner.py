@@ -206,7 +206,7 @@ def _say_plan(
     say(f"Knobs: {'; '.join(knob.in_words() for knob in search.space.knobs)}. Trial 0 is the default.")
     if done := search.rows():
         unfinished = sum(row.state == "unfinished" for row in done)
-        rest = ", one of them unfinished" if unfinished else ""
+        rest = f", {'one' if unfinished == 1 else unfinished} of them unfinished" if unfinished else ""
         say(f"Going on after {len(done)} trials{rest}, {search.spent() / 60:.1f} minutes.")
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import signal
 
 import forked
 import pytest
@@ -10,9 +11,11 @@ import torch
 from click.testing import CliRunner
 from errors import mentions
 from safetensors import safe_open
+from torch.distributed.elastic.multiprocessing.api import SignalException
 
 import glad
 from glad.cli import main
+from glad.ranks import launch
 from glad.ranks.watch import Watch
 from glad.runs.storage import read_tensors
 
@@ -63,6 +66,7 @@ def done(folder):
             [
                 *(case("dm", PIXELS, quirk.split()[1], quirk=quirk) for quirk in OTHERS),
                 {**moved, "out": "apart", "quirk": "other folder"},
+                {**moved, "out": str(folder / "wrong"), "objective": "nonsense"},
             ],
         ),
         (3, [case("dm", PIXELS, "broken", quirk="broken")]),
@@ -166,6 +170,35 @@ def test_a_folder_that_is_not_shared_is_named(done):
     lines = [done[rank]["apart@2"] for rank in range(2)]
     assert sorted(line.split()[0] for line in lines) == ["says", "silent"]
     assert all(mentions(line, "apart rank 0") for line in lines)
+
+
+def test_what_is_wrong_on_all_ranks_before_they_join_is_said_once(done, folder):
+    lines = [done[rank]["wrong@2"] for rank in range(2)]
+    assert sorted(line.split()[0] for line in lines) == ["says", "silent"]
+    assert all(mentions(line, "objective nonsense") for line in lines)
+    assert not (folder / "wrong").exists()
+
+
+@pytest.mark.parametrize(
+    ("device", "gpus", "ranks", "words"),
+    [("cpu", 0, 999, "999 ranks 10 classes"), ("cuda", 2, 3, "3 2"), ("cuda:1", 2, 2, "cuda:1 1")],
+)
+def test_more_ranks_than_there_is_room_for_are_refused_before_they_start(monkeypatch, device, gpus, ranks, words):
+    monkeypatch.setattr(launch, "elastic_launch", lambda *_: pytest.fail("started"))
+    monkeypatch.setattr(launch, "pick_device", torch.device)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+    found = CliRunner().invoke(main, ["distill", "--ranks", str(ranks), "--device", device])
+    assert found.exit_code == 1 and mentions(found.output, words) and found.output.count("\n") == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_the_command_that_started_the_ranks_is_its_exit_status(monkeypatch, number):
+    def stopped(*_):
+        raise SignalException("got it", number)
+
+    monkeypatch.setattr(launch, "elastic_launch", lambda *_: stopped)
+    found = CliRunner().invoke(main, ["distill", "--ranks", "2", "--device", "cpu"])
+    assert (found.exit_code, found.output) == (128 + number, "") and isinstance(found.exception, SystemExit)
 
 
 def test_an_error_of_one_rank_ends_all_and_is_said_once(done):

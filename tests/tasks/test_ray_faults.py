@@ -66,6 +66,18 @@ def test_without_ray_the_extra_is_named(tmp_path, monkeypatch):
         pass
 
 
+def test_auto_without_a_cluster_is_said_in_a_line(tmp_path, monkeypatch):
+    ray = pytest.importorskip("ray")
+
+    def absent(*_, **__):
+        raise ConnectionError("give --address")
+
+    monkeypatch.setattr(ray, "init", absent)
+    found = CliRunner().invoke(main, ["experts", "train", "--ray", "auto", "--out", str(tmp_path), *SMALL])
+    assert found.exit_code == 1 and mentions(found.output, "RAY_ADDRESS HOST:PORT local")
+    assert "--address" not in found.output
+
+
 def test_an_address_where_nothing_listens_is_said_in_a_line(tmp_path):
     pytest.importorskip("ray")
     with socket.socket() as bound:
