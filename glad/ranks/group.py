@@ -3,6 +3,9 @@
 import atexit
 import json
 import os
+import signal
+import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,7 +15,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from glad.ranks.watch import RankError, Watch, seconds, this_attempt
+from glad.ranks.watch import BEAT, RankError, Watch, seconds, this_attempt
 from glad.runs.interrupts import Interrupts
 
 
@@ -211,6 +214,8 @@ def _join(ranks: Ranks, timeout: float) -> Watch:
             "one launcher, such as torchrun, and let their machines reach that port"
         ) from error
     _WATCHES.append(watch)
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        threading.Thread(target=_end_with_launcher, args=[os.getppid()], daemon=True).start()
     atexit.register(_leave)
     return watch
 
@@ -218,6 +223,13 @@ def _join(ranks: Ranks, timeout: float) -> Watch:
 def _runs() -> int:
     """How many runs of this process the ranks have joined for."""
     return sum(watch.runs for watch in _WATCHES)
+
+
+def _end_with_launcher(launcher: int) -> None:
+    """Stop this rank, saved, when torchrun has gone, as when it was killed: who starts it anew would find two runs."""
+    while os.getppid() == launcher:
+        time.sleep(BEAT)
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _leave() -> None:

@@ -1,7 +1,9 @@
 """Tasks one after the other in this process, or in processes of this machine."""
 
 import multiprocessing
+import os
 import signal
+import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -70,7 +72,7 @@ class Processes:
         if self._pool is None:
             self._others = multiprocessing.active_children()
             context = multiprocessing.get_context("spawn")
-            self._pool = ProcessPoolExecutor(self.workers, mp_context=context, initializer=_leave_signals)
+            self._pool = ProcessPoolExecutor(self.workers, mp_context=context, initializer=_begin)
         waiting = {self._pool.submit(carry_out, order, key): position for position, key in keys.items()}
         broken: BrokenProcessPool | None = None
         for future in as_completed(waiting):
@@ -91,5 +93,15 @@ class Processes:
             self._pool = None
 
 
-def _leave_signals() -> None:
+def _begin() -> None:
+    """Set up a process of the pool."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes of a terminal; the first one decides
+    threading.Thread(target=_end_with_first, daemon=True).start()
+
+
+def _end_with_first() -> None:
+    """End this process when the one that gives out tasks has gone, as when it was killed: nobody else would."""
+    first = multiprocessing.parent_process()
+    assert first is not None, "for processes of a pool"
+    first.join()
+    os._exit(1)

@@ -14,6 +14,7 @@ import pytest
 import rank_jobs
 import torch
 from errors import mentions
+from processes_end import await_end
 from test_ranks import CODES, EXPERTS, PIXELS, digest
 
 import glad
@@ -134,6 +135,19 @@ def test_ranks_of_the_command_line_and_the_one_line_about_a_killed_one(tmp_path)
         [*options, "--iterations", str(iterations(tmp_path / "run") + 1)], capture_output=True, text=True, check=True
     )
     assert ended.stdout.count("finished") == 1 and "Error" not in ended.stderr
+
+
+def test_ranks_stop_saved_when_the_command_that_started_them_is_killed(tmp_path):
+    out, long = f"--out={tmp_path / 'run'}", ["--iterations=100000", "--save-every=99999"]
+    arguments = [sys.executable, "-m", "glad", *COMMAND, out, "--ranks=2", *long]
+    with subprocess.Popen(arguments, stderr=subprocess.DEVNULL) as command:
+        while not (tmp_path / "run" / "metrics.jsonl").exists():
+            assert command.poll() is None
+            time.sleep(0.05)
+        ranks = children(command.pid)
+        command.kill()
+    await_end(ranks, 60)
+    assert int(read_tensors(tmp_path / "run" / "state.safetensors")[1]["iteration"]) > 0
 
 
 def test_a_rank_that_is_late_is_named(tmp_path):

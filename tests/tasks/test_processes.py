@@ -2,12 +2,16 @@
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 
+import forked
 import pytest
 import torch
 from errors import naming
+from processes_end import await_end
 from task_cases import OwnError, fail, keys, kill, kill_once, remark, square, state, wait, work
 
 from cuda_ops.conv3x3 import convolutions
@@ -164,3 +168,18 @@ def test_ctrl_c_ends_what_runs(tmp_path):
     for path in tmp_path.glob("begun-*"):
         with pytest.raises(ProcessLookupError):
             os.kill(int(path.name.removeprefix("begun-")), 0)
+
+
+@pytest.mark.slow  # seconds of imports in each process
+def test_processes_end_when_the_one_that_started_them_is_killed(tmp_path):
+    code = (
+        "import sys; from pathlib import Path; from task_cases import keys, wait, work; "
+        "from glad.tasks.processes import Processes; list(Processes(2).run(work(wait, Path(sys.argv[1])), keys(2)))"
+    )
+    environment = {**os.environ, "PYTHONPATH": forked.OURS}
+    with subprocess.Popen([sys.executable, "-c", code, tmp_path], env=environment) as first:
+        while len(begun := list(tmp_path.glob("begun-*"))) < 2:
+            assert first.poll() is None
+            time.sleep(0.05)
+        first.kill()
+    await_end([int(path.name.removeprefix("begun-")) for path in begun])
