@@ -23,6 +23,7 @@ from glad.evaluation.summary import Cell
 from glad.evaluation.training import Job, evaluate_cell
 from glad.runs.disk import sweep
 from glad.tasks.base import Engine
+from glad.tasks.facts import node_name
 from glad.tasks.order import TaskKind
 
 
@@ -73,8 +74,9 @@ def _folder(shared: Path | None) -> Iterator[Path]:
         with tempfile.TemporaryDirectory(prefix="glad-evaluate-") as name:
             yield Path(name)
         return
-    sweep(shared, "evaluate")  # what a process that was killed has left
-    folder = shared / f".evaluate.{os.getpid()}.tmp"
+    name = f"evaluate-{node_name()}"  # a process of another machine may have the same number, and run
+    sweep(shared, name)  # what a process that was killed has left
+    folder = shared / f".{name}.{os.getpid()}.tmp"
     folder.mkdir(parents=True)
     try:
         yield folder
