@@ -130,7 +130,7 @@ def update(results: Results, row: str, seed: int, run: glad.Run, found: Iterable
     for name, one in found:
         known = results.setdefault(name, {}).setdefault(str(seed), {"accuracy": {}})
         known |= {**one, "accuracy": known["accuracy"] | one["accuracy"]}
-        click.echo(f"{name}, seed {seed}: " + ", ".join(f"{n} {_spread(v)}" for n, v in one["accuracy"].items()))
+        click.echo(f"{name}, seed {seed}: " + ", ".join(f"{n} {spread(v)}" for n, v in one["accuracy"].items()))
     made = of_run(run)
     results[row][str(seed)]["images"] = len(made.images) / made.classes
 
@@ -147,12 +147,13 @@ def table(results: Results) -> Table:
         cross = [statistics.mean(trained) for one in whole for trained in zip(*(one[n] for n in OTHERS), strict=True)]
         images = f"{sets[0]['images']:g}" if "images" in sets[0] else ""
         shown.add_row(
-            row, f"{sets[0]['bytes']:,}", images, *map(_spread, values.values()), _spread(cross), str(len(sets))
+            row, f"{sets[0]['bytes']:,}", images, *map(spread, values.values()), spread(cross), str(len(sets))
         )
     return shown
 
 
-def _spread(values: list[float]) -> str:
+def spread(values: list[float]) -> str:
+    """Mean and deviation in words; nothing of no values."""
     if not values:
         return ""
     return f"{statistics.mean(values):.1f}" + (f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else "")

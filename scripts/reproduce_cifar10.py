@@ -11,11 +11,11 @@ are skipped: the table grows over many calls.
     python scripts/reproduce_cifar10.py --out docs/results/cifar10.json --table
 """
 
-import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
 import click
+from reproduce_budget import spread
 from rich.console import Console
 from rich.table import Table
 
@@ -84,14 +84,8 @@ def table(results: Results, ipc: int) -> Table:
         values = [[value for one in sets for value in one.get(name, [])] for name in NETWORKS]
         if any(values):
             published = PUBLISHED[ipc].get(row, "")
-            shown.add_row(row, str(CUT.get(row, "")), *map(_spread, values), str(published), str(len(sets)))
+            shown.add_row(row, str(CUT.get(row, "")), *map(spread, values), str(published), str(len(sets)))
     return shown
-
-
-def _spread(values: list[float]) -> str:
-    if not values:
-        return ""
-    return f"{statistics.mean(values):.1f}" + (f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else "")
 
 
 @click.command()

@@ -51,7 +51,7 @@ def train(dry_run: bool, **options: Any) -> None:
     )
     if dry_run:
         return
-    done = {number: epochs for number in range(planned.count) if planned.file(number).path.exists()}
+    done = {number: epochs for number in range(planned.count) if planned.path(number).exists()}
     with progress_bar(planned.count * epochs, "epoch") as bar:
 
         def on_epoch(number: int, epoch: int, accuracy: float) -> None:

@@ -16,7 +16,7 @@ from cuda_ops.conv3x3 import convolutions
 from glad.data.dataset import ImageData, Splits
 from glad.data.splits import open_data
 from glad.evaluation import accuracy
-from glad.experts.files import Expert, ExpertError, ExpertFile, Experts
+from glad.experts.files import Expert, ExpertError, Experts
 from glad.experts.plan import Plan, kind, plan
 from glad.experts.training import flatten, make_optimizer, train_expert, unflatten
 from glad.rng import rng_for
@@ -140,7 +140,7 @@ def train_plan(plan: Plan, on_epoch: OnEpoch | None = None, settings: ExpertSett
     """
     plan.out.mkdir(parents=True, exist_ok=True)
     sweep(plan.out)
-    missing = [number for number in range(plan.count) if not plan.file(number).path.exists()]
+    missing = [number for number in range(plan.count) if not plan.path(number).exists()]
     needed, free = plan.bytes() * len(missing) // plan.count, shutil.disk_usage(plan.out).free
     if needed > free:
         raise ExpertError(
@@ -167,7 +167,7 @@ def _train(plan: Plan, missing: Sequence[int], on_epoch: OnEpoch | None, setting
         there = replace(settings, device=engine.device)
         work = TaskKind(_train_one, "expert {}".format, reopen=partial(_reopen, there, plan.splits.train.digest))
         for position, accuracy in engine.run(work, [(number,) for number in missing]):
-            await_file(plan.file(missing[position]).path)
+            await_file(plan.path(missing[position]))
             if on_epoch is not None:
                 on_epoch(missing[position], plan.recipe.epochs, accuracy)
 
@@ -181,15 +181,14 @@ def _reopen(settings: ExpertSettings, digest: str) -> Plan:
 
 def _train_one(plan: Plan, number: int, on_epoch: OnEpoch | None = None) -> float:
     """Train expert ``number``, or go on with it; its last accuracy, also of one that is there."""
-    file = plan.file(number)
-    if not file.path.exists():  # a task that is done again may have been finished
+    if not plan.path(number).exists():  # a task that is done again may have been finished
         with convolutions(plan.conv):
-            _train_file(plan, number, file, on_epoch)
-    return Expert(file.path).accuracy[-1]
+            _train_file(plan, number, on_epoch)
+    return Expert(plan.path(number)).accuracy[-1]
 
 
-def _train_file(plan: Plan, number: int, file: ExpertFile, on_epoch: OnEpoch | None) -> None:
-    key = (plan.seed, "expert", number)
+def _train_file(plan: Plan, number: int, on_epoch: OnEpoch | None) -> None:
+    file, key = plan.file(number), (plan.seed, "expert", number)
     network = plan.make(rng_for(*key, "network"))
     tested = plan.splits.validation.tensor().to(plan.device), plan.splits.validation.labels.to(plan.device)
 

@@ -43,6 +43,10 @@ class Plan:
         """``make(rng)``: a fresh network."""
         return network_factory(self.splits.train, self.network, self.network_options, self.device)
 
+    def path(self, number: int) -> Path:
+        """Where expert ``number`` lies."""
+        return self.out / f"expert_{number:03d}.safetensors"
+
     def file(self, number: int) -> ExpertFile:
         """The file of expert ``number``."""
         shapes = {name: list(p.shape) for name, p in self.make(rng_for(0)).named_parameters()}
@@ -56,9 +60,7 @@ class Plan:
             "parameters": shapes,
         }
         size = sum(torch.Size(shape).numel() for shape in shapes.values())
-        return ExpertFile(
-            self.out / f"expert_{number:03d}.safetensors", self.recipe.epochs + 1, size, self.dtype, about
-        )
+        return ExpertFile(self.path(number), self.recipe.epochs + 1, size, self.dtype, about)
 
     def bytes(self) -> int:
         """Size of all files."""

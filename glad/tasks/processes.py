@@ -44,7 +44,6 @@ class Processes:
     def __init__(self, workers: int, device: torch.device | str = "cpu") -> None:
         self.workers, self.device = workers, str(device)
         self._pool: ProcessPoolExecutor | None = None
-        self._others = multiprocessing.active_children()
 
     def run(self, work: TaskKind, keys: Sequence[Key]) -> Iterator[tuple[int, Any]]:
         """See ``Engine``."""

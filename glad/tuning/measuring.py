@@ -58,10 +58,9 @@ class TrialMeasure:
 
     def __call__(self, values: Values, iterations: int, folder: Path, seeds: Sequence[int]) -> float:
         """The accuracy after so many iterations."""
-        settings = replace(self.space.settings, device=self.device)
         wanted = replace(self.space.apply(values), device=self.device)
         asked = replace(wanted, iterations=iterations, grid_every=iterations, out=str(folder))
-        return self.evaluation.accuracy(glad.api.run_distillation(asked), settings, seeds)
+        return self.evaluation.accuracy(glad.api.run_distillation(asked), asked, seeds)
 
 
 @dataclass(frozen=True)
