@@ -16,9 +16,11 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import click
 
@@ -53,7 +55,16 @@ def work(job: RowJob, build: Path, folder: Path) -> None:
     workload: Any = getattr(bench, "Workload", getattr(bench, "Setting", None))
     about = workload(job.width, job.images, folder)
     mtt = job.row == "mtt-adjoint"
-    call = (bench.mtt_row(about, "adjoint", None, job.steps) if mtt else bench.ROWS[job.row](about)).ours
+    answer_turns((bench.mtt_row(about, "adjoint", None, job.steps) if mtt else bench.ROWS[job.row](about)).ours, folder)
+
+
+def answer_turns(call: Callable[[int], Any], folder: Path, answers: TextIO | None = None) -> None:
+    """Make a call for each line of stdin, see ``Turns``; the results of round 0 go to ``results.pt`` in ``folder``.
+
+    Answers go to ``answers``, by default stdout.
+    """
+    import torch
+
     for line in sys.stdin:
         number, start = int(line), time.process_time()
         results = call(number)
@@ -61,32 +72,34 @@ def work(job: RowJob, build: Path, folder: Path) -> None:
         if number == 0:
             torch.save(results, folder / "results.pt")
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
-        print(json.dumps({"seconds": seconds, "mib": peak}), flush=True)
+        print(json.dumps({"seconds": seconds, "mib": peak}), file=answers, flush=True)
 
 
-class Build:
-    """The process of one checkout, and what it took."""
+class Turns:
+    """A process that is given the number of a round, makes its call, and answers with a line of JSON.
 
-    def __init__(self, checkout: Path, job: RowJob, folder: Path, environ: dict[str, str]) -> None:
+    The answer has the CPU ``seconds`` of the call and the peak ``mib`` of the process, or an ``error``.
+    """
+
+    def __init__(self, name: str, command: list[str], folder: Path, environ: dict[str, str]) -> None:
         folder.mkdir()
-        self.checkout, self.folder = checkout, folder
+        self.name, self.folder = name, folder
         self.seconds: list[float] = []
         self.mib = 0.0
-        command = [sys.executable, str(Path(__file__).resolve()), str(checkout), str(checkout)]
-        command += ["--work", json.dumps([vars(job), str(folder)])]
-        pipe = subprocess.PIPE
-        self.process = subprocess.Popen(
-            command, stdin=pipe, stdout=pipe, text=True, env={**os.environ, **environ, "PYTHONPATH": ""}
-        )
+        pipe, environ = subprocess.PIPE, {**os.environ, **environ}
+        self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=environ)
 
     def turn(self, number: int) -> None:
         """Make the call of round ``number``; round 0 is to warm up and is not counted."""
         assert self.process.stdin is not None and self.process.stdout is not None
-        print(number, file=self.process.stdin, flush=True)
+        with suppress(BrokenPipeError):  # a process that has ended may have said why
+            print(number, file=self.process.stdin, flush=True)
         line = self.process.stdout.readline()
         if not line:
-            raise click.ClickException(f"{self.checkout}: the process ended, exit {self.process.wait()}")
+            raise click.ClickException(f"{self.name}: the process ended, exit {self.process.wait()}")
         answer = json.loads(line)
+        if "error" in answer:
+            raise click.ClickException(f"{self.name}: {answer['error']}")
         self.mib = answer["mib"]
         if number:
             self.seconds.append(answer["seconds"])
@@ -94,8 +107,18 @@ class Build:
     def close(self) -> None:
         """Let the process end."""
         assert self.process.stdin is not None
-        self.process.stdin.close()
+        with suppress(BrokenPipeError):
+            self.process.stdin.close()
         self.process.wait()
+
+
+class Build(Turns):
+    """The process of one checkout, and what it took."""
+
+    def __init__(self, checkout: Path, job: RowJob, folder: Path, environ: dict[str, str]) -> None:
+        command = [sys.executable, str(Path(__file__).resolve()), str(checkout), str(checkout)]
+        command += ["--work", json.dumps([vars(job), str(folder)])]
+        super().__init__(str(checkout), command, folder, {**environ, "PYTHONPATH": ""})
 
 
 def apart(builds: list[Build]) -> float:
