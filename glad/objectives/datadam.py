@@ -20,7 +20,7 @@ class DataDAM:
         network: ``network(rng)`` makes a fresh network with ``stages`` and ``readout``.
         augment: ``augment(images, rng, shared)``, a differentiable augmentation; the real and the synthetic images of a
             class get the same draw.
-        batch: Real images per class and iteration.
+        batch: Real images per class and iteration. Published are 256; why fewer do is told in docs/BENCHMARKS.md.
         power: Exponent of the attention.
         balance: Weight of the features against the attention.
     """
@@ -33,7 +33,7 @@ class DataDAM:
         real: Callable[[int, int, torch.Generator], Tensor],
         network: Callable[[torch.Generator], Any],
         augment: Callable[[Tensor, torch.Generator, bool], Tensor],
-        batch: int = 256,
+        batch: int = 64,
         power: float = 4.0,
         balance: float = 0.01,
     ) -> None:

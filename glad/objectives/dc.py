@@ -34,7 +34,7 @@ class DC:
         network: ``network(rng)`` makes a fresh network, always of the same shape and on the images' device.
         augment: ``augment(images, rng, shared)``, a differentiable augmentation; the real and the synthetic images of a
             class get the same draw, in training each image gets its own.
-        batch: Real images per class and iteration.
+        batch: Real images per class and iteration. Published are 256; why fewer do is told in docs/BENCHMARKS.md.
         outer: A fresh network every so many iterations. The published number for pixels if None; for an unpublished
             number of images per class that of the nearest smaller one.
         inner: Epochs of training the network before each of the other iterations; as ``outer`` if None.
@@ -53,7 +53,7 @@ class DC:
         real: Callable[[int, int, torch.Generator], Tensor],
         network: Callable[[torch.Generator], Any],
         augment: Callable[[Tensor, torch.Generator, bool], Tensor],
-        batch: int = 256,
+        batch: int = 64,
         outer: int | None = None,
         inner: int | None = None,
         net_lr: float = 1e-2,

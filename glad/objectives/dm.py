@@ -22,7 +22,7 @@ class DM:
         network: ``network(rng)`` makes a fresh network with ``embed``.
         augment: ``augment(images, rng, shared)``, a differentiable augmentation; the real and the synthetic images of a
             class get the same draw.
-        batch: Real images per class and iteration.
+        batch: Real images per class and iteration. Published are 256; why fewer do is told in docs/BENCHMARKS.md.
     """
 
     learning_rates: ClassVar[Mapping[str, float]] = {"pixels": 1.0}
@@ -32,7 +32,7 @@ class DM:
         real: Callable[[int, int, torch.Generator], Tensor],
         network: Callable[[torch.Generator], Any],
         augment: Callable[[Tensor, torch.Generator, bool], Tensor],
-        batch: int = 256,
+        batch: int = 64,
     ) -> None:
         if batch < 1:
             raise ValueError(f"dm needs a batch of at least 1 real image per class, not {batch}")

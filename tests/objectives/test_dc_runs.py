@@ -81,7 +81,7 @@ def test_the_command_line_knows_dc_its_options_and_batch_norm(tmp_path):
     assert result.exit_code == 0, result.output
     assert "objective/network/blocks.0.1.weight" in load_file(tmp_path / "run" / "state.safetensors")
     shown = CliRunner().invoke(main, ["distill", "--help"]).output
-    assert "dc: batch=256 outer=None" in shown and "for codes of a generator: outer=1 inner=1" in shown
+    assert "dc: batch=64 outer=None" in shown and "for codes of a generator: outer=1 inner=1" in shown
     result = CliRunner().invoke(main, [*command[:-1], str(tmp_path / "other"), "-o", "outer=0"])
     assert result.exit_code != 0 and mentions(result.output, "outer 1 0")
     assert set(inspect.signature(DC).parameters) >= {"real", "network", "augment"}

@@ -34,7 +34,7 @@ def resolved(data, prior="pixels", objective="dm", **options):
 
 @pytest.mark.parametrize("asked", [{}, {"batch": 256}, {"batch": "7"}])
 def test_a_batch_beyond_the_smallest_class_is_lowered_and_said(data, asked):
-    said = asked.get("batch", 256)
+    said = asked.get("batch", 64)
     with pytest.warns(UserWarning, match=naming(f"batch {said} 6 T-shirt")):
         made, used = resolved(data, **asked)
     assert made.batch == 6 and used.objective_options == {"batch": 6}

@@ -17,7 +17,7 @@ def _small():
     with pytest.MonkeyPatch.context() as patch, few_held_out():
         sizes = {
             "DATA": "fashion-mini",
-            "LIMITS": dict.fromkeys(script.LIMITS, 200),
+            "LIMIT": 200,
             "WIDTH": {"width": 8},
             "OTHERS": {"alexnet": {"width": 4}},
         }

@@ -1,0 +1,214 @@
+"""How many real images, and which, does matching need? Accuracy after equal seconds, way by way of drawing them.
+
+FashionMNIST, pixels that start from real images, ConvNet-3. Every way is given the same time: an iteration's cost is
+measured first, way by way in turns (``--time``, on an otherwise idle machine), and says how many iterations each gets.
+Sets are evaluated after shares of the time, on validation images: nothing here looks at test images. Runs and
+trainings resume where they were cut.
+
+    THP_MEM_ALLOC_ENABLE=1 OMP_NUM_THREADS=1 python scripts/compare_real_draws.py --root DATA --out runs/draws --time
+    THP_MEM_ALLOC_ENABLE=1 OMP_NUM_THREADS=1 python scripts/compare_real_draws.py --root DATA --out runs/draws
+"""
+
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import click
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor
+
+import glad
+from glad.objectives.base import Step
+from glad.objectives.dm import DM, class_means
+from glad.rng import rng_for
+from glad.runs.storage import read_json, write_json
+
+POOL = 4096
+"""Real images of a class that stratified draws choose from."""
+STAGES = (32, 16, 8, 4, 1)
+"""Sets are evaluated after the time divided by each of these."""
+EPOCHS, NETWORK_SEEDS, RATE = 300, 3, 1e-2
+TIMED, ROUNDS = (2, 6), 3
+"""Iterations of the short and the long run whose difference is an iteration's cost, and how often that is measured."""
+
+
+class Strata:
+    """Draws with an image out of each of ``n`` equally large strata of a class: the mean stays unbiased.
+
+    Strata are halves of halves along the main directions of the class's pixels, so ``n`` is a power of two.
+    """
+
+    def __init__(self, real: Any) -> None:
+        self._real = real
+        self._cells: dict[tuple[int, int], Tensor] = {}
+        self._images: dict[int, Tensor] = {}
+
+    def __call__(self, c: int, n: int, rng: torch.Generator) -> Tensor:
+        """Like the ``real`` of an objective."""
+        if (c, n) not in self._cells:
+            images = self._images.setdefault(c, self._real(c, POOL, rng_for("strata", c)))
+            self._cells[c, n] = halved(images.flatten(1), n)
+        cells = self._cells[c, n]
+        chosen = torch.randint(cells.shape[1], (n, 1), generator=rng)
+        return self._images[c][cells.gather(1, chosen)[:, 0]]
+
+
+def halved(points: Tensor, cells: int) -> Tensor:
+    """The indices of float ``points`` [N, D] in ``cells`` equal cells, int64 [cells, N / cells]."""
+    depth = cells.bit_length() - 1
+    centered = points - points.mean(0)
+    main = torch.linalg.eigh(centered.T @ centered).eigenvectors.flip(1)[:, :depth]
+    along, found = centered @ main, torch.arange(len(points))[None]
+    for direction in range(depth):
+        order = along[:, direction][found].argsort(1)
+        found = found.gather(1, order).reshape(2 * len(found), -1)
+    return found
+
+
+class StratifiedDM(DM):
+    """DM whose real images are drawn from strata."""
+
+    def __init__(self, real: Any, network: Any, augment: Any, batch: int = 64) -> None:
+        super().__init__(Strata(real), network, augment, batch)
+
+
+class KeptDM(DM):
+    """DM that keeps a network for ``updates`` of the set: the target is the mean of all real images seen in it."""
+
+    def __init__(self, real: Any, network: Any, augment: Any, batch: int = 64, updates: int = 4) -> None:
+        super().__init__(real, network, augment, batch)
+        self.updates = updates
+        self._seen: dict[int, list[Tensor]] = {}
+
+    def terms(self, images: Tensor, labels: Tensor, step: Any) -> Iterator[Tensor]:
+        """As those of DM; the network and its augmentation are those of the first of its updates."""
+        kept = Step(step.seed, step.iteration // self.updates * self.updates)
+        network = self.network(kept.rng("network")).requires_grad_(False)
+        if step.iteration == kept.iteration:
+            self._seen.clear()
+        for c in labels.unique().tolist():
+            real = self.real(c, self.batch, step.rng(f"real {c}"))
+            with torch.no_grad():
+                feature = network.embed(self.augment(real, kept.rng(f"augment {c}"), True)).mean(0)
+            self._seen.setdefault(c, []).append(feature)
+            synthetic = self.augment(images[labels == c], kept.rng(f"augment {c}"), True)
+            mean = class_means(network.embed(synthetic), (synthetic,))[0]
+            yield (mean - torch.stack(self._seen[c]).mean(0)).square().sum()
+
+
+HERE = Path(__file__).stem
+WAYS: dict[str, dict[str, tuple[str, dict[str, int]]]] = {
+    "dm": {
+        "256 (published)": ("dm", {"batch": 256}),
+        "64": ("dm", {"batch": 64}),
+        "32": ("dm", {"batch": 32}),
+        "32 of strata": (f"{HERE}:StratifiedDM", {"batch": 32}),
+        "64, four updates of a network": (f"{HERE}:KeptDM", {"batch": 64, "updates": 4}),
+    },
+    "datadam": {name: ("datadam", {"batch": batch}) for name, batch in (("256 (published)", 256), ("32", 32))},
+    "dc": {name: ("dc", {"batch": batch}) for name, batch in (("256 (published)", 256), ("64", 64), ("32", 32))},
+}
+"""By objective and way in words: the objective that draws so, and its options."""
+
+
+def distill(objective: str, way: str, iterations: int, out: Path, about: dict[str, Any], seed: int = 0) -> glad.Run:
+    """The run of a way after so many iterations; a run that is there goes on."""
+    made, options = WAYS[objective][way]
+    return glad.distill(
+        "fashionmnist", made, "pixels", root=about["root"], ipc=about["ipc"], iterations=iterations, seed=seed,
+        objective_options=options, prior_options={"init": "real"}, network_options={"width": about["width"]},
+        learning_rate={"pixels": about["rate"]} if about["rate"] else None, grid_every=10**6, chunk=1000, out=out,
+    )  # fmt: skip
+
+
+def costs(objective: str, about: dict[str, Any]) -> dict[str, float]:
+    """Seconds of process CPU time of an iteration by way: the median of rounds in which all ways take turns."""
+    found: dict[str, list[float]] = {way: [] for way in WAYS[objective]}
+    for _, way in product(range(ROUNDS), found):
+        spent = []
+        for iterations in TIMED:
+            with tempfile.TemporaryDirectory() as folder:
+                start = time.process_time()
+                distill(objective, way, iterations, Path(folder) / "run", about)
+                spent.append(time.process_time() - start)
+        found[way].append((spent[1] - spent[0]) / (TIMED[1] - TIMED[0]))
+    return {way: statistics.median(values) for way, values in found.items()}
+
+
+def accuracies(run: glad.Run, about: dict[str, Any]) -> list[float]:
+    """The validation accuracy in % of every network trained on a set."""
+    found = glad.evaluate(
+        run, networks=["convnet"], seeds=NETWORK_SEEDS, epochs=EPOCHS, baselines=[], split="validation",
+        root=about["root"], learning_rate=RATE, network_options={"convnet": {"width": about["width"]}},
+    )  # fmt: skip
+    return [round(100 * cell["accuracy"], 2) for cell in found["cells"]]
+
+
+def table(objective: str, results: dict[str, Any]) -> Table:
+    """A line per way: its cost, and after each share of the time the accuracy over all sets and networks."""
+    cost, seconds = results["costs"], results["seconds"]
+    shown = Table("real images per class", "s per iteration", *(f"{seconds / part:g} s" for part in STAGES), "sets")
+    for way in WAYS[objective]:
+        sets = results["accuracy"].get(way, {})
+        cells = []
+        for part in STAGES:
+            values = [value for one in sets.values() for value in one.get(f"{seconds / part:g}", [])]
+            cells.append(f"{statistics.mean(values):.1f} ± {statistics.stdev(values):.1f}" if values else "")
+        shown.add_row(way, f"{cost[way]:.3f}", *cells, str(len(sets)))
+    return shown
+
+
+def work(objective: str, way: str, seed: int, out: Path, about: dict[str, Any], results: dict[str, Any]) -> None:
+    """Distill and evaluate one way and seed, stage by stage; ``results`` grows."""
+    mine = results["accuracy"].setdefault(way, {}).setdefault(str(seed), {})
+    name = way.replace(" ", "-").replace(",", "").replace("(", "").replace(")", "")
+    for part in STAGES:
+        seconds = results["seconds"] / part
+        if f"{seconds:g}" in mine:
+            continue
+        iterations = max(1, round(seconds / results["costs"][way]))
+        run = distill(objective, way, iterations, out / f"{objective}-{about['ipc']}-{name}-{seed}", about, seed)
+        mine[f"{seconds:g}"] = accuracies(run, about)
+        click.echo(f"{objective}, {way}, seed {seed}: {iterations} iterations in {seconds:g} s, {mine[f'{seconds:g}']}")
+
+
+@click.command()
+@click.option("--root", default="data", show_default=True, help="Where FashionMNIST lies.")
+@click.option("--out", type=click.Path(path_type=Path), default=Path("runs/draws"), show_default=True)
+@click.option("--objective", type=click.Choice(list(WAYS)), default="dm", show_default=True)
+@click.option("--ipc", default=10, show_default=True, help="Images per class.")
+@click.option("--width", default=32, show_default=True, help="Of ConvNet-3.")
+@click.option("--seconds", default=60.0, show_default=True, help="What every way is given.")
+@click.option("--rate", default=0.0, help="Learning rate of the pixels; 0 for the objective's own.")
+@click.option("--way", "ways", multiple=True, help="Only these; all if left out.")
+@click.option("--seeds", default=3, show_default=True, help="Sets of each way.")
+@click.option("--time", "timing", is_flag=True, help="Measure what an iteration costs, and end.")
+@click.option("--table", "shown", is_flag=True, help="Print what there is, and end.")
+def main(
+    out: Path, objective: str, seconds: float, ways: Sequence[str], seeds: int, timing: bool, shown: bool, **about: Any
+) -> None:
+    """Give every way the same time and print what its sets are worth."""
+    rate = f"-rate{about['rate']:g}" if about["rate"] else ""
+    path = out / f"{objective}-ipc{about['ipc']}-width{about['width']}{rate}.json"
+    results: dict[str, Any] = read_json(path) if path.exists() else {"seconds": seconds, "accuracy": {}}
+    if timing:
+        results["costs"] = costs(objective, about)
+        out.mkdir(parents=True, exist_ok=True)
+        write_json(path, results)
+    elif "costs" not in results:
+        raise click.ClickException(f"{path} has no costs: measure them first, with --time")
+    for seed, way in product(range(seeds), ways or WAYS[objective]):
+        if not timing and not shown:
+            work(objective, way, seed, out, about, results)
+            write_json(path, results)
+    Console(width=160).print(table(objective, results))
+
+
+if __name__ == "__main__":
+    main()

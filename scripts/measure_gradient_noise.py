@@ -1,0 +1,108 @@
+"""Where the noise of a set's gradient comes from: the real images of an iteration, or its network and augmentation?
+
+FashionMNIST, pixels as they start (real images), ConvNet-3. An objective's gradient in the set is taken for some
+networks and, in each, for some draws of real images. The variance over draws is that of the real images; the variance
+of the means over draws, less what the draws leave in them, that of the network and the augmentation. With cost per
+iteration in mind that says how many real images are worth their time: noise falls with the number of iterations too.
+
+    THP_MEM_ALLOC_ENABLE=1 OMP_NUM_THREADS=1 python scripts/measure_gradient_noise.py --root DATA --objective dm
+"""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import click
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor
+
+from glad.data.augment import ALL, augment, strategy_for
+from glad.data.dataset import ImageData
+from glad.data.splits import load_data
+from glad.networks.factory import network_factory
+from glad.objectives import OBJECTIVES
+from glad.objectives.base import Step
+from glad.objectives.description import all_terms
+from glad.rng import rng_for
+
+DEVICE = torch.device("cpu")
+FRESH: dict[str, dict[str, Any]] = {"dc": {"outer": 1}}
+"""Options with which every network is a fresh one."""
+
+
+class Draw(Step):
+    """A step whose real images are those of one draw, and all else that of one network."""
+
+    def __init__(self, network: int, draw: int) -> None:
+        super().__init__(0, network)
+        object.__setattr__(self, "draw", draw)
+
+    def rng(self, purpose: str) -> torch.Generator:
+        """A stream that the draw changes only for real images."""
+        key = (self.draw,) if purpose.startswith("real") else ()  # type: ignore[attr-defined]
+        return rng_for("noise", self.iteration, purpose, *key)
+
+
+def gradients(objective: Any, images: Tensor, labels: Tensor, networks: int, draws: int) -> Tensor:
+    """The gradient in the set of every network and draw, float64 [networks, draws, D]."""
+    found = []
+    for network in range(networks):
+        for draw in range(draws):
+            leaf, step = images.clone().requires_grad_(), Draw(network, draw)
+            if hasattr(objective, "prepare"):
+                objective.prepare(images, labels, step)
+            for term in all_terms(objective, leaf, labels, step):
+                term.backward()
+            assert leaf.grad is not None
+            found.append(leaf.grad.flatten().double())
+    return torch.stack(found).reshape(networks, draws, -1)
+
+
+def noise(found: Tensor) -> tuple[float, float, float]:
+    """Variance by the real images, by network and augmentation, and the squared mean, relative to the second."""
+    networks, draws, _ = found.shape
+    real = float(found.var(1).sum(1).mean())
+    means = found.mean(1)
+    other = float(means.var(0).sum()) - real / draws
+    mean = float(means.mean(0).square().sum()) - (other + real / draws) / networks
+    return real / other, 1.0, mean / other
+
+
+def start(data: ImageData, ipc: int) -> tuple[Tensor, Tensor]:
+    """Real images and their labels, ``ipc`` of each class."""
+    images = [data.real(c, ipc, rng_for("noise", "start", c)) for c in range(len(data.classes))]
+    return torch.cat(images), torch.arange(len(images)).repeat_interleave(ipc)
+
+
+@click.command()
+@click.option("--root", default="data", show_default=True, help="Where FashionMNIST lies.")
+@click.option("--data", "name", default="fashionmnist", show_default=True, help="fashion-mini is embedded.")
+@click.option("--objective", default="dm", show_default=True)
+@click.option("--ipc", "sizes", multiple=True, type=int, default=(1, 10), show_default=True, help="Images per class.")
+@click.option("--batch", "batches", multiple=True, type=int, default=(256, 64, 32, 16), show_default=True)
+@click.option("--width", default=32, show_default=True, help="Of ConvNet-3.")
+@click.option("--networks", default=8, show_default=True)
+@click.option("--draws", default=4, show_default=True, help="Draws of real images in each network.")
+def main(
+    root: str, name: str, objective: str, sizes: Sequence[int], batches: Sequence[int], width: int, networks: int,
+    draws: int,
+) -> None:  # fmt: skip
+    """Print the variances of the gradient, relative to that of network and augmentation."""
+    data = load_data(name, root=root).train
+    shown = Table("images per class", "real images per class", "noise of the real images", "squared mean")
+    for ipc in sizes:
+        images, labels = start(data, ipc)
+        for batch in batches:
+            made = OBJECTIVES.find(objective)(
+                real=data.real, network=network_factory(data, "convnet", {"width": width}, DEVICE),
+                augment=partial(augment, strategy=strategy_for(data, ALL)), batch=batch, **FRESH.get(objective, {}),
+            )  # fmt: skip
+            real, _, mean = noise(gradients(made, images, labels, networks, draws))
+            shown.add_row(str(ipc), str(batch), f"{real:.3f}", f"{mean:.2f}")
+    Console(width=120).print(f"{objective}: noise of network and augmentation = 1", shown)
+
+
+if __name__ == "__main__":
+    main()
