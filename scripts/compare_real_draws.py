@@ -7,6 +7,7 @@ trainings resume where they were cut.
 
     THP_MEM_ALLOC_ENABLE=1 OMP_NUM_THREADS=1 python scripts/compare_real_draws.py --root DATA --out runs/draws --time
     THP_MEM_ALLOC_ENABLE=1 OMP_NUM_THREADS=1 python scripts/compare_real_draws.py --root DATA --out runs/draws
+    python scripts/compare_real_draws.py --out docs/results/real_draws_dm.json --table
 """
 
 import statistics
@@ -21,13 +22,13 @@ import click
 import torch
 from rich.console import Console
 from rich.table import Table
+from tables import read_results, results_to_change
 from torch import Tensor
 
 import glad
 from glad.objectives.base import Step
 from glad.objectives.dm import DM, class_means
 from glad.rng import rng_for
-from glad.runs.storage import read_json, write_json
 
 POOL = 4096
 """Real images of a class that stratified draws choose from."""
@@ -123,7 +124,7 @@ def distill(objective: str, way: str, iterations: int, out: Path, about: dict[st
     return glad.distill(
         "fashionmnist", made, "pixels", root=about["root"], ipc=about["ipc"], iterations=iterations, seed=seed,
         objective_options=options, prior_options={"init": "real"}, network_options={"width": about["width"]},
-        learning_rate={"pixels": about["rate"]} if about["rate"] else None, grid_every=10**6, chunk=1000, out=out,
+        grid_every=10**6, chunk=1000, out=out,
     )  # fmt: skip
 
 
@@ -164,18 +165,20 @@ def table(objective: str, results: dict[str, Any]) -> Table:
     return shown
 
 
-def work(objective: str, way: str, seed: int, out: Path, about: dict[str, Any], results: dict[str, Any]) -> None:
-    """Distill and evaluate one way and seed, stage by stage; ``results`` grows."""
-    mine = results["accuracy"].setdefault(way, {}).setdefault(str(seed), {})
+def work(objective: str, way: str, seed: int, path: Path, about: dict[str, Any]) -> None:
+    """Distill and evaluate one way and seed, stage by stage; the file of results grows."""
     name = way.replace(" ", "-").replace(",", "").replace("(", "").replace(")", "")
+    folder = path.parent / f"{objective}-{about['ipc']}-{name}-{seed}"
     for part in STAGES:
-        seconds = results["seconds"] / part
-        if f"{seconds:g}" in mine:
+        results = read_results(path)
+        stage = f"{results['seconds'] / part:g}"
+        if stage in results["accuracy"].get(way, {}).get(str(seed), {}):
             continue
-        iterations = max(1, round(seconds / results["costs"][way]))
-        run = distill(objective, way, iterations, out / f"{objective}-{about['ipc']}-{name}-{seed}", about, seed)
-        mine[f"{seconds:g}"] = accuracies(run, about)
-        click.echo(f"{objective}, {way}, seed {seed}: {iterations} iterations in {seconds:g} s, {mine[f'{seconds:g}']}")
+        iterations = max(1, round(float(stage) / results["costs"][way]))
+        found = accuracies(distill(objective, way, iterations, folder, about, seed), about)
+        with results_to_change(path) as results:
+            results["accuracy"].setdefault(way, {}).setdefault(str(seed), {})[stage] = found
+        click.echo(f"{objective}, {way}, seed {seed}: {iterations} iterations in {stage} s, {found}")
 
 
 @click.command()
@@ -184,8 +187,7 @@ def work(objective: str, way: str, seed: int, out: Path, about: dict[str, Any], 
 @click.option("--objective", type=click.Choice(list(WAYS)), default="dm", show_default=True)
 @click.option("--ipc", default=10, show_default=True, help="Images per class.")
 @click.option("--width", default=32, show_default=True, help="Of ConvNet-3.")
-@click.option("--seconds", default=60.0, show_default=True, help="What every way is given.")
-@click.option("--rate", default=0.0, help="Learning rate of the pixels; 0 for the objective's own.")
+@click.option("--seconds", default=60.0, show_default=True, help="What every way is given; said with --time.")
 @click.option("--way", "ways", multiple=True, help="Only these; all if left out.")
 @click.option("--seeds", default=3, show_default=True, help="Sets of each way.")
 @click.option("--time", "timing", is_flag=True, help="Measure what an iteration costs, and end.")
@@ -194,20 +196,17 @@ def main(
     out: Path, objective: str, seconds: float, ways: Sequence[str], seeds: int, timing: bool, shown: bool, **about: Any
 ) -> None:
     """Give every way the same time and print what its sets are worth."""
-    rate = f"-rate{about['rate']:g}" if about["rate"] else ""
-    path = out / f"{objective}-ipc{about['ipc']}-width{about['width']}{rate}.json"
-    results: dict[str, Any] = read_json(path) if path.exists() else {"seconds": seconds, "accuracy": {}}
+    path = out if out.suffix == ".json" else out / f"{objective}-ipc{about['ipc']}-width{about['width']}.json"
     if timing:
-        results["costs"] = costs(objective, about)
-        out.mkdir(parents=True, exist_ok=True)
-        write_json(path, results)
-    elif "costs" not in results:
+        measured = costs(objective, about)
+        with results_to_change(path) as results:
+            results |= {"seconds": seconds, "costs": measured, "accuracy": {}}
+    elif "costs" not in read_results(path):
         raise click.ClickException(f"{path} has no costs: measure them first, with --time")
     for seed, way in product(range(seeds), ways or WAYS[objective]):
         if not timing and not shown:
-            work(objective, way, seed, out, about, results)
-            write_json(path, results)
-    Console(width=160).print(table(objective, results))
+            work(objective, way, seed, path, about)
+    Console(width=160).print(table(objective, read_results(path)))
 
 
 if __name__ == "__main__":

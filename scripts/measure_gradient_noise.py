@@ -14,6 +14,7 @@ from typing import Any
 
 import click
 import torch
+from compare_real_draws import Strata
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor
@@ -82,12 +83,13 @@ def start(data: ImageData, ipc: int) -> tuple[Tensor, Tensor]:
 @click.option("--objective", default="dm", show_default=True)
 @click.option("--ipc", "sizes", multiple=True, type=int, default=(1, 10), show_default=True, help="Images per class.")
 @click.option("--batch", "batches", multiple=True, type=int, default=(256, 64, 32, 16), show_default=True)
+@click.option("--strata", is_flag=True, help="Draw an image out of each of as many equal strata of a class.")
 @click.option("--width", default=32, show_default=True, help="Of ConvNet-3.")
 @click.option("--networks", default=8, show_default=True)
 @click.option("--draws", default=4, show_default=True, help="Draws of real images in each network.")
 def main(
-    root: str, name: str, objective: str, sizes: Sequence[int], batches: Sequence[int], width: int, networks: int,
-    draws: int,
+    root: str, name: str, objective: str, sizes: Sequence[int], batches: Sequence[int], strata: bool, width: int,
+    networks: int, draws: int,
 ) -> None:  # fmt: skip
     """Print the variances of the gradient, relative to that of network and augmentation."""
     data = load_data(name, root=root).train
@@ -96,7 +98,8 @@ def main(
         images, labels = start(data, ipc)
         for batch in batches:
             made = OBJECTIVES.find(objective)(
-                real=data.real, network=network_factory(data, "convnet", {"width": width}, DEVICE),
+                real=Strata(data.real) if strata else data.real,
+                network=network_factory(data, "convnet", {"width": width}, DEVICE),
                 augment=partial(augment, strategy=strategy_for(data, ALL)), batch=batch, **FRESH.get(objective, {}),
             )  # fmt: skip
             real, _, mean = noise(gradients(made, images, labels, networks, draws))

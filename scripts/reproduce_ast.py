@@ -17,10 +17,10 @@ from typing import Any
 import click
 from rich.console import Console
 from rich.table import Table
+from tables import read_results, results_to_change
 
 import glad
 from glad.evaluation import set_id
-from glad.runs.storage import read_json, write_json
 
 LIMIT, EPOCHS, EXPERTS, ITERATIONS = 10_000, 9, 2, 60
 WIDTH = {"width": 16}
@@ -129,16 +129,15 @@ def _spread(values: list[float]) -> tuple[str, str]:
 def main(root: str, out: Path, rows: tuple[str, ...], shown: bool) -> None:
     """Distill and evaluate, seed by seed, and print the table."""
     path = out if out.suffix == ".json" else out / "ast.json"
-    results: dict[str, Any] = read_json(path) if path.exists() else {}
     for seed in () if shown else SEEDS:
         for row in rows or ROWS:
-            if str(seed) not in results.setdefault(row, {}):
+            if str(seed) not in read_results(path).get(row, {}):
                 run = distill(row, seed, root, out)
                 found = accuracies(run, row in WIDE, root)
-                results[row][str(seed)] = {"accuracy": found, "loss": last_distance(run)}
-                write_json(path, results)
+                with results_to_change(path) as results:
+                    results.setdefault(row, {})[str(seed)] = {"accuracy": found, "loss": last_distance(run)}
                 click.echo(f"{row}, seed {seed}: {statistics.mean(found['convnet']):.1f} %")
-    Console(width=160).print(table(results))
+    Console(width=160).print(table(read_results(path)))
 
 
 if __name__ == "__main__":

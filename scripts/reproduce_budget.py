@@ -17,10 +17,10 @@ from typing import Any
 import click
 from rich.console import Console
 from rich.table import Table
+from tables import read_results, results_to_change
 
 import glad
 from glad.evaluation.candidates import of_run
-from glad.runs.storage import read_json, write_json
 
 DATA = "fashionmnist"
 WIDTH = {"width": 32}
@@ -179,15 +179,15 @@ def main(
 ) -> None:
     """Distill and evaluate, objective by objective and seed by seed, and print the table."""
     path = out if out.suffix == ".json" else out / f"budget-{budget}-{split}.json"
-    results: Results = read_json(path) if path.exists() else {}
     order, wanted = list(OBJECTIVES), networks or NETWORKS
     for row, seed in sorted(product(rows or ROWS, seeds), key=lambda key: (order.index(key[0].split(", ")[0]), key[1])):
-        known = results.get(row, {}).get(str(seed), {"accuracy": {}})["accuracy"]
+        known = read_results(path).get(row, {}).get(str(seed), {"accuracy": {}})["accuracy"]
         if not shown and not set(wanted) <= set(known):
             run = distill(row, seed, float(budget), root, out)
-            update(results, row, seed, run, evaluate(row, run, wanted, split, root))
-            write_json(path, results)
-    Console(width=200).print(table(results))
+            found = list(evaluate(row, run, wanted, split, root))
+            with results_to_change(path) as results:
+                update(results, row, seed, run, found)
+    Console(width=200).print(table(read_results(path)))
 
 
 if __name__ == "__main__":

@@ -15,9 +15,9 @@ import click
 import reproduce_budget as budget
 from rich.console import Console
 from rich.table import Table
+from tables import read_results, results_to_change
 
 import glad
-from glad.runs.storage import read_json, write_json
 
 ROWS = [name for name in budget.ROWS if name.startswith("MTT")] + ["DM, pixels", "DM, FreD"]
 SHARES = (0.125, 0.25, 0.5, 1.0)
@@ -83,13 +83,13 @@ def draw(results: dict[str, list[Point]], path: Path) -> None:
 def main(root: str, out: Path, rows: tuple[str, ...], picture: Path | None, shown: bool) -> None:
     """Distill and evaluate by stages, row by row, and print the table."""
     path = out if out.suffix == ".json" else out / "budget-time.json"
-    results: dict[str, list[Point]] = read_json(path) if path.exists() else {}
     for row in () if shown or picture else rows or ROWS:
-        results[row] = curve(row, budget.SEEDS[0], root, out, results.get(row, []))
-        write_json(path, results)
+        points = curve(row, budget.SEEDS[0], root, out, read_results(path).get(row, []))
+        with results_to_change(path) as results:
+            results[row] = points
     if picture:
-        draw(results, picture)
-    Console(width=120).print(table(results))
+        draw(read_results(path), picture)
+    Console(width=120).print(table(read_results(path)))
 
 
 if __name__ == "__main__":

@@ -18,11 +18,11 @@ import click
 from reproduce_budget import spread
 from rich.console import Console
 from rich.table import Table
+from tables import read_results, results_to_change
 
 import glad
 from glad import presets
 from glad.evaluation import set_id
-from glad.runs.storage import read_json, write_json
 
 PRESETS = {"DC": "dc", "DSA": "dsa", "DM": "dm", "MTT": "mtt"}
 CUT = {"DC": 1000, "DSA": 1000, "DM": 1000, "MTT": 500}
@@ -109,19 +109,19 @@ def main(
 ) -> None:
     """Distill and evaluate, row by row and seed by seed, and print the table."""
     path = out if out.suffix == ".json" else out / "cifar10.json"
-    everything: dict[str, Results] = read_json(path) if path.exists() else {}
-    results = everything.setdefault(ipc, {})
     for seed in () if shown else seeds:
         for row in rows or PRESETS:
-            known = results.get(row, {}).get(str(seed), {})
+            known = read_results(path).get(ipc, {}).get(row, {}).get(str(seed), {})
             if wanted := [name for name in networks or NETWORKS if name not in known]:
                 run = distill(row, int(ipc), seed, data, root, out)
-                for name, by_seed in evaluate(row, run, wanted, root).items():
-                    for of, found in by_seed.items():
-                        results.setdefault(name, {}).setdefault(of, {}).update(found)
-                write_json(path, everything)
+                evaluated = evaluate(row, run, wanted, root)
+                with results_to_change(path) as everything:
+                    results = everything.setdefault(ipc, {})
+                    for name, by_seed in evaluated.items():
+                        for of, found in by_seed.items():
+                            results.setdefault(name, {}).setdefault(of, {}).update(found)
                 click.echo(f"{row}, seed {seed}: {results[row][str(seed)]}")
-    for images, of_images in everything.items():
+    for images, of_images in read_results(path).items():
         Console(width=160).print(table(of_images, int(images)), f"{images} images per class", sep="\n")
 
 

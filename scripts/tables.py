@@ -1,0 +1,25 @@
+"""The files of results from which the scripts' tables are made: they grow, also from several calls at once."""
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from glad.runs.storage import read_json, write_json
+
+
+def read_results(path: Path) -> Any:
+    """What a file of results holds; an empty dictionary where there is none."""
+    return read_json(path) if path.exists() else {}
+
+
+@contextmanager
+def results_to_change(path: Path) -> Iterator[Any]:
+    """The results as they are now, written back at the end, while no other call changes them."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        results = read_results(path)
+        yield results
+        write_json(path, results)
