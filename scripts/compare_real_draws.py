@@ -20,9 +20,9 @@ from typing import Any
 
 import click
 import torch
+from results_files import read_results, results_to_change
 from rich.console import Console
 from rich.table import Table
-from tables import read_results, results_to_change
 from torch import Tensor
 
 import glad

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import click
+from results_files import read_results, results_to_change
 from rich.console import Console
 from rich.table import Table
-from tables import read_results, results_to_change
 
 import glad
 from glad.evaluation import set_id

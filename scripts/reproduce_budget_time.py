@@ -13,9 +13,9 @@ from typing import Any
 
 import click
 import reproduce_budget as budget
+from results_files import read_results, results_to_change
 from rich.console import Console
 from rich.table import Table
-from tables import read_results, results_to_change
 
 import glad
 

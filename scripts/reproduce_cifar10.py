@@ -16,9 +16,9 @@ from pathlib import Path
 
 import click
 from reproduce_budget import spread
+from results_files import read_results, results_to_change
 from rich.console import Console
 from rich.table import Table
-from tables import read_results, results_to_change
 
 import glad
 from glad import presets

@@ -2,7 +2,7 @@
 
 import threading
 
-from tables import read_results, results_to_change
+from results_files import read_results, results_to_change
 
 
 def test_no_call_loses_what_another_has_added(tmp_path):
