@@ -26,17 +26,18 @@ Point = dict[str, float]
 """``iterations``, ``seconds`` of CPU time, ``accuracy`` in %."""
 
 
-def curve(row: str, seed: int, root: str, out: Path, known: list[Point]) -> list[Point]:
-    """The points of a row; those that are ``known`` are not made again."""
-    points = list(known)
+def curve(row: str, seed: int, root: str, out: Path, path: Path) -> None:
+    """Add the points of a row to the file of results, as they are made; those that are there are not made again."""
+    points = read_results(path).get(row, [])
     for share in SHARES[len(points) :]:
         iterations = max(1, round(budget.ROWS[row]["iterations"] * share))
         start = time.process_time()
         run = budget.distill(row, seed, 1.0, root, out, iterations)
         spent = time.process_time() - start + (points[-1]["seconds"] if points else 0.0)
         points.append({"iterations": iterations, "seconds": round(spent, 1), "accuracy": accuracy(run, root)})
+        with results_to_change(path) as results:
+            results[row] = points
         click.echo(f"{row}, seed {seed}: {points[-1]}")
-    return points
 
 
 def accuracy(run: glad.Run, root: str) -> float:
@@ -84,9 +85,7 @@ def main(root: str, out: Path, rows: tuple[str, ...], picture: Path | None, show
     """Distill and evaluate by stages, row by row, and print the table."""
     path = out if out.suffix == ".json" else out / "budget-time.json"
     for row in () if shown or picture else rows or ROWS:
-        points = curve(row, budget.SEEDS[0], root, out, read_results(path).get(row, []))
-        with results_to_change(path) as results:
-            results[row] = points
+        curve(row, budget.SEEDS[0], root, out, path)
     if picture:
         draw(read_results(path), picture)
     Console(width=120).print(table(read_results(path)))
