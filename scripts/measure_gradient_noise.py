@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 import torch
-from compare_real_draws import Strata
+from compare_real_draws import POOL, Strata
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor
@@ -29,6 +29,8 @@ from glad.objectives.description import all_terms
 from glad.rng import rng_for
 
 DEVICE = torch.device("cpu")
+OBJECTIVES_OF_REAL = ("dm", "datadam", "dc", "cf")
+"""Those that need real images and no experts."""
 FRESH: dict[str, dict[str, Any]] = {"dc": {"outer": 1}}
 """Options with which every network is a fresh one."""
 
@@ -80,19 +82,39 @@ def start(data: ImageData, ipc: int) -> tuple[Tensor, Tensor]:
 @click.command()
 @click.option("--root", default="data", show_default=True, help="Where FashionMNIST lies.")
 @click.option("--data", "name", default="fashionmnist", show_default=True, help="fashion-mini is embedded.")
-@click.option("--objective", default="dm", show_default=True)
-@click.option("--ipc", "sizes", multiple=True, type=int, default=(1, 10), show_default=True, help="Images per class.")
-@click.option("--batch", "batches", multiple=True, type=int, default=(256, 64, 32, 16), show_default=True)
+@click.option("--objective", type=click.Choice(OBJECTIVES_OF_REAL), default="dm", show_default=True)
+@click.option(
+    "--ipc",
+    "sizes",
+    multiple=True,
+    type=click.IntRange(1),
+    default=(1, 10),
+    show_default=True,
+    help="Images per class.",
+)
+@click.option(
+    "--batch", "batches", multiple=True, type=click.IntRange(1), default=(256, 64, 32, 16), show_default=True,
+    help="Real images per class; a power of two with --strata.",
+)  # fmt: skip
 @click.option("--strata", is_flag=True, help="Draw an image out of each of as many equal strata of a class.")
 @click.option("--width", default=32, show_default=True, help="Of ConvNet-3.")
-@click.option("--networks", default=8, show_default=True)
-@click.option("--draws", default=4, show_default=True, help="Draws of real images in each network.")
+@click.option("--networks", type=click.IntRange(2), default=8, show_default=True)
+@click.option(
+    "--draws", type=click.IntRange(2), default=4, show_default=True, help="Draws of real images in each network."
+)
 def main(
     root: str, name: str, objective: str, sizes: Sequence[int], batches: Sequence[int], strata: bool, width: int,
     networks: int, draws: int,
 ) -> None:  # fmt: skip
     """Print the variances of the gradient, relative to that of network and augmentation."""
     data = load_data(name, root=root).train
+    smallest = int(data.labels.bincount(minlength=len(data.classes)).min())
+    if (needed := max(*sizes, *batches, POOL if strata else 0)) > smallest:
+        raise click.ClickException(
+            f"{needed} images of each class are needed, {name} has {smallest} of one: ask for fewer"
+        )
+    if strata and any(batch & (batch - 1) for batch in batches):
+        raise click.ClickException("--strata halves a class again and again: every --batch must be a power of two")
     shown = Table("images per class", "real images per class", "noise of the real images", "squared mean")
     for ipc in sizes:
         images, labels = start(data, ipc)

@@ -29,3 +29,17 @@ def test_the_command_measures_an_objective(objective):
     result = CliRunner().invoke(script.main, ["--data", "fashion-mini", "--objective", objective, *few])
     assert result.exit_code == 0, result.output
     assert "noise of the real images" in result.output
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--networks", "1"], "networks"),
+        (["--objective", "mtt"], "mtt"),
+        (["--batch", "4", "--strata"], "4096 images of each class"),
+        (["--batch", "100000"], "100000 images of each class"),
+    ],
+)
+def test_what_cannot_be_measured_is_said_in_a_line(options, said):
+    result = CliRunner().invoke(script.main, ["--data", "fashion-mini", "--ipc", "1", *options])
+    assert result.exit_code != 0 and said in result.output and isinstance(result.exception, SystemExit)
