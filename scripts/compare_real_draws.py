@@ -151,12 +151,13 @@ def accuracies(run: glad.Run, about: dict[str, Any]) -> list[float]:
     return [round(100 * cell["accuracy"], 2) for cell in found["cells"]]
 
 
-def table(objective: str, results: dict[str, Any]) -> Table:
+def table(results: dict[str, Any]) -> Table:
     """A line per way: its cost, and after each share of the time the accuracy over all sets and networks."""
     cost, seconds = results["costs"], results["seconds"]
     shown = Table("real images per class", "s per iteration", *(f"{seconds / part:g} s" for part in STAGES), "sets")
-    for way in WAYS[objective]:
-        sets = results["accuracy"].get(way, {})
+    for way in WAYS[results["objective"]]:
+        if not (sets := results["accuracy"].get(way, {})):
+            continue
         cells = []
         for part in STAGES:
             values = [value for one in sets.values() for value in one.get(f"{seconds / part:g}", [])]
@@ -188,7 +189,7 @@ def work(objective: str, way: str, seed: int, path: Path, about: dict[str, Any])
 @click.option("--ipc", default=10, show_default=True, help="Images per class.")
 @click.option("--width", default=32, show_default=True, help="Of ConvNet-3.")
 @click.option("--seconds", default=60.0, show_default=True, help="What every way is given; said with --time.")
-@click.option("--way", "ways", multiple=True, help="Only these; all if left out.")
+@click.option("--way", "ways", multiple=True, type=click.Choice(sorted({w for of in WAYS.values() for w in of})))
 @click.option("--seeds", default=3, show_default=True, help="Sets of each way.")
 @click.option("--time", "timing", is_flag=True, help="Measure what an iteration costs, and end.")
 @click.option("--table", "shown", is_flag=True, help="Print what there is, and end.")
@@ -200,13 +201,15 @@ def main(
     if timing:
         measured = costs(objective, about)
         with results_to_change(path) as results:
-            results |= {"seconds": seconds, "costs": measured, "accuracy": {}}
+            results |= {"objective": objective, "seconds": seconds, "costs": measured, "accuracy": {}}
     elif "costs" not in read_results(path):
         raise click.ClickException(f"{path} has no costs: measure them first, with --time")
+    if foreign := set(ways) - set(WAYS[objective]):
+        raise click.ClickException(f"{objective} has no way {min(foreign)!r}; it has: {', '.join(WAYS[objective])}")
     for seed, way in product(range(seeds), ways or WAYS[objective]):
         if not timing and not shown:
             work(objective, way, seed, path, about)
-    Console(width=160).print(table(objective, read_results(path)))
+    Console(width=160).print(table(read_results(path)))
 
 
 if __name__ == "__main__":

@@ -151,7 +151,7 @@ class Run:
                 if _number_or_text(there) != _number_or_text(now)
             ]:
                 raise RunError(
-                    f"{self.path} holds another run ({'; '.join(different)}): choose another folder with --out"
+                    f"{self.path} holds another run ({'; '.join(different)}): ask for that, or choose another --out"
                 )
         continues = self.state.exists()
         recorded = self.inputs.get("arithmetic") if continues else None
