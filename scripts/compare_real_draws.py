@@ -20,7 +20,7 @@ from typing import Any
 
 import click
 import torch
-from results_files import read_results, results_to_change
+from results_files import read_results, results_to_change, spread
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor
@@ -104,16 +104,14 @@ class KeptDM(DM):
 
 
 HERE = Path(__file__).stem
+BATCHES = {"256 (published)": 256, "64": 64, "32": 32}
 WAYS: dict[str, dict[str, tuple[str, dict[str, int]]]] = {
-    "dm": {
-        "256 (published)": ("dm", {"batch": 256}),
-        "64": ("dm", {"batch": 64}),
-        "32": ("dm", {"batch": 32}),
-        "32 of strata": (f"{HERE}:StratifiedDM", {"batch": 32}),
-        "64, four updates of a network": (f"{HERE}:KeptDM", {"batch": 64, "updates": 4}),
-    },
-    "datadam": {name: ("datadam", {"batch": batch}) for name, batch in (("256 (published)", 256), ("32", 32))},
-    "dc": {name: ("dc", {"batch": batch}) for name, batch in (("256 (published)", 256), ("64", 64), ("32", 32))},
+    objective: {name: (objective, {"batch": batch}) for name, batch in BATCHES.items()}
+    for objective in ("dm", "datadam", "dc")
+}
+WAYS["dm"] |= {
+    "32 of strata": (f"{HERE}:StratifiedDM", {"batch": 32}),
+    "64, four updates of a network": (f"{HERE}:KeptDM", {"batch": 64, "updates": 4}),
 }
 """By objective and way in words: the objective that draws so, and its options."""
 
@@ -161,7 +159,7 @@ def table(results: dict[str, Any]) -> Table:
         cells = []
         for part in STAGES:
             values = [value for one in sets.values() for value in one.get(f"{seconds / part:g}", [])]
-            cells.append(f"{statistics.mean(values):.1f} ± {statistics.stdev(values):.1f}" if values else "")
+            cells.append(spread(values))
         shown.add_row(way, f"{cost[way]:.3f}", *cells, str(len(sets)))
     return shown
 
@@ -198,14 +196,16 @@ def main(
 ) -> None:
     """Give every way the same time and print what its sets are worth."""
     path = out if out.suffix == ".json" else out / f"{objective}-ipc{about['ipc']}-width{about['width']}.json"
+    if foreign := set(ways) - set(WAYS[objective]):
+        raise click.ClickException(f"{objective} has no way {min(foreign)!r}; it has: {', '.join(WAYS[objective])}")
     if timing:
+        if read_results(path).get("accuracy"):
+            raise click.ClickException(f"{path} has results by the costs that it has: choose another --out")
         measured = costs(objective, about)
         with results_to_change(path) as results:
             results |= {"objective": objective, "seconds": seconds, "costs": measured, "accuracy": {}}
     elif "costs" not in read_results(path):
         raise click.ClickException(f"{path} has no costs: measure them first, with --time")
-    if foreign := set(ways) - set(WAYS[objective]):
-        raise click.ClickException(f"{objective} has no way {min(foreign)!r}; it has: {', '.join(WAYS[objective])}")
     for seed, way in product(range(seeds), ways or WAYS[objective]):
         if not timing and not shown:
             work(objective, way, seed, path, about)

@@ -9,6 +9,7 @@ iteration in mind that says how many real images are worth their time: noise fal
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -35,16 +36,15 @@ FRESH: dict[str, dict[str, Any]] = {"dc": {"outer": 1}}
 """Options with which every network is a fresh one."""
 
 
+@dataclass(frozen=True)
 class Draw(Step):
-    """A step whose real images are those of one draw, and all else that of one network."""
+    """A step whose real images are those of one draw, and all else that of one network, which is its iteration."""
 
-    def __init__(self, network: int, draw: int) -> None:
-        super().__init__(0, network)
-        object.__setattr__(self, "draw", draw)
+    draw: int
 
     def rng(self, purpose: str) -> torch.Generator:
         """A stream that the draw changes only for real images."""
-        key = (self.draw,) if purpose.startswith("real") else ()  # type: ignore[attr-defined]
+        key = (self.draw,) if purpose.startswith("real") else ()
         return rng_for("noise", self.iteration, purpose, *key)
 
 
@@ -53,7 +53,7 @@ def gradients(objective: Any, images: Tensor, labels: Tensor, networks: int, dra
     found = []
     for network in range(networks):
         for draw in range(draws):
-            leaf, step = images.clone().requires_grad_(), Draw(network, draw)
+            leaf, step = images.clone().requires_grad_(), Draw(0, network, draw)
             if hasattr(objective, "prepare"):
                 objective.prepare(images, labels, step)
             for term in all_terms(objective, leaf, labels, step):
@@ -63,14 +63,14 @@ def gradients(objective: Any, images: Tensor, labels: Tensor, networks: int, dra
     return torch.stack(found).reshape(networks, draws, -1)
 
 
-def noise(found: Tensor) -> tuple[float, float, float]:
-    """Variance by the real images, by network and augmentation, and the squared mean, relative to the second."""
+def noise(found: Tensor) -> tuple[float, float]:
+    """Variance by the real images, and the squared mean, relative to the variance by network and augmentation."""
     networks, draws, _ = found.shape
     real = float(found.var(1).sum(1).mean())
     means = found.mean(1)
     other = float(means.var(0).sum()) - real / draws
     mean = float(means.mean(0).square().sum()) - (other + real / draws) / networks
-    return real / other, 1.0, mean / other
+    return real / other, mean / other
 
 
 def start(data: ImageData, ipc: int) -> tuple[Tensor, Tensor]:
@@ -124,7 +124,7 @@ def main(
                 network=network_factory(data, "convnet", {"width": width}, DEVICE),
                 augment=partial(augment, strategy=strategy_for(data, ALL)), batch=batch, **FRESH.get(objective, {}),
             )  # fmt: skip
-            real, _, mean = noise(gradients(made, images, labels, networks, draws))
+            real, mean = noise(gradients(made, images, labels, networks, draws))
             shown.add_row(str(ipc), str(batch), f"{real:.3f}", f"{mean:.2f}")
     Console(width=120).print(f"{objective}: noise of network and augmentation = 1", shown)
 

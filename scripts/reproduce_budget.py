@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import click
-from results_files import read_results, results_to_change
+from results_files import read_results, results_to_change, spread
 from rich.console import Console
 from rich.table import Table
 
@@ -149,13 +149,6 @@ def table(results: Results) -> Table:
             row, f"{sets[0]['bytes']:,}", images, *map(spread, values.values()), spread(cross), str(len(sets))
         )
     return shown
-
-
-def spread(values: list[float]) -> str:
-    """Mean and deviation in words; nothing of no values."""
-    if not values:
-        return ""
-    return f"{statistics.mean(values):.1f}" + (f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else "")
 
 
 @click.command()

@@ -15,8 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import click
-from reproduce_budget import spread
-from results_files import read_results, results_to_change
+from results_files import read_results, results_to_change, spread
 from rich.console import Console
 from rich.table import Table
 

@@ -1,6 +1,7 @@
 """The files of results from which the scripts' tables are made: they grow, also from several calls at once."""
 
 import fcntl
+import statistics
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,3 +24,10 @@ def results_to_change(path: Path) -> Iterator[Any]:
         results = read_results(path)
         yield results
         write_json(path, results)
+
+
+def spread(values: list[float]) -> str:
+    """Mean and deviation in words; nothing of no values."""
+    if not values:
+        return ""
+    return f"{statistics.mean(values):.1f}" + (f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else "")

@@ -66,3 +66,11 @@ def test_a_kept_network_is_the_same_until_its_updates_are_over():
 def test_without_costs_the_command_says_how_to_measure_them(tmp_path):
     result = CliRunner().invoke(script.main, ["--out", str(tmp_path)])
     assert result.exit_code == 1 and "--time" in result.output
+
+
+def test_results_are_not_lost_when_costs_are_measured_again(tmp_path):
+    path = tmp_path / "found.json"
+    path.write_text('{"objective": "dm", "seconds": 60, "costs": {}, "accuracy": {"64": {}}}')
+    before = path.read_text()
+    result = CliRunner().invoke(script.main, ["--out", str(path), "--time"])
+    assert result.exit_code == 1 and "another --out" in result.output and path.read_text() == before
