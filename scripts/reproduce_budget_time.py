@@ -46,7 +46,7 @@ def accuracy(run: glad.Run, root: str) -> float:
     """The validation accuracy in % of one network trained on a set."""
     rate = {} if run.step_size is not None else {"convnet": budget.LR}
     found = glad.evaluate(
-        run, networks=["convnet"], seeds=1, baselines=[], split="validation", epochs=budget.EPOCHS, root=root,
+        run, networks=["convnet"], seeds=1, baselines=[], split="validation", epochs=budget.epochs(run), root=root,
         network_options={"convnet": budget.WIDTH}, learning_rate=rate,
     )  # fmt: skip
     return round(100 * found["cells"][0]["accuracy"], 2)

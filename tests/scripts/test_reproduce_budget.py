@@ -21,7 +21,7 @@ def _small():
             "WIDTH": {"width": 8},
             "OTHERS": {"alexnet": {"width": 4}},
         }
-        sizes |= {"NETWORKS": ("convnet", "alexnet"), "EPOCHS": 1, "NETWORK_SEEDS": {"convnet": 1, "alexnet": 1}}
+        sizes |= {"NETWORKS": ("convnet", "alexnet"), "STEPS": 1, "NETWORK_SEEDS": {"convnet": 1, "alexnet": 1}}
         sizes |= {"EXPERTS": {"count": 1, "epochs": 5}}
         for name, value in sizes.items():
             patch.setattr(script, name, value)

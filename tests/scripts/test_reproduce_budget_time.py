@@ -10,7 +10,7 @@ from few_images import few_held_out
 
 def test_stages_become_points_a_table_and_a_picture(tmp_path, monkeypatch):
     row = "DM, pixels"
-    sizes = {"DATA": "fashion-mini", "LIMIT": 200, "WIDTH": {"width": 4}, "EPOCHS": 1}
+    sizes = {"DATA": "fashion-mini", "LIMIT": 200, "WIDTH": {"width": 4}, "STEPS": 1}
     for name, value in sizes.items():
         monkeypatch.setattr(budget, name, value)
     monkeypatch.setitem(budget.ROWS[row], "iterations", 2)
