@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import click
-from results_files import read_results, results_to_change
+from results_files import read_results, results_to_change, results_to_show, spread
 from rich.console import Console
 from rich.table import Table
 
@@ -99,7 +99,7 @@ def last_distance(run: glad.Run) -> float:
 
 def table(results: dict[str, Any]) -> Table:
     """A line per row: mean and deviation over the distillation seeds, of ConvNet and of other architectures."""
-    shown = Table("row", "ConvNet", "deviation over sets", "cross-architecture", "deviation", "last loss", "sets")
+    shown = Table("row", "ConvNet", "cross-architecture", "last loss", "sets")
     for row in ROWS:
         by_seed = results.get(row, {})
         if not by_seed:
@@ -111,14 +111,8 @@ def table(results: dict[str, Any]) -> Table:
             if "vgg11" in one["accuracy"]
         ]
         loss = statistics.mean(one["loss"] for one in by_seed.values())
-        shown.add_row(row, *_spread(seen), *_spread(cross), f"{loss:.3f}", str(len(by_seed)))
+        shown.add_row(row, spread(seen), spread(cross), f"{loss:.3f}", str(len(by_seed)))
     return shown
-
-
-def _spread(values: list[float]) -> tuple[str, str]:
-    if not values:
-        return "", ""
-    return f"{statistics.mean(values):.1f}", f"{statistics.stdev(values):.1f}" if len(values) > 1 else ""
 
 
 @click.command()
@@ -137,7 +131,7 @@ def main(root: str, out: Path, rows: tuple[str, ...], shown: bool) -> None:
                 with results_to_change(path) as results:
                     results.setdefault(row, {})[str(seed)] = {"accuracy": found, "loss": last_distance(run)}
                 click.echo(f"{row}, seed {seed}: {statistics.mean(found['convnet']):.1f} %")
-    Console(width=160).print(table(read_results(path)))
+    Console(width=160).print(table(results_to_show(path)))
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import click
-from results_files import read_results, results_to_change, spread
+from results_files import read_results, results_to_change, results_to_show, spread
 from rich.console import Console
 from rich.table import Table
 
@@ -132,7 +132,8 @@ def evaluate(row: str, run: glad.Run, networks: Sequence[str], split: Any, root:
     for network in networks:
         found = glad.evaluate(
             run, networks=[network], seeds=NETWORK_SEEDS[network], baselines=list(names),  # type: ignore[arg-type]
-            split=split, epochs=epochs(run), root=root, network_options={"convnet": WIDTH, **OTHERS}, learning_rate=rates,
+            split=split, epochs=epochs(run), root=root, learning_rate=rates,
+            network_options={"convnet": WIDTH, **OTHERS},
         )  # fmt: skip
         cells += found["cells"]
     for kind, name in {"set": row, **names}.items():
@@ -201,7 +202,7 @@ def main(
             found = list(evaluate(row, run, wanted, split, root))
             with results_to_change(path) as results:
                 update(results, row, seed, run, found)
-    Console(width=200).print(table(read_results(path)))
+    Console(width=200).print(table(results_to_show(path)))
 
 
 if __name__ == "__main__":

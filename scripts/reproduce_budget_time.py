@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 import reproduce_budget as budget
-from results_files import read_results, results_to_change
+from results_files import read_results, results_to_change, results_to_show
 from rich.console import Console
 from rich.table import Table
 
@@ -89,8 +89,8 @@ def main(root: str, out: Path, rows: tuple[str, ...], picture: Path | None, show
     for row in () if shown or picture else rows or ROWS:
         curve(row, budget.SEEDS[0], root, out, path)
     if picture:
-        draw(read_results(path), picture)
-    Console(width=120).print(table(read_results(path)))
+        draw(results_to_show(path), picture)
+    Console(width=120).print(table(results_to_show(path)))
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import click
-from results_files import read_results, results_to_change, spread
+from results_files import read_results, results_to_change, results_to_show, spread
 from rich.console import Console
 from rich.table import Table
 
@@ -120,7 +120,7 @@ def main(
                         for of, found in by_seed.items():
                             results.setdefault(name, {}).setdefault(of, {}).update(found)
                 click.echo(f"{row}, seed {seed}: {results[row][str(seed)]}")
-    for images, of_images in read_results(path).items():
+    for images, of_images in results_to_show(path).items():
         Console(width=160).print(table(of_images, int(images)), f"{images} images per class", sep="\n")
 
 

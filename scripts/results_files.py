@@ -7,12 +7,21 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import click
+
 from glad.runs.storage import read_json, write_json
 
 
 def read_results(path: Path) -> Any:
     """What a file of results holds; an empty dictionary where there is none."""
     return read_json(path) if path.exists() else {}
+
+
+def results_to_show(path: Path) -> Any:
+    """What a file of results holds; ``click.ClickException`` where there is nothing in it to show."""
+    if not (results := read_results(path)):
+        raise click.ClickException(f"{path} holds no results: leave --table out, or name the --out that has them")
+    return results
 
 
 @contextmanager

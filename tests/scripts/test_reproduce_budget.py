@@ -78,3 +78,20 @@ def test_the_table_has_mean_and_deviation_over_all_trainings(tmp_path):
     (line,) = [line for line in output.splitlines() if "FreD" in line]
     cells = [cell.strip() for cell in line.strip("│").split("│")]
     assert cells == ["DM, FreD", "3,137", "12", "72.0 ± 2.0", "61.0 ± 1.4", "61.0 ± 1.4", "2"]
+
+
+def test_at_ten_images_per_class_a_step_of_the_student_takes_a_part_of_the_set(folder):
+    settings = script.distill("MTT, pixels", 0, 10.0, "data", folder, iterations=1).settings
+    assert settings.objective_options["batch_syn"] == script.BATCH_SYN
+    assert settings.learning_rate == {"pixels": 1e4}
+    assert script.distill("MTT, pixels", 0, 1.0, "data", folder).settings.learning_rate is None
+
+
+def test_larger_sets_are_passed_over_less_often(folder, monkeypatch):
+    run = script.distill("DM, pixels", 0, 1.0, "data", folder)
+    monkeypatch.setattr(script, "STEPS", 300)
+    passes = []
+    for batch in (256, 10, 4, 1):
+        monkeypatch.setattr(script, "BATCH", batch)
+        passes.append(script.epochs(run))
+    assert passes == [300, 300, 100, 30]
