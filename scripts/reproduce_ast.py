@@ -11,6 +11,7 @@ skipped.
 
 import json
 import statistics
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,9 @@ RECIPES: dict[str, tuple[str, dict[str, Any]]] = {
     "smooth-label": ("smooth", {"slope": "label"}),
     "smooth-loss": ("smooth", {"slope": "loss"}),
 }
+COLUMNS = ("row", "ConvNet", "less MTT", "cross-architecture", "less MTT", "last loss", "sets")
+Results = dict[str, dict[str, Any]]
+"""By row and distillation seed: ``accuracy`` in % by network, and ``loss``."""
 WIDE = ("MTT", "AST", "AST, smooth experts without penalty")
 """Rows that other architectures are trained on too."""
 
@@ -97,21 +101,31 @@ def last_distance(run: glad.Run) -> float:
     return statistics.mean(json.loads(line)["loss"] for line in lines)
 
 
-def table(results: dict[str, Any]) -> Table:
-    """A line per row: mean and deviation over the distillation seeds, of ConvNet and of other architectures."""
-    shown = Table("row", "ConvNet", "cross-architecture", "last loss", "sets")
-    for row in ROWS:
-        by_seed = results.get(row, {})
-        if not by_seed:
-            continue
-        seen = [statistics.mean(one["accuracy"]["convnet"]) for one in by_seed.values()]
-        cross = [
-            statistics.mean(value for name in OTHERS for value in one["accuracy"][name])
-            for one in by_seed.values()
-            if "vgg11" in one["accuracy"]
-        ]
-        loss = statistics.mean(one["loss"] for one in by_seed.values())
-        shown.add_row(row, spread(seen), spread(cross), f"{loss:.3f}", str(len(by_seed)))
+def cells(results: Results) -> Iterator[list[str]]:
+    """The lines of the table, under ``COLUMNS``: mean and deviation over distillation seeds, of means over networks."""
+    means = {row: {seed: _means(one["accuracy"]) for seed, one in of.items()} for row, of in results.items()}
+    for row in (row for row in ROWS if results.get(row)):
+        line = []
+        for which in ("seen", "cross"):
+            values = {seed: one[which] for seed, one in means[row].items() if which in one}
+            against = {seed: one[which] for seed, one in means.get("MTT", {}).items() if which in one}
+            differences = [value - against[seed] for seed, value in values.items() if seed in against and row != "MTT"]
+            line += [spread(list(values.values())), spread(differences)]
+        losses = [one["loss"] for one in results[row].values()]
+        yield [row, *line, f"{statistics.mean(losses):.3f}", str(len(losses))]
+
+
+def _means(accuracy: dict[str, list[float]]) -> dict[str, float]:
+    """The mean accuracy of ConvNet, and that of the other architectures where they were trained."""
+    cross = [value for name in OTHERS for value in accuracy.get(name, [])]
+    return {"seen": statistics.mean(accuracy["convnet"]), **({"cross": statistics.mean(cross)} if cross else {})}
+
+
+def table(results: Results) -> Table:
+    """What is in the results, with a line per row."""
+    shown = Table(*COLUMNS)
+    for line in cells(results):
+        shown.add_row(*line)
     return shown
 
 

@@ -44,6 +44,7 @@ OBJECTIVES: dict[str, dict[str, Any]] = {
         "objective": "datm",
         "iterations": 200,
         "objective_options": {**MATCHED, "skip_above": 1.1},
+        "learning_rate": {"pixels": 1e3, "labels": 5.0, "step_size": 1e-5},  # of images and step size that of MTT
         "labels": "logits",
         "initialization": "correct",
     },
@@ -72,7 +73,7 @@ AT_TEN: dict[str, dict[str, Any]] = {
     "MTT, IDC": {"learning_rate": {"pixels": 1e4}, "iterations": 100},
     "MTT, FreD": {"learning_rate": {"coefficients": 3.2e5}, "iterations": 100},
     "MTT, DDiF": {"iterations": 100},
-    "DATM, pixels": {"learning_rate": {"pixels": 1e4}, "iterations": 100},
+    "DATM, pixels": {"learning_rate": {"pixels": 1e4, "labels": 50.0, "step_size": 1e-5}, "iterations": 100},
 }
 """Settings at 10 images per class: where ten times the images share a mean, ten times the rate moves them as far."""
 BATCH_SYN = 100
@@ -84,6 +85,9 @@ BASELINES: dict[str, dict[str, str]] = {
 }
 """What is evaluated beside a row, and its own row of the table."""
 SHOWN = [*ROWS, *(name for names in BASELINES.values() for name in names.values())]
+COLUMNS = (
+    "set", "images per class", "bytes per class", "bytes of weights", "sets", *NETWORKS, "cross-architecture",
+)  # fmt: skip
 Found = dict[str, Any]
 Results = dict[str, dict[str, Found]]
 """By row and distillation seed."""
@@ -156,20 +160,25 @@ def update(results: Results, row: str, seed: int, run: glad.Run, found: Iterable
     results[row][str(seed)]["images"] = len(made.images) / made.classes
 
 
-def table(results: Results) -> Table:
-    """A line per row: bytes, and mean and deviation over all trainings, of networks on sets of all seeds."""
-    shown = Table("row", "bytes per class", "images per class", *NETWORKS, "cross-architecture", "sets")
+def cells(results: Results) -> Iterator[list[str]]:
+    """The lines of the table, under ``COLUMNS``: mean and deviation over all trainings, on sets of all seeds."""
     for row in SHOWN:
         sets = list(results.get(row, {}).values())
         if not sets:
             continue
-        values = {name: [value for one in sets for value in one["accuracy"].get(name, [])] for name in NETWORKS}
+        values = [[value for one in sets for value in one["accuracy"].get(name, [])] for name in NETWORKS]
         whole = [one["accuracy"] for one in sets if set(OTHERS) <= set(one["accuracy"])]
         cross = [statistics.mean(trained) for one in whole for trained in zip(*(one[n] for n in OTHERS), strict=True)]
         images = f"{sets[0]['images']:g}" if "images" in sets[0] else ""
-        shown.add_row(
-            row, f"{sets[0]['bytes']:,}", images, *map(spread, values.values()), spread(cross), str(len(sets))
-        )
+        stored = [f"{sets[0][of]:,}" for of in ("bytes", "weights")]
+        yield [row, images, *stored, str(len(sets)), *map(spread, values), spread(cross)]
+
+
+def table(results: Results) -> Table:
+    """What is in the results, with a line per row."""
+    shown = Table(*COLUMNS)
+    for line in cells(results):
+        shown.add_row(*line)
     return shown
 
 

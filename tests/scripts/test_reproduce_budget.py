@@ -77,7 +77,7 @@ def test_the_table_has_mean_and_deviation_over_all_trainings(tmp_path):
     output = CliRunner().invoke(script.main, ["--out", str(path), "--table"]).output
     (line,) = [line for line in output.splitlines() if "FreD" in line]
     cells = [cell.strip() for cell in line.strip("│").split("│")]
-    assert cells == ["DM, FreD", "3,137", "12", "72.0 ± 2.0", "61.0 ± 1.4", "61.0 ± 1.4", "2"]
+    assert cells == ["DM, FreD", "12", "3,137", "0", "2", "72.0 ± 2.0", "61.0 ± 1.4", "61.0 ± 1.4"]
 
 
 def test_at_ten_images_per_class_a_step_of_the_student_takes_a_part_of_the_set(folder):

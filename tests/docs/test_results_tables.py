@@ -1,0 +1,23 @@
+"""Tables of docs/RESULTS.md are those that the scripts make of the results in docs/results."""
+
+from pathlib import Path
+
+import pytest
+import reproduce_ast
+import reproduce_budget
+from results_files import read_results
+
+DOCS = Path(__file__).parents[2] / "docs"
+MADE = [
+    (reproduce_budget, "equal_bytes"),
+    (reproduce_budget, "equal_bytes_10"),
+    (reproduce_ast, "ast"),
+]
+
+
+@pytest.mark.parametrize(("script", "name"), MADE, ids=[name for _, name in MADE])
+def test_a_table_of_the_page_is_that_of_the_results(script, name):
+    page = (DOCS / "RESULTS.md").read_text().splitlines()
+    lines = ["| " + " | ".join(line) + " |" for line in script.cells(read_results(DOCS / "results" / f"{name}.json"))]
+    assert len(lines) > 3
+    assert [line for line in lines if line not in page] == []
