@@ -50,10 +50,10 @@ ROWS: dict[str, dict[str, Any]] = {
 """What each row is, in words, and its settings."""
 RECIPES: dict[str, tuple[str, dict[str, Any]]] = {
     "mtt": ("mtt", {}),
-    "smooth": ("smooth", {}),
-    "smooth-penalty0": ("smooth", {"penalty": 0.0}),
-    "smooth-label": ("smooth", {"slope": "label"}),
-    "smooth-loss": ("smooth", {"slope": "loss"}),
+    "smooth": ("smooth", {"penalty": 2.0}),
+    "smooth-penalty0": ("smooth", {}),
+    "smooth-label": ("smooth", {"penalty": 2.0, "slope": "label"}),
+    "smooth-loss": ("smooth", {"penalty": 2.0, "slope": "loss"}),
 }
 COLUMNS = ("row", "ConvNet", "less MTT", "cross-architecture", "less MTT", "last loss", "sets")
 Results = dict[str, dict[str, Any]]

@@ -48,7 +48,7 @@ PACE = 3  # iterations by which it is judged how many the seconds pay for
 PIXELS = {"prior": "pixels", "prior_options": {"init": "real"}}
 CODES = {"prior": "fashion-mini"}
 BATCH = {"batch": 64}  # real images per class, of the published 256
-SMOOTH = {"recipe": "smooth", "changes": {"batch": 64}}
+SMOOTH = {"recipe": "smooth", "changes": {"batch": 64, "penalty": 2.0}}
 """In batches of 256, 10,000 images are so few steps that until the last epoch most of the way is the growth of the
 penalized slope, which no student can follow: cross-entropy does not see the sum of logits."""
 COLD = {"bias_correction": 0}

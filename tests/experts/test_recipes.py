@@ -15,7 +15,7 @@ def small_network():
 
 def test_published_recipes():
     assert RECIPES["mtt"] == Recipe(50, 1e-2, 0.0, 0.0, 256, 0, 0.0, 1.0)
-    assert RECIPES["smooth"] == Recipe(50, 3e-3, 0.9, 1e-3, 256, 1, 2.0, 0.6)
+    assert RECIPES["smooth"] == Recipe(50, 3e-3, 0.9, 1e-3, 256, 1, 0.0, 0.6)
     assert [RECIPES["smooth"].weight(epoch) for epoch in (0, 1, 9, 10, 40)] == pytest.approx([0.5, 0.55, 0.95, 1, 1])
     assert RECIPES["mtt"].weight(0) == 1
     rates = [training.make_optimizer(small_network(), RECIPES["smooth"], e).param_groups[0]["lr"] for e in (26, 27)]
