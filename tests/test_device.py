@@ -9,10 +9,12 @@ from errors import naming
 from glad.device import pick_device
 
 FAULTS = """
+import ctypes
 import resource
 import torch
-from glad.device import pick_device
+from glad.device import M_MMAP_THRESHOLD, pick_device
 
+ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, 2**17)  # glibc's first value, which else grows as memory happens to lie
 if {pick}:
     pick_device("cpu")
 
