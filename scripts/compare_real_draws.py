@@ -20,7 +20,7 @@ from typing import Any
 
 import click
 import torch
-from results_files import read_results, results_to_change, results_to_show, spread
+from results_files import read_results, results_to_change, spread
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor
@@ -209,7 +209,7 @@ def main(
     for seed, way in product(range(seeds), ways or WAYS[objective]):
         if not timing and not shown:
             work(objective, way, seed, path, about)
-    Console(width=160).print(table(results_to_show(path)))
+    Console(width=160).print(table(read_results(path)))
 
 
 if __name__ == "__main__":

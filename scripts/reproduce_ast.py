@@ -16,9 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import click
-from results_files import read_results, results_to_change, results_to_show, spread
+from results_files import read_results, results_to_change, results_to_show, spread, table_of
 from rich.console import Console
-from rich.table import Table
 
 import glad
 from glad.evaluation import set_id
@@ -107,9 +106,8 @@ def cells(results: Results) -> Iterator[list[str]]:
     for row in (row for row in ROWS if results.get(row)):
         line = []
         for which in ("seen", "cross"):
-            values = {seed: one[which] for seed, one in means[row].items() if which in one}
-            against = {seed: one[which] for seed, one in means.get("MTT", {}).items() if which in one}
-            differences = [value - against[seed] for seed, value in values.items() if seed in against and row != "MTT"]
+            mtt, values = ({s: m[which] for s, m in means.get(of, {}).items() if which in m} for of in ("MTT", row))
+            differences = [] if row == "MTT" else [values[seed] - mtt[seed] for seed in values if seed in mtt]
             line += [spread(list(values.values())), spread(differences)]
         losses = [one["loss"] for one in results[row].values()]
         yield [row, *line, f"{statistics.mean(losses):.3f}", str(len(losses))]
@@ -119,14 +117,6 @@ def _means(accuracy: dict[str, list[float]]) -> dict[str, float]:
     """The mean accuracy of ConvNet, and that of the other architectures where they were trained."""
     cross = [value for name in OTHERS for value in accuracy.get(name, [])]
     return {"seen": statistics.mean(accuracy["convnet"]), **({"cross": statistics.mean(cross)} if cross else {})}
-
-
-def table(results: Results) -> Table:
-    """What is in the results, with a line per row."""
-    shown = Table(*COLUMNS)
-    for line in cells(results):
-        shown.add_row(*line)
-    return shown
 
 
 @click.command()
@@ -145,7 +135,7 @@ def main(root: str, out: Path, rows: tuple[str, ...], shown: bool) -> None:
                 with results_to_change(path) as results:
                     results.setdefault(row, {})[str(seed)] = {"accuracy": found, "loss": last_distance(run)}
                 click.echo(f"{row}, seed {seed}: {statistics.mean(found['convnet']):.1f} %")
-    Console(width=160).print(table(results_to_show(path)))
+    Console(width=160).print(table_of(COLUMNS, cells(results_to_show(path))))
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import click
-from results_files import read_results, results_to_change, results_to_show, spread
+from results_files import read_results, results_to_change, results_to_show, spread, table_of
 from rich.console import Console
 from rich.table import Table
 
@@ -65,19 +65,18 @@ ROWS: dict[str, dict[str, Any]] = {
 """What each row is, in words, and its settings."""
 SMALLEST = {"codes W+": 1.5}
 """Budgets without which there is no row: a W+ code has the numbers of 1.47 images."""
-AT_TEN: dict[str, dict[str, Any]] = {
-    "DM, FreD": {"learning_rate": {"coefficients": 100.0}},
-    "MTT, pixels": {"learning_rate": {"pixels": 1e4}, "iterations": 100},
-    "MTT, codes W": {"learning_rate": {"w": 10.0}, "iterations": 100},
-    "MTT, codes W+": {"learning_rate": {"w": 30.0}, "iterations": 100},
-    "MTT, IDC": {"learning_rate": {"pixels": 1e4}, "iterations": 100},
-    "MTT, FreD": {"learning_rate": {"coefficients": 3.2e5}, "iterations": 100},
-    "MTT, DDiF": {"iterations": 100},
-    "DATM, pixels": {"learning_rate": {"pixels": 1e4, "labels": 50.0, "step_size": 1e-5}, "iterations": 100},
+RATES_AT_TEN: dict[str, dict[str, float]] = {
+    "DM, FreD": {"coefficients": 100.0},
+    "MTT, pixels": {"pixels": 1e4},
+    "MTT, codes W": {"w": 10.0},
+    "MTT, codes W+": {"w": 30.0},
+    "MTT, IDC": {"pixels": 1e4},
+    "MTT, FreD": {"coefficients": 3.2e5},
+    "DATM, pixels": {"pixels": 1e4, "labels": 50.0, "step_size": 1e-5},
 }
-"""Settings at 10 images per class: where ten times the images share a mean, ten times the rate moves them as far."""
-BATCH_SYN = 100
-"""Synthetic images in a step of the student, at 10 images per class; at 1, all of them."""
+"""At 10 images per class: where ten times the images share a mean, ten times the rate moves them as far."""
+ITERATIONS_AT_TEN, BATCH_SYN = 100, 100
+"""Of MTT and DATM at 10 images per class: iterations, and synthetic images in a step of the student (at 1 all)."""
 BASELINES: dict[str, dict[str, str]] = {
     "DM, pixels": {"random": "random real images", "kmeans": "real images nearest to k-means centers"},
     "DM, codes W": {"before": "codes W before optimization"},
@@ -102,13 +101,16 @@ def experts(root: str, out: Path) -> Path:
 
 def distill(row: str, seed: int, budget: float, root: str, out: Path, iterations: int | None = None) -> glad.Run:
     """The run of a row and a seed, up to ``iterations`` or to its end."""
-    settings = ROWS[row] | (AT_TEN.get(row, {}) if budget > 1 else {})
-    settings["iterations"] = iterations or settings["iterations"]
-    if budget > 1 and settings["objective"] != "dm":
-        settings["objective_options"] = settings["objective_options"] | {"batch_syn": BATCH_SYN}
-    budget = max(budget, SMALLEST.get(row.split(", ")[1], 0))
+    settings = dict(ROWS[row])
     if settings["objective"] != "dm":
         settings["experts"] = experts(root, out)
+    if budget > 1:
+        settings["learning_rate"] = RATES_AT_TEN.get(row, settings.get("learning_rate"))
+        if settings["objective"] != "dm":
+            settings["iterations"] = ITERATIONS_AT_TEN
+            settings["objective_options"] = settings["objective_options"] | {"batch_syn": BATCH_SYN}
+    settings["iterations"] = iterations or settings["iterations"]
+    budget = max(budget, SMALLEST.get(row.split(", ")[1], 0))
     name = f"{row.replace(', ', '-').replace(' ', '-')}-{budget:g}-{seed}"
     return glad.distill(
         DATA, root=root, limit=LIMIT, budget=budget, seed=seed, network_options=WIDTH,
@@ -174,10 +176,7 @@ def cells(results: Results) -> Iterator[list[str]]:
 def table(results: Results) -> Table:
     """What is in the results, with a line per row."""
     stored = ("images per class", "bytes per class", "bytes of weights")
-    shown = Table("set", *stored, "sets", *NETWORKS, "cross-architecture")
-    for line in cells(results):
-        shown.add_row(*line)
-    return shown
+    return table_of(("set", *stored, "sets", *NETWORKS, "cross-architecture"), cells(results))
 
 
 @click.command()

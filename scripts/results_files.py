@@ -2,12 +2,13 @@
 
 import fcntl
 import statistics
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
+from rich.table import Table
 
 from glad.runs.storage import read_json, write_json
 
@@ -40,3 +41,11 @@ def spread(values: list[float]) -> str:
     if not values:
         return ""
     return f"{statistics.mean(values):.1f}" + (f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else "")
+
+
+def table_of(columns: Iterable[str], lines: Iterable[Iterable[str]]) -> Table:
+    """A table of lines of cells."""
+    table = Table(*columns)
+    for line in lines:
+        table.add_row(*line)
+    return table
