@@ -82,8 +82,9 @@ def distill(
     A folder with the same settings is continued, to the same result as if it had not been interrupted.
 
     Args:
-        data: The data set: ``fashion-mini`` (embedded), ``mnist``, ``fashionmnist``, ``svhn``, ``cifar10``,
-            ``cifar100``, ..., ``imagenette``, ``imagenet-a``, ..., a folder CLASS/image, or an .npz file.
+        data: The data set: ``fashion-mini`` and ``clothing-mini`` (embedded), ``mnist``, ``fashionmnist``,
+            ``svhn``, ``cifar10``, ``cifar100``, ..., ``imagenette``, ``imagenet-a``, ..., a folder CLASS/image, or an
+            .npz file.
         objective: The objective: ``dm``, ``dc``, ``mtt``, ``ast``, ``datm``, ``datadam``, ``cf``, ``ncfm``,
             ``lgm``, or module:Class of one's own.
         prior: The prior: a generator of `glad weights list` (``fashion-mini`` and ``digits-mini`` are embedded),

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
 
 from glad.data.arrays import channels_first, read_npz, read_safetensors
+from glad.data.embedded import ASSETS, EMBEDDED
 from glad.data.encoded import HUB, read_hub, read_parquet, read_tar
 from glad.data.folders import read_folder
 from glad.data.notices import DataError
@@ -21,11 +21,6 @@ from glad.data.raw import Part, Raw, make_part
 from glad.data.tree import Tree
 
 ARCHIVES = (".zip", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar")
-ASSETS = Path(__file__).parent / "assets"
-FASHION = (
-    *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),
-    *("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
-)
 
 
 FILES = {".npz": read_npz, ".safetensors": read_safetensors, ".parquet": read_parquet, ".tar": read_tar}
@@ -34,7 +29,7 @@ FILES = {".npz": read_npz, ".safetensors": read_safetensors, ".parquet": read_pa
 
 def known_sources() -> list[str]:
     """Return the names ``read`` knows, in their long form."""
-    return ["fashion-mini", *TORCHVISION, "imagenet", *_subsets()]
+    return [*EMBEDDED, *TORCHVISION, "imagenet", *_subsets()]
 
 
 def _subsets() -> dict[str, list[int]]:
@@ -55,8 +50,8 @@ def read(source: str, root: Path, download: bool, least: int = 2) -> Raw:
         raise DataError(
             f"no data set is named: choose from {', '.join(known_sources())}, or a folder or file of images"
         )
-    if name == "fashion-mini":
-        return _fashion_mini()
+    if name in EMBEDDED:
+        return EMBEDDED[name]()
     if name in TORCHVISION:
         return _torchvision(name, root, download)
     if name == "imagenet" or name in subsets:
@@ -80,15 +75,6 @@ def read(source: str, root: Path, download: bool, least: int = 2) -> Raw:
     raise DataError(
         f"unknown data set {source!r}{hint} Known: {', '.join(known_sources())}, or a folder or file of images"
     )
-
-
-def _fashion_mini() -> Raw:
-    tensors = load_file(ASSETS / "fashion-mini.safetensors")
-    parts = {
-        split: Part(tensors[f"{split}_images"].unsqueeze(1), tensors[f"{split}_labels"].long(), f"its {split} images")
-        for split in ("train", "validation", "test")
-    }
-    return Raw("fashion-mini", FASHION, parts, tuple(range(10)), 10)
 
 
 @dataclass(frozen=True)

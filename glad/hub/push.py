@@ -32,7 +32,11 @@ from glad.runs.stored_size import size_of_run
 from glad.settings.objects import is_object
 
 FASHION = "FashionMNIST, copyright © 2017 Zalando SE, https://tech.zalando.com"
-DATA = {name: (FASHION, License("mit", "MIT", True, True)) for name in ("fashion-mini", "fashionmnist")}
+CLOTHING = "clothing dataset (small), A. Grigorev, https://github.com/alexeygrigorev/clothing-dataset-small"
+DATA = {
+    **{name: (FASHION, License("mit", "MIT", True, True)) for name in ("fashion-mini", "fashionmnist")},
+    "clothing-mini": (CLOTHING, License("cc0-1.0", "CC0-1.0", True, True)),
+}
 """Whose the data are, and their license, by the names of ``glad distill --data``; of others nothing is known."""
 PICTURES = "pictures"
 PICTURED = 1600  # pixels a side of a picture, at most

@@ -16,8 +16,8 @@ class DataSettings(Settings):
     """Which images, and in which form."""
 
     data: str = "fashion-mini"
-    """The data set: ``fashion-mini`` (embedded), ``mnist``, ``fashionmnist``, ``svhn``, ``cifar10``, ``cifar100``, ...,
-    ``imagenette``, ``imagenet-a``, ..., a folder CLASS/image, or an .npz file."""
+    """The data set: ``fashion-mini`` and ``clothing-mini`` (embedded), ``mnist``, ``fashionmnist``, ``svhn``,
+    ``cifar10``, ``cifar100``, ..., ``imagenette``, ``imagenet-a``, ..., a folder CLASS/image, or an .npz file."""
     root: str = "data"
     """Folder of the data sets that have a name."""
     classes: tuple[int | str, ...] | None = None

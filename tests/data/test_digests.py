@@ -43,6 +43,10 @@ def test_the_embedded_data():
     ]
 
 
+def test_the_embedded_photographs_are_decoded_alike_everywhere():
+    assert all_digests(load_data("clothing-mini")) == ["3764df6abad6b188", "289976cb24a684cb", "b6330c729f7afae9"]
+
+
 def test_npz(tmp_path):
     assert all_digests(load_data(write_arrays(tmp_path / "a.npz"))) == [
         "69f64e814b8e41e0",

@@ -9,7 +9,7 @@ import torchvision
 from errors import mentions, naming
 from image_files import noise, write_images, write_npz
 
-from glad.data import layout, readers
+from glad.data import embedded, layout, readers
 from glad.data.dataset import DataError
 from glad.data.splits import load_data
 
@@ -147,7 +147,7 @@ def test_torchvision_layouts(tmp_path, monkeypatch):
 
 
 def test_names_that_are_written_out_are_those_of_torchvision():
-    assert list(readers.FASHION) == torchvision.datasets.FashionMNIST.classes
+    assert list(embedded.FASHION) == torchvision.datasets.FashionMNIST.classes
     assert layout.IMG_EXTENSIONS == torchvision.datasets.folder.IMG_EXTENSIONS
     assert all(hasattr(torchvision.datasets, entry.dataset) for entry in readers.TORCHVISION.values())
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from errors import mentions, naming
 from image_files import load_with_notices, noise, write_images, write_npz
 
@@ -41,6 +42,22 @@ def test_fashion_mini_is_balanced_and_no_image_is_twice():
     assert splits.train.mean == splits.test.mean == splits.validation.mean
     torch.testing.assert_close(splits.train.tensor().mean(), torch.tensor(0.0), rtol=0, atol=1e-5)
     torch.testing.assert_close(splits.train.tensor().std(), torch.tensor(1.0), rtol=0, atol=1e-4)
+
+
+def test_clothing_mini_is_in_color_and_keeps_the_splits_of_its_source():
+    splits = load_data("clothing-mini")
+    sizes = {"train": [150, 123, *[150] * 6, 112, 150], "validation": [32, 14, 49, 24, 49, 29, 26, 25, 12, 81]}
+    for name, counts in {**sizes, "test": [15, 12, 72, 38, 42, 26, 73, 30, 12, 52]}.items():
+        part = getattr(splits, name)
+        assert part.labels.bincount().tolist() == counts and part.resolution == 64 and part.channels == 3
+        spread = torch.cat([part.raw(rows) for rows in part.chunks()]).float().std(1)
+        assert spread.mean() > 5  # colors, not gray stored three times
+    assert splits.train.classes[:3] == ("dress", "hat", "longsleeve") and splits.train.flip
+    assert len(set(all_images(splits))) == 2148
+    smaller = load_data("clothing-mini", resolution=32).train
+    assert smaller.labels.equal(splits.train.labels)
+    halved = F.avg_pool2d(splits.train.raw(torch.arange(8)).float(), 2)
+    assert (smaller.raw(torch.arange(8)) - halved).abs().mean() < 4  # the same pictures, filtered a little otherwise
 
 
 def test_fashion_mini_with_zca_gives_pixels_back():

@@ -57,6 +57,12 @@ def test_the_card_tells_how_the_set_was_made_and_its_limits(run):
     assert f"{cost.mean:.3g}/255 on average" in lost and f"{100 * cost.clipped:.3g} % of the values" in lost
 
 
+def test_a_set_of_the_embedded_photographs_has_their_license(tmp_path):
+    options = {"data": "clothing-mini", "resolution": 16, "prior": "pixels"}
+    card = card_of(distill(tmp_path / "photographs", ipc=1, objective_options={"batch": 4}, **options))
+    assert front_of(card)["license"] == "cc0-1.0" and "A. Grigorev" in card
+
+
 def test_front_matter_that_the_hub_would_read_otherwise_is_refused(run, monkeypatch):
     monkeypatch.setattr(DatasetCardData, "to_yaml", lambda *_, **__: "license: other")
     with pytest.raises(ValueError, match=naming("{'license': 'other'}")):
