@@ -46,8 +46,9 @@ def load_data(
         source: ``fashion-mini``, ``clothing-mini`` (embedded); a torchvision data set under ``root`` (``mnist``,
             ``fashionmnist``, ``cifar10``, ``cifar100``, ``svhn``, ``stl10``); ``imagenet`` or one of its subsets
             (``imagenette``, ``imagenet-a``, ...) under ``root``/train and ``root``/val; a file ``.npz``,
-            ``.safetensors``, ``.parquet`` or ``.tar`` of images and labels; ``hf://org/name`` on the Hub; or a folder of images,
-            whose layouts docs/DATA.md shows. Names win over paths: write ``./mnist`` for a folder called mnist.
+            ``.safetensors``, ``.parquet`` or ``.tar`` of images and labels; ``hf://org/name`` on the Hub; or a folder
+            of images, whose layouts docs/DATA.md shows. Names win over paths: write ``./mnist`` for a folder called
+            mnist.
         root: Where named data sets lie.
         classes: Positions or names of the classes to keep, which become 0 to K-1 in this order.
         limit: At most so many training images, of each class its share and at least one; validation and test images
