@@ -28,6 +28,7 @@ UNFINISHED = VENV / "installing"  # there while an installation runs, and after 
 STAMP = VENV / "installed"  # of the last complete installation: hash of pyproject.toml, extras, choice of torch
 OLDEST = (3, 10)
 TORCH = "torch==2.14.1 torchvision==0.29.1"
+NEEDED = 7 * 10**9  # bytes of .venv with everything in it
 
 
 def requirements(extras: list[str]) -> list[str]:
@@ -113,6 +114,17 @@ def install(extras: list[str]) -> None:
     UNFINISHED.unlink()
 
 
+def short_of_space() -> str:
+    """What to say of the disk where it has too little room for an installation; nothing where it has enough."""
+    free = shutil.disk_usage(ROOT).free
+    if free >= NEEDED:
+        return ""
+    return (
+        f". The disk of {ROOT} has {free / 1e9:.1f} GB left, and a CUDA build of PyTorch with the rest takes "
+        f'{NEEDED / 1e9:.0f}: free some, or name a CPU build (TORCH="torch torchvision --index-url URL")'
+    )
+
+
 def main(extras: list[str]) -> None:
     """Print the Python to use."""
     if sys.version_info < OLDEST:
@@ -132,7 +144,7 @@ def main(extras: list[str]) -> None:
                     if STAMP.exists():  # pip undoes what it cannot finish, so what was there before still is
                         UNFINISHED.unlink()
                     raise SystemExit(
-                        f"exit {error.returncode} of the installation; the next call tries again"
+                        f"exit {error.returncode} of the installation; the next call tries again{short_of_space()}"
                     ) from None
         python = PYTHON
         say(f"environment: {VENV}")
