@@ -11,13 +11,12 @@ are skipped: the table grows over many calls.
     python scripts/reproduce_cifar10.py --out docs/results/cifar10.json --table
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import click
-from results_files import read_results, results_to_change, results_to_show, spread
+from results_files import read_results, results_to_change, results_to_show, spread, table_of
 from rich.console import Console
-from rich.table import Table
 
 import glad
 from glad import presets
@@ -37,6 +36,7 @@ NETWORK_SEEDS = 3
 BASELINES = {"random": "random real images", "kmeans": "real images nearest to k-means centers"}
 """Evaluated beside the first set of DM."""
 SHOWN = (*BASELINES.values(), *PRESETS)
+COLUMNS = ("row", "images per class", "iterations", *NETWORKS, "published, convnet", "sets")
 Results = dict[str, dict[str, dict[str, list[float]]]]
 """By row, distillation seed and network: the accuracy in % of every seed of the network."""
 
@@ -75,16 +75,15 @@ def evaluate(row: str, run: glad.Run, networks: Sequence[str], root: str) -> Res
     return results
 
 
-def table(results: Results, ipc: int) -> Table:
-    """A line per row: mean and deviation over all trainings, beside what was published."""
-    shown = Table("row", "iterations", *NETWORKS, "published, convnet", "sets")
-    for row in SHOWN:
-        sets = results.get(row, {}).values()
-        values = [[value for one in sets for value in one.get(name, [])] for name in NETWORKS]
-        if any(values):
-            published = PUBLISHED[ipc].get(row, "")
-            shown.add_row(row, str(CUT.get(row, "")), *map(spread, values), str(published), str(len(sets)))
-    return shown
+def cells(everything: dict[str, Results]) -> Iterator[list[str]]:
+    """The lines of the table, under ``COLUMNS``: mean and deviation over all trainings, beside what was published."""
+    for ipc, results in everything.items():
+        for row in SHOWN:
+            sets = results.get(row, {}).values()
+            values = [[value for one in sets for value in one.get(name, [])] for name in NETWORKS]
+            if any(values):
+                published = str(PUBLISHED[int(ipc)].get(row, ""))
+                yield [row, ipc, f"{CUT[row]:,}" if row in CUT else "", *map(spread, values), published, str(len(sets))]
 
 
 @click.command()
@@ -120,8 +119,7 @@ def main(
                         for of, found in by_seed.items():
                             results.setdefault(name, {}).setdefault(of, {}).update(found)
                 click.echo(f"{row}, seed {seed}: {results[row][str(seed)]}")
-    for images, of_images in results_to_show(path).items():
-        Console(width=160).print(table(of_images, int(images)), f"{images} images per class", sep="\n")
+    Console(width=160).print(table_of(COLUMNS, cells(results_to_show(path))))
 
 
 if __name__ == "__main__":
