@@ -84,6 +84,16 @@ CATALOG: dict[str, CatalogEntry] = {
         verified=True,
         evidence="measured on the shipped file",
     ),
+    "clothing-mini": CatalogEntry(
+        name="clothing-mini",
+        resolution=32,
+        classes=10,
+        data="photographs of clothing, training images (A. Grigorev, CC0)",
+        license=OURS,
+        source="comes with glad (generators/assets/clothing-mini.md)",
+        verified=True,
+        evidence="measured on the shipped file",
+    ),
     "random": CatalogEntry(
         name="random",
         resolution=0,

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 ASSETS = Path(__file__).parent / "assets"
-EMBEDDED = {name: ASSETS / f"{name}.safetensors" for name in ("fashion-mini", "digits-mini")}
+EMBEDDED = {name: ASSETS / f"{name}.safetensors" for name in ("fashion-mini", "digits-mini", "clothing-mini")}
 """Weights that come with the package, by name."""
 BLOCK = 2**22  # bytes that are hashed at a time
 

@@ -17,7 +17,7 @@ PAGES = {
     "README.md": "index.md",
     "CONTRIBUTING.md": "CONTRIBUTING.md",
     "CHANGELOG.md": "CHANGELOG.md",
-    **{f"generators/assets/{name}.md": f"cards/{name}.md" for name in ("fashion-mini", "digits-mini")},
+    **{f"generators/assets/{name}.md": f"cards/{name}.md" for name in ("fashion-mini", "clothing-mini", "digits-mini")},
 }
 """Where a file of the repository lies on the site; those in ``docs`` keep their names."""
 LINK = re.compile(r"\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)\s]+)\)")

@@ -87,7 +87,7 @@ def distill(
             .npz file.
         objective: The objective: ``dm``, ``dc``, ``mtt``, ``ast``, ``datm``, ``datadam``, ``cf``, ``ncfm``,
             ``lgm``, or module:Class of one's own.
-        prior: The prior: a generator of `glad weights list` (``fashion-mini`` and ``digits-mini`` are embedded),
+        prior: The prior: a generator of `glad weights list` (``fashion-mini`` and other ``-mini`` are embedded),
             FILE.safetensors, org/repo:FILE on the Hub, ``random``, ``pixels``, ``idc``, ``fred``, ``ddif``,
             ``pyramid``, ``taesd``, or module:Class of one's own.
         ipc: Synthetic images per class (rows of latents, of which ``idc`` makes several images each); 1 if None.

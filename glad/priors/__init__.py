@@ -91,6 +91,6 @@ def list_priors(pattern: str = "*") -> list[str]:
 
     Examples:
         >>> glad.list_priors("*mini")
-        ['digits-mini', 'fashion-mini']
+        ['clothing-mini', 'digits-mini', 'fashion-mini']
     """
     return sorted({*PRIORS.names(pattern), *Registry("prior", catalog.CATALOG).names(pattern)})

@@ -23,7 +23,7 @@ class DistillSettings(DataSettings):
     """The objective: ``dm``, ``dc``, ``mtt``, ``ast``, ``datm``, ``datadam``, ``cf``, ``ncfm``, ``lgm``, or
     module:Class of one's own."""
     prior: str = "fashion-mini"
-    """The prior: a generator of `glad weights list` (``fashion-mini`` and ``digits-mini`` are embedded),
+    """The prior: a generator of `glad weights list` (``fashion-mini`` and other ``-mini`` are embedded),
     FILE.safetensors, org/repo:FILE on the Hub, ``random``, ``pixels``, ``idc``, ``fred``, ``ddif``, ``pyramid``,
     ``taesd``, or module:Class of one's own."""
     ipc: int | None = None

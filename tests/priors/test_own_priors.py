@@ -210,7 +210,7 @@ def test_what_is_handed_in_and_what_is_not():
 
 
 def test_priors_are_registered_by_name():
-    assert list_priors("*-mini") == ["digits-mini", "fashion-mini"] and "pixels" in list_priors()
+    assert list_priors("*-mini") == ["clothing-mini", "digits-mini", "fashion-mini"] and "pixels" in list_priors()
     for taken in ("pixels", "fashion-mini"):
         with pytest.raises(ValueError, match=naming(f"'{taken}'")):
             register_prior(taken)(Decoder)
