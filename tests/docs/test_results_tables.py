@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 import reproduce_ast
 import reproduce_budget
+import reproduce_cifar10
+import reproduce_photographs
 from results_files import read_results
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -12,6 +14,8 @@ MADE = [
     (reproduce_budget, "equal_bytes"),
     (reproduce_budget, "equal_bytes_10"),
     (reproduce_ast, "ast"),
+    (reproduce_cifar10, "cifar10"),
+    (reproduce_photographs, "photographs"),
 ]
 
 
@@ -19,5 +23,5 @@ MADE = [
 def test_a_table_of_the_page_is_that_of_the_results(script, name):
     page = (DOCS / "RESULTS.md").read_text().splitlines()
     lines = ["| " + " | ".join(line) + " |" for line in script.cells(read_results(DOCS / "results" / f"{name}.json"))]
-    assert len(lines) > 3
+    assert len(lines) > 2
     assert [line for line in lines if line not in page] == []
