@@ -17,13 +17,12 @@ from pathlib import Path
 from typing import Any
 
 import click
-from reproduce_budget import LR, epochs
+from reproduce_budget import LR, epochs, update
 from results_files import read_results, results_to_change, results_to_show, spread, table_of
 from rich.console import Console
 from rich.table import Table
 
 import glad
-from glad.evaluation.candidates import of_run
 from glad.runs.image_grid import eight_bit, save_png, sheet
 
 DATA: dict[str, Any] = {"data": "clothing-mini", "resolution": 32}
@@ -143,7 +142,8 @@ def cells(results: Results) -> Iterator[list[str]]:
             by_network = [[value for one in sets for value in one["accuracy"].get(name, [])] for name in NETWORKS]
             whole = [one["accuracy"] for one in sets if set(OTHERS) <= set(one["accuracy"])]
             cross = [statistics.mean(of) for one in whole for of in zip(*(one[n] for n in OTHERS), strict=True)]
-            about = [f"{sets[0].get('images', ''):}", f"{sets[0]['bytes']:,}", str(len(sets))]
+            images = f"{sets[0]['images']:g}" if "images" in sets[0] else ""
+            about = [images, f"{sets[0]['bytes']:,}", str(len(sets))]
             yield [row, *about, *map(spread, by_network), spread(cross)]
 
 
@@ -151,17 +151,6 @@ def table(results: Results) -> Table:
     """What is in the results, with a line per row."""
     columns = ("set", "images per class", "bytes per class", "sets", *NETWORKS, "cross-architecture")
     return table_of(columns, cells(results))
-
-
-def update(results: Results, row: str, run: glad.Run, found: list[tuple[str, dict[str, Any]]]) -> None:
-    """Add what was ``found`` of a row and its baselines; networks that were there stay."""
-    seed = str(run.settings.seed)
-    for name, one in found:
-        known = results.setdefault(name, {}).setdefault(seed, {"accuracy": {}})
-        known |= {**one, "accuracy": known["accuracy"] | one["accuracy"]}
-        click.echo(f"{name}, seed {seed}: " + ", ".join(f"{n} {spread(v)}" for n, v in one["accuracy"].items()))
-    made = of_run(run)
-    results[row][seed]["images"] = len(made.images) // made.classes
 
 
 def picture(out: Path, path: Path) -> None:
@@ -202,7 +191,7 @@ def main(
             run = distill(row, seed, times, out)
             found = list(evaluate(row, run, wanted, split))
             with results_to_change(path) as results:
-                update(results, row, run, found)
+                update(results, row, seed, run, found)
     if drawn is not None:
         picture(out, drawn)
     Console(width=200).print(table(results_to_show(path)))
