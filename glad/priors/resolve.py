@@ -23,6 +23,7 @@ from generators.classes import (
 from generators.prior import StyleGANPrior
 from generators.provenance import Weights
 from glad.data.dataset import ImageData
+from glad.data.notices import DataNotice
 from glad.members import require_methods
 from glad.priors import PRIORS
 from glad.priors.base import Prior
@@ -140,7 +141,12 @@ def _resolve_generator(
         found = ClassMap(found.ids, {})
     if found.notice:
         warnings.warn(f"{name}: {found.notice}", ClassNotice, stacklevel=3)
-    own = {"generator": network, "frame": int(metadata.get("frame", 0)), "class_ids": found.ids, "weights": weights}
+    frame = int(metadata.get("frame", 0))
+    side = network.resolution - 2 * frame
+    if name != "random" and side < data.resolution:
+        said = f"makes images of {side} pixels, which are enlarged to the data's {data.resolution}"
+        warnings.warn(f"{name}: {said}; --resolution {side} takes the data at the generator's size", DataNotice, 3)
+    own = {"generator": network, "frame": frame, "class_ids": found.ids, "weights": weights}
     own["learning_rates"] = None
     arguments = read_arguments(StyleGANPrior, {**provided, **own}, options)
     recommended = json.loads(metadata.get("learning_rates", "{}"))

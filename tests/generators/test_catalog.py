@@ -15,6 +15,7 @@ from generators import catalog, models, official, store, weights
 from generators.catalog import CATALOG
 from generators.license import read_license
 from glad.cli import main
+from glad.data.notices import DataNotice
 from glad.data.splits import load_data
 from glad.priors.resolve import resolve_prior
 
@@ -128,6 +129,7 @@ def test_a_file_of_ones_own_in_a_run(tmp_path, data, stated, note):
     weights.save(path, tiny_generator(c_dim=0), **stated)
     with warnings.catch_warnings(record=True) as notes:
         warnings.simplefilter("always")
+        warnings.filterwarnings("ignore", ".* enlarged", DataNotice)
         resolved = resolve_prior(str(path), data, {}, CPU)
     assert [note in str(warning.message) for warning in notes] == ([True] if note else [])
     assert resolved.weights.file == str(path) and resolved.weights.source == "a file of one's own"

@@ -25,6 +25,7 @@ def test_data_of_unknown_license_need_one(server, foreign):
     assert "license: other license_name: ask-me-first " in push(foreign, "--license", "Ask me: first", "--dry-run")
 
 
+@pytest.mark.filterwarnings("ignore:.* enlarged")
 def test_weights_that_state_no_license_keep_the_set_here(server, tmp_path):
     (tmp_path / "home").mkdir()
     weights.save(tmp_path / "home" / "mine.safetensors", tiny_generator(), data="digits")

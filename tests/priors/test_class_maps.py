@@ -11,6 +11,7 @@ from errors import mentions, naming
 from image_files import write_images
 
 import glad
+from glad.data.notices import DataNotice
 from glad.data.splits import load_data
 from glad.priors.resolve import resolve_prior
 from glad.runs.storage import RunError
@@ -99,3 +100,9 @@ def test_a_run_of_a_version_that_guessed_goes_on_with_the_guess(tmp_path):
     assert torch.equal(longer.read_set()[0], glad.Run(out).read_set()[0])
     with pytest.raises(RunError, match="class_map"):
         glad.distill(str(data), iterations=2, **{**options, "class_map": {"cat": 3, "dog": 4}})
+
+
+def test_a_generator_of_smaller_images_says_that_they_are_enlarged():
+    data = load_data("fashion-mini", resolution=32, limit=20).train
+    with pytest.warns(DataNotice, match=naming("fashion-mini 28 32 --resolution 28")):
+        resolve_prior("fashion-mini", data, {}, CPU)
