@@ -47,6 +47,19 @@ _ADDRESS = "https://s3.eu-central-1.amazonaws.com/avg-projects/stylegan_xl/model
 _ON_THE_HUB = {"ffhq256": "public-data/StyleGAN-XL:orig/ffhq256.pkl"}  # seen at d54f493; of the others it is not known
 
 
+def _embedded(name: str, resolution: int, data: str) -> CatalogEntry:
+    return CatalogEntry(
+        name=name,
+        resolution=resolution,
+        classes=10,
+        data=data,
+        license=OURS,
+        source=f"comes with glad (generators/assets/{name}.md)",
+        verified=True,
+        evidence="measured on the shipped file",
+    )
+
+
 def _official(configuration: Configuration) -> CatalogEntry:
     data = next(data for start, data in _TRAINED_ON.items() if configuration.name.startswith(start))
     return CatalogEntry(
@@ -64,36 +77,9 @@ def _official(configuration: Configuration) -> CatalogEntry:
 
 
 CATALOG: dict[str, CatalogEntry] = {
-    "fashion-mini": CatalogEntry(
-        name="fashion-mini",
-        resolution=28,
-        classes=10,
-        data="FashionMNIST, training images (MIT license)",
-        license=OURS,
-        source="comes with glad (generators/assets/fashion-mini.md)",
-        verified=True,
-        evidence="measured on the shipped file",
-    ),
-    "digits-mini": CatalogEntry(
-        name="digits-mini",
-        resolution=28,
-        classes=10,
-        data="handwritten digits of scikit-learn (UCI, CC BY 4.0)",
-        license=OURS,
-        source="comes with glad (generators/assets/digits-mini.md)",
-        verified=True,
-        evidence="measured on the shipped file",
-    ),
-    "clothing-mini": CatalogEntry(
-        name="clothing-mini",
-        resolution=32,
-        classes=10,
-        data="photographs of clothing, training images (A. Grigorev, CC0)",
-        license=OURS,
-        source="comes with glad (generators/assets/clothing-mini.md)",
-        verified=True,
-        evidence="measured on the shipped file",
-    ),
+    "fashion-mini": _embedded("fashion-mini", 28, "FashionMNIST, training images (MIT license)"),
+    "digits-mini": _embedded("digits-mini", 28, "handwritten digits of scikit-learn (UCI, CC BY 4.0)"),
+    "clothing-mini": _embedded("clothing-mini", 32, "photographs of clothing, training images (A. Grigorev, CC0)"),
     "random": CatalogEntry(
         name="random",
         resolution=0,

@@ -9,14 +9,13 @@ where they were cut; finished ones are skipped: a table grows over many calls.
 """
 
 import math
-import statistics
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 import click
-from results_files import read_results, results_to_change, results_to_show, spread, table_of
+from results_files import accuracy_cells, read_results, results_to_change, results_to_show, spread, table_of
 from rich.console import Console
 from rich.table import Table
 
@@ -165,12 +164,9 @@ def cells(results: Results) -> Iterator[list[str]]:
         sets = list(results.get(row, {}).values())
         if not sets:
             continue
-        values = [[value for one in sets for value in one["accuracy"].get(name, [])] for name in NETWORKS]
-        whole = [one["accuracy"] for one in sets if set(OTHERS) <= set(one["accuracy"])]
-        cross = [statistics.mean(trained) for one in whole for trained in zip(*(one[n] for n in OTHERS), strict=True)]
         images = f"{sets[0]['images']:g}" if "images" in sets[0] else ""
         stored = [f"{sets[0][of]:,}" for of in ("bytes", "weights")]
-        yield [row, images, *stored, str(len(sets)), *map(spread, values), spread(cross)]
+        yield [row, images, *stored, str(len(sets)), *accuracy_cells(sets, NETWORKS, OTHERS)]
 
 
 def table(results: Results) -> Table:

@@ -10,7 +10,6 @@ where they were cut; finished ones are skipped: the table grows over many calls.
     python scripts/reproduce_photographs.py --out docs/results/photographs.json --table
 """
 
-import statistics
 from collections.abc import Iterator, Sequence
 from itertools import product
 from pathlib import Path
@@ -18,7 +17,7 @@ from typing import Any
 
 import click
 from reproduce_budget import LR, epochs, update
-from results_files import read_results, results_to_change, results_to_show, spread, table_of
+from results_files import accuracy_cells, read_results, results_to_change, results_to_show, table_of
 from rich.console import Console
 from rich.table import Table
 
@@ -139,12 +138,9 @@ def cells(results: Results) -> Iterator[list[str]]:
     """The lines of the table: mean and deviation over all trainings, on sets of all seeds."""
     for row in SHOWN:
         if sets := list(results.get(row, {}).values()):
-            by_network = [[value for one in sets for value in one["accuracy"].get(name, [])] for name in NETWORKS]
-            whole = [one["accuracy"] for one in sets if set(OTHERS) <= set(one["accuracy"])]
-            cross = [statistics.mean(of) for one in whole for of in zip(*(one[n] for n in OTHERS), strict=True)]
             images = f"{sets[0]['images']:g}" if "images" in sets[0] else ""
             about = [images, f"{sets[0]['bytes']:,}", str(len(sets))]
-            yield [row, *about, *map(spread, by_network), spread(cross)]
+            yield [row, *about, *accuracy_cells(sets, NETWORKS, OTHERS)]
 
 
 def table(results: Results) -> Table:
@@ -184,7 +180,9 @@ def main(
     shown: bool,
 ) -> None:
     """Distill and evaluate, row by row and seed by seed, and print the table."""
-    path = out if out.suffix == ".json" else out / f"photographs-{split}{f'-x{times:g}' if times else ''}.json"
+    path = (
+        out if out.suffix == ".json" else out / f"photographs-{split}{f'-x{times:g}' if times is not None else ''}.json"
+    )
     for row, seed in () if shown else product(rows or ROWS, seeds):
         known = read_results(path).get(row, {}).get(str(seed), {"accuracy": {}})["accuracy"]
         if wanted := [name for name in networks or NETWORKS if name not in known]:

@@ -2,7 +2,7 @@
 
 import fcntl
 import statistics
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,17 @@ def spread(values: list[float]) -> str:
     if not values:
         return ""
     return f"{statistics.mean(values):.1f}" + (f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else "")
+
+
+def accuracy_cells(sets: Sequence[Mapping[str, Any]], networks: Iterable[str], others: Collection[str]) -> list[str]:
+    """Of the ``accuracy`` of sets by network: a cell for each of ``networks``, and one of the mean over ``others``.
+
+    Each is mean and deviation over all trainings; the last is over the sets that all of ``others`` were trained on.
+    """
+    by_network = [[value for one in sets for value in one["accuracy"].get(name, [])] for name in networks]
+    whole = [one["accuracy"] for one in sets if set(others) <= set(one["accuracy"])]
+    cross = [statistics.mean(trained) for one in whole for trained in zip(*(one[n] for n in others), strict=True)]
+    return [*map(spread, by_network), spread(cross)]
 
 
 def table_of(columns: Iterable[str], lines: Iterable[Iterable[str]]) -> Table:

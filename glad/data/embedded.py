@@ -29,10 +29,10 @@ def _fashion_mini() -> Raw:
 
 
 def _clothing_mini() -> Raw:
-    path = ASSETS / "clothing-mini.safetensors"
-    with safe_open(path, "pt") as file:
+    with safe_open(ASSETS / "clothing-mini.safetensors", "pt") as file:
         classes = json.loads(file.metadata()["origin"])["classes"]
-    tensors, parts = load_file(path), {}
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    parts = {}
     for split in SPLITS:
         content = tensors[f"{split}_files"].numpy().tobytes()
         ends = pairwise([0, *tensors[f"{split}_ends"].tolist()])
