@@ -6,7 +6,7 @@ import pytest
 import reproduce_ast
 import reproduce_budget
 import reproduce_cifar10
-import reproduce_photographs
+import reproduce_color
 from results_files import read_results
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -15,7 +15,7 @@ MADE = [
     (reproduce_budget, "equal_bytes_10"),
     (reproduce_ast, "ast"),
     (reproduce_cifar10, "cifar10"),
-    (reproduce_photographs, "photographs"),
+    (reproduce_color, "photographs"),
 ]
 
 

@@ -1,0 +1,257 @@
+"""Where do codes win in color? The tables "Photographs in color" and "CIFAR-10, codes" of docs/RESULTS.md.
+
+At equal images: pixels from noise (as GLaD's baseline) and from real images against codes in W+ and F_n; at equal
+numbers: codes in W, IDC and FreD. Learning rates were chosen on validation images (``--split validation --times 3``
+tries three times a row's rates); networks are tested on test images. Runs, experts and trainings resume where they were
+cut; finished ones are skipped: a table grows over many calls.
+
+    THP_MEM_ALLOC_ENABLE=1 OMP_NUM_THREADS=1 python scripts/reproduce_color.py photographs --out runs/photographs
+    python scripts/reproduce_color.py photographs --out docs/results/photographs.json --table
+
+``photographs`` needs no data and no weights but the embedded ones. ``cifar10`` takes CIFAR-10 from ``--root``, or as
+``--data``, and a generator of it, which ``glad weights train --augment flip`` makes, as ``--prior``.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import click
+from reproduce_budget import LR, epochs, update
+from results_files import accuracy_cells, read_results, results_to_change, results_to_show, table_of
+from rich.console import Console
+from rich.table import Table
+
+import glad
+from glad.runs.image_grid import eight_bit, save_png, sheet
+
+
+@dataclass(frozen=True)
+class Source:
+    """Real images, their generator, and what is particular to runs on them."""
+
+    data: dict[str, Any]
+    """What ``load_data`` takes; its ``source`` is ``data``."""
+    prior: str
+    experts: dict[str, int]
+    matched: dict[str, Any]
+    """Which part of the experts MTT and AST match."""
+    step_rate: float
+    """Learning rate of the step size of a student of MTT and AST."""
+    score: str
+    """``accuracy``, or the mean of the classes' own, ``macro_accuracy``, where classes are unequal."""
+    times: dict[str, float]
+    """By row, chosen on validation images: so many times ``RATES``; 1 of the others."""
+
+
+SOURCES = {
+    "photographs": Source(
+        data={"data": "clothing-mini", "resolution": 32},
+        prior="clothing-mini",
+        experts={"count": 3, "epochs": 30},
+        # An epoch has six steps, and at the usual 1e-2 a student of noise goes five times too far.
+        matched={"syn_steps": 20, "expert_epochs": 5, "max_start_epoch": 10, "step_size": 2e-3},
+        step_rate=1e-6,
+        score="macro_accuracy",
+        times={
+            **dict.fromkeys(("DM, pixels from real images", "DM, codes W+"), 0.3),
+            **dict.fromkeys(("MTT, codes W+", "AST, codes W+"), 3.0),
+        },
+    ),
+    "cifar10": Source(
+        data={"data": "cifar10"},
+        prior="runs/cifar10-generator/generator.safetensors",
+        experts={"count": 3, "epochs": 4},
+        matched={"syn_steps": 20, "expert_epochs": 2, "max_start_epoch": 2, "step_size": 1e-2},
+        step_rate=1e-5,
+        score="accuracy",
+        times={},
+    ),
+}
+WIDTH = {"width": 64}
+OTHERS = {"alexnet": {"width": 16}, "vgg11": {"width": 8}, "resnet18": {"width": 8}}
+"""A ViT learns nothing from ten photographs in 300 steps (8 %, where chance is 10)."""
+NETWORKS = ("convnet", *OTHERS)
+SEEDS, NETWORK_SEEDS = (0, 1, 2), 3
+OBJECTIVES: dict[str, dict[str, Any]] = {
+    "DM": {"objective": "dm", "iterations": 200},
+    "MTT": {"objective": "mtt", "iterations": 100},
+    "AST": {"objective": "ast", "iterations": 100},
+}
+PRIORS: dict[str, dict[str, Any]] = {
+    "pixels from noise": {"prior": "pixels", "prior_options": {"init": "noise"}},
+    "pixels from real images": {"prior": "pixels", "prior_options": {"init": "real"}},
+    "codes W+": {},
+    "codes F_2": {"prior_options": {"layer": 2}},
+    "codes W, equal numbers": {"prior_options": {"space": "w"}},
+    "IDC, equal numbers": {"prior": "idc"},
+    "FreD, equal numbers": {"prior": "fred"},
+}
+"""Those without a ``prior`` have the generator's."""
+ROWS = {f"{how}, {what}": OBJECTIVES[how] | PRIORS[what] for how, what in product(OBJECTIVES, PRIORS)}
+"""What each row is, in words, and its settings."""
+RATES: dict[str, dict[str, float]] = {
+    "DM": {"pixels": 1.0, "w": 0.03, "f": 1.0, "coefficients": 10.0},
+    "MTT": {"pixels": 1e3, "w": 3.0, "f": 100.0, "coefficients": 2.4e4},
+    "AST": {"pixels": 333.0, "w": 1.0, "f": 33.0, "coefficients": 8e3},
+}
+"""Of each kind of latent at 1 image per class; ``Source.times`` them are taken, and ten times as much at 10 per class,
+where ten times the images share a mean. AST's are a third of MTT's, as its sum of losses moves as far."""
+LATENTS = {
+    "codes": ("w",),
+    "codes F_2": ("w", "f"),
+    "FreD": ("coefficients",),
+    "pixels": ("pixels",),
+    "IDC": ("pixels",),
+}
+BASELINES: dict[str, dict[str, str]] = {
+    "DM, pixels from real images": {"random": "random real images", "kmeans": "real images nearest to k-means centers"},
+    "DM, codes W+": {"before": "codes W+ before optimization"},
+    "DM, codes W, equal numbers": {"before": "codes W before optimization, equal numbers"},
+}
+"""What is evaluated beside a row, and its own row of the table."""
+SHOWN = [*ROWS, *(name for names in BASELINES.values() for name in names.values())]
+Results = dict[str, dict[str, dict[str, Any]]]
+"""By row and distillation seed: macro ``accuracy`` in % by network, ``bytes`` and ``images`` per class."""
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What is measured on which images, and where its runs lie."""
+
+    source: Source
+    ipc: int
+    split: Any
+    root: str
+    out: Path
+
+    def times(self, row: str, times: float | None) -> float:
+        """How many times ``RATES`` a row has: as many as were chosen if None."""
+        return self.source.times.get(row, 1.0) if times is None else times
+
+    def folder(self, row: str, seed: int, times: float | None) -> Path:
+        """Where the run of a row lies."""
+        name = f"{row.replace(', ', '-').replace(' ', '-')}-x{self.times(row, times):g}-{seed}"
+        return self.out / (name if self.ipc == 1 else f"{self.ipc}-{name}")
+
+    def experts(self) -> Path:
+        """The folder of the experts, which MTT and AST follow; trains what is not there."""
+        glad.train_experts(
+            **self.source.data, out=self.out / "experts", root=self.root, count=self.source.experts["count"],
+            recipe="mtt", recipe_options={"epochs": self.source.experts["epochs"]}, network_options=WIDTH,
+        )  # fmt: skip
+        return self.out / "experts"
+
+    def distill(self, row: str, seed: int, times: float | None) -> glad.Run:
+        """The run of a row and a seed, at so many times its learning rates."""
+        how, what = row.split(", ", 1)
+        kind = max((of for of in LATENTS if what.startswith(of)), key=len)
+        scale = self.ipc * self.times(row, times)
+        settings = self.source.data | {"prior": self.source.prior} | ROWS[row]
+        settings |= {"budget": float(self.ipc)} if what.endswith("equal numbers") else {"ipc": self.ipc}
+        settings["learning_rate"] = {name: scale * RATES[how][name] for name in LATENTS[kind]}
+        if settings["objective"] != "dm":
+            settings |= {"experts": self.experts(), "objective_options": self.source.matched}
+            settings["learning_rate"]["step_size"] = self.source.step_rate
+        return glad.distill(
+            seed=seed, network_options=WIDTH, grid_every=settings["iterations"], chunk=1000, root=self.root,
+            out=self.folder(row, seed, times), **settings,
+        )  # fmt: skip
+
+    def evaluate(self, row: str, run: glad.Run, networks: Sequence[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+        """The row and the baselines beside it: by network the score in % of every seed, and the bytes per class.
+
+        Random images and those of k-means are the same beside every set, so they go with the first set alone.
+        """
+        rates = {**dict.fromkeys(OTHERS, LR), **({} if run.step_size is not None else {"convnet": LR})}
+        beside = {k: n for k, n in BASELINES.get(row, {}).items() if run.settings.seed == SEEDS[0] or k == "before"}
+        found = glad.evaluate(
+            run, networks=networks, seeds=NETWORK_SEEDS, baselines=list(beside),  # type: ignore[arg-type]
+            split=self.split, root=self.root, epochs=epochs(run), learning_rate=rates,
+            network_options={"convnet": WIDTH, **OTHERS},
+        )  # fmt: skip
+        for kind, name in {"set": row, **beside}.items():
+            row_id = next(one["id"] for one in found["rows"] if one["kind"] == kind)
+            accuracy: dict[str, list[float]] = {}
+            for cell in found["cells"]:
+                if cell["row"] == row_id and cell["network"] in networks:
+                    accuracy.setdefault(cell["network"], []).append(round(100 * cell[self.source.score], 2))
+            yield name, {"accuracy": accuracy, "bytes": round(found["stored"][row_id]["per_class"])}
+
+    def picture(self, path: Path) -> None:
+        """Draw the first set of each finished row at equal images, one below the other."""
+        source, rest = self.source.data["data"], {k: v for k, v in self.source.data.items() if k != "data"}
+        data, rows = glad.load_data(source, root=self.root, **rest).train, []
+        for row in (row for row in ROWS if not row.endswith("equal numbers")):
+            run = glad.Run(self.folder(row, SEEDS[0], None))
+            if (run.path / "synset.safetensors").exists():
+                rows.append((row.replace("from real images", "from real"), eight_bit(data.pixels(run.read_set()[0]))))
+        save_png(sheet(rows), path)
+
+
+def cells(results: Results) -> Iterator[list[str]]:
+    """The lines of the table: mean and deviation over all trainings, on sets of all seeds."""
+    for row in SHOWN:
+        if sets := list(results.get(row, {}).values()):
+            images = f"{sets[0]['images']:g}" if "images" in sets[0] else ""
+            about = [images, f"{sets[0]['bytes']:,}", str(len(sets))]
+            yield [row, *about, *accuracy_cells(sets, NETWORKS, OTHERS)]
+
+
+def table(results: Results) -> Table:
+    """What is in the results, with a line per row."""
+    columns = ("set", "images per class", "bytes per class", "sets", *NETWORKS, "cross-architecture")
+    return table_of(columns, cells(results))
+
+
+@click.command()
+@click.argument("images", type=click.Choice(list(SOURCES)))
+@click.option("--out", type=click.Path(path_type=Path), help="Folder of runs and results.  [default: runs/IMAGES]")
+@click.option("--data", help="Where IMAGES are, if not where their name says.")
+@click.option("--root", default="data", show_default=True, help="Where named data sets lie.")
+@click.option("--prior", help="Weights of the generator.")
+@click.option("--row", "rows", multiple=True, type=click.Choice(list(ROWS)), help="Only these rows.")
+@click.option("--seed", "seeds", multiple=True, type=int, default=SEEDS, show_default=True, help="Of distillations.")
+@click.option("--network", "networks", multiple=True, type=click.Choice(NETWORKS), help="Only these.")
+@click.option("--ipc", type=click.Choice(["1", "10"]), default="1", show_default=True, help="Images per class.")
+@click.option("--split", type=click.Choice(["validation", "test"]), default="test", show_default=True)
+@click.option("--times", type=float, help="Try so many times the learning rates.")
+@click.option("--picture", "drawn", type=click.Path(path_type=Path), help="Draw the first sets into this PNG.")
+@click.option("--table", "shown", is_flag=True, help="Print the results of a folder, or of a file of results.")
+def main(
+    images: str,
+    out: Path | None,
+    data: str | None,
+    root: str,
+    prior: str | None,
+    rows: tuple[str, ...],
+    seeds: tuple[int, ...],
+    networks: tuple[str, ...],
+    ipc: str,
+    split: str,
+    times: float | None,
+    drawn: Path | None,
+    shown: bool,
+) -> None:
+    """Distill and evaluate, row by row and seed by seed, and print the table."""
+    out, source = out or Path("runs") / images, SOURCES[images]
+    source = replace(source, data=source.data | ({"data": data} if data else {}), prior=prior or source.prior)
+    bench = Bench(source, int(ipc), split, root, out)
+    name = f"{images}{'' if ipc == '1' else f'-{ipc}'}-{split}{f'-x{times:g}' if times is not None else ''}.json"
+    path = out if out.suffix == ".json" else out / name
+    for row, seed in () if shown else product(rows or ROWS, seeds):
+        known = read_results(path).get(row, {}).get(str(seed), {"accuracy": {}})["accuracy"]
+        if wanted := [name for name in networks or NETWORKS if name not in known]:
+            run = bench.distill(row, seed, times)
+            found = list(bench.evaluate(row, run, wanted))
+            with results_to_change(path) as results:
+                update(results, row, seed, run, found)
+    if drawn is not None:
+        bench.picture(drawn)
+    Console(width=200).print(table(results_to_show(path)))
+
+
+if __name__ == "__main__":
+    main()

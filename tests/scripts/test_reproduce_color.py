@@ -1,0 +1,116 @@
+"""The tables in color: rows have the images and the rates that they name, and a call does what is missing."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import reproduce_color as script
+from click.testing import CliRunner
+from few_images import few_held_out
+from narrow_generator import narrow_generator
+from PIL import Image
+
+PIXELS = "DM, pixels from real images"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _small():
+    """One iteration, and one epoch of evaluation, on the embedded gray images."""
+    with pytest.MonkeyPatch.context() as patch, few_held_out():
+        sizes = {"WIDTH": {"width": 8}, "NETWORK_SEEDS": 1, "OTHERS": {"alexnet": {"width": 4}}}
+        sizes |= {"NETWORKS": ("convnet", "alexnet"), "epochs": lambda run: 1}
+        for name, value in sizes.items():
+            patch.setattr(script, name, value)
+        gray = {"data": {"data": "fashion-mini", "limit": 200}, "prior": str(narrow_generator()), "times": {}}
+        gray |= {"experts": {"count": 1, "epochs": 2}}
+        gray |= {"matched": {"syn_steps": 1, "expert_epochs": 1, "max_start_epoch": 1, "step_size": 1e-2}}
+        for name, source in script.SOURCES.items():
+            patch.setitem(script.SOURCES, name, replace(source, **gray))
+        for settings in script.ROWS.values():
+            patch.setitem(settings, "iterations", 1)
+        yield
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("color")
+
+
+def bench(folder, images="photographs", ipc=1, **changes):
+    return script.Bench(replace(script.SOURCES[images], **changes), ipc, "test", "data", folder)
+
+
+@pytest.mark.parametrize(
+    "row, ipc, images, rates",
+    [
+        (PIXELS, 1, 1, {"pixels": 3.0}),
+        (PIXELS, 10, 10, {"pixels": 30.0}),
+        ("DM, codes F_2", 1, 1, {"w": 0.09, "f": 3.0}),
+        ("DM, IDC, equal numbers", 1, 4, {"pixels": 3.0}),
+        ("DM, FreD, equal numbers", 1, 12, {"coefficients": 30.0}),
+        ("AST, codes W+", 1, 1, {"w": 3.0, "step_size": 1e-6}),
+    ],
+)
+def test_a_row_has_its_images_and_so_many_times_its_rates(row, ipc, images, rates, folder):
+    run = bench(folder, ipc=ipc).distill(row, 0, 3.0)
+    assert len(run.read_set()[0]) == 10 * images
+    assert run.config["learning_rate"] == pytest.approx(rates)
+    assert run.config["prior"] == (script.SOURCES["photographs"].prior if "codes" in row else script.ROWS[row]["prior"])
+
+
+def test_what_was_chosen_multiplies_the_rates_unless_something_else_is_tried(folder):
+    for times, rate in ((None, 10.0), (0.5, 0.5)):
+        run = bench(folder, times={PIXELS: 10.0}).distill(PIXELS, 7, times)
+        assert run.config["learning_rate"] == {"pixels": rate}
+
+
+def command(folder, *options):
+    arguments = ["photographs", "--out", str(folder), "--seed", "0", "--row", PIXELS, *options]
+    result = CliRunner().invoke(script.main, arguments)
+    assert result.exit_code == 0, result.output
+    return json.loads((folder / "photographs-test.json").read_text())
+
+
+def test_a_call_adds_the_networks_that_are_missing(folder, monkeypatch):
+    first = command(folder, "--network", "convnet")
+    assert list(first) == [PIXELS, "random real images", "real images nearest to k-means centers"]
+    assert [list(one["0"]["accuracy"]) for one in first.values()] == [["convnet"]] * 3
+    both = command(folder)
+    for name, one in both.items():
+        assert list(one["0"]["accuracy"]) == ["convnet", "alexnet"]
+        assert one["0"]["accuracy"]["convnet"] == first[name]["0"]["accuracy"]["convnet"]
+    monkeypatch.setattr(script.Bench, "distill", None)  # nothing is missing
+    assert command(folder) == both
+
+
+def test_the_table_has_mean_and_deviation_over_all_trainings(tmp_path):
+    accuracy = {"convnet": [40.0, 44.0], "alexnet": [30.0, 32.0]}
+    found = {"accuracy": accuracy, "bytes": 12289, "images": 1}
+    path = tmp_path / "table.json"
+    path.write_text(json.dumps({PIXELS: {"0": found, "1": {**found, "accuracy": {"convnet": [42.0]}}}}))
+    output = CliRunner().invoke(script.main, ["photographs", "--out", str(path), "--table"]).output
+    (line,) = [line for line in output.splitlines() if "pixels" in line]
+    cells = [cell.strip() for cell in line.strip("│").split("│")]
+    assert cells == [PIXELS, "1", "12,289", "2", "42.0 ± 2.0", "31.0 ± 1.4", "31.0 ± 1.4"]
+
+
+def test_the_picture_has_a_row_of_each_finished_set(folder, tmp_path):
+    command(folder, "--network", "convnet")
+    command(folder, "--network", "convnet", "--picture", str(tmp_path / "sets.png"))
+    with Image.open(tmp_path / "sets.png") as drawn:
+        width, height = drawn.size
+    drawn = [row for row in script.ROWS if not row.endswith("equal numbers")]
+    finished = len([row for row in drawn if (bench(folder).folder(row, 0, None) / "synset.safetensors").exists()])
+    assert finished >= 1 and width > 10 * 56 and finished * 56 < height < (finished + 1) * 64
+
+
+def test_cifar10_takes_images_and_a_generator_by_name_and_scores_plain_accuracy(folder, tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(script.Bench, "distill", lambda self, row, seed, times: asked.append(self))
+    monkeypatch.setattr(script.Bench, "evaluate", lambda *_: [(PIXELS, {"accuracy": {"convnet": [1.0]}, "bytes": 1})])
+    monkeypatch.setattr(script, "update", lambda results, row, seed, *_: results.setdefault(row, {}))
+    arguments = ["cifar10", "--out", str(tmp_path), "--data", "my/images", "--prior", "my.safetensors", "--ipc", "10"]
+    CliRunner().invoke(script.main, [*arguments, "--row", PIXELS, "--seed", "0"])
+    (one,) = asked
+    assert one.source.data["data"] == "my/images" and one.source.prior == "my.safetensors" and one.ipc == 10
+    assert one.source.score == "accuracy" and (tmp_path / "cifar10-10-test.json").exists()
