@@ -1,9 +1,9 @@
-"""Is AST level with MTT, and which of its parts help? The table of docs/RESULTS.md, at a scale of minutes.
+"""Is AST level with MTT, and which of its parts help? The tables of docs/RESULTS.md, at a scale of minutes.
 
-FashionMNIST, 10,000 training images, 1 image per class, pixels, ConvNet-3 of width 16, two experts of 9 epochs for
-each recipe, which MTT and AST follow alike. Three distillation seeds times three seeds of networks, on the validation
-images: nothing here looks at test images. Runs, experts and evaluations resume where they were cut; finished ones are
-skipped.
+FashionMNIST, 10,000 training images, 1 image per class (or 10), pixels, ConvNet-3 of width 16, two experts of 9 epochs
+for each recipe, which MTT and AST follow alike. Three distillation seeds times three seeds of networks, on the
+validation images: nothing here looks at test images. Runs, experts and evaluations resume where they were cut; finished
+ones are skipped.
 
     THP_MEM_ALLOC_ENABLE=1 OMP_NUM_THREADS=1 python scripts/reproduce_ast.py --root DATA --out runs/ast
     python scripts/reproduce_ast.py --out docs/results/ast.json --table
@@ -29,6 +29,8 @@ OTHERS = {"alexnet": {"width": 16}, "vgg11": {"width": 8}, "resnet18": {"width":
 FOLLOWED = {"max_start_epoch": 4}
 REPRESENTATIVE = {"initialization": "representative"}
 AST: dict[str, Any] = {"objective": "ast", "experts": "mtt", **REPRESENTATIVE}
+RATES = {"mtt": 1000.0, "ast": 333.0}
+"""Of the images, at 1 per class; ten times as much at 10, where ten times the images share a step."""
 RELEASED = {"bias_correction": 0, "step_size": 1.7e-3}
 ROWS: dict[str, dict[str, Any]] = {
     "MTT": {"objective": "mtt", "experts": "mtt", "prior_options": {"init": "real"}},
@@ -72,19 +74,23 @@ def experts(name: str, root: str, out: Path) -> Path:
     return folder
 
 
-def distill(row: str, seed: int, root: str, out: Path) -> glad.Run:
+def distill(row: str, ipc: int, seed: int, root: str, out: Path) -> glad.Run:
     """The run of a row and a seed."""
     settings = dict(ROWS[row])
     options = {**FOLLOWED, **settings.pop("options", {})}
+    rates = {"pixels": RATES[settings["objective"]], **settings.pop("learning_rate", {})}
+    rates["pixels"] *= ipc
+    name = f"{row.replace(' ', '-').replace(',', '')}-{seed}"
     return glad.distill(
         "fashionmnist", settings.pop("objective"), "pixels", root=root, limit=LIMIT, iterations=ITERATIONS, seed=seed,
         experts=experts(settings.pop("experts"), root, out), objective_options=options, network_options=WIDTH,
-        grid_every=ITERATIONS, out=out / f"{row.replace(' ', '-').replace(',', '')}-{seed}", **settings,
+        ipc=ipc, learning_rate=rates, grid_every=ITERATIONS, out=out / (name if ipc == 1 else f"{ipc}-{name}"),
+        **settings,
     )  # fmt: skip
 
 
 def accuracies(run: glad.Run, wide: bool, root: str) -> dict[str, list[float]]:
-    """By network, the validation accuracy in % of every seed."""
+    """By network, the validation accuracy in % of every seed, after 300 steps."""
     cross = OTHERS if wide else {}
     found = glad.evaluate(
         run, networks=["convnet", *cross], seeds=len(SEEDS), baselines=[], split="validation", epochs=300, root=root,
@@ -123,14 +129,15 @@ def _means(accuracy: dict[str, list[float]]) -> dict[str, float]:
 @click.option("--root", default="data", show_default=True, help="Where FashionMNIST lies.")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("runs/ast"), show_default=True)
 @click.option("--row", "rows", multiple=True, type=click.Choice(list(ROWS)), help="Only these rows.")
+@click.option("--ipc", type=click.Choice(["1", "10"]), default="1", show_default=True, help="Images per class.")
 @click.option("--table", "shown", is_flag=True, help="Print the results of a folder, or of a file of results.")
-def main(root: str, out: Path, rows: tuple[str, ...], shown: bool) -> None:
+def main(root: str, out: Path, rows: tuple[str, ...], ipc: str, shown: bool) -> None:
     """Distill and evaluate, seed by seed, and print the table."""
-    path = out if out.suffix == ".json" else out / "ast.json"
+    path = out if out.suffix == ".json" else out / ("ast.json" if ipc == "1" else f"ast_{ipc}.json")
     for seed in () if shown else SEEDS:
         for row in rows or ROWS:
             if str(seed) not in read_results(path).get(row, {}):
-                run = distill(row, seed, root, out)
+                run = distill(row, int(ipc), seed, root, out)
                 found = accuracies(run, row in WIDE, root)
                 with results_to_change(path) as results:
                     results.setdefault(row, {})[str(seed)] = {"accuracy": found, "loss": last_distance(run)}

@@ -1,0 +1,50 @@
+"""Rows of the tables of published settings and of AST have the objective, the rates and the sizes that they name."""
+
+import pytest
+import reproduce_ast
+import reproduce_cifar10
+
+import glad
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """What distilling and training experts were asked for, by function."""
+    calls = {}
+    monkeypatch.setattr(glad, "distill", lambda *values, **options: calls.update(distill=(values, options)))
+    monkeypatch.setattr(glad, "train_experts", lambda *values, **options: calls.update(experts=(values, options)))
+    return calls
+
+
+@pytest.mark.parametrize(
+    "row, objective, rates, options",
+    [
+        ("DC", "dc", {"pixels": 0.1}, {"batch": 64, "distance": "layers"}),
+        ("DSA", "dc", {"pixels": 0.1}, {"batch": 64}),
+        ("DM", "dm", {"pixels": 1.0}, {"batch": 256}),
+        ("MTT", "mtt", {"pixels": 1e3, "step_size": 1e-5}, {"syn_steps": 50, "max_start_epoch": 2}),
+        ("AST", "ast", {"pixels": 333.0, "step_size": 1e-5}, {"syn_steps": 50, "max_start_epoch": 2}),
+    ],
+)
+def test_a_row_of_cifar10_is_its_preset_but_for_what_it_names(row, objective, rates, options, asked, tmp_path):
+    reproduce_cifar10.distill(row, 1, 5, "my/images", "data", tmp_path)
+    settings = asked["distill"][1]
+    assert (settings["objective"], settings["data"], settings["ipc"]) == (objective, "my/images", 1)
+    assert settings["learning_rate"] == rates and settings["iterations"] == reproduce_cifar10.CUT[row]
+    assert options.items() <= settings["objective_options"].items() and "preset" not in settings
+    assert ("experts" in asked) == (row in ("MTT", "AST"))
+
+
+@pytest.mark.parametrize(
+    "row, ipc, rates",
+    [
+        ("MTT", 1, {"pixels": 1e3}),
+        ("AST", 10, {"pixels": 3330.0}),
+        ("AST, images at MTT's rate", 10, {"pixels": 1e4}),
+        ("AST less bias correction", 1, {"pixels": 333.0, "step_size": 2.8e-7}),
+    ],
+)
+def test_ten_images_per_class_have_ten_times_the_rate(row, ipc, rates, asked, tmp_path):
+    reproduce_ast.distill(row, ipc, 0, "data", tmp_path)
+    settings = asked["distill"][1]
+    assert settings["ipc"] == ipc and settings["learning_rate"] == pytest.approx(rates)
