@@ -39,6 +39,14 @@ def test_every_link_leads_somewhere(path):
             assert anchor in anchors(target.read_text()), f"{path.name}: {link}"
 
 
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_page_is_whole(path):
+    """A page that was cut by accident lacks its title, or ends within a sentence."""
+    text = path.read_text()
+    assert re.match(r"# |<h1|!\[|---\n", text), f"{path.name} begins with {text[:40]!r}"
+    assert re.search(r"[.|)`>]$|^::: .*$", text.rstrip().splitlines()[-1]), f"{path.name} ends with {text.rstrip()[-40:]!r}"
+
+
 def commands(text):
     """The lines of a document's shell blocks that call glad, continued lines joined, comments off."""
     for language, block in FENCE.findall(text):
