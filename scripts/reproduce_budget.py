@@ -1,4 +1,4 @@
-"""Objectives and parameterizations at equal stored numbers: the table "At equal bytes" of docs/RESULTS.md.
+"""Objectives and parameterizations at equal stored numbers: the table "At equal numbers" of docs/RESULTS.md.
 
 FashionMNIST, as many numbers per class as one image has (or ten), ConvNet-3. Settings were chosen on validation images
 and networks are tested on test images, unless ``--split validation`` says otherwise. Runs, experts and trainings resume
@@ -78,10 +78,15 @@ ITERATIONS_AT_TEN, BATCH_SYN = 100, 100
 """Of MTT and DATM at 10 images per class: iterations, and synthetic images in a step of the student (at 1 all)."""
 BASELINES: dict[str, dict[str, str]] = {
     "DM, pixels": {"random": "random real images", "kmeans": "real images nearest to k-means centers"},
+    "DM, IDC": {
+        "random": "random real images, equal bytes",
+        "kmeans": "real images nearest to k-means centers, equal bytes",
+    },
     "DM, codes W": {"before": "codes W before optimization"},
     "DM, codes W+": {"before": "codes W+ before optimization"},
 }
-"""What is evaluated beside a row, and its own row of the table."""
+"""What is evaluated beside a row, and its own row of the table. Beside IDC's four images in the numbers of one there are
+four real images, which take as many bytes, as they have 8 bits a value."""
 SHOWN = [*ROWS, *(name for names in BASELINES.values() for name in names.values())]
 Found = dict[str, Any]
 Results = dict[str, dict[str, Found]]

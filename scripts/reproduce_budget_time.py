@@ -1,4 +1,4 @@
-"""Accuracy against time at equal stored numbers: the curves under "At equal bytes" of docs/RESULTS.md.
+"""Accuracy against time at equal stored numbers: the curves under "At equal numbers" of docs/RESULTS.md.
 
 The rows and settings of ``reproduce_budget.py``. A run is stopped after some of its iterations, evaluated on validation
 images with one ConvNet-3, and goes on. Time is the CPU time of distilling, whoever else was on the machine.

@@ -108,10 +108,15 @@ LATENTS = {
 }
 BASELINES: dict[str, dict[str, str]] = {
     "DM, pixels from real images": {"random": "random real images", "kmeans": "real images nearest to k-means centers"},
+    "DM, IDC, equal numbers": {
+        "random": "random real images, equal bytes",
+        "kmeans": "real images nearest to k-means centers, equal bytes",
+    },
     "DM, codes W+": {"before": "codes W+ before optimization"},
     "DM, codes W, equal numbers": {"before": "codes W before optimization, equal numbers"},
 }
-"""What is evaluated beside a row, and its own row of the table."""
+"""What is evaluated beside a row, and its own row of the table. Beside IDC's four images in the numbers of one there are
+four real images, which take as many bytes, as they have 8 bits a value."""
 SHOWN = [*ROWS, *(name for names in BASELINES.values() for name in names.values())]
 Results = dict[str, dict[str, dict[str, Any]]]
 """By row and distillation seed: macro ``accuracy`` in % by network, ``bytes`` and ``images`` per class."""
