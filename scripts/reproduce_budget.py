@@ -85,8 +85,8 @@ BASELINES: dict[str, dict[str, str]] = {
     "DM, codes W": {"before": "codes W before optimization"},
     "DM, codes W+": {"before": "codes W+ before optimization"},
 }
-"""What is evaluated beside a row, and its own row of the table. Beside IDC's four images in the numbers of one there are
-four real images, which take as many bytes, as they have 8 bits a value."""
+"""What is evaluated beside a row, and its own row of the table. Beside IDC's four images in the numbers of one are four
+real images, which take as many bytes, as they have 8 bits a value."""
 SHOWN = [*ROWS, *(name for names in BASELINES.values() for name in names.values())]
 Found = dict[str, Any]
 Results = dict[str, dict[str, Found]]
