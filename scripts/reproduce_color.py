@@ -12,7 +12,8 @@ cut; finished ones are skipped: a table grows over many calls.
 ``--data``, and a generator of it, which ``glad weights train --augment flip`` makes, as ``--prior``.
 """
 
-from collections.abc import Iterator, Sequence
+import statistics
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
@@ -20,7 +21,7 @@ from typing import Any
 
 import click
 from reproduce_budget import LR, epochs, update
-from results_files import accuracy_cells, read_results, results_to_change, results_to_show, table_of
+from results_files import accuracy_cells, read_results, results_to_change, results_to_show, spread, table_of
 from rich.console import Console
 from rich.table import Table
 
@@ -205,6 +206,34 @@ def cells(results: Results) -> Iterator[list[str]]:
             yield [row, *about, *accuracy_cells(sets, NETWORKS, OTHERS)]
 
 
+def differences(results: Results) -> Iterator[list[str]]:
+    """Codes in W+ less pixels under each objective: mean and deviation over distillation seeds of means over networks.
+
+    Of each network and over the other architectures, for those seeds alone whose two sets all were trained on.
+    """
+
+    def mean(row: str, seed: str, names: Iterable[str]) -> float:
+        accuracy = results[row][seed]["accuracy"]
+        return statistics.mean(statistics.mean(accuracy[name]) for name in names)
+
+    for how, pixels in product(OBJECTIVES, ("pixels from noise", "pixels from real images")):
+        ours, theirs = f"{how}, codes W+", f"{how}, {pixels}"
+        sets = {
+            row: {s for s, one in results.get(row, {}).items() if set(NETWORKS) <= set(one["accuracy"])}
+            for row in (ours, theirs)
+        }
+        if seeds := sorted(sets[ours] & sets[theirs]):
+            columns: list[Iterable[str]] = [*([name] for name in NETWORKS), OTHERS]
+            apart = [[mean(ours, seed, names) - mean(theirs, seed, names) for seed in seeds] for names in columns]
+            yield [f"{how}, codes W+ less {pixels}", str(len(seeds)), *map(signed, apart)]
+
+
+def signed(values: list[float]) -> str:
+    """Mean and deviation of differences."""
+    words = spread([round(value, 6) for value in values])
+    return words if words.startswith("-") else f"+{words}"
+
+
 def table(results: Results) -> Table:
     """What is in the results, with a line per row."""
     columns = ("set", "images per class", "bytes per class", "sets", *NETWORKS, "cross-architecture")
@@ -255,7 +284,10 @@ def main(
                 update(results, row, seed, run, found)
     if drawn is not None:
         bench.picture(drawn)
-    Console(width=200).print(table(results_to_show(path)))
+    console, results = Console(width=200), results_to_show(path)
+    console.print(table(results))
+    if lines := list(differences(results)):
+        console.print(table_of(("difference", "sets", *NETWORKS, "cross-architecture"), lines))
 
 
 if __name__ == "__main__":

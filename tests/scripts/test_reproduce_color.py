@@ -94,6 +94,17 @@ def test_the_table_has_mean_and_deviation_over_all_trainings(tmp_path):
     assert cells == [PIXELS, "1", "12,289", "2", "42.0 ± 2.0", "31.0 ± 1.4", "31.0 ± 1.4"]
 
 
+def test_differences_are_paired_by_distillation_seed_and_leave_out_sets_that_lack_a_network():
+    def one(convnet, alexnet):
+        return {"accuracy": {"convnet": convnet, **({"alexnet": alexnet} if alexnet else {})}}
+
+    codes = {"0": one([40.0, 42.0], [30.0, 34.0]), "1": one([50.0], [20.0]), "2": one([90.0], None)}
+    pixels = {"1": one([48.0], [25.0]), "0": one([40.0], [30.0]), "2": one([10.0], [10.0])}
+    results = {"MTT, codes W+": codes, "MTT, pixels from noise": pixels}
+    (line,) = script.differences(results)
+    assert line == ["MTT, codes W+ less pixels from noise", "2", "+1.5 ± 0.7", "-1.5 ± 4.9", "-1.5 ± 4.9"]
+
+
 def test_the_picture_has_a_row_of_each_finished_set(folder, tmp_path):
     command(folder, "--network", "convnet")
     command(folder, "--network", "convnet", "--picture", str(tmp_path / "sets.png"))
