@@ -76,18 +76,17 @@ RATES_AT_TEN: dict[str, dict[str, float]] = {
 """At 10 images per class: where ten times the images share a mean, ten times the rate moves them as far."""
 ITERATIONS_AT_TEN, BATCH_SYN = 100, 100
 """Of MTT and DATM at 10 images per class: iterations, and synthetic images in a step of the student (at 1 all)."""
+REAL = "real images, equal bytes"
+"""Beside a set of four times the images, which is left out: real images have 8 bits a value where sets have 32."""
+ROWS[REAL] = OBJECTIVES["DM"] | PRIORS["pixels"] | {"iterations": 1}
 BASELINES: dict[str, dict[str, str]] = {
+    REAL: {"random": f"random {REAL}", "kmeans": "real images nearest to k-means centers, equal bytes"},
     "DM, pixels": {"random": "random real images", "kmeans": "real images nearest to k-means centers"},
-    "DM, IDC": {
-        "random": "random real images, equal bytes",
-        "kmeans": "real images nearest to k-means centers, equal bytes",
-    },
     "DM, codes W": {"before": "codes W before optimization"},
     "DM, codes W+": {"before": "codes W+ before optimization"},
 }
-"""What is evaluated beside a row, and its own row of the table. Beside IDC's four images in the numbers of one are four
-real images, which take as many bytes, as they have 8 bits a value."""
-SHOWN = [*ROWS, *(name for names in BASELINES.values() for name in names.values())]
+"""What is evaluated beside a row, and its own row of the table."""
+SHOWN = [*(row for row in ROWS if row != REAL), *(name for names in BASELINES.values() for name in names.values())]
 Found = dict[str, Any]
 Results = dict[str, dict[str, Found]]
 """By row and distillation seed."""
@@ -114,7 +113,7 @@ def distill(row: str, seed: int, budget: float, root: str, out: Path, iterations
             settings["iterations"] = ITERATIONS_AT_TEN
             settings["objective_options"] = settings["objective_options"] | {"batch_syn": BATCH_SYN}
     settings["iterations"] = iterations or settings["iterations"]
-    budget = max(budget, SMALLEST.get(row.split(", ")[1], 0))
+    budget = 4 * budget if row == REAL else max(budget, SMALLEST.get(row.split(", ")[1], 0))
     name = f"{row.replace(', ', '-').replace(' ', '-')}-{budget:g}-{seed}"
     return glad.distill(
         DATA, root=root, limit=LIMIT, budget=budget, seed=seed, network_options=WIDTH,
@@ -143,7 +142,7 @@ def evaluate(row: str, run: glad.Run, networks: Sequence[str], split: Any, root:
             network_options={"convnet": WIDTH, **OTHERS},
         )  # fmt: skip
         cells += found["cells"]
-    for kind, name in {"set": row, **names}.items():
+    for kind, name in (names if row == REAL else {"set": row, **names}).items():
         row_id = next(one["id"] for one in found["rows"] if one["kind"] == kind)
         accuracy = {
             network: [round(100 * c["accuracy"], 2) for c in cells if (c["row"], c["network"]) == (row_id, network)]
@@ -153,12 +152,24 @@ def evaluate(row: str, run: glad.Run, networks: Sequence[str], split: Any, root:
         yield name, {"accuracy": accuracy, "bytes": round(stored["per_class"]), "weights": stored["weights"]}
 
 
+def named(row: str) -> str:
+    """The row of the table that shows what is known of a row."""
+    return BASELINES[row]["random"] if row == REAL else row
+
+
+def asked(rows: Iterable[str], seeds: Iterable[int]) -> list[tuple[str, int]]:
+    """Each row with each seed; real images, which no distillation makes, with the first one alone."""
+    return [(row, seed) for row, seed in product(rows, seeds) if row != REAL or seed == SEEDS[0]]
+
+
 def update(results: Results, row: str, seed: int, run: glad.Run, found: Iterable[tuple[str, Found]]) -> None:
     """Add what was ``found`` of a row and its baselines; networks that were there stay."""
     for name, one in found:
         known = results.setdefault(name, {}).setdefault(str(seed), {"accuracy": {}})
         known |= {**one, "accuracy": known["accuracy"] | one["accuracy"]}
         click.echo(f"{name}, seed {seed}: " + ", ".join(f"{n} {spread(v)}" for n, v in one["accuracy"].items()))
+    if row == REAL:
+        return
     made = of_run(run)
     results[row][str(seed)]["images"] = len(made.images) / made.classes
 
@@ -201,9 +212,9 @@ def main(
 ) -> None:
     """Distill and evaluate, objective by objective and seed by seed, and print the table."""
     path = out if out.suffix == ".json" else out / f"budget-{budget}-{split}.json"
-    order, wanted = list(OBJECTIVES), networks or NETWORKS
-    for row, seed in sorted(product(rows or ROWS, seeds), key=lambda key: (order.index(key[0].split(", ")[0]), key[1])):
-        known = read_results(path).get(row, {}).get(str(seed), {"accuracy": {}})["accuracy"]
+    order, wanted = [*OBJECTIVES, REAL.split(", ")[0]], networks or NETWORKS
+    for row, seed in sorted(asked(rows or ROWS, seeds), key=lambda key: (order.index(key[0].split(", ")[0]), key[1])):
+        known = read_results(path).get(named(row), {}).get(str(seed), {"accuracy": {}})["accuracy"]
         if not shown and not set(wanted) <= set(known):
             run = distill(row, seed, float(budget), root, out)
             found = list(evaluate(row, run, wanted, split, root))

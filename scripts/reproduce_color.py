@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import click
-from reproduce_budget import LR, epochs, update
+from reproduce_budget import LR, REAL, asked, epochs, named, update
 from results_files import accuracy_cells, read_results, results_to_change, results_to_show, spread, table_of
 from rich.console import Console
 from rich.table import Table
@@ -92,6 +92,7 @@ PRIORS: dict[str, dict[str, Any]] = {
 }
 """Those without a ``prior`` have the generator's."""
 ROWS = {f"{how}, {what}": OBJECTIVES[how] | PRIORS[what] for how, what in product(OBJECTIVES, PRIORS)}
+ROWS[REAL] = {"objective": "dm", "iterations": 1, **PRIORS["pixels from real images"]}
 """What each row is, in words, and its settings."""
 RATES: dict[str, dict[str, float]] = {
     "DM": {"pixels": 1.0, "w": 0.03, "f": 1.0, "coefficients": 10.0},
@@ -109,16 +110,12 @@ LATENTS = {
 }
 BASELINES: dict[str, dict[str, str]] = {
     "DM, pixels from real images": {"random": "random real images", "kmeans": "real images nearest to k-means centers"},
-    "DM, IDC, equal numbers": {
-        "random": "random real images, equal bytes",
-        "kmeans": "real images nearest to k-means centers, equal bytes",
-    },
+    REAL: {"random": f"random {REAL}", "kmeans": "real images nearest to k-means centers, equal bytes"},
     "DM, codes W+": {"before": "codes W+ before optimization"},
     "DM, codes W, equal numbers": {"before": "codes W before optimization, equal numbers"},
 }
-"""What is evaluated beside a row, and its own row of the table. Beside IDC's four images in the numbers of one are four
-real images, which take as many bytes, as they have 8 bits a value."""
-SHOWN = [*ROWS, *(name for names in BASELINES.values() for name in names.values())]
+"""What is evaluated beside a row, and its own row of the table."""
+SHOWN = [*(row for row in ROWS if row != REAL), *(name for names in BASELINES.values() for name in names.values())]
 Results = dict[str, dict[str, dict[str, Any]]]
 """By row and distillation seed: macro ``accuracy`` in % by network, ``bytes`` and ``images`` per class."""
 
@@ -152,11 +149,12 @@ class Bench:
 
     def distill(self, row: str, seed: int, times: float | None) -> glad.Run:
         """The run of a row and a seed, at so many times its learning rates."""
-        how, what = row.split(", ", 1)
+        how, what = ("DM", "pixels") if row == REAL else row.split(", ", 1)
         kind = max((of for of in LATENTS if what.startswith(of)), key=len)
         scale = self.ipc * self.times(row, times)
         settings = self.source.data | {"prior": self.source.prior} | ROWS[row]
-        settings |= {"budget": float(self.ipc)} if what.endswith("equal numbers") else {"ipc": self.ipc}
+        ipc = 4 * self.ipc if row == REAL else self.ipc
+        settings |= {"budget": float(ipc)} if what.endswith("equal numbers") else {"ipc": ipc}
         settings["learning_rate"] = {name: scale * RATES[how][name] for name in LATENTS[kind]}
         if settings["objective"] != "dm":
             settings |= {"experts": self.experts(), "objective_options": self.source.matched}
@@ -178,7 +176,7 @@ class Bench:
             split=self.split, root=self.root, epochs=epochs(run), learning_rate=rates,
             network_options={"convnet": WIDTH, **OTHERS},
         )  # fmt: skip
-        for kind, name in {"set": row, **beside}.items():
+        for kind, name in (beside if row == REAL else {"set": row, **beside}).items():
             row_id = next(one["id"] for one in found["rows"] if one["kind"] == kind)
             accuracy: dict[str, list[float]] = {}
             for cell in found["cells"]:
@@ -190,7 +188,7 @@ class Bench:
         """Draw the first set of each finished row at equal images, one below the other."""
         source, rest = self.source.data["data"], {k: v for k, v in self.source.data.items() if k != "data"}
         data, rows = glad.load_data(source, root=self.root, **rest).train, []
-        for row in (row for row in ROWS if not row.endswith("equal numbers")):
+        for row in (row for row in ROWS if not row.endswith(("equal numbers", REAL))):
             run = glad.Run(self.folder(row, SEEDS[0], None))
             if (run.path / "synset.safetensors").exists():
                 rows.append((row.replace("from real images", "from real"), eight_bit(data.pixels(run.read_set()[0]))))
@@ -275,8 +273,8 @@ def main(
     bench = Bench(source, int(ipc), split, root, out)
     name = f"{images}{'' if ipc == '1' else f'-{ipc}'}-{split}{f'-x{times:g}' if times is not None else ''}.json"
     path = out if out.suffix == ".json" else out / name
-    for row, seed in () if shown else product(rows or ROWS, seeds):
-        known = read_results(path).get(row, {}).get(str(seed), {"accuracy": {}})["accuracy"]
+    for row, seed in () if shown else asked(rows or ROWS, seeds):
+        known = read_results(path).get(named(row), {}).get(str(seed), {"accuracy": {}})["accuracy"]
         if wanted := [name for name in networks or NETWORKS if name not in known]:
             run = bench.distill(row, seed, times)
             found = list(bench.evaluate(row, run, wanted))

@@ -41,7 +41,11 @@ def folder(tmp_path_factory):
 
 @pytest.mark.parametrize(
     "row",
-    [pytest.param(row, marks=[] if row in ("DM, FreD", "DATM, pixels") else pytest.mark.slow) for row in script.ROWS],
+    [
+        pytest.param(row, marks=[] if row in ("DM, FreD", "DATM, pixels") else pytest.mark.slow)
+        for row in script.ROWS
+        if row != script.REAL
+    ],
 )
 def test_a_row_fills_its_budget_and_no_more(row, folder):
     stored = of_run(script.distill(row, 0, 1.0, "data", folder)).stored

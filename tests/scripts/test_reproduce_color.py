@@ -83,6 +83,18 @@ def test_a_call_adds_the_networks_that_are_missing(folder, monkeypatch):
     assert command(folder) == both
 
 
+def test_real_images_at_equal_bytes_are_four_for_one_and_have_rows_of_their_own(tmp_path):
+    arguments = ["photographs", "--out", str(tmp_path), "--row", script.REAL, "--network", "convnet"]
+    result = CliRunner().invoke(script.main, arguments)
+    assert result.exit_code == 0, result.output
+    found = json.loads((tmp_path / "photographs-test.json").read_text())
+    assert list(found) == list(script.BASELINES[script.REAL].values())
+    pixels = 28 * 28
+    for one in found.values():
+        assert list(one) == ["0"]  # no distillation makes them, so one seed is all
+        assert 4 * pixels <= one["0"]["bytes"] < 4 * pixels + 8 and len(one["0"]["accuracy"]["convnet"]) == 1
+
+
 def test_the_table_has_mean_and_deviation_over_all_trainings(tmp_path):
     accuracy = {"convnet": [40.0, 44.0], "alexnet": [30.0, 32.0]}
     found = {"accuracy": accuracy, "bytes": 12289, "images": 1}
