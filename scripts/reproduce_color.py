@@ -47,6 +47,7 @@ class Source:
     """By row, chosen on validation images: so many times ``RATES``; 1 of the others."""
 
 
+STARTS = ("noise", "real images")
 SOURCES = {
     "photographs": Source(
         data={"data": "clothing-mini", "resolution": 32},
@@ -68,7 +69,10 @@ SOURCES = {
         matched={"syn_steps": 20, "expert_epochs": 2, "max_start_epoch": 2, "step_size": 1e-2},
         step_rate=1e-5,
         score="accuracy",
-        times={},
+        times={
+            **dict.fromkeys((f"{how}, pixels from {start}" for how, start in product(("MTT", "AST"), STARTS)), 3.0),
+            **dict.fromkeys(("MTT, codes W+", "AST, codes W+"), 10.0),
+        },
     ),
 }
 WIDTH = {"width": 64}
