@@ -72,6 +72,8 @@ SOURCES = {
         times={
             **dict.fromkeys((f"{how}, pixels from {start}" for how, start in product(("MTT", "AST"), STARTS)), 3.0),
             **dict.fromkeys(("MTT, codes W+", "AST, codes W+"), 10.0),
+            "DM, pixels from real images": 0.3,
+            "DM, codes W+": 0.1,
         },
     ),
 }
