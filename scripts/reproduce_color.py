@@ -210,8 +210,15 @@ def cells(results: Results) -> Iterator[list[str]]:
             yield [row, *about, *accuracy_cells(sets, NETWORKS, OTHERS)]
 
 
+COMPARED = [
+    *((f"{how}, codes W+", f"{how}, pixels from {start}") for how, start in product(OBJECTIVES, STARTS)),
+    *((f"AST, {what}", f"MTT, {what}") for what in ("codes W+", *(f"pixels from {start}" for start in STARTS))),
+]
+"""Codes against pixels under each objective, and AST against MTT."""
+
+
 def differences(results: Results) -> Iterator[list[str]]:
-    """Codes in W+ less pixels under each objective: mean and deviation over distillation seeds of means over networks.
+    """What rows are apart, by ``COMPARED``: mean and deviation over distillation seeds of means over networks.
 
     Of each network and over the other architectures, for those seeds alone whose two sets all were trained on.
     """
@@ -220,16 +227,15 @@ def differences(results: Results) -> Iterator[list[str]]:
         accuracy = results[row][seed]["accuracy"]
         return statistics.mean(statistics.mean(accuracy[name]) for name in names)
 
-    for how, pixels in product(OBJECTIVES, ("pixels from noise", "pixels from real images")):
-        ours, theirs = f"{how}, codes W+", f"{how}, {pixels}"
-        sets = {
-            row: {s for s, one in results.get(row, {}).items() if set(NETWORKS) <= set(one["accuracy"])}
-            for row in (ours, theirs)
-        }
-        if seeds := sorted(sets[ours] & sets[theirs]):
+    def whole(row: str) -> set[str]:
+        return {seed for seed, one in results.get(row, {}).items() if set(NETWORKS) <= set(one["accuracy"])}
+
+    for ours, theirs in COMPARED:
+        if seeds := sorted(whole(ours) & whole(theirs)):
             columns: list[Iterable[str]] = [*([name] for name in NETWORKS), OTHERS]
             apart = [[mean(ours, seed, names) - mean(theirs, seed, names) for seed in seeds] for names in columns]
-            yield [f"{how}, codes W+ less {pixels}", str(len(seeds)), *map(signed, apart)]
+            how, what = theirs.split(", ")
+            yield [f"{ours} less {what if ours.startswith(how) else how}", str(len(seeds)), *map(signed, apart)]
 
 
 def signed(values: list[float]) -> str:
