@@ -16,6 +16,7 @@ MADE = [
     (reproduce_ast, "ast"),
     (reproduce_cifar10, "cifar10"),
     (reproduce_color, "photographs"),
+    (reproduce_color, "cifar10_codes"),
 ]
 
 
