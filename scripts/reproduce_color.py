@@ -21,7 +21,7 @@ from typing import Any
 
 import click
 from reproduce_budget import LR, REAL, asked, epochs, named, update
-from results_files import accuracy_cells, read_results, results_to_change, results_to_show, spread, table_of
+from results_files import accuracy_cells, read_results, results_to_change, results_to_show, signed, table_of
 from rich.console import Console
 from rich.table import Table
 
@@ -236,12 +236,6 @@ def differences(results: Results) -> Iterator[list[str]]:
             apart = [[mean(ours, seed, names) - mean(theirs, seed, names) for seed in seeds] for names in columns]
             how, what = theirs.split(", ")
             yield [f"{ours} less {what if ours.startswith(how) else how}", str(len(seeds)), *map(signed, apart)]
-
-
-def signed(values: list[float]) -> str:
-    """Mean and deviation of differences."""
-    words = spread([round(value, 6) for value in values])
-    return words if words.startswith("-") else f"+{words}"
 
 
 def table(results: Results) -> Table:

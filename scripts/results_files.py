@@ -43,6 +43,12 @@ def spread(values: list[float]) -> str:
     return f"{statistics.mean(values):.1f}" + (f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else "")
 
 
+def signed(values: list[float]) -> str:
+    """Mean and deviation of differences."""
+    words = spread([round(value, 6) for value in values])
+    return words if words.startswith("-") else f"+{words}"
+
+
 def accuracy_cells(sets: Sequence[Mapping[str, Any]], networks: Iterable[str], others: Collection[str]) -> list[str]:
     """Of the ``accuracy`` of sets by network: a cell for each of ``networks``, and one of the mean over ``others``.
 
