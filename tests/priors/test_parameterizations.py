@@ -194,9 +194,8 @@ def test_a_code_of_w_is_one_for_all_layers(layer):
     assert all(torch.equal(drawn["w"][:, i], latents["w"]) for i in range(layers))
     w, spread = latents["w"].clone().requires_grad_(), drawn["w"].clone().requires_grad_()
     images = [one(**{**latents, "w": w}), each(**{**drawn, "w": spread})]
-    torch.testing.assert_close(
-        *images, rtol=1e-5, atol=1e-6
-    )  # matrices of other strides have other last bits on some CPUs
+    # Matrices of other strides have other last bits on some processors.
+    torch.testing.assert_close(*images, rtol=1e-5, atol=1e-6)
     pulls = [
         torch.autograd.grad(found.square().sum(), leaf)[0] for found, leaf in zip(images, (w, spread), strict=True)
     ]
