@@ -1,9 +1,10 @@
 """Published settings on CIFAR-10, pixels: the table "CIFAR-10" of docs/RESULTS.md.
 
-ConvNet-3 of width 128 and the other networks at their full widths, as published. The settings are the presets'; what is
-cut is the number of iterations and of experts, which ``CUT`` and ``EXPERTS`` name. Nothing is chosen by results, so the
-networks are tested on the test images at once. Runs, experts and trainings resume where they were cut; finished ones
-are skipped: the table grows over many calls.
+ConvNet-3 of width 128 and the other networks at their full widths, as published. The settings are the presets', but for
+what ``ROWS`` names; cut are the numbers of iterations and of experts, which ``CUT`` and ``EXPERTS`` name. Nothing is
+chosen by results, so the networks are tested on the test images at once. Runs, experts and trainings resume where they
+were cut; finished ones are skipped: the table grows over many calls. MTT and AST at 10 images per class start as late
+as epoch 20 and so need longer experts than these.
 
 ``DATA`` is what ``glad distill --data`` takes: the name ``cifar10`` (with ``--root``), or CIFAR-10 as image files.
 

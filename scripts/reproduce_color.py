@@ -123,7 +123,7 @@ BASELINES: dict[str, dict[str, str]] = {
 """What is evaluated beside a row, and its own row of the table."""
 SHOWN = [*(row for row in ROWS if row != REAL), *(name for names in BASELINES.values() for name in names.values())]
 Results = dict[str, dict[str, dict[str, Any]]]
-"""By row and distillation seed: macro ``accuracy`` in % by network, ``bytes`` and ``images`` per class."""
+"""By row and distillation seed: ``accuracy`` (``Source.score``) in % by network, ``bytes`` and ``images`` per class."""
 
 
 @dataclass(frozen=True)
