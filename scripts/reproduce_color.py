@@ -9,7 +9,8 @@ cut; finished ones are skipped: a table grows over many calls.
     python scripts/reproduce_color.py photographs --out docs/results/photographs.json --table
 
 ``photographs`` needs no data and no weights but the embedded ones. ``cifar10`` takes CIFAR-10 from ``--root``, or as
-``--data``, and a generator of it, which ``glad weights train --augment flip`` makes, as ``--prior``.
+``--data``, and a generator of it, which ``glad weights train --augment flip`` makes, as ``--prior``. Codes of another
+generator have a folder of their own; ``--table --beside docs/results/photographs.json`` takes them from those pixels.
 """
 
 import statistics
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from color_sources import SOURCES, STARTS, Source
 from reproduce_budget import LR, REAL, asked, epochs, named, update
 from results_files import accuracy_cells, read_results, results_to_change, results_to_show, signed, table_of
 from rich.console import Console
@@ -28,55 +30,6 @@ from rich.table import Table
 import glad
 from glad.runs.image_grid import eight_bit, save_png, sheet
 
-
-@dataclass(frozen=True)
-class Source:
-    """Real images, their generator, and what is particular to runs on them."""
-
-    data: dict[str, Any]
-    """What ``load_data`` takes; its ``source`` is ``data``."""
-    prior: str
-    experts: dict[str, int]
-    matched: dict[str, Any]
-    """Which part of the experts MTT and AST match."""
-    step_rate: float
-    """Learning rate of the step size of a student of MTT and AST."""
-    score: str
-    """``accuracy``, or the mean of the classes' own, ``macro_accuracy``, where classes are unequal."""
-    times: dict[str, float]
-    """By row, chosen on validation images: so many times ``RATES``; 1 of the others."""
-
-
-STARTS = ("noise", "real images")
-SOURCES = {
-    "photographs": Source(
-        data={"data": "clothing-mini", "resolution": 32},
-        prior="clothing-mini",
-        experts={"count": 3, "epochs": 30},
-        # An epoch has six steps, and at the usual 1e-2 a student of noise goes five times too far.
-        matched={"syn_steps": 20, "expert_epochs": 5, "max_start_epoch": 10, "step_size": 2e-3},
-        step_rate=1e-6,
-        score="macro_accuracy",
-        times={
-            **dict.fromkeys(("DM, pixels from real images", "DM, codes W+"), 0.3),
-            **dict.fromkeys(("MTT, codes W+", "AST, codes W+"), 3.0),
-        },
-    ),
-    "cifar10": Source(
-        data={"data": "cifar10"},
-        prior="runs/cifar10-generator/generator.safetensors",
-        experts={"count": 3, "epochs": 4},
-        matched={"syn_steps": 20, "expert_epochs": 2, "max_start_epoch": 2, "step_size": 1e-2},
-        step_rate=1e-5,
-        score="accuracy",
-        times={
-            **dict.fromkeys((f"{how}, pixels from {start}" for how, start in product(("MTT", "AST"), STARTS)), 3.0),
-            **dict.fromkeys(("MTT, codes W+", "AST, codes W+"), 10.0),
-            "DM, pixels from real images": 0.3,
-            "DM, codes W+": 0.1,
-        },
-    ),
-}
 WIDTH = {"width": 64}
 OTHERS = {"alexnet": {"width": 16}, "vgg11": {"width": 8}, "resnet18": {"width": 8}}
 """A ViT learns nothing from ten photographs in 300 steps (8 %, where chance is 10)."""
@@ -217,21 +170,23 @@ COMPARED = [
 """Codes against pixels under each objective, and AST against MTT."""
 
 
-def differences(results: Results) -> Iterator[list[str]]:
+def differences(results: Results, beside: Results | None = None) -> Iterator[list[str]]:
     """What rows are apart, by ``COMPARED``: mean and deviation over distillation seeds of means over networks.
 
-    Of each network and over the other architectures, for those seeds alone whose two sets all were trained on.
+    Of each network and over the other architectures, for those seeds alone whose two sets all were trained on. Rows are
+    taken from those that are ``beside`` where these results lack them.
     """
+    both = (beside or {}) | results
 
     def mean(row: str, seed: str, names: Iterable[str]) -> float:
-        accuracy = results[row][seed]["accuracy"]
+        accuracy = both[row][seed]["accuracy"]
         return statistics.mean(statistics.mean(accuracy[name]) for name in names)
 
     def whole(row: str) -> set[str]:
-        return {seed for seed, one in results.get(row, {}).items() if set(NETWORKS) <= set(one["accuracy"])}
+        return {seed for seed, one in both.get(row, {}).items() if set(NETWORKS) <= set(one["accuracy"])}
 
     for ours, theirs in COMPARED:
-        if seeds := sorted(whole(ours) & whole(theirs)):
+        if ours in results and (seeds := sorted(whole(ours) & whole(theirs))):
             columns: list[Iterable[str]] = [*([name] for name in NETWORKS), OTHERS]
             apart = [[mean(ours, seed, names) - mean(theirs, seed, names) for seed in seeds] for names in columns]
             how, what = theirs.split(", ")
@@ -257,6 +212,7 @@ def table(results: Results) -> Table:
 @click.option("--split", type=click.Choice(["validation", "test"]), default="test", show_default=True)
 @click.option("--times", type=float, help="Try so many times the learning rates.")
 @click.option("--picture", "drawn", type=click.Path(path_type=Path), help="Draw the first sets into this PNG.")
+@click.option("--beside", type=click.Path(exists=True, path_type=Path), help="Results of rows to take differences to.")
 @click.option("--table", "shown", is_flag=True, help="Print the results of a folder, or of a file of results.")
 def main(
     images: str,
@@ -271,6 +227,7 @@ def main(
     split: str,
     times: float | None,
     drawn: Path | None,
+    beside: Path | None,
     shown: bool,
 ) -> None:
     """Distill and evaluate, row by row and seed by seed, and print the table."""
@@ -290,7 +247,7 @@ def main(
         bench.picture(drawn)
     console, results = Console(width=200), results_to_show(path)
     console.print(table(results))
-    if lines := list(differences(results)):
+    if lines := list(differences(results, read_results(beside) if beside else None)):
         console.print(table_of(("difference", "sets", *NETWORKS, "cross-architecture"), lines))
 
 

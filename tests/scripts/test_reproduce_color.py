@@ -117,6 +117,21 @@ def test_differences_are_paired_by_distillation_seed_and_leave_out_sets_that_lac
     assert line == ["MTT, codes W+ less pixels from noise", "2", "+1.5 ± 0.7", "-1.5 ± 4.9", "-1.5 ± 4.9"]
 
 
+def test_differences_to_rows_of_other_results_are_those_of_this_generators_codes(tmp_path):
+    def one(value):
+        return {"0": {"accuracy": {"convnet": [value], "alexnet": [value]}, "bytes": 1}}
+
+    theirs = {"MTT, codes W+": one(50.0), "MTT, pixels from noise": one(20.0), "DM, codes W+": one(9.0)}
+    ours = {"MTT, codes W+": one(25.0)}
+    for name, results in (("theirs", theirs), ("ours", ours)):
+        (tmp_path / f"{name}.json").write_text(json.dumps(results))
+    arguments = ["photographs", "--out", str(tmp_path / "ours.json"), "--table"]
+    assert "less" not in CliRunner().invoke(script.main, arguments).output
+    output = CliRunner().invoke(script.main, [*arguments, "--beside", str(tmp_path / "theirs.json")]).output
+    (line,) = [line for line in output.splitlines() if "less" in line]
+    assert "MTT, codes W+ less pixels from noise" in line and "+5.0" in line and "DM" not in output
+
+
 def test_the_picture_has_a_row_of_each_finished_set(folder, tmp_path):
     command(folder, "--network", "convnet")
     command(folder, "--network", "convnet", "--picture", str(tmp_path / "sets.png"))
