@@ -1,5 +1,7 @@
 """Rows of the tables of published settings and of AST have the objective, the rates and the sizes that they name."""
 
+from types import SimpleNamespace
+
 import pytest
 import reproduce_ast
 import reproduce_cifar10
@@ -33,6 +35,18 @@ def test_a_row_of_cifar10_is_its_preset_but_for_what_it_names(row, objective, ra
     assert settings["learning_rate"] == rates and settings["iterations"] == reproduce_cifar10.CUT[row]
     assert options.items() <= settings["objective_options"].items() and "preset" not in settings
     assert ("experts" in asked) == (row in ("MTT", "AST"))
+
+
+@pytest.mark.parametrize(
+    "row, changes",
+    [("DC", {"protocol": "dc", "augmentation": "none"}), ("DSA", {"protocol": "dc"}), ("MTT", {})],
+)
+def test_networks_are_trained_as_the_paper_of_the_row_has_it(row, changes, monkeypatch):
+    given = {}
+    monkeypatch.setattr(glad, "evaluate", lambda *_, **options: given.update(options) or {"rows": [], "cells": []})
+    run = SimpleNamespace(settings=SimpleNamespace(seed=0), name="run")
+    assert reproduce_cifar10.evaluate(row, run, ["convnet"], "data") == {}
+    assert {name: given[name] for name in ("protocol", "augmentation") if name in given} == changes
 
 
 @pytest.mark.parametrize(
