@@ -36,6 +36,7 @@ OTHERS = {"alexnet": {"width": 16}, "vgg11": {"width": 8}, "resnet18": {"width":
 NETWORKS = ("convnet", *OTHERS)
 SEEDS, NETWORK_SEEDS = (0, 1, 2), 3
 OBJECTIVES: dict[str, dict[str, Any]] = {
+    "DC": {"objective": "dc", "iterations": 200},
     "DM": {"objective": "dm", "iterations": 200},
     "MTT": {"objective": "mtt", "iterations": 100},
     "AST": {"objective": "ast", "iterations": 100},
@@ -50,10 +51,8 @@ PRIORS: dict[str, dict[str, Any]] = {
     "FreD, equal numbers": {"prior": "fred"},
 }
 """Those without a ``prior`` have the generator's."""
-ROWS = {f"{how}, {what}": OBJECTIVES[how] | PRIORS[what] for how, what in product(OBJECTIVES, PRIORS)}
-ROWS[REAL] = {"objective": "dm", "iterations": 1, **PRIORS["pixels from real images"]}
-"""What each row is, in words, and its settings."""
 RATES: dict[str, dict[str, float]] = {
+    "DC": {"pixels": 0.1, "w": 0.03},
     "DM": {"pixels": 1.0, "w": 0.03, "f": 1.0, "coefficients": 10.0},
     "MTT": {"pixels": 1e3, "w": 3.0, "f": 100.0, "coefficients": 2.4e4},
     "AST": {"pixels": 333.0, "w": 1.0, "f": 33.0, "coefficients": 8e3},
@@ -67,6 +66,20 @@ LATENTS = {
     "pixels": ("pixels",),
     "IDC": ("pixels",),
 }
+
+
+def latents(what: str) -> tuple[str, ...]:
+    """The latents of a prior in words, ``RATES`` of which it learns at."""
+    return LATENTS[max((of for of in LATENTS if what.startswith(of)), key=len)]
+
+
+ROWS = {
+    f"{how}, {what}": OBJECTIVES[how] | PRIORS[what]
+    for how, what in product(OBJECTIVES, PRIORS)
+    if set(latents(what)) <= set(RATES[how])
+}
+ROWS[REAL] = {"objective": "dm", "iterations": 1, **PRIORS["pixels from real images"]}
+"""What each row is, in words, and its settings."""
 BASELINES: dict[str, dict[str, str]] = {
     "DM, pixels from real images": {"random": "random real images", "kmeans": "real images nearest to k-means centers"},
     REAL: {"random": f"random {REAL}", "kmeans": "real images nearest to k-means centers, equal bytes"},
@@ -109,13 +122,12 @@ class Bench:
     def distill(self, row: str, seed: int, times: float | None) -> glad.Run:
         """The run of a row and a seed, at so many times its learning rates."""
         how, what = ("DM", "pixels") if row == REAL else row.split(", ", 1)
-        kind = max((of for of in LATENTS if what.startswith(of)), key=len)
         scale = self.ipc * self.times(row, times)
         settings = self.source.data | {"prior": self.source.prior} | ROWS[row]
         ipc = 4 * self.ipc if row == REAL else self.ipc
         settings |= {"budget": float(ipc)} if what.endswith("equal numbers") else {"ipc": ipc}
-        settings["learning_rate"] = {name: scale * RATES[how][name] for name in LATENTS[kind]}
-        if settings["objective"] != "dm":
+        settings["learning_rate"] = {name: scale * RATES[how][name] for name in latents(what)}
+        if settings["objective"] in ("mtt", "ast"):
             settings |= {"experts": self.experts(), "objective_options": self.source.matched}
             settings["learning_rate"]["step_size"] = self.source.step_rate
         return glad.distill(
