@@ -9,7 +9,7 @@ where they were cut; finished ones are skipped: a table grows over many calls.
 """
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from rich.table import Table
 
 import glad
 from glad.evaluation.candidates import of_run
+from glad.settings.evaluate import Baseline, Equal
 
 DATA = "fashionmnist"
 WIDTH = {"width": 32}
@@ -76,17 +77,22 @@ RATES_AT_TEN: dict[str, dict[str, float]] = {
 """At 10 images per class: where ten times the images share a mean, ten times the rate moves them as far."""
 ITERATIONS_AT_TEN, BATCH_SYN = 100, 100
 """Of MTT and DATM at 10 images per class: iterations, and synthetic images in a step of the student (at 1 all)."""
-REAL = "real images, equal bytes"
-"""Beside a set of four times the images, which is left out: real images have 8 bits a value where sets have 32."""
-ROWS[REAL] = OBJECTIVES["DM"] | PRIORS["pixels"] | {"iterations": 1}
-BASELINES: dict[str, dict[str, str]] = {
-    REAL: {"random": f"random {REAL}", "kmeans": "real images nearest to k-means centers, equal bytes"},
-    "DM, pixels": {"random": "random real images", "kmeans": "real images nearest to k-means centers"},
-    "DM, codes W": {"before": "codes W before optimization"},
-    "DM, codes W+": {"before": "codes W+ before optimization"},
+Beside = dict[Equal, dict[Baseline, str]]
+REAL: Beside = {
+    "bytes": {
+        "random": "random real images, equal bytes",
+        "kmeans": "real images nearest to k-means centers, equal bytes",
+    },
+    "numbers": {"random": "random real images", "kmeans": "real images nearest to k-means centers"},
 }
-"""What is evaluated beside a row, and its own row of the table."""
-SHOWN = [*(row for row in ROWS if row != REAL), *(name for names in BASELINES.values() for name in names.values())]
+BASELINES: dict[str, Beside] = {
+    "DM, pixels": REAL,
+    "DM, codes W": {"numbers": {"before": "codes W before optimization"}},
+    "DM, codes W+": {"numbers": {"before": "codes W+ before optimization"}},
+}
+"""What is evaluated beside a row at equal bytes and at equal numbers, and its own row of the table."""
+IMAGES: dict[Equal, int] = {"bytes": 4, "numbers": 1}
+"""Real images that stand against one of pixels: they have 8 bits a value where sets have 32."""
 Found = dict[str, Any]
 Results = dict[str, dict[str, Found]]
 """By row and distillation seed."""
@@ -113,7 +119,7 @@ def distill(row: str, seed: int, budget: float, root: str, out: Path, iterations
             settings["iterations"] = ITERATIONS_AT_TEN
             settings["objective_options"] = settings["objective_options"] | {"batch_syn": BATCH_SYN}
     settings["iterations"] = iterations or settings["iterations"]
-    budget = 4 * budget if row == REAL else max(budget, SMALLEST.get(row.split(", ")[1], 0))
+    budget = max(budget, SMALLEST.get(row.split(", ")[1], 0))
     name = f"{row.replace(', ', '-').replace(' ', '-')}-{budget:g}-{seed}"
     return glad.distill(
         DATA, root=root, limit=LIMIT, budget=budget, seed=seed, network_options=WIDTH,
@@ -121,45 +127,49 @@ def distill(row: str, seed: int, budget: float, root: str, out: Path, iterations
     )  # fmt: skip
 
 
-def epochs(run: glad.Run) -> int:
-    """Of a training on the set: as many steps for every row, so fewer passes over more images."""
-    return max(1, round(STEPS / math.ceil(len(run.read_set()[0]) / BATCH)))
+def shown(baselines: Mapping[str, Beside]) -> list[str]:
+    """The rows that are evaluated beside others, in the order of the table."""
+    return [name for beside in baselines.values() for names in beside.values() for name in names.values()]
 
 
-def evaluate(row: str, run: glad.Run, networks: Sequence[str], split: Any, root: str) -> Iterator[tuple[str, Found]]:
-    """The row and the baselines beside it: by network the accuracy in % of every seed, and the bytes per class.
+def epochs(run: glad.Run, equal: Equal = "numbers") -> int:
+    """Of a training on the set, or beside it: as many steps for every row, so fewer passes over more images."""
+    return max(1, round(STEPS / math.ceil(IMAGES[equal] * len(run.read_set()[0]) / BATCH)))
+
+
+def evaluated(row: str, seed: int, baselines: Mapping[str, Beside]) -> Iterator[tuple[Equal, dict[str, str]]]:
+    """What is evaluated at equal bytes and numbers: by the kind of the row its name in the table, the set's own too.
 
     Random images and those of k-means are the same beside every set, so they go with the first set alone.
     """
+    for equal in IMAGES:
+        beside = baselines.get(row, {}).get(equal, {})
+        names: dict[str, str] = {"set": row} if equal == "numbers" else {}
+        names |= {kind: name for kind, name in beside.items() if seed == SEEDS[0] or kind == "before"}
+        if names:
+            yield equal, names
+
+
+def evaluate(row: str, run: glad.Run, networks: Sequence[str], split: Any, root: str) -> Iterator[tuple[str, Found]]:
+    """The row and the baselines beside it: by network the accuracy in % of every seed, and the bytes per class."""
     rates = {**dict.fromkeys(OTHERS, LR), **({} if run.step_size is not None else {"convnet": LR})}
-    first, beside = run.settings.seed == SEEDS[0], BASELINES.get(row, {})
-    names = {kind: name for kind, name in beside.items() if first or kind == "before"}
-    cells = []
-    for network in networks:
-        found = glad.evaluate(
-            run, networks=[network], seeds=NETWORK_SEEDS[network], baselines=list(names),  # type: ignore[arg-type]
-            split=split, epochs=epochs(run), root=root, learning_rate=rates,
-            network_options={"convnet": WIDTH, **OTHERS},
-        )  # fmt: skip
-        cells += found["cells"]
-    for kind, name in (names if row == REAL else {"set": row, **names}).items():
-        row_id = next(one["id"] for one in found["rows"] if one["kind"] == kind)
-        accuracy = {
-            network: [round(100 * c["accuracy"], 2) for c in cells if (c["row"], c["network"]) == (row_id, network)]
-            for network in networks
-        }
-        stored = found["stored"][row_id]
-        yield name, {"accuracy": accuracy, "bytes": round(stored["per_class"]), "weights": stored["weights"]}
-
-
-def named(row: str) -> str:
-    """The row of the table that shows what is known of a row."""
-    return BASELINES[row]["random"] if row == REAL else row
-
-
-def asked(rows: Iterable[str], seeds: Iterable[int]) -> list[tuple[str, int]]:
-    """Each row with each seed; real images, which no distillation makes, with the first one alone."""
-    return [(row, seed) for row, seed in product(rows, seeds) if row != REAL or seed == SEEDS[0]]
+    for equal, names in evaluated(row, run.settings.seed, BASELINES):
+        cells = []
+        for network in networks:
+            found = glad.evaluate(
+                run, networks=[network], seeds=NETWORK_SEEDS[network], split=split, epochs=epochs(run, equal),
+                root=root, equal=equal, baselines=[kind for kind in names if kind != "set"],  # type: ignore[misc]
+                learning_rate=rates, network_options={"convnet": WIDTH, **OTHERS},
+            )  # fmt: skip
+            cells += found["cells"]
+        for kind, name in names.items():
+            row_id = next(one["id"] for one in found["rows"] if one["kind"] == kind)
+            accuracy = {
+                network: [round(100 * c["accuracy"], 2) for c in cells if (c["row"], c["network"]) == (row_id, network)]
+                for network in networks
+            }
+            stored = found["stored"][row_id]
+            yield name, {"accuracy": accuracy, "bytes": round(stored["per_class"]), "weights": stored["weights"]}
 
 
 def update(results: Results, row: str, seed: int, run: glad.Run, found: Iterable[tuple[str, Found]]) -> None:
@@ -168,15 +178,13 @@ def update(results: Results, row: str, seed: int, run: glad.Run, found: Iterable
         known = results.setdefault(name, {}).setdefault(str(seed), {"accuracy": {}})
         known |= {**one, "accuracy": known["accuracy"] | one["accuracy"]}
         click.echo(f"{name}, seed {seed}: " + ", ".join(f"{n} {spread(v)}" for n, v in one["accuracy"].items()))
-    if row == REAL:
-        return
     made = of_run(run)
     results[row][str(seed)]["images"] = len(made.images) / made.classes
 
 
 def cells(results: Results) -> Iterator[list[str]]:
     """The lines of the table: accuracies are mean and deviation over all trainings, on sets of all seeds."""
-    for row in SHOWN:
+    for row in (*ROWS, *shown(BASELINES)):
         sets = list(results.get(row, {}).values())
         if not sets:
             continue
@@ -199,7 +207,7 @@ def table(results: Results) -> Table:
 @click.option("--network", "networks", multiple=True, type=click.Choice(NETWORKS), help="Only these.")
 @click.option("--budget", type=click.Choice(["1", "10"]), default="1", show_default=True, help="Images per class.")
 @click.option("--split", type=click.Choice(["validation", "test"]), default="test", show_default=True)
-@click.option("--table", "shown", is_flag=True, help="Print the results of a folder, or of a file of results.")
+@click.option("--table", "printed", is_flag=True, help="Print the results of a folder, or of a file of results.")
 def main(
     root: str,
     out: Path,
@@ -208,14 +216,14 @@ def main(
     networks: tuple[str, ...],
     budget: str,
     split: str,
-    shown: bool,
+    printed: bool,
 ) -> None:
     """Distill and evaluate, objective by objective and seed by seed, and print the table."""
     path = out if out.suffix == ".json" else out / f"budget-{budget}-{split}.json"
-    order, wanted = [*OBJECTIVES, REAL.split(", ")[0]], networks or NETWORKS
-    for row, seed in sorted(asked(rows or ROWS, seeds), key=lambda key: (order.index(key[0].split(", ")[0]), key[1])):
-        known = read_results(path).get(named(row), {}).get(str(seed), {"accuracy": {}})["accuracy"]
-        if not shown and not set(wanted) <= set(known):
+    order, wanted = list(OBJECTIVES), networks or NETWORKS
+    for row, seed in sorted(product(rows or ROWS, seeds), key=lambda key: (order.index(key[0].split(", ")[0]), key[1])):
+        known = read_results(path).get(row, {}).get(str(seed), {"accuracy": {}})["accuracy"]
+        if not printed and not set(wanted) <= set(known):
             run = distill(row, seed, float(budget), root, out)
             found = list(evaluate(row, run, wanted, split, root))
             with results_to_change(path) as results:

@@ -22,7 +22,7 @@ from typing import Any
 
 import click
 from color_sources import SOURCES, STARTS, Source
-from reproduce_budget import LR, REAL, asked, epochs, named, update
+from reproduce_budget import LR, REAL, Beside, epochs, evaluated, shown, update
 from results_files import accuracy_cells, read_results, results_to_change, results_to_show, signed, table_of
 from rich.console import Console
 from rich.table import Table
@@ -78,16 +78,13 @@ ROWS = {
     for how, what in product(OBJECTIVES, PRIORS)
     if set(latents(what)) <= set(RATES[how])
 }
-ROWS[REAL] = {"objective": "dm", "iterations": 1, **PRIORS["pixels from real images"]}
 """What each row is, in words, and its settings."""
-BASELINES: dict[str, dict[str, str]] = {
-    "DM, pixels from real images": {"random": "random real images", "kmeans": "real images nearest to k-means centers"},
-    REAL: {"random": f"random {REAL}", "kmeans": "real images nearest to k-means centers, equal bytes"},
-    "DM, codes W+": {"before": "codes W+ before optimization"},
-    "DM, codes W, equal numbers": {"before": "codes W before optimization, equal numbers"},
+BASELINES: dict[str, Beside] = {
+    "DM, pixels from real images": REAL,
+    "DM, codes W+": {"numbers": {"before": "codes W+ before optimization"}},
+    "DM, codes W, equal numbers": {"numbers": {"before": "codes W before optimization, equal numbers"}},
 }
-"""What is evaluated beside a row, and its own row of the table."""
-SHOWN = [*(row for row in ROWS if row != REAL), *(name for names in BASELINES.values() for name in names.values())]
+"""What is evaluated beside a row at equal bytes and at equal numbers, and its own row of the table."""
 Results = dict[str, dict[str, dict[str, Any]]]
 """By row and distillation seed: ``accuracy`` (``Source.score``) in % by network, ``bytes`` and ``images`` per class."""
 
@@ -121,11 +118,10 @@ class Bench:
 
     def distill(self, row: str, seed: int, times: float | None) -> glad.Run:
         """The run of a row and a seed, at so many times its learning rates."""
-        how, what = ("DM", "pixels") if row == REAL else row.split(", ", 1)
+        how, what = row.split(", ", 1)
         scale = self.ipc * self.times(row, times)
         settings = self.source.data | {"prior": self.source.prior} | ROWS[row]
-        ipc = 4 * self.ipc if row == REAL else self.ipc
-        settings |= {"budget": float(ipc)} if what.endswith("equal numbers") else {"ipc": ipc}
+        settings |= {"budget": float(self.ipc)} if what.endswith("equal numbers") else {"ipc": self.ipc}
         settings["learning_rate"] = {name: scale * RATES[how][name] for name in latents(what)}
         if settings["objective"] in ("mtt", "ast"):
             settings |= {"experts": self.experts(), "objective_options": self.source.matched}
@@ -136,30 +132,27 @@ class Bench:
         )  # fmt: skip
 
     def evaluate(self, row: str, run: glad.Run, networks: Sequence[str]) -> Iterator[tuple[str, dict[str, Any]]]:
-        """The row and the baselines beside it: by network the score in % of every seed, and the bytes per class.
-
-        Random images and those of k-means are the same beside every set, so they go with the first set alone.
-        """
+        """The row and the baselines beside it: by network the score in % of every seed, and the bytes per class."""
         rates = {**dict.fromkeys(OTHERS, LR), **({} if run.step_size is not None else {"convnet": LR})}
-        beside = {k: n for k, n in BASELINES.get(row, {}).items() if run.settings.seed == SEEDS[0] or k == "before"}
-        found = glad.evaluate(
-            run, networks=networks, seeds=NETWORK_SEEDS, baselines=list(beside),  # type: ignore[arg-type]
-            split=self.split, root=self.root, epochs=epochs(run), learning_rate=rates,
-            network_options={"convnet": WIDTH, **OTHERS},
-        )  # fmt: skip
-        for kind, name in (beside if row == REAL else {"set": row, **beside}).items():
-            row_id = next(one["id"] for one in found["rows"] if one["kind"] == kind)
-            accuracy: dict[str, list[float]] = {}
-            for cell in found["cells"]:
-                if cell["row"] == row_id and cell["network"] in networks:
-                    accuracy.setdefault(cell["network"], []).append(round(100 * cell[self.source.score], 2))
-            yield name, {"accuracy": accuracy, "bytes": round(found["stored"][row_id]["per_class"])}
+        for equal, names in evaluated(row, run.settings.seed, BASELINES):
+            found = glad.evaluate(
+                run, networks=networks, seeds=NETWORK_SEEDS, split=self.split, root=self.root,
+                baselines=[kind for kind in names if kind != "set"], equal=equal,  # type: ignore[misc]
+                epochs=epochs(run, equal), learning_rate=rates, network_options={"convnet": WIDTH, **OTHERS},
+            )  # fmt: skip
+            for kind, name in names.items():
+                row_id = next(one["id"] for one in found["rows"] if one["kind"] == kind)
+                accuracy: dict[str, list[float]] = {}
+                for cell in found["cells"]:
+                    if cell["row"] == row_id and cell["network"] in networks:
+                        accuracy.setdefault(cell["network"], []).append(round(100 * cell[self.source.score], 2))
+                yield name, {"accuracy": accuracy, "bytes": round(found["stored"][row_id]["per_class"])}
 
     def picture(self, path: Path) -> None:
         """Draw the first set of each finished row at equal images, one below the other."""
         source, rest = self.source.data["data"], {k: v for k, v in self.source.data.items() if k != "data"}
         data, rows = glad.load_data(source, root=self.root, **rest).train, []
-        for row in (row for row in ROWS if not row.endswith(("equal numbers", REAL))):
+        for row in (row for row in ROWS if not row.endswith("equal numbers")):
             run = glad.Run(self.folder(row, SEEDS[0], None))
             if (run.path / "synset.safetensors").exists():
                 rows.append((row.replace("from real images", "from real"), eight_bit(data.pixels(run.read_set()[0]))))
@@ -168,7 +161,7 @@ class Bench:
 
 def cells(results: Results) -> Iterator[list[str]]:
     """The lines of the table: mean and deviation over all trainings, on sets of all seeds."""
-    for row in SHOWN:
+    for row in (*ROWS, *shown(BASELINES)):
         if sets := list(results.get(row, {}).values()):
             images = f"{sets[0]['images']:g}" if "images" in sets[0] else ""
             about = [images, f"{sets[0]['bytes']:,}", str(len(sets))]
@@ -225,7 +218,7 @@ def table(results: Results) -> Table:
 @click.option("--times", type=float, help="Try so many times the learning rates.")
 @click.option("--picture", "drawn", type=click.Path(path_type=Path), help="Draw the first sets into this PNG.")
 @click.option("--beside", type=click.Path(exists=True, path_type=Path), help="Results of rows to take differences to.")
-@click.option("--table", "shown", is_flag=True, help="Print the results of a folder, or of a file of results.")
+@click.option("--table", "printed", is_flag=True, help="Print the results of a folder, or of a file of results.")
 def main(
     images: str,
     out: Path | None,
@@ -240,7 +233,7 @@ def main(
     times: float | None,
     drawn: Path | None,
     beside: Path | None,
-    shown: bool,
+    printed: bool,
 ) -> None:
     """Distill and evaluate, row by row and seed by seed, and print the table."""
     out, source = out or Path("runs") / images, SOURCES[images]
@@ -248,8 +241,8 @@ def main(
     bench = Bench(source, int(ipc), split, root, out)
     name = f"{images}{'' if ipc == '1' else f'-{ipc}'}-{split}{f'-x{times:g}' if times is not None else ''}.json"
     path = out if out.suffix == ".json" else out / name
-    for row, seed in () if shown else asked(rows or ROWS, seeds):
-        known = read_results(path).get(named(row), {}).get(str(seed), {"accuracy": {}})["accuracy"]
+    for row, seed in () if printed else product(rows or ROWS, seeds):
+        known = read_results(path).get(row, {}).get(str(seed), {"accuracy": {}})["accuracy"]
         if wanted := [name for name in networks or NETWORKS if name not in known]:
             run = bench.distill(row, seed, times)
             found = list(bench.evaluate(row, run, wanted))

@@ -1,5 +1,7 @@
 """A budget decides how many rows a set has, and every table says what is stored."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from click.testing import CliRunner
@@ -10,6 +12,8 @@ from generators.weights import EMBEDDED
 from glad.cli import main
 from glad.cli.outcome import say
 from glad.cli.results_tables import results_table
+from glad.data.splits import load_data
+from glad.evaluation.candidates import of_path, of_run
 from glad.evaluation.rows import set_id
 from glad.reports.run_data import read
 from glad.reports.tables import storage
@@ -66,6 +70,39 @@ def test_sets_of_one_budget_are_compared_with_the_real_images_of_that_budget(run
     card = glad.push(runs["fred"], "me/set", permission="mine", dry_run=True).card
     assert "| bytes per class, as codes | 3,364 (latents 3,096, shared tensors 256, labels 12) |" in card
     assert "| numbers per class, in images | 1 |" in card and "| **this set** | 3,364 |" in card
+
+
+def test_at_equal_bytes_four_real_images_of_8_bits_stand_against_one_of_32(runs):
+    found = glad.evaluate([runs["pixels"], runs["fred"]], **EVALUATION, equal="bytes")
+    assert [row["id"] for row in found["rows"]] == ["set:pixels", "set:fred", "random:4"]
+    stored = found["stored"]
+    assert stored["random:4"]["per_class"] == 4 * (784 + 1)
+    for prior in ("pixels", "fred"):
+        assert stored[set_id(prior)]["real_images"] == [4] * 10
+        assert stored[set_id(prior)]["per_class"] == pytest.approx(4 * 785, rel=0.125)  # to the nearest number
+    assert [entry["against"] for entry in found["differences"]] == ["set:fred", "random:4", "random:4"]
+    again = glad.evaluate(runs["pixels"], **EVALUATION)
+    assert [row["id"] for row in again["rows"]] == ["set:pixels", "random:1"]
+
+
+@pytest.mark.parametrize(("bits", "images"), [(8, 1), (4, 1), (16, 2)])
+def test_at_equal_bytes_fewer_bits_stand_against_fewer_real_images(runs, bits, images, tmp_path):
+    file = glad.compress(runs["pixels"], bits, tmp_path / "small.safetensors").path
+    found = of_path(file, load_data("fashion-mini", limit=100).train)
+    assert found.real_counts("bytes") == (images,) * 10
+
+
+def test_scores_stay_those_against_as_many_random_images_at_equal_bytes(runs):
+    found = glad.evaluate(runs["pixels"], **EVALUATION, equal="bytes", scores=True)
+    shown = {row["id"]: row["shown"] for row in found["rows"] if row["id"] in ("random:1", "random:4")}
+    assert shown == {"random:4": True, "random:1": False} and "lrs" in found["scores"]["set:pixels"]
+
+
+def test_a_set_of_unknown_bytes_is_refused_at_equal_bytes(runs):
+    unknown = replace(of_run(runs["pixels"]), stored=None)
+    assert unknown.real_counts() == (1,) * 10
+    with pytest.raises(ValueError, match=naming("bytes pixels not known")):
+        unknown.real_counts("bytes")
 
 
 def test_it_is_said_which_sets_have_no_row_before_optimization(runs, capsys):

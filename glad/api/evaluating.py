@@ -13,7 +13,7 @@ from glad.evaluation.resolve import ResolvedEvaluation
 from glad.evaluation.runner import run_evaluation
 from glad.runs.folder import Run
 from glad.settings.data import Convolutions
-from glad.settings.evaluate import NETWORKS, Baseline, LabelMode, TestSplit
+from glad.settings.evaluate import NETWORKS, Baseline, Equal, LabelMode, TestSplit
 from glad.settings.sets import Values
 from glad.settings.types import as_tuple
 
@@ -25,6 +25,7 @@ def evaluate(
     seeds: int | Sequence[int] = 5,
     epochs: int | None = None,
     baselines: Sequence[Baseline] = ("before", "random"),
+    equal: Equal = "numbers",
     data: str | Splits | None = None,
     root: str | Path = "data",
     classes: Sequence[int | str] | None = None,
@@ -68,6 +69,9 @@ def evaluate(
         baselines: What the set is compared with: ``before`` (the same latents before optimization), ``random`` (real
             images, as many), ``kmeans`` (those nearest to k-means centers), ``herding`` (those that herding selects),
             ``full`` (the full data).
+        equal: What the real images of baselines have in common with the set. ``numbers``: as many as it has rows, or as
+            hold the numbers of its budget. ``bytes``: as many as take its bytes, 8 bits a value, to the nearest number;
+            weights of a prior are left out.
         data: The data that sets of images stand for, by name; the run's own if None.
         root: Where data sets lie; this and the next five go with the name of the data.
         classes: The classes to keep, by number or name; all if None.
@@ -133,7 +137,7 @@ def evaluate(
     """
     config = EvaluationConfig(
         networks=as_tuple(networks), seeds=as_tuple(seeds), epochs=epochs,
-        baselines=as_tuple(baselines), data=data, root=str(root), classes=as_tuple(classes),
+        baselines=as_tuple(baselines), equal=equal, data=data, root=str(root), classes=as_tuple(classes),
         limit=limit, resolution=resolution, zca=zca, drop_duplicates=drop_duplicates, values=values,
         class_map=read_class_map(class_map), seen=seen, split=split,
         augmentation=augmentation, protocol=protocol, label_mode=label_mode, teacher=teacher, full_epochs=full_epochs,

@@ -23,7 +23,8 @@ from glad.formats.set_classes import match_classes
 from glad.runs.folder import Run
 from glad.runs.soft_labels import hash_of, likeliest
 from glad.runs.storage import RunError, below, read_number, read_tensors
-from glad.runs.stored_size import StoredSize, size_of_run
+from glad.runs.stored_size import StoredSize, size_of_images, size_of_run
+from glad.settings.evaluate import Equal
 from glad.settings.sets import Values
 
 RESULTS = "results.json"
@@ -81,10 +82,17 @@ class Candidate:
         """Images of each class."""
         return tuple(self.labels.bincount(minlength=self.classes).tolist())
 
-    @property
-    def real_counts(self) -> tuple[int, ...]:
-        """Real images of each class that the set is compared with."""
-        return tuple(count and max(1, round(count * self.worth)) for count in self.counts)
+    def real_counts(self, equal: Equal = "numbers") -> tuple[int, ...]:
+        """Real images of each class that the set is compared with, at equal numbers or bytes.
+
+        ``ValueError`` for a set whose bytes are not known.
+        """
+        worth = self.worth
+        if equal == "bytes":
+            if self.stored is None:
+                raise ValueError(f"equal=bytes: the bytes of {self.name} are not known, as its state is not there")
+            worth = self.stored.total / size_of_images(self.images, self.labels, self.classes).total
+        return tuple(count and max(1, round(count * worth)) for count in self.counts)
 
 
 def _order(images: Tensor, labels: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ from glad.evaluation.hybrid import join_sets, share_of
 from glad.evaluation.protocol import Protocol
 from glad.evaluation.rows import BEFORE, FULL, HYBRID, PIXELS, SET, SHARE, ResultRow
 from glad.evaluation.teacher import Teacher
+from glad.settings.evaluate import Equal
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +42,7 @@ class Conditions:
     candidates: Sequence[Candidate]
     train: ImageData
     baselines: Sequence[str]
+    equal: Equal
     networks: tuple[str, ...]
     seen: str
     protocol: Protocol
@@ -62,7 +64,7 @@ class Conditions:
             if "before" in self.baselines and initial is not None and not self._is_there(initial[0], found):
                 labels = self._soft(initial[0]) if self.soft else initial[1]
                 found.append(self._condition(ResultRow(BEFORE, candidate.name), (initial[0], labels)))
-        for counts in sorted({candidate.real_counts for candidate in self.candidates}):
+        for counts in sorted({candidate.real_counts(self.equal) for candidate in self.candidates}):
             for method in (method for method in SELECTIONS if method in self.baselines):
                 found.append(self._condition(self._coreset_row(method, counts), self._coreset(method, counts, seed)))
         if "full" in self.baselines:
@@ -80,7 +82,7 @@ class Conditions:
 
     def score_rows(self, candidate: Candidate) -> dict[str, ResultRow]:
         """For each field of ``glad.evaluation.dd_ranking.Parts`` the row that it is taken from."""
-        sets = {"set": self._row_of(candidate), "random": self._coreset_row("random", candidate.real_counts)}
+        sets = {"set": self._row_of(candidate), "random": self._coreset_row("random", candidate.real_counts())}
         hard = replace(sets["set"], label_mode="hard") if self.soft else sets["set"]
         rows = {"full_hard": self.full_row, "hard": hard, **sets}
         for part, row in sets.items():
@@ -161,7 +163,7 @@ class Conditions:
         for candidate in self.candidates if self.scores else ():
             rows, own = self.score_rows(candidate), there[self._row_of(candidate).id]
             random = there.get(rows["random"].id) or self._condition(
-                rows["random"], self._coreset("random", candidate.real_counts, seed)
+                rows["random"], self._coreset("random", candidate.real_counts(), seed)
             )
             parts += [random, replace(own, row=rows["hard"], data=candidate.ordered[:2])]
             for way, strategy in (("augmented", strategy_for(self.train, ALL)), ("plain", "none")):

@@ -146,6 +146,7 @@ class ResolvedEvaluation:
             candidates=self.candidates,
             train=self.splits.train,
             baselines=self.config.baselines,
+            equal=self.config.equal,
             networks=tuple(self.config.networks),
             seen=self.seen,
             protocol=self.protocol,

@@ -10,6 +10,7 @@ from glad.settings.sets import REST, Values
 from glad.settings.spread import TaskSettings
 
 Baseline = Literal["before", "random", "kmeans", "herding", "full"]
+Equal = Literal["numbers", "bytes"]
 LabelMode = Literal["hard", "soft"]
 TestSplit = Literal["test", "validation"]
 NETWORKS = ("convnet", "alexnet", "vgg11", "resnet18", "vit")
@@ -47,6 +48,10 @@ class EvaluateSettings(TaskSettings):
     """What the set is compared with: ``before`` (the same latents before optimization), ``random`` (real images, as
     many), ``kmeans`` (those nearest to k-means centers), ``herding`` (those that herding selects), ``full`` (the full
     data)."""
+    equal: Equal = "numbers"
+    """What the real images of baselines have in common with the set. ``numbers``: as many as it has rows, or as hold
+    the numbers of its budget. ``bytes``: as many as take its bytes, 8 bits a value, to the nearest number; weights of a
+    prior are left out."""
     data: Any = None
     """The data that sets of images stand for, by name; the run's own if None."""
     root: str = "data"

@@ -41,11 +41,7 @@ def folder(tmp_path_factory):
 
 @pytest.mark.parametrize(
     "row",
-    [
-        pytest.param(row, marks=[] if row in ("DM, FreD", "DATM, pixels") else pytest.mark.slow)
-        for row in script.ROWS
-        if row != script.REAL
-    ],
+    [pytest.param(row, marks=[] if row in ("DM, FreD", "DATM, pixels") else pytest.mark.slow) for row in script.ROWS],
 )
 def test_a_row_fills_its_budget_and_no_more(row, folder):
     stored = of_run(script.distill(row, 0, 1.0, "data", folder)).stored
@@ -62,9 +58,11 @@ def command(folder, *options):
 
 def test_a_call_adds_the_networks_that_are_missing(folder, monkeypatch):
     first = command(folder, "--network", "convnet")
-    assert list(first) == ["DM, pixels", "random real images", "real images nearest to k-means centers"]
-    assert [list(one["0"]["accuracy"]) for one in first.values()] == [["convnet"]] * 3
-    assert [one["0"]["bytes"] for one in first.values()] == [4 * 784 + 1, 784 + 1, 784 + 1]
+    chosen = ["random real images", "real images nearest to k-means centers"]
+    assert list(first) == [*(f"{name}, equal bytes" for name in chosen), "DM, pixels", *chosen]
+    assert [list(one["0"]["accuracy"]) for one in first.values()] == [["convnet"]] * 5
+    sizes = [4 * (784 + 1), 4 * (784 + 1), 4 * 784 + 1, 784 + 1, 784 + 1]
+    assert [one["0"]["bytes"] for one in first.values()] == sizes
     both = command(folder)
     for name, one in both.items():
         assert list(one["0"]["accuracy"]) == ["convnet", "alexnet"]
@@ -97,5 +95,5 @@ def test_larger_sets_are_passed_over_less_often(folder, monkeypatch):
     passes = []
     for batch in (256, 10, 4, 1):
         monkeypatch.setattr(script, "BATCH", batch)
-        passes.append(script.epochs(run))
-    assert passes == [300, 300, 100, 30]
+        passes.append((script.epochs(run), script.epochs(run, "bytes")))
+    assert passes == [(300, 300), (300, 75), (100, 30), (30, 8)]  # of 10 images, and of the 40 at equal bytes

@@ -18,7 +18,7 @@ def _small():
     """One iteration, and one epoch of evaluation, on the embedded gray images."""
     with pytest.MonkeyPatch.context() as patch, few_held_out():
         sizes = {"WIDTH": {"width": 8}, "NETWORK_SEEDS": 1, "OTHERS": {"alexnet": {"width": 4}}}
-        sizes |= {"NETWORKS": ("convnet", "alexnet"), "epochs": lambda run: 1}
+        sizes |= {"NETWORKS": ("convnet", "alexnet"), "epochs": lambda run, equal: 1}
         for name, value in sizes.items():
             patch.setattr(script, name, value)
         gray = {"data": {"data": "fashion-mini", "limit": 200}, "prior": str(narrow_generator()), "times": {}}
@@ -73,8 +73,9 @@ def command(folder, *options):
 
 def test_a_call_adds_the_networks_that_are_missing(folder, monkeypatch):
     first = command(folder, "--network", "convnet")
-    assert list(first) == [PIXELS, "random real images", "real images nearest to k-means centers"]
-    assert [list(one["0"]["accuracy"]) for one in first.values()] == [["convnet"]] * 3
+    chosen = ["random real images", "real images nearest to k-means centers"]
+    assert list(first) == [*(f"{name}, equal bytes" for name in chosen), PIXELS, *chosen]
+    assert [list(one["0"]["accuracy"]) for one in first.values()] == [["convnet"]] * 5
     both = command(folder)
     for name, one in both.items():
         assert list(one["0"]["accuracy"]) == ["convnet", "alexnet"]
@@ -83,16 +84,13 @@ def test_a_call_adds_the_networks_that_are_missing(folder, monkeypatch):
     assert command(folder) == both
 
 
-def test_real_images_at_equal_bytes_are_four_for_one_and_have_rows_of_their_own(tmp_path):
-    arguments = ["photographs", "--out", str(tmp_path), "--row", script.REAL, "--network", "convnet"]
-    result = CliRunner().invoke(script.main, arguments)
-    assert result.exit_code == 0, result.output
-    found = json.loads((tmp_path / "photographs-test.json").read_text())
-    assert list(found) == list(script.BASELINES[script.REAL].values())
+def test_real_images_at_equal_bytes_are_four_for_one_and_go_with_the_first_set_alone(folder):
+    first = command(folder, "--network", "convnet")
     pixels = 28 * 28
-    for one in found.values():
-        assert list(one) == ["0"]  # no distillation makes them, so one seed is all
-        assert 4 * pixels <= one["0"]["bytes"] < 4 * pixels + 8 and len(one["0"]["accuracy"]["convnet"]) == 1
+    assert first["random real images, equal bytes"]["0"]["bytes"] == 4 * (pixels + 1)
+    assert len(first["random real images, equal bytes"]["0"]["accuracy"]["convnet"]) == 1
+    second = dict(script.evaluated(PIXELS, script.SEEDS[1], script.BASELINES))
+    assert second == {"numbers": {"set": PIXELS}}
 
 
 def test_the_table_has_mean_and_deviation_over_all_trainings(tmp_path):
