@@ -168,7 +168,7 @@ def _verdict(kinds: Mapping[str, str], own: RowAccuracies) -> str:
 
 
 def _against(run_data: RunData, results: RunResults, own: RowAccuracies) -> list[tuple[str, RowAccuracies, str, str]]:
-    """Cross-architecture accuracy beside each baseline of as many images: its name, row and verdict, and words."""
+    """Cross-architecture accuracy beside each baseline of the set's size: its name, row and verdict, and words."""
     stored = results.content.get("stored", {}).get(own.id, {})
     ipc = stored["real_images"][0] if "real_images" in stored else run_data.config.get("ipc")
     rows = [row for row in results.rows if row.row.kind in BESIDE and row.row.ipc in (None, ipc)]
@@ -177,10 +177,11 @@ def _against(run_data: RunData, results: RunResults, own: RowAccuracies) -> list
         for entry in results.content.get("differences") or []
         if entry["row"] == own.id and entry["cross"] and entry["cross"]["n"] >= SEEDS
     }
+    bytes_ = " of as many bytes" if results.content.get("config", {}).get("equal") == "bytes" else ""
     found = []
     for row in rows:
         if own.cross and row.cross:
-            name, interval = BESIDE[row.row.kind], intervals.get(row.id)
+            name, interval = BESIDE[row.row.kind] + bytes_ * (row.row.kind != BEFORE), intervals.get(row.id)
             kind, said = _by_interval(interval) if interval else _by_deviation(own.cross, row.cross)
             found.append((name, row, kind, said))
     return found

@@ -109,6 +109,14 @@ def test_the_worst_comparison_decides_whether_it_holds(run, own, std, seeds, ver
     assert draw_conclusions(data_of(run))[1].headline == verdict
 
 
+def test_baselines_at_equal_bytes_are_called_so(run):
+    content = results_of("toy", own=0.2)
+    put(run, "results.json", {**content, "config": {**content["config"], "equal": "bytes"}})
+    found = draw_conclusions(data_of(run))[1]
+    assert found.headline == "No: worse than random real images of as many bytes"
+    assert any(line.startswith("Against the set before optimization (") for line in found.lines)
+
+
 def test_a_renamed_run_finds_its_results(run):
     put(run, "results.json", results_of("called otherwise"))
     page = page_of(run)
