@@ -50,6 +50,7 @@ def same_evaluation_command(run_data: RunData, results: RunResults) -> str:
     """Makes all of ``results.json`` again."""
     config = results.config
     words = [word for baseline in config["baselines"] for word in ("--baselines", baseline)]
+    words += ["--equal", "bytes"] if config.get("equal") == "bytes" else []
     if config["hybrid"]:
         words += ["--hybrid", ",".join(f"{percent:g}" for percent in config["hybrid"])]
     words += ["--scores"] if config["scores"] else []

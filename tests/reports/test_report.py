@@ -115,6 +115,7 @@ def test_baselines_at_equal_bytes_are_called_so(run):
     found = draw_conclusions(data_of(run))[1]
     assert found.headline == "No: worse than random real images of as many bytes"
     assert any(line.startswith("Against the set before optimization (") for line in found.lines)
+    assert "--equal bytes" in page_of(run).text  # to do the same again
 
 
 def test_a_renamed_run_finds_its_results(run):
