@@ -4,7 +4,7 @@ ConvNet-3 of width 128 and the other networks at their full widths, as published
 what ``ROWS`` names; cut are the numbers of iterations and of experts, which ``CUT`` and ``EXPERTS`` name. Nothing is
 chosen by results, so the networks are tested on the test images at once. Runs, experts and trainings resume where they
 were cut; finished ones are skipped: the table grows over many calls. MTT and AST at 10 images per class start as late
-as epoch 20 and so need longer experts than these.
+as epoch 20 and so have longer experts.
 
 ``DATA`` is what ``glad distill --data`` takes: the name ``cifar10`` (with ``--root``), or CIFAR-10 as image files.
 
@@ -44,8 +44,8 @@ EVALUATED: dict[str, dict[str, Any]] = {"DC": {"protocol": "dc", "augmentation":
 """How their papers train networks on these rows' sets; the others' train for 1,000 epochs with DSA, as the default."""
 CUT = {"DC": 1000, "DSA": 1000, "DM": 1000, "MTT": 500, "AST": 500}
 """Iterations; published are 1,000 x outer loops of DC and DSA, 20,000 of DM, 5,000 of MTT."""
-EXPERTS = {"count": 3, "epochs": 4}
-"""Published are 100 of 50 epochs, of which 1 image per class takes the first four."""
+EXPERTS, EXPERT_EPOCHS = 3, {1: 4, 10: 22}
+"""How many, and of how many epochs by images per class: those that the presets' starts need. Published: 100 of 50."""
 PUBLISHED = {
     1: {"DC": 28.3, "DSA": 28.8, "DM": 26.0, "MTT": 46.3},
     10: {"DC": 44.9, "DSA": 52.1, "DM": 48.9, "MTT": 65.3},
@@ -60,13 +60,12 @@ Results = dict[str, dict[str, dict[str, list[float]]]]
 """By row, distillation seed and network: the accuracy in % of every seed of the network."""
 
 
-def experts(data: str, root: str, zca: bool, out: Path) -> Path:
+def experts(data: str, root: str, zca: bool, ipc: int, out: Path) -> Path:
     """The folder of the experts; trains what is not there."""
-    folder = out / "experts"
+    folder = out / ("experts" if ipc == 1 else f"experts-{ipc}")
     glad.train_experts(
-        data, folder, root=root, zca=zca, count=EXPERTS["count"], recipe="mtt",
-        recipe_options={"epochs": EXPERTS["epochs"]},
-    )  # fmt: skip
+        data, folder, root=root, zca=zca, count=EXPERTS, recipe="mtt", recipe_options={"epochs": EXPERT_EPOCHS[ipc]}
+    )
     return folder
 
 
@@ -78,7 +77,7 @@ def distill(row: str, ipc: int, seed: int, data: str, root: str, out: Path) -> g
     settings |= {"data": data, "iterations": CUT[row], "chunk": 1000, "save_every": 20, "seed": seed}
     settings |= changed | {"objective_options": options}
     if settings["objective"] in ("mtt", "ast"):
-        settings["experts"] = experts(data, root, settings.get("zca", False), out)
+        settings["experts"] = experts(data, root, settings.get("zca", False), ipc, out)
     return glad.distill(root=root, out=out / f"{row}-{ipc}-{seed}", **settings)
 
 

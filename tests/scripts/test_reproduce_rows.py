@@ -37,6 +37,15 @@ def test_a_row_of_cifar10_is_its_preset_but_for_what_it_names(row, objective, ra
     assert ("experts" in asked) == (row in ("MTT", "AST"))
 
 
+@pytest.mark.parametrize("row", ["MTT", "AST"])
+@pytest.mark.parametrize("ipc", [1, 10])
+def test_experts_of_cifar10_are_long_enough_for_the_starts_of_the_preset(row, ipc, asked, tmp_path):
+    reproduce_cifar10.distill(row, ipc, 0, "my/images", "data", tmp_path)
+    matched, (values, trained) = asked["distill"][1]["objective_options"], asked["experts"]
+    assert trained["recipe_options"]["epochs"] >= matched["max_start_epoch"] + matched["expert_epochs"]
+    assert asked["distill"][1]["experts"] == values[1] == tmp_path / ("experts" if ipc == 1 else "experts-10")
+
+
 @pytest.mark.parametrize(
     "row, changes",
     [("DC", {"protocol": "dc", "augmentation": "none"}), ("DSA", {"protocol": "dc"}), ("MTT", {})],
