@@ -100,7 +100,7 @@ def test_tables_count_the_bytes_and_compare_at_equal_bytes(tmp_path):
     small = glad.compress(run, 4)
     data = load_data("fashion-mini", limit=100).train
     whole, file = of_run(run), of_path(small.path, data)
-    assert (whole.real_counts, file.real_counts) == ((8,) * 10, (1,) * 10)
+    assert (whole.real_counts(), file.real_counts()) == ((8,) * 10, (1,) * 10)
     assert file.stored.per_class == small.after.per_class and file.stored.weights == 0
     said = glad.evaluate([small.path], data="fashion-mini", **EVALUATION)
     assert said["stored"]["set:codes-4bit"]["per_class"] == small.after.per_class
