@@ -150,6 +150,19 @@ def evaluated(row: str, seed: int, baselines: Mapping[str, Beside]) -> Iterator[
             yield equal, names
 
 
+def measured(
+    found: Found, cells: Sequence[Found], names: Mapping[str, str], networks: Iterable[str], score: str = "accuracy"
+) -> Iterator[tuple[str, Found, Found]]:
+    """Of each of ``names`` in what ``glad.evaluate`` found: by network the score in % of every seed, and its size."""
+    for kind, name in names.items():
+        row_id = next(one["id"] for one in found["rows"] if one["kind"] == kind)
+        accuracy = {
+            network: [round(100 * c[score], 2) for c in cells if (c["row"], c["network"]) == (row_id, network)]
+            for network in networks
+        }
+        yield name, accuracy, found["stored"][row_id]
+
+
 def evaluate(row: str, run: glad.Run, networks: Sequence[str], split: Any, root: str) -> Iterator[tuple[str, Found]]:
     """The row and the baselines beside it: by network the accuracy in % of every seed, and the bytes per class."""
     rates = {**dict.fromkeys(OTHERS, LR), **({} if run.step_size is not None else {"convnet": LR})}
@@ -162,13 +175,7 @@ def evaluate(row: str, run: glad.Run, networks: Sequence[str], split: Any, root:
                 learning_rate=rates, network_options={"convnet": WIDTH, **OTHERS},
             )  # fmt: skip
             cells += found["cells"]
-        for kind, name in names.items():
-            row_id = next(one["id"] for one in found["rows"] if one["kind"] == kind)
-            accuracy = {
-                network: [round(100 * c["accuracy"], 2) for c in cells if (c["row"], c["network"]) == (row_id, network)]
-                for network in networks
-            }
-            stored = found["stored"][row_id]
+        for name, accuracy, stored in measured(found, cells, names, networks):
             yield name, {"accuracy": accuracy, "bytes": round(stored["per_class"]), "weights": stored["weights"]}
 
 

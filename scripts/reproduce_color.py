@@ -22,7 +22,7 @@ from typing import Any
 
 import click
 from color_sources import SOURCES, STARTS, Source
-from reproduce_budget import LR, REAL, Beside, epochs, evaluated, shown, update
+from reproduce_budget import LR, REAL, Beside, epochs, evaluated, measured, shown, update
 from results_files import accuracy_cells, read_results, results_to_change, results_to_show, signed, table_of
 from rich.console import Console
 from rich.table import Table
@@ -140,13 +140,8 @@ class Bench:
                 baselines=[kind for kind in names if kind != "set"], equal=equal,  # type: ignore[misc]
                 epochs=epochs(run, equal), learning_rate=rates, network_options={"convnet": WIDTH, **OTHERS},
             )  # fmt: skip
-            for kind, name in names.items():
-                row_id = next(one["id"] for one in found["rows"] if one["kind"] == kind)
-                accuracy: dict[str, list[float]] = {}
-                for cell in found["cells"]:
-                    if cell["row"] == row_id and cell["network"] in networks:
-                        accuracy.setdefault(cell["network"], []).append(round(100 * cell[self.source.score], 2))
-                yield name, {"accuracy": accuracy, "bytes": round(found["stored"][row_id]["per_class"])}
+            for name, accuracy, stored in measured(found, found["cells"], names, networks, self.source.score):
+                yield name, {"accuracy": accuracy, "bytes": round(stored["per_class"])}
 
     def picture(self, path: Path) -> None:
         """Draw the first set of each finished row at equal images, one below the other."""
