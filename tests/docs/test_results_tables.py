@@ -12,6 +12,8 @@ from results_files import read_results
 DOCS = Path(__file__).parents[2] / "docs"
 BESIDE = {"photographs_own": "photographs"}
 """Results whose differences are taken to rows of others."""
+FEWEST = {"ast_10": 2, "photographs_own": 1}
+"""Rows of the tables of fewer than three."""
 MADE = [
     (reproduce_budget, "equal_bytes"),
     (reproduce_budget, "equal_bytes_10"),
@@ -29,8 +31,8 @@ def test_a_table_of_the_page_is_that_of_the_results(script, name):
     page = (DOCS / "RESULTS.md").read_text().splitlines()
     results = read_results(DOCS / "results" / f"{name}.json")
     lines = ["| " + " | ".join(line) + " |" for line in script.cells(results)]
+    assert len(lines) >= FEWEST.get(name, 3)
     if hasattr(script, "differences"):
         beside = [read_results(DOCS / "results" / f"{BESIDE[name]}.json")] if name in BESIDE else []
         lines += ["| " + " | ".join(line) + " |" for line in script.differences(results, *beside)]
-    assert len(lines) > 1
     assert [line for line in lines if line not in page] == []
