@@ -139,10 +139,11 @@ def representative(
 ) -> dict[str, Tensor]:
     """``ipc`` rows of latents per class, class after class, whose images stand for the real ones in ``network``'s eyes.
 
-    The logits of a class's real images have ``ipc`` centers; each takes the image whose logits are nearest: of all real
-    images of the class where the prior can encode them, else of ``candidates`` codes that ``prior`` draws for the class
-    and renders ``chunk`` at a time. The result is a function of ``rng`` and on the CPU. Raises ``DataError`` where a
-    class has fewer images than the set has of it, ``ValueError`` where there are fewer candidates.
+    The logits of a class's real images have ``ipc`` centers, ten at most; each takes its share of images, whose logits
+    are nearest: of all real images of the class where the prior can encode them, else of ``candidates`` codes that
+    ``prior`` draws for the class and renders ``chunk`` at a time. The result is a function of ``rng`` and on the CPU.
+    Raises ``DataError`` where a class has fewer images than the set has of it, ``ValueError`` where there are fewer
+    candidates.
     """
     device, each = next(network.parameters()).device, PriorDescription(prior).images_per_row
     images = [each * count for count in per_class(ipc, len(data.classes))]
@@ -182,7 +183,7 @@ def correct_images(data: ImageData, network: nn.Module, ipc: Ipc, rng: torch.Gen
 def _each_class(
     data: ImageData, network: nn.Module, ipc: Ipc, rng: torch.Generator
 ) -> Iterator[tuple[int, Tensor, Tensor]]:
-    """For every class its number, the logits [n, K] of its real images, and their ``ipc`` centers [ipc, K]."""
+    """For every class its number, the logits [n, K] of its real images, and their centers [k, K], k at most ten."""
     device = next(network.parameters()).device
     wanted = require_images(data, ipc)
     for c in range(len(data.classes)):

@@ -18,7 +18,7 @@ class ObjectiveDescription:
 
     Attributes:
         name: Its name, for messages: that of the class.
-        learning_rates: The published rates of pixels and of the objective's own tensors, by name (none). Those of a
+        learning_rates: The default rates of pixels and of the objective's own tensors, by name (none). Those of a
             generator's codes belong to the generator's prior.
         options_for_codes: The options that are published with other defaults where a generator's codes are optimized
             (none).

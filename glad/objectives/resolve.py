@@ -38,13 +38,13 @@ def resolve_learning_rates(
         latents: Names of the latents.
         objective: The objective as it was asked for: a name, ``module:Class``, or an object. Its registered name is
             that by which a prior has other rates under one objective than under another.
-        made: The objective itself, or its class, with the published ``learning_rates``.
+        made: The objective itself, or its class, with its default ``learning_rates``.
         prior: What the prior says of itself.
         wanted: The user's rates by name; a single number is the rate of every latent.
         besides: Names of what else is learned, such as labels.
 
     Returns:
-        Rates by name: the wanted ones before the prior's own before the objective's published ones.
+        Rates by name: the wanted ones before the prior's own before the objective's own.
 
     Raises:
         ValueError: The user names a rate of what does not exist.

@@ -1,8 +1,8 @@
 """The settings of training experts, and the published recipes of their training.
 
 The recipe ``mtt`` is that of Cazenavette et al. (CVPR 2022), ``glad`` the same for fewer epochs (Cazenavette et al.,
-CVPR 2023), ``smooth`` that of AST (Shen et al., 2023): its first epochs count less, and the slope of the logits is held
-near one, so that the trajectory bends less.
+CVPR 2023), ``smooth`` that of AST (Shen et al., 2023): its first epochs count less, and its rate falls after the
+middle. With a ``penalty`` the slope of the logits is held near one, so that the trajectory bends less.
 """
 
 from collections.abc import Mapping

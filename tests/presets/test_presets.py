@@ -2,6 +2,7 @@
 
 import json
 import shlex
+from itertools import chain
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, get_args
@@ -53,7 +54,8 @@ def settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
 
 def options(preset: Any) -> set[str]:
     """The options that a preset sets, as its sources name them."""
-    return {*leaves(preset.settings())} - NAMES - {"ipc"} | {f"experts.{name}" for name in preset.experts}
+    by_ipc = [leaves(preset.settings(ipc)) for ipc in preset.ipc]
+    return {*chain(*by_ipc)} - NAMES - {"ipc"} | {f"experts.{name}" for name in preset.experts}
 
 
 @pytest.mark.parametrize("preset", all_presets().values(), ids=all_presets())
@@ -110,6 +112,17 @@ def test_numbers_go_by_images_per_class() -> None:
     assert [found["zca"] for found in of_mtt] == [True, True, False]
     assert [found["objective_options"]["max_start_epoch"] for found in of_mtt] == [2, 20, 40]
     assert [found["learning_rate"]["pixels"] for found in of_mtt] == [100, 100, 1000]
+
+
+def test_a_source_has_only_what_it_states() -> None:
+    of_ast = load("ast-cifar100-pixels")
+    assert "CIFAR-100" in of_ast.source("objective_options.batch_syn")
+    assert "defaults" in of_ast.source("objective_options.balance")
+    assert load("mtt-cifar10-pixels").source("momentum") == load("mtt-cifar10-pixels").source("iterations")
+    assert load("dm-cifar10-pixels").settings()["momentum"] == 0.5
+    of_datm = [load("datm-cifar10-pixels").settings(ipc)["objective_options"].get("batch_syn") for ipc in (1, 10, 50)]
+    assert of_datm == [None, 100, 500]
+    assert not load("datm-cifar10-pixels").unrecorded
 
 
 def test_all_are_listed_with_what_they_take(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
