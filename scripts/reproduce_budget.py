@@ -61,6 +61,7 @@ PRIORS: dict[str, dict[str, Any]] = {
 ROWS: dict[str, dict[str, Any]] = {
     **{f"{how}, {what}": OBJECTIVES[how] | PRIORS[what] for how, what in product(("DM", "MTT"), PRIORS)},
     "DATM, pixels": PRIORS["pixels"] | OBJECTIVES["DATM"],
+    "DM, pixels, 400 iterations": OBJECTIVES["DM"] | PRIORS["pixels"] | {"iterations": 400},
 }
 """What each row is, in words, and its settings."""
 SMALLEST = {"codes W+": 1.5}
