@@ -1,18 +1,11 @@
 """The command ``glad``: options in, one clear line out when something is wrong."""
 
 import os
-import sys
-import warnings
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 import click
 
-import glad
 from glad.cli.lazy import Entry, LazyGroup
-from glad.runs.disk import reason_of
-from glad.runs.interrupts import STATUS, Interrupts, Terminated
+from glad.cli.mistakes import OneLineCommand, say_first
 from glad.version import VERSION
 
 ENTRIES = {
@@ -38,78 +31,19 @@ ENTRIES = {
     "tune": Entry("glad.cli.tune:tune", "Search the settings that decide, on the validation images, with short runs."),
     "weights": Entry("glad.cli.weights:weights", "List, fetch, convert, compare and train generators."),
 }
-MISTAKES = (ArithmeticError, ValueError, OSError)
-ELSEWHERE = {"glad.runs.storage": "RunError", "glad.distillation": "DistillationError", "glad.ranks.watch": "RankError"}
-"""Modules that are imported only where they are needed, and the mistakes that they define."""
 
 
-def is_mistake(error: Exception) -> bool:
-    """Whether an error says in one line what to change; any other is a fault of this program."""
-    known = [getattr(sys.modules.get(module), name, None) for module, name in ELSEWHERE.items()]
-    return isinstance(error, (*MISTAKES, *filter(None, known)))
-
-
-class Commands(LazyGroup):
-    """Turns what went wrong into one line and exit status 1; ``GLAD_DEBUG=1`` shows the traceback instead."""
+class Commands(OneLineCommand, LazyGroup):
+    """The commands, each imported where it is needed; what went wrong is one line."""
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the command; under torchrun, which starts many processes, only one that shares its work among them."""
         if "TORCHELASTIC_RUN_ID" in os.environ and args[0] != "distill":
-            _say_first(f"Error: `glad {args[0]}` does not share its work among ranks: start it without torchrun")
+            say_first(f"Error: `glad {args[0]}` does not share its work among ranks: start it without torchrun")
             ctx.exit(1)
         return super().resolve_command(ctx, args)
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run the command."""
-        if line := glad.find_shadowing() or glad.find_old_torch():
-            raise click.ClickException(line)
-        sys.path.append(str(Path.cwd()))  # as `python -m` does: for module:Class of a file that lies here
-        warnings.showwarning = print_once()
-        try:
-            with Interrupts():
-                return super().invoke(ctx)
-        except Terminated:
-            _say_first("Terminated. What is finished is saved, and the same command continues.")
-            ctx.exit(STATUS)
-        except KeyboardInterrupt:
-            _say_first("\nInterrupted. The same command continues from the last saved state.")
-            ctx.exit(130)
-        except BrokenPipeError:
-            raise  # whoever read the output, `head` say, has enough: click ends without a word
-        except Exception as error:
-            if getattr(error, "silent", False):  # another rank says it
-                ctx.exit(1)
-            if os.environ.get("GLAD_DEBUG") or not is_mistake(error):
-                raise
-            raise click.ClickException(_one_line(error)) from error
-
-
-def _say_first(line: str) -> None:
-    """Say ``line``, unless this is a rank beside the first (``glad.ranks``), which says it."""
-    if os.environ.get("RANK", "0") == "0":
-        click.echo(line, err=True)
-
-
-def print_once() -> Callable[..., None]:
-    """Return what prints each warning as a note on stderr, equal ones once."""
-    said: set[str] = set()
-
-    def show(message: Warning | str, *_: Any, **__: Any) -> None:
-        if (line := f"Note: {message}") not in said:
-            said.add(line)
-            click.echo(line, err=True)
-
-    return show
-
-
-def _one_line(error: BaseException) -> str:
-    """What went wrong, for people; of a disk, without the number of its error."""
-    if isinstance(error, OSError) and isinstance(error.filename, str | bytes):
-        path = Path(os.fsdecode(error.filename))
-        return f"{path}: {reason_of(error, path)}"
-    return " ".join(str(error).split())
 
 
 @click.group(

@@ -9,7 +9,7 @@ from pathlib import Path
 import forked
 import pytest
 
-from glad.cli import print_once
+from glad.cli.mistakes import print_once
 
 ROOT = Path(__file__).parents[2]
 HEAVY = ("torch", "torchvision", "sklearn", "matplotlib", "tensorboard", "pandas", "numpy", "scipy", "optuna")
