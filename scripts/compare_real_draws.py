@@ -20,12 +20,12 @@ from typing import Any
 
 import click
 import torch
-from results_files import read_results, results_to_change, spread
-from rich.console import Console
-from rich.table import Table
+from results_command import of_call, positive, results_path, show
+from results_files import lines_to_show, read_results, results_to_change, spread, table_of
 from torch import Tensor
 
 import glad
+from glad.cli.mistakes import OneLineCommand
 from glad.objectives.base import Step
 from glad.objectives.dm import DM, class_means
 from glad.rng import rng_for
@@ -149,67 +149,73 @@ def accuracies(run: glad.Run, about: dict[str, Any]) -> list[float]:
     return [round(100 * cell["accuracy"], 2) for cell in found["cells"]]
 
 
-def table(results: dict[str, Any]) -> Table:
-    """A line per way: its cost, and after each share of the time the accuracy over all sets and networks."""
-    cost, seconds = results["costs"], results["seconds"]
-    shown = Table("real images per class", "s per iteration", *(f"{seconds / part:g} s" for part in STAGES), "sets")
+def columns(seconds: float) -> list[str]:
+    """The heads of the table where every way is given so many seconds."""
+    return ["real images per class", "s per iteration", *(f"{seconds / part:g} s" for part in STAGES), "sets"]
+
+
+def cells(results: dict[str, Any]) -> Iterator[list[str]]:
+    """The lines of the table: of a way its cost, and after shares of the time the accuracy over sets and networks."""
     for way in WAYS[results["objective"]]:
-        if not (sets := results["accuracy"].get(way, {})):
-            continue
-        cells = []
-        for part in STAGES:
-            values = [value for one in sets.values() for value in one.get(f"{seconds / part:g}", [])]
-            cells.append(spread(values))
-        shown.add_row(way, f"{cost[way]:.3f}", *cells, str(len(sets)))
-    return shown
+        if sets := results["accuracy"].get(way, {}):
+            stages = [f"{results['seconds'] / part:g}" for part in STAGES]
+            values = [[value for one in sets.values() for value in one.get(stage, [])] for stage in stages]
+            yield [way, f"{results['costs'][way]:.3f}", *map(spread, values), str(len(sets))]
 
 
-def work(objective: str, way: str, seed: int, path: Path, about: dict[str, Any]) -> None:
+def work(objective: str, way: str, seed: int, path: Path, of: dict[str, Any], about: dict[str, Any]) -> None:
     """Distill and evaluate one way and seed, stage by stage; the file of results grows."""
     name = way.replace(" ", "-").replace(",", "").replace("(", "").replace(")", "")
     folder = path.parent / f"{objective}-{about['ipc']}-{name}-{seed}"
     for part in STAGES:
-        results = read_results(path)
+        results = read_results(path, of)
         stage = f"{results['seconds'] / part:g}"
         if stage in results["accuracy"].get(way, {}).get(str(seed), {}):
             continue
         iterations = max(1, round(float(stage) / results["costs"][way]))
         found = accuracies(distill(objective, way, iterations, folder, about, seed), about)
-        with results_to_change(path) as results:
+        with results_to_change(path, of) as results:
             results["accuracy"].setdefault(way, {}).setdefault(str(seed), {})[stage] = found
         click.echo(f"{objective}, {way}, seed {seed}: {iterations} iterations in {stage} s, {found}")
 
 
-@click.command()
+@click.command(cls=OneLineCommand)
 @click.option("--root", default="data", show_default=True, help="Where FashionMNIST lies.")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("runs/draws"), show_default=True)
 @click.option("--objective", type=click.Choice(list(WAYS)), default="dm", show_default=True)
-@click.option("--ipc", default=10, show_default=True, help="Images per class.")
-@click.option("--width", default=32, show_default=True, help="Of ConvNet-3.")
-@click.option("--seconds", default=60.0, show_default=True, help="What every way is given; said with --time.")
+@click.option("--ipc", type=click.IntRange(min=1), default=10, show_default=True, help="Images per class.")
+@click.option("--width", type=click.IntRange(min=1), default=32, show_default=True, help="Of ConvNet-3.")
+@click.option(
+    "--seconds", default=60.0, callback=positive, show_default=True, help="What every way is given; said with --time."
+)
 @click.option("--way", "ways", multiple=True, type=click.Choice(sorted({w for of in WAYS.values() for w in of})))
-@click.option("--seeds", default=3, show_default=True, help="Sets of each way.")
+@click.option("--seeds", type=click.IntRange(min=1), default=3, show_default=True, help="Sets of each way.")
 @click.option("--time", "timing", is_flag=True, help="Measure what an iteration costs, and end.")
 @click.option("--table", "shown", is_flag=True, help="Print what there is, and end.")
 def main(
     out: Path, objective: str, seconds: float, ways: Sequence[str], seeds: int, timing: bool, shown: bool, **about: Any
 ) -> None:
     """Give every way the same time and print what its sets are worth."""
-    path = out if out.suffix == ".json" else out / f"{objective}-ipc{about['ipc']}-width{about['width']}.json"
+    name = f"{objective}-ipc{about['ipc']}-width{about['width']}.json"
+    path = results_path(out, name, shown=True)  # runs lie beside the file
+    of = of_call(HERE, shown, objective=objective, ipc=about["ipc"], width=about["width"])
     if foreign := set(ways) - set(WAYS[objective]):
         raise click.ClickException(f"{objective} has no way {min(foreign)!r}; it has: {', '.join(WAYS[objective])}")
     if timing:
-        if read_results(path).get("accuracy"):
+        if read_results(path, of).get("accuracy"):
             raise click.ClickException(f"{path} has results by the costs that it has: choose another --out")
         measured = costs(objective, about)
-        with results_to_change(path) as results:
+        with results_to_change(path, of) as results:
             results |= {"objective": objective, "seconds": seconds, "costs": measured, "accuracy": {}}
-    elif "costs" not in read_results(path):
+        click.echo("\n".join(f"{way}: {cost:.3f} s per iteration" for way, cost in measured.items()))
+        return
+    if "costs" not in read_results(path, of):
         raise click.ClickException(f"{path} has no costs: measure them first, with --time")
     for seed, way in product(range(seeds), ways or WAYS[objective]):
-        if not timing and not shown:
-            work(objective, way, seed, path, about)
-    Console(width=160).print(table(read_results(path)))
+        if not shown:
+            work(objective, way, seed, path, of, about)
+    lines = lines_to_show(path, of, cells, ways if shown else ())
+    show(table_of(columns(read_results(path)["seconds"]), lines), 160)
 
 
 if __name__ == "__main__":

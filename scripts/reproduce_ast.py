@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import click
-from results_files import read_results, results_to_change, results_to_show, spread, table_of
-from rich.console import Console
+from results_command import of_call, results_path, show
+from results_files import lines_to_show, read_results, results_to_change, spread, table_of
 
 import glad
+from glad.cli.mistakes import OneLineCommand
 from glad.evaluation import set_id
 
 LIMIT, EPOCHS, EXPERTS, ITERATIONS = 10_000, 9, 2, 60
@@ -125,7 +126,7 @@ def _means(accuracy: dict[str, list[float]]) -> dict[str, float]:
     return {"seen": statistics.mean(accuracy["convnet"]), **({"cross": statistics.mean(cross)} if cross else {})}
 
 
-@click.command()
+@click.command(cls=OneLineCommand)
 @click.option("--root", default="data", show_default=True, help="Where FashionMNIST lies.")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("runs/ast"), show_default=True)
 @click.option("--row", "rows", multiple=True, type=click.Choice(list(ROWS)), help="Only these rows.")
@@ -133,16 +134,17 @@ def _means(accuracy: dict[str, list[float]]) -> dict[str, float]:
 @click.option("--table", "shown", is_flag=True, help="Print the results of a folder, or of a file of results.")
 def main(root: str, out: Path, rows: tuple[str, ...], ipc: str, shown: bool) -> None:
     """Distill and evaluate, seed by seed, and print the table."""
-    path = out if out.suffix == ".json" else out / ("ast.json" if ipc == "1" else f"ast_{ipc}.json")
+    path = results_path(out, "ast.json" if ipc == "1" else f"ast_{ipc}.json", shown)
+    of = of_call(Path(__file__).stem, shown, ipc=int(ipc))
     for seed in () if shown else SEEDS:
         for row in rows or ROWS:
-            if str(seed) not in read_results(path).get(row, {}):
+            if str(seed) not in read_results(path, of).get(row, {}):
                 run = distill(row, int(ipc), seed, root, out)
                 found = accuracies(run, row in WIDE, root)
-                with results_to_change(path) as results:
+                with results_to_change(path, of) as results:
                     results.setdefault(row, {})[str(seed)] = {"accuracy": found, "loss": last_distance(run)}
                 click.echo(f"{row}, seed {seed}: {statistics.mean(found['convnet']):.1f} %")
-    Console(width=160).print(table_of(COLUMNS, cells(results_to_show(path))))
+    show(table_of(COLUMNS, lines_to_show(path, of, cells, rows if shown else ())), 160)
 
 
 if __name__ == "__main__":

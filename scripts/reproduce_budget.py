@@ -15,11 +15,19 @@ from pathlib import Path
 from typing import Any
 
 import click
-from results_files import accuracy_cells, read_results, results_to_change, results_to_show, spread, table_of
-from rich.console import Console
-from rich.table import Table
+from results_command import of_call, results_path, said, show
+from results_files import (
+    accuracy_cells,
+    choose,
+    lines_to_show,
+    read_results,
+    results_to_change,
+    spread,
+    table_of,
+)
 
 import glad
+from glad.cli.mistakes import OneLineCommand
 from glad.evaluation.candidates import of_run
 from glad.settings.evaluate import Baseline, Equal
 
@@ -94,6 +102,7 @@ BASELINES: dict[str, Beside] = {
 """What is evaluated beside a row at equal bytes and at equal numbers, and its own row of the table."""
 IMAGES: dict[Equal, int] = {"bytes": 4, "numbers": 1}
 """Real images that stand against one of pixels: they have 8 bits a value where sets have 32."""
+STORED = ("images per class", "bytes per class", "bytes of weights")
 Found = dict[str, Any]
 Results = dict[str, dict[str, Found]]
 """By row and distillation seed."""
@@ -131,6 +140,11 @@ def distill(row: str, seed: int, budget: float, root: str, out: Path, iterations
 def shown(baselines: Mapping[str, Beside]) -> list[str]:
     """The rows that are evaluated beside others, in the order of the table."""
     return [name for beside in baselines.values() for names in beside.values() for name in names.values()]
+
+
+def with_beside(rows: Iterable[str], baselines: Mapping[str, Beside]) -> list[str]:
+    """The rows, and those that are evaluated beside them."""
+    return [*rows, *shown({row: baselines[row] for row in rows if row in baselines})]
 
 
 def epochs(run: glad.Run, equal: Equal = "numbers") -> int:
@@ -201,13 +215,7 @@ def cells(results: Results) -> Iterator[list[str]]:
         yield [row, images, *stored, str(len(sets)), *accuracy_cells(sets, NETWORKS, OTHERS)]
 
 
-def table(results: Results) -> Table:
-    """What is in the results, with a line per row."""
-    stored = ("images per class", "bytes per class", "bytes of weights")
-    return table_of(("set", *stored, "sets", *NETWORKS, "cross-architecture"), cells(results))
-
-
-@click.command()
+@click.command(cls=OneLineCommand)
 @click.option("--root", default="data", show_default=True, help="Where FashionMNIST lies.")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("runs/budget"), show_default=True)
 @click.option("--row", "rows", multiple=True, type=click.Choice(list(ROWS)), help="Only these rows.")
@@ -227,16 +235,22 @@ def main(
     printed: bool,
 ) -> None:
     """Distill and evaluate, objective by objective and seed by seed, and print the table."""
-    path = out if out.suffix == ".json" else out / f"budget-{budget}-{split}.json"
+    path = results_path(out, f"budget-{budget}-{split}.json", printed)
+    of = of_call(Path(__file__).stem, printed, budget=int(budget), split=split)
     order, wanted = list(OBJECTIVES), networks or NETWORKS
-    for row, seed in sorted(product(rows or ROWS, seeds), key=lambda key: (order.index(key[0].split(", ")[0]), key[1])):
-        known = read_results(path).get(row, {}).get(str(seed), {"accuracy": {}})["accuracy"]
-        if not printed and not set(wanted) <= set(known):
+    made = () if printed else product(rows or ROWS, seeds)
+    for row, seed in sorted(made, key=lambda key: (order.index(key[0].split(", ")[0]), key[1])):
+        known = read_results(path, of).get(row, {}).get(str(seed), {"accuracy": {}})["accuracy"]
+        if not set(wanted) <= set(known):
             run = distill(row, seed, float(budget), root, out)
             found = list(evaluate(row, run, wanted, split, root))
-            with results_to_change(path) as results:
+            with results_to_change(path, of) as results:
                 update(results, row, seed, run, found)
-    Console(width=200).print(table(results_to_show(path)))
+    asked = (said("seeds", seeds) or (), networks) if printed else ((), ())
+    lines = lines_to_show(
+        path, of, lambda found: cells(choose(found, *asked)), with_beside(rows, BASELINES) if printed else ()
+    )
+    show(table_of(("set", *STORED, "sets", *NETWORKS, "cross-architecture"), lines), 200)
 
 
 if __name__ == "__main__":

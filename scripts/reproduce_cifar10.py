@@ -12,16 +12,17 @@ as epoch 20 and so have longer experts.
     python scripts/reproduce_cifar10.py --out docs/results/cifar10.json --table
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
-from results_files import read_results, results_to_change, results_to_show, spread, table_of
-from rich.console import Console
+from results_command import name_of, of_call, results_path, said, show
+from results_files import lines_to_show, read_results, results_to_change, spread, table_of
 
 import glad
 from glad import presets
+from glad.cli.mistakes import OneLineCommand
 from glad.evaluation import set_id
 
 ROWS: dict[str, dict[str, Any]] = {
@@ -108,7 +109,21 @@ def cells(everything: dict[str, Results]) -> Iterator[list[str]]:
                 yield [row, ipc, f"{CUT[row]:,}" if row in CUT else "", *map(spread, values), published, str(len(sets))]
 
 
-@click.command()
+def choose(
+    everything: dict[str, Results], ipc: str | None, seeds: Collection[int], networks: Collection[str]
+) -> dict[str, Results]:
+    """Of the results those of ``ipc``, ``seeds`` and ``networks`` alone; of all where none is named."""
+    chosen: dict[str, Results] = {}
+    for number, results in everything.items():
+        for row, sets in results.items():
+            for seed, one in sets.items():
+                kept = {name: values for name, values in one.items() if not networks or name in networks}
+                if kept and ipc in (None, number) and (not seeds or int(seed) in seeds):
+                    chosen.setdefault(number, {}).setdefault(row, {})[seed] = kept
+    return chosen
+
+
+@click.command(cls=OneLineCommand)
 @click.option("--data", default="cifar10", show_default=True, help="CIFAR-10.")
 @click.option("--root", default="data", show_default=True, help="Where CIFAR-10 lies, if DATA is a name.")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("runs/cifar10"), show_default=True)
@@ -128,20 +143,24 @@ def main(
     shown: bool,
 ) -> None:
     """Distill and evaluate, row by row and seed by seed, and print the table."""
-    path = out if out.suffix == ".json" else out / "cifar10.json"
+    path = results_path(out, "cifar10.json", shown)
+    of = of_call(Path(__file__).stem, shown, data=name_of(data))
     for seed in () if shown else seeds:
         for row in rows or ROWS:
-            known = read_results(path).get(ipc, {}).get(row, {}).get(str(seed), {})
+            known = read_results(path, of).get(ipc, {}).get(row, {}).get(str(seed), {})
             if wanted := [name for name in networks or NETWORKS if name not in known]:
                 run = distill(row, int(ipc), seed, data, root, out)
                 evaluated = evaluate(row, run, wanted, root)
-                with results_to_change(path) as everything:
+                with results_to_change(path, of) as everything:
                     results = everything.setdefault(ipc, {})
                     for name, by_seed in evaluated.items():
-                        for of, found in by_seed.items():
-                            results.setdefault(name, {}).setdefault(of, {}).update(found)
+                        for number, found in by_seed.items():
+                            results.setdefault(name, {}).setdefault(number, {}).update(found)
                 click.echo(f"{row}, seed {seed}: {results[row][str(seed)]}")
-    Console(width=160).print(table_of(COLUMNS, cells(results_to_show(path))))
+    asked = (said("ipc", ipc), said("seeds", seeds) or (), networks) if shown else (None, (), ())
+    named = (*rows, *(BASELINES.values() if "DM" in rows else ())) if shown else ()
+    lines = lines_to_show(path, of, lambda found: cells(choose(found, *asked)), named)
+    show(table_of(COLUMNS, lines), 160)
 
 
 if __name__ == "__main__":

@@ -14,20 +14,32 @@ generator have a folder of their own; ``--table --beside docs/results/photograph
 """
 
 import statistics
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 import click
+from color_rows import OBJECTIVES, RATES, ROWS, latents
 from color_sources import SOURCES, STARTS, Source
-from reproduce_budget import LR, REAL, Beside, epochs, evaluated, measured, shown, update
-from results_files import accuracy_cells, read_results, results_to_change, results_to_show, signed, table_of
-from rich.console import Console
-from rich.table import Table
+from reproduce_budget import LR, REAL, Beside, epochs, evaluated, measured, shown, update, with_beside
+from results_command import name_of, of_call, picture_path, positive, results_path, said, show
+from results_files import (
+    accuracy_cells,
+    choose,
+    in_form,
+    lines_to_show,
+    read_entry,
+    read_results,
+    results_to_change,
+    signed,
+    table_of,
+)
 
 import glad
+from glad.cli.mistakes import OneLineCommand
+from glad.data.dataset import ImageData
 from glad.runs.image_grid import eight_bit, save_png, sheet
 
 WIDTH = {"width": 64}
@@ -40,50 +52,6 @@ LEARNED: dict[int, dict[str, float]] = {
 }
 """Rates that networks are trained at by images per class, chosen on validation images of the photographs."""
 SEEDS, NETWORK_SEEDS = (0, 1, 2), 3
-OBJECTIVES: dict[str, dict[str, Any]] = {
-    "DC": {"objective": "dc", "iterations": 200},
-    "DM": {"objective": "dm", "iterations": 200},
-    "MTT": {"objective": "mtt", "iterations": 100},
-    "AST": {"objective": "ast", "iterations": 100},
-}
-PRIORS: dict[str, dict[str, Any]] = {
-    "pixels from noise": {"prior": "pixels", "prior_options": {"init": "noise"}},
-    "pixels from real images": {"prior": "pixels", "prior_options": {"init": "real"}},
-    "codes W+": {},
-    "codes F_2": {"prior_options": {"layer": 2}},
-    "codes W, equal numbers": {"prior_options": {"space": "w"}},
-    "IDC, equal numbers": {"prior": "idc"},
-    "FreD, equal numbers": {"prior": "fred"},
-}
-"""Those without a ``prior`` have the generator's."""
-RATES: dict[str, dict[str, float]] = {
-    "DC": {"pixels": 0.1, "w": 0.03},
-    "DM": {"pixels": 1.0, "w": 0.03, "f": 1.0, "coefficients": 10.0},
-    "MTT": {"pixels": 1e3, "w": 3.0, "f": 100.0, "coefficients": 2.4e4},
-    "AST": {"pixels": 333.0, "w": 1.0, "f": 33.0, "coefficients": 8e3},
-}
-"""Of each kind of latent at 1 image per class; ``Source.times`` them are taken, and ten times as much at 10 per class,
-where ten times the images share a mean. AST's are a third of MTT's, as its sum of losses moves as far."""
-LATENTS = {
-    "codes": ("w",),
-    "codes F_2": ("w", "f"),
-    "FreD": ("coefficients",),
-    "pixels": ("pixels",),
-    "IDC": ("pixels",),
-}
-
-
-def latents(what: str) -> tuple[str, ...]:
-    """The latents of a prior in words, ``RATES`` of which it learns at."""
-    return LATENTS[max((of for of in LATENTS if what.startswith(of)), key=len)]
-
-
-ROWS = {
-    f"{how}, {what}": OBJECTIVES[how] | PRIORS[what]
-    for how, what in product(OBJECTIVES, PRIORS)
-    if set(latents(what)) <= set(RATES[how])
-}
-"""What each row is, in words, and its settings."""
 BASELINES: dict[str, Beside] = {
     "DM, pixels from real images": REAL,
     "DM, codes W+": {"numbers": {"before": "codes W+ before optimization"}},
@@ -112,6 +80,11 @@ class Bench:
         """Where the run of a row lies."""
         name = f"{row.replace(', ', '-').replace(' ', '-')}-x{self.times(row, times):g}-{seed}"
         return self.out / (name if self.ipc == 1 else f"{self.ipc}-{name}")
+
+    def train(self) -> ImageData:
+        """The training images."""
+        named = {name: value for name, value in self.source.data.items() if name != "data"}
+        return glad.load_data(self.source.data["data"], root=self.root, **named).train
 
     def experts(self) -> Path:
         """The folder of the experts, which MTT and AST follow; trains what is not there."""
@@ -152,12 +125,13 @@ class Bench:
 
     def picture(self, path: Path) -> None:
         """Draw the first set of each finished row at equal images, one below the other."""
-        source, rest = self.source.data["data"], {k: v for k, v in self.source.data.items() if k != "data"}
-        data, rows = glad.load_data(source, root=self.root, **rest).train, []
+        data, rows = self.train(), []
         for row in (row for row in ROWS if not row.endswith("equal numbers")):
             run = glad.Run(self.folder(row, SEEDS[0], None))
             if (run.path / "synset.safetensors").exists():
                 rows.append((row.replace("from real images", "from real"), eight_bit(data.pixels(run.read_set()[0]))))
+        if not rows:
+            raise click.ClickException(f"{self.out} has no finished runs to draw: name their folder as --out")
         save_png(sheet(rows), path)
 
 
@@ -200,13 +174,32 @@ def differences(results: Results, beside: Results | None = None) -> Iterator[lis
             yield [f"{ours} less {what if ours.startswith(how) else how}", str(len(seeds)), *map(signed, apart)]
 
 
-def table(results: Results) -> Table:
-    """What is in the results, with a line per row."""
-    columns = ("set", "images per class", "bytes per class", "sets", *NETWORKS, "cross-architecture")
-    return table_of(columns, cells(results))
+def rows_beside(path: Path, of: Mapping[str, Any]) -> Results:
+    """The rows of other results of the same images, which have codes of another generator."""
+    found: Results = read_results(path, {name: of[name] for name in ("script", "images", "ipc", "split") if name in of})
+    with in_form(path):
+        return choose(found, (), ())
 
 
-@click.command()
+def print_tables(
+    path: Path,
+    of: Mapping[str, Any],
+    beside: Results,
+    rows: Collection[str] = (),
+    seeds: Collection[int] = (),
+    networks: Collection[str] = (),
+) -> None:
+    """Print the tables of results and of differences; of ``rows``, ``seeds`` and ``networks`` if some are named."""
+    columns = (*NETWORKS, "cross-architecture")
+    lines = lines_to_show(path, of, lambda found: cells(choose(found, seeds, networks)), rows)
+    show(table_of(("set", "images per class", "bytes per class", "sets", *columns), lines), 200)
+    found = choose(read_results(path), seeds, networks)
+    named = {row: sets for row, sets in found.items() if not rows or row in rows}
+    if lines := list(differences(named, beside | found)):
+        show(table_of(("difference", "sets", *columns), lines), 200)
+
+
+@click.command(cls=OneLineCommand)
 @click.argument("images", type=click.Choice(list(SOURCES)))
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of runs and results.  [default: runs/IMAGES]")
 @click.option("--data", help="Where IMAGES are, if not where their name says.")
@@ -217,9 +210,19 @@ def table(results: Results) -> Table:
 @click.option("--network", "networks", multiple=True, type=click.Choice(NETWORKS), help="Only these.")
 @click.option("--ipc", type=click.Choice(["1", "10"]), default="1", show_default=True, help="Images per class.")
 @click.option("--split", type=click.Choice(["validation", "test"]), default="test", show_default=True)
-@click.option("--times", type=float, help="Try so many times the learning rates.")
-@click.option("--picture", "drawn", type=click.Path(path_type=Path), help="Draw the first sets into this PNG.")
-@click.option("--beside", type=click.Path(exists=True, path_type=Path), help="Results of rows to take differences to.")
+@click.option("--times", type=float, callback=positive, help="Try so many times the learning rates.")
+@click.option(
+    "--picture",
+    "drawn",
+    type=click.Path(path_type=Path),
+    callback=picture_path,
+    help="Draw the first sets into this PNG.",
+)
+@click.option(
+    "--beside",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Results of rows to take differences to.",
+)
 @click.option("--table", "printed", is_flag=True, help="Print the results of a folder, or of a file of results.")
 def main(
     images: str,
@@ -242,20 +245,22 @@ def main(
     source = replace(source, data=source.data | ({"data": data} if data else {}), prior=prior or source.prior)
     bench = Bench(source, int(ipc), split, root, out)
     name = f"{images}{'' if ipc == '1' else f'-{ipc}'}-{split}{f'-x{times:g}' if times is not None else ''}.json"
-    path = out if out.suffix == ".json" else out / name
+    path = results_path(out, name, printed)
+    about = {"images": images, "ipc": int(ipc), "split": split, "times": "chosen" if times is None else times}
+    drawn_from = {"data": name_of(source.data["data"]), "prior": name_of(source.prior)}
+    of = of_call(Path(__file__).stem, printed, **about, **drawn_from)
+    others = rows_beside(beside, read_entry(path) | of) if beside else {}
     for row, seed in () if printed else product(rows or ROWS, seeds):
-        known = read_results(path).get(row, {}).get(str(seed), {"accuracy": {}})["accuracy"]
+        known = read_results(path, of).get(row, {}).get(str(seed), {"accuracy": {}})["accuracy"]
         if wanted := [name for name in networks or NETWORKS if name not in known]:
             run = bench.distill(row, seed, times)
             found = list(bench.evaluate(row, run, wanted))
-            with results_to_change(path) as results:
+            with results_to_change(path, of) as results:
                 update(results, row, seed, run, found)
     if drawn is not None:
         bench.picture(drawn)
-    console, results = Console(width=200), results_to_show(path)
-    console.print(table(results))
-    if lines := list(differences(results, read_results(beside) if beside else None)):
-        console.print(table_of(("difference", "sets", *NETWORKS, "cross-architecture"), lines))
+    asked = (with_beside(rows, BASELINES), said("seeds", seeds) or (), networks) if printed else ()
+    print_tables(path, of, others, *asked)
 
 
 if __name__ == "__main__":

@@ -19,9 +19,10 @@ import click
 import torch
 from matplotlib.figure import Figure
 from reproduce_results import LR, NARROW, NETWORKS, SEEDS, test_part
-from rich.console import Console
+from results_command import require_folder, show
 
 import glad
+from glad.cli.mistakes import OneLineCommand
 from glad.cli.options import progress_bar
 from glad.cli.results_tables import results_table
 from glad.data.splits import open_data
@@ -180,7 +181,7 @@ def evaluate(run: Run, baselines: list[Baseline], ipc: int, root: str) -> None:
         ),
         **EVALUATION[ipc],
     )
-    Console(width=200).print(results_table(results))
+    show(results_table(results), 200)
 
 
 def full_data(root: str, out: Path) -> None:
@@ -242,7 +243,7 @@ def table(ipc: int, out: Path) -> None:
     cells = [cell for content in contents.values() for cell in content["cells"]]
     summary, rows = summarize(cells, "convnet"), [row for content in contents.values() for row in content["rows"]]
     shown = {**contents[found[0].name], "networks": NETWORKS, "rows": rows, "summary": summary, "seen": "convnet"}
-    Console(width=200).print(results_table(shown))
+    show(results_table(shown), 200)
     save_png(sheet([drawn(run) for run in found]), out / f"objectives-ipc{ipc}.png")
     if ipc > 1:
         draw_curves(found, out / f"curves-ipc{ipc}.png")
@@ -251,7 +252,7 @@ def table(ipc: int, out: Path) -> None:
     click.echo(json.dumps(minutes, indent=1))
 
 
-@click.command()
+@click.command(cls=OneLineCommand)
 @click.option("--root", default="data", show_default=True, help="Where FashionMNIST lies.")
 @click.option("--ipc", type=click.Choice(["1", "10"]), default="1", show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), default=Path("runs/objectives"), show_default=True)
@@ -261,6 +262,11 @@ def table(ipc: int, out: Path) -> None:
 def main(root: str, ipc: str, out: Path, rows: tuple[str, ...], full: bool, shown: bool) -> None:
     """Distill and evaluate the rows that are named, and write what they gave to OUT."""
     number = int(ipc)
+    require_folder(out)
+    if not (rows or full or shown):
+        raise click.UsageError("nothing is asked for: name rows with --row, or give --full or --table")
+    if rows and shown:
+        raise click.UsageError("--table prints all that is finished: leave --row out")
     for row in rows:
         began = time.monotonic()
         budget = ITERATIONS[ROWS[row][0]]

@@ -15,9 +15,10 @@ from typing import Any
 
 import click
 import torch
-from rich.console import Console
+from results_command import require_folder, show
 
 import glad
+from glad.cli.mistakes import OneLineCommand
 from glad.cli.results_tables import results_table
 from glad.data.dataset import Splits
 from glad.data.splits import load_data
@@ -79,11 +80,11 @@ def picture(runs: list[Run], root: str, path: Path) -> None:
     save_png(grid(data.pixels(images), labels, data.classes), path)
 
 
-@click.command()
+@click.command(cls=OneLineCommand)
 @click.option("--root", default="data", show_default=True, help="Where FashionMNIST lies.")
 @click.option("--ipc", type=click.Choice(["1", "10"]), default="1", show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), default=Path("runs/results"), show_default=True)
-@click.option("--epochs", type=int, help="Epochs of training, in place of the budget's.")
+@click.option("--epochs", type=click.IntRange(min=1), help="Epochs of training, in place of the budget's.")
 @click.option(
     "--network", "networks", multiple=True, type=click.Choice(NETWORKS), help="Evaluate on this network only."
 )
@@ -93,6 +94,7 @@ def picture(runs: list[Run], root: str, path: Path) -> None:
 def main(root: str, ipc: str, out: Path, epochs: int | None, networks: tuple[str, ...], names: tuple[str, ...]) -> None:
     """Distill the rows, evaluate them together, print the table and write it to OUT."""
     number = int(ipc)
+    require_folder(out)
     runs = [distill(name, number, root, out) for name in names or ROWS_AT[number]]
     if names:
         return
@@ -115,7 +117,7 @@ def main(root: str, ipc: str, out: Path, epochs: int | None, networks: tuple[str
         out / f"table-ipc{ipc}-{epochs}-epochs.json",
         {key: results[key] for key in ("protocol", "seeds", "rows", "summary")},
     )
-    Console(width=200).print(results_table(results))
+    show(results_table(results), 200)
     click.echo(json.dumps({"minutes of evaluation": round((time.monotonic() - began) / 60, 1)}))
 
 

@@ -7,7 +7,7 @@ import reproduce_ast
 import reproduce_budget
 import reproduce_cifar10
 import reproduce_color
-from results_files import read_results
+from results_files import read_entry, read_results
 
 DOCS = Path(__file__).parents[2] / "docs"
 BESIDE = {"photographs_own": "photographs"}
@@ -24,6 +24,20 @@ MADE = [
     (reproduce_color, "photographs_own"),
     (reproduce_color, "cifar10_codes"),
 ]
+
+
+OTHERS = {"equal_bytes_time": "reproduce_budget_time", "real_draws_dc": "compare_real_draws"}
+OTHERS |= {"real_draws_dm": "compare_real_draws"}
+"""Results without a table that is held against a page, and their scripts."""
+NONE = {"scale"}
+"""Measurements that no such script shows."""
+
+
+def test_each_file_of_results_says_of_which_script_it_is_and_no_two_say_the_same():
+    entries = {path.stem: read_entry(path) for path in (DOCS / "results").glob("*.json") if path.stem not in NONE}
+    expected = {name: script.__name__ for script, name in MADE} | OTHERS
+    assert {name: entry["script"] for name, entry in entries.items()} == expected
+    assert len({str(sorted(entry.items())) for entry in entries.values()}) == len(entries)
 
 
 @pytest.mark.parametrize(("script", "name"), MADE, ids=[name for _, name in MADE])

@@ -53,7 +53,9 @@ def test_a_row_fills_its_budget_and_no_more(row, folder):
 def command(folder, *options):
     result = CliRunner().invoke(script.main, ["--out", str(folder), "--seed", "0", "--row", "DM, pixels", *options])
     assert result.exit_code == 0, result.output
-    return json.loads((folder / "budget-1-test.json").read_text())
+    results = json.loads((folder / "budget-1-test.json").read_text())
+    assert results.pop("of") == {"script": "reproduce_budget", "budget": 1, "split": "test"}
+    return results
 
 
 def test_a_call_adds_the_networks_that_are_missing(folder, monkeypatch):

@@ -21,7 +21,9 @@ def test_stages_become_points_a_table_and_a_picture(tmp_path, monkeypatch):
     with few_held_out():
         made = CliRunner().invoke(script.main, ["--out", str(tmp_path), "--row", row])
     assert made.exit_code == 0, made.output
-    first, second = json.loads(file.read_text())[row]
+    made_of = json.loads(file.read_text())
+    assert made_of["of"] == {"script": "reproduce_budget_time"}
+    first, second = made_of[row]
     assert first == kept and second["iterations"] == 2 and second["seconds"] > 100
 
     picture = tmp_path / "curves.png"

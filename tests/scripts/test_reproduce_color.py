@@ -9,6 +9,7 @@ from click.testing import CliRunner
 from few_images import few_held_out
 from narrow_generator import narrow_generator
 from PIL import Image
+from results_command import name_of
 
 PIXELS = "DM, pixels from real images"
 
@@ -68,7 +69,11 @@ def command(folder, *options):
     arguments = ["photographs", "--out", str(folder), "--seed", "0", "--row", PIXELS, *options]
     result = CliRunner().invoke(script.main, arguments)
     assert result.exit_code == 0, result.output
-    return json.loads((folder / "photographs-test.json").read_text())
+    results = json.loads((folder / "photographs-test.json").read_text())
+    of = {"script": "reproduce_color", "images": "photographs", "ipc": 1, "split": "test", "times": "chosen"}
+    prior = name_of(str(narrow_generator()))
+    assert results.pop("of") == {**of, "data": "fashion-mini", "prior": prior} and " " in prior
+    return results
 
 
 def test_a_call_adds_the_networks_that_are_missing(folder, monkeypatch):
