@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import torch
 from color_rows import OBJECTIVES, RATES, ROWS, latents
 from color_sources import SOURCES, STARTS, Source
 from reproduce_budget import LR, REAL, Beside, epochs, evaluated, measured, shown, update, with_beside
@@ -38,8 +39,12 @@ from results_files import (
 )
 
 import glad
+from glad.api.first_set import require_images
 from glad.cli.mistakes import OneLineCommand
 from glad.data.dataset import ImageData
+from glad.device import pick_device
+from glad.priors.resolve import resolve_prior
+from glad.rng import rng_for
 from glad.runs.image_grid import eight_bit, save_png, sheet
 
 WIDTH = {"width": 64}
@@ -86,6 +91,13 @@ class Bench:
         named = {name: value for name, value in self.source.data.items() if name != "data"}
         return glad.load_data(self.source.data["data"], root=self.root, **named).train
 
+    def require_prior(self, name: str, options: Mapping[str, Any]) -> None:
+        """Raise ``ValueError`` unless there is a prior of this name and its images are of the data's shape."""
+        data, device = self.train(), pick_device("auto")
+        resolved = resolve_prior(name, data, options, device)
+        latents = resolved.prior.init(torch.arange(1), rng_for(SEEDS[0], "init"))
+        require_images(resolved, {name: latent.to(device) for name, latent in latents.items()}, data)
+
     def experts(self) -> Path:
         """The folder of the experts, which MTT and AST follow; trains what is not there."""
         glad.train_experts(
@@ -102,6 +114,7 @@ class Bench:
         settings |= {"budget": float(self.ipc)} if what.endswith("equal numbers") else {"ipc": self.ipc}
         settings["learning_rate"] = {name: scale * RATES[how][name] for name in latents(what)}
         if settings["objective"] in ("mtt", "ast"):
+            self.require_prior(settings["prior"], settings.get("prior_options", {}))
             settings |= {"experts": self.experts(), "objective_options": self.source.matched}
             settings["learning_rate"]["step_size"] = self.source.step_rate
         return glad.distill(

@@ -55,7 +55,7 @@ def first_set(
     else:
         latents = _initialized(data, resolved, experts, rows, settings, device)
     latents = {name: tensor.to(device) for name, tensor in latents.items()}
-    _require_images(resolved, latents, data)
+    require_images(resolved, latents, data)
     sizes, logits = (settings.chunk, int(settings.memory * 2**30)), settings.labels == "logits"
     synset = SyntheticSet(resolved.prior, latents, labels.to(device), *sizes, logits=logits)
     if logits and not continued:
@@ -101,7 +101,7 @@ def first_shards(
             latents = {name: tensor[starts[c] : starts[c + 1]] for name, tensor in whole.items()}
         latents = {name: tensor.to(ranks.device) for name, tensor in latents.items()}
         if not parts:
-            _require_images(resolved, latents, data)
+            require_images(resolved, latents, data)
         sizes = (settings.chunk, int(settings.memory * 2**30) // len(own))
         parts[c] = SyntheticSet(resolved.prior, latents, labels.to(ranks.device), *sizes, logits=logits)
         place.place(parts[c])
@@ -114,7 +114,7 @@ def first_shards(
 
 
 @torch.no_grad()
-def _require_images(resolved: ResolvedPrior, latents: dict[str, Tensor], data: ImageData) -> None:
+def require_images(resolved: ResolvedPrior, latents: dict[str, Tensor], data: ImageData) -> None:
     """Raise ``ValueError`` unless a row of ``latents`` renders as images of the shape that the data have."""
     shape = list(resolved.prior(**{name: tensor[:1] for name, tensor in latents.items()}).shape)
     wanted = [resolved.description.images_per_row, data.channels, data.resolution, data.resolution]

@@ -5,7 +5,9 @@ from dataclasses import replace
 
 import pytest
 import reproduce_color as script
+import torch
 from click.testing import CliRunner
+from errors import naming
 from few_images import few_held_out
 from narrow_generator import narrow_generator
 from PIL import Image
@@ -57,6 +59,34 @@ def test_a_row_has_its_images_and_so_many_times_its_rates(row, ipc, images, rate
     assert len(run.read_set()[0]) == 10 * images
     assert run.config["learning_rate"] == pytest.approx(rates)
     assert run.config["prior"] == (script.SOURCES["photographs"].prior if "codes" in row else script.ROWS[row]["prior"])
+
+
+class Small:
+    """A prior whose images have a pixel."""
+
+    def init(self, classes, rng):
+        return {"code": torch.zeros(len(classes), 1, 1, 1)}
+
+    def __call__(self, code):
+        return code
+
+    def tensors(self):
+        return {}
+
+
+@pytest.mark.parametrize(
+    "row, changes, values",
+    [
+        ("MTT, codes W+", {"prior": "nosuchprior"}, "nosuchprior"),
+        ("AST, codes F_2", {"prior": "nosuchprior"}, "nosuchprior"),
+        ("MTT, codes W, equal numbers", {"data": {"data": "clothing-mini", "resolution": 28}}, "--class-map"),
+        ("MTT, codes W+", {"prior": f"{__name__}:Small"}, "[1, 1, 1, 1] [1, 1, 28, 28]"),
+    ],
+)
+def test_a_prior_that_cannot_be_used_is_noticed_before_experts_are_trained(row, changes, values, tmp_path):
+    with pytest.raises(ValueError, match=naming(values)):
+        bench(tmp_path, **changes).distill(row, 0, 1.0)
+    assert not list(tmp_path.iterdir())
 
 
 def test_what_was_chosen_multiplies_the_rates_unless_something_else_is_tried(folder):
