@@ -260,8 +260,11 @@ def main(
     name = f"{images}{'' if ipc == '1' else f'-{ipc}'}-{split}{f'-x{times:g}' if times is not None else ''}.json"
     path = results_path(out, name, printed)
     about = {"images": images, "ipc": int(ipc), "split": split, "times": "chosen" if times is None else times}
-    drawn_from = {"data": name_of(source.data["data"]), "prior": name_of(source.prior)}
-    of = of_call(Path(__file__).stem, printed, **about, **drawn_from)
+    about["data"] = name_of(source.data["data"])
+    if printed or not all("prior" in ROWS[row] for row in rows or ROWS):  # the generator's, which others have not
+        about["prior"] = name_of(source.prior)
+    of = of_call(Path(__file__).stem, printed, **about)
+    read_results(path, of)  # other results are refused before anything is drawn
     others = rows_beside(beside, read_entry(path) | of) if beside else {}
     for row, seed in () if printed else product(rows or ROWS, seeds):
         known = read_results(path, of).get(row, {}).get(str(seed), {"accuracy": {}})["accuracy"]

@@ -139,6 +139,12 @@ def test_finished_rows_are_those_of_the_generator_and_the_data(tmp_path, monkeyp
     refuse(f"{path} data clothing-mini my/images", reproduce_color, *row, "--data", "my/images")
 
 
+def test_nothing_is_drawn_for_a_table_that_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(reproduce_color.Bench, "picture", lambda *_: pytest.fail("drawn"))
+    path = RESULTS / "equal_bytes.json"
+    refuse(path, reproduce_color, "photographs", "--out", path, "--table", "--picture", tmp_path / "sets.png")
+
+
 def test_rows_beside_are_of_the_same_images(tmp_path):
     own = ["photographs", "--out", RESULTS / "photographs_own.json", "--table", "--beside"]
     assert call(reproduce_color, *own, RESULTS / "photographs.json").exit_code == 0
