@@ -7,14 +7,16 @@ second is ImageNet-1k at 128 px in F_12 of StyleGAN-XL on GPUs, from the work of
 longer by what the measured step took beyond the model. Nothing in it was run.
 """
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
+from results_command import show
 from rich.table import Table
+
+from glad.cli.mistakes import OneLineCommand
+from glad.runs.storage import read_json
 
 FLOPS = 200e12  # a second of a GPU, of all operations
 NODE, INSIDE, BETWEEN, LATENCY = 8, 300e9, 25e9, 20e-6  # GPUs of a machine; bytes a second of each; seconds per hop
@@ -74,11 +76,11 @@ def measured(kinds: dict[str, Any]) -> tuple[float, float]:
     return (one["step"] - one["student"] - one["gathers"]) / 2 + one["student"] + two["gathers"], two["step"]
 
 
-@click.command()
+@click.command(cls=OneLineCommand)
 @click.argument("file", type=click.Path(path_type=Path, exists=True))
 def main(file: Path) -> None:
     """Draw a step on paper for more ranks than there are here."""
-    known, beyond = json.loads(file.read_text()), {}
+    known, beyond = read_json(file), {}
     check = Table("objective", "step on 1 rank", "model on 2", "measured on 2", "beyond", title="Measured")
     for name, kinds in known.items():
         model, found = measured(kinds)
@@ -95,7 +97,7 @@ def main(file: Path) -> None:
                 f"{1e3 * work.gathers(ranks):.0f} ms", f"{step / 3.6:.1f} h", f"{work.memory(ranks) / 1e9:.1f} GB",
             )  # fmt: skip
     for table in (check, drawn):
-        Console(width=140).print(table)
+        show(table, 140)
 
 
 if __name__ == "__main__":

@@ -157,6 +157,7 @@ def test_rows_beside_are_of_the_same_images(tmp_path):
     [
         (reproduce_ast, "ast", ["--row", "AST"], ["AST"]),
         (reproduce_budget, "equal_bytes", ["--row", "MTT, FreD"], ["MTT, FreD"]),
+        (reproduce_budget, "equal_bytes", ["--row", "DM, codes W"], ["DM, codes W", "codes W before optimization"]),
         (reproduce_cifar10, "cifar10", ["--row", "MTT"], ["MTT"]),
         (reproduce_budget_time, "equal_bytes_time", ["--row", "MTT, FreD"], ["MTT, FreD"] * 4),
         (compare_real_draws, "real_draws_dm", ["--way", "32"], ["32"]),
@@ -167,6 +168,34 @@ def test_a_table_has_the_rows_that_were_asked_for(script, name, asked, shown):
     everything = rows(script, "--out", RESULTS / f"{name}.json")
     found = rows(script, "--out", RESULTS / f"{name}.json", *asked)
     assert [line[0] for line in found] == shown and [line for line in everything if line[0] in shown] == found
+
+
+@pytest.mark.parametrize(
+    ("script", "name", "images"),
+    [
+        (reproduce_ast, "ast", []),
+        (reproduce_budget, "equal_bytes", []),
+        (reproduce_budget_time, "equal_bytes_time", []),
+        (reproduce_cifar10, "cifar10", []),
+        (reproduce_color, "photographs", ["photographs"]),
+        (compare_real_draws, "real_draws_dm", []),
+    ],
+    ids=lambda value: getattr(value, "__name__", None),
+)
+def test_on_a_narrow_terminal_nothing_is_broken_and_no_cell_is_empty(script, name, images):
+    narrow = CliRunner(env={"COLUMNS": "60", "FORCE_COLOR": "1"})
+    arguments = [*images, "--out", str(RESULTS / f"{name}.json"), "--table"]
+    lines = narrow.invoke(script.main, arguments).output.splitlines()
+    assert "│" not in "".join(lines) and max(map(len, lines)) <= 60
+    cells = [line for line in lines if line.startswith("  ")]
+    assert len(cells) > 10 and all(line.partition(": ")[2] for line in cells)
+
+
+def test_differences_are_those_of_the_rows_that_were_asked_for():
+    path = RESULTS / "photographs.json"
+    found = rows(reproduce_color, "photographs", "--out", path, "--row", "MTT, codes W+")
+    names = [line[0] for line in found if "less" in line[0]]
+    assert names == [f"MTT, codes W+ less pixels from {start}" for start in ("noise", "real images")]
 
 
 def test_a_table_has_the_sets_and_networks_that_were_asked_for():

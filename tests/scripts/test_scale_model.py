@@ -35,6 +35,12 @@ def test_the_step_on_two_ranks_as_the_model_has_it():
     assert measured({"1": one, "2": two}) == (7.5, 8.0)
 
 
+def test_a_damaged_file_is_named_in_a_line(tmp_path):
+    (tmp_path / "damaged.json").write_text('{"dm": ')
+    result = CliRunner().invoke(scale_model.main, [str(tmp_path / "damaged.json")])
+    assert result.exit_code == 1 and len(result.output.splitlines()) == 1 and "damaged.json" in result.output
+
+
 def test_the_table_of_what_was_measured():
     result = CliRunner().invoke(scale_model.main, [str(MEASURED)])
     assert result.exit_code == 0, result.output
