@@ -35,8 +35,9 @@ def read_results(path: Path, of: Mapping[str, Any] | None = None) -> Any:
     known, results = _read(path)
     for name, value in (of or {}).items():
         if (found := known.get(name, value)) != value:
-            mend = f"take {name} {found}, or name another file"
-            raise click.ClickException(f"{path} has results of {name} {found}, not of {value}: {mend}")
+            mend = f"run scripts/{found}.py" if name == "script" else f"take {name} {found}"
+            said = f"{path} has results of {name} {found}, not of {value}"
+            raise click.ClickException(f"{said}: {mend}, or name another file or folder")
     return results
 
 

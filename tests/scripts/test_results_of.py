@@ -104,7 +104,12 @@ def test_files_of_older_versions_of_another_form_are_refused(script, images, tmp
 @pytest.mark.parametrize(
     ("values", "script", "name", "asked"),
     [
-        ("script reproduce_budget reproduce_color", reproduce_color, "equal_bytes", ["photographs"]),
+        (
+            "script reproduce_budget reproduce_color scripts/reproduce_budget.py",
+            reproduce_color,
+            "equal_bytes",
+            ["photographs"],
+        ),
         ("script reproduce_color reproduce_ast", reproduce_ast, "photographs", []),
         ("script reproduce_ast reproduce_cifar10", reproduce_cifar10, "ast", []),
         ("script reproduce_budget reproduce_budget_time", reproduce_budget_time, "equal_bytes", []),
