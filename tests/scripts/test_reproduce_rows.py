@@ -37,6 +37,14 @@ def test_a_row_of_cifar10_is_its_preset_but_for_what_it_names(row, objective, ra
     assert ("experts" in asked) == (row in ("MTT", "AST"))
 
 
+def test_ast_has_its_own_published_settings_at_ten_images_per_class(asked, tmp_path):
+    reproduce_cifar10.distill("AST", 10, 0, "my/images", "data", tmp_path)
+    settings = asked["distill"][1]
+    assert (settings["objective"], settings["initialization"], settings["zca"]) == ("ast", "representative", True)
+    assert settings["learning_rate"] == {"pixels": 1e3, "step_size": 1e-5}
+    assert settings["objective_options"]["step_size"] == 1e-2 and settings["objective_options"]["bias_correction"] == 0
+
+
 @pytest.mark.parametrize("row", ["MTT", "AST"])
 @pytest.mark.parametrize("ipc", [1, 10])
 def test_experts_of_cifar10_are_long_enough_for_the_starts_of_the_preset(row, ipc, asked, tmp_path):
