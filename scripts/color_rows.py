@@ -9,6 +9,8 @@ OBJECTIVES: dict[str, dict[str, Any]] = {
     "MTT": {"objective": "mtt", "iterations": 100},
     "AST": {"objective": "ast", "iterations": 100},
 }
+FASTER = ("MTT", "AST")
+"""Half as many iterations are enough for these at 10 images per class, where one takes ten times as long."""
 PRIORS: dict[str, dict[str, Any]] = {
     "pixels from noise": {"prior": "pixels", "prior_options": {"init": "noise"}},
     "pixels from real images": {"prior": "pixels", "prior_options": {"init": "real"}},

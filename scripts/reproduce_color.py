@@ -22,7 +22,7 @@ from typing import Any
 
 import click
 import torch
-from color_rows import OBJECTIVES, RATES, ROWS, latents
+from color_rows import FASTER, OBJECTIVES, RATES, ROWS, latents
 from color_sources import SOURCES, STARTS, Source
 from reproduce_budget import LR, REAL, Beside, epochs, evaluated, measured, shown, update, with_beside
 from results_command import name_of, of_call, picture_path, positive, results_path, said, show
@@ -113,6 +113,8 @@ class Bench:
         settings = self.source.data | {"prior": self.source.prior} | ROWS[row]
         settings |= {"budget": float(self.ipc)} if what.endswith("equal numbers") else {"ipc": self.ipc}
         settings["learning_rate"] = {name: scale * RATES[how][name] for name in latents(what)}
+        if self.ipc > 1 and how in FASTER:
+            settings["iterations"] //= 2
         if settings["objective"] in ("mtt", "ast"):
             self.require_prior(settings["prior"], settings.get("prior_options", {}))
             settings |= {"experts": self.experts(), "objective_options": self.source.matched}
