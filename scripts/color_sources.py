@@ -35,7 +35,7 @@ SOURCES = {
         score="macro_accuracy",
         times={
             **dict.fromkeys(("DM, pixels from real images", "DM, codes W+"), 0.3),
-            **dict.fromkeys(("MTT, codes W+", "AST, codes W+"), 3.0),
+            **dict.fromkeys(("DC, pixels from real images", "MTT, codes W+", "AST, codes W+"), 3.0),
         },
     ),
     "cifar10": Source(
