@@ -15,7 +15,17 @@ from glad.presets import IterationCost, Preset, all_presets, leaves, load
 UNMEASURED = "not measured"
 PLAIN_WIDTH = 160  # of a table that goes to a file
 
-IPC = click.option("--ipc", type=int, help="Synthetic images per class.  [default: the preset's first]")
+
+def _require_images(ctx: click.Context, param: click.Parameter, ipc: int | None) -> int | None:
+    """Refuse what `glad distill` refuses."""
+    if ipc is not None and ipc < 1:
+        raise ValueError(f"ipc must be at least 1, not {ipc}")
+    return ipc
+
+
+IPC = click.option(
+    "--ipc", type=int, callback=_require_images, help="Synthetic images per class.  [default: the preset's first]"
+)
 
 
 @click.group(invoke_without_command=True)
@@ -26,8 +36,21 @@ def presets(ctx: click.Context, ipc: int | None) -> None:
 
     With what they take, from one measured iteration.
     """
-    if ctx.invoked_subcommand:
-        return
+    if ctx.invoked_subcommand is None:
+        _list(ipc)
+    elif ipc is not None:
+        ctx.default_map = {ctx.invoked_subcommand: {"ipc": ipc}}
+
+
+@presets.command("list")
+@IPC
+def list_them(ipc: int | None) -> None:
+    """List the presets, with what they take."""
+    _list(ipc)
+
+
+def _list(ipc: int | None) -> None:
+    """Print a row per preset."""
     table = Table()
     for heading in ("preset", "objective", "data", "px", "ipc", "prior", "iterations", "s/iteration", "hours", "GiB"):
         table.add_column(heading, justify="left" if heading in ("preset", "objective", "data", "prior") else "right")

@@ -115,10 +115,10 @@ def all_presets() -> Mapping[str, Preset]:
 
 
 def load(name: str) -> Preset:
-    """The preset called ``name``; ``ValueError`` naming those that there are."""
+    """The preset called ``name``; ``ValueError`` naming those that are called alike."""
     names = all_presets()
     if name not in names:
-        near = get_close_matches(name, names, 1)
-        hint = f"; did you mean {near[0]}?" if near else "."
-        raise ValueError(f"unknown preset {name!r}{hint} There are {', '.join(names)}")
+        near = get_close_matches(name, names)
+        hint = f"; did you mean {' or '.join(near)}?" if near else ":"
+        raise ValueError(f"unknown preset {name!r}{hint} `glad presets list` shows all")
     return names[name]

@@ -142,6 +142,23 @@ def test_all_are_listed_with_what_they_take(monkeypatch: pytest.MonkeyPatch, tmp
     assert "Takes: 1.8 s an iteration, 5 hours for 10,000, 2.2 GiB (a machine; by `measure it`)" in shown
 
 
+def test_the_images_per_class_may_stand_before_the_command_and_are_refused_as_by_distill() -> None:
+    assert (
+        run("presets", "list", "--ipc", "10") == run("presets", "--ipc", "10", "list") == run("presets", "--ipc", "10")
+    )
+    shown = run("presets", "show", "mtt-cifar10-pixels", "--ipc", "50")
+    assert (
+        run("presets", "--ipc", "50", "show", "mtt-cifar10-pixels")
+        == shown
+        != run("presets", "show", "mtt-cifar10-pixels")
+    )
+    assert run("presets", "--ipc", "10", "show", "mtt-cifar10-pixels", "--ipc", "50") == shown
+    commands = (["presets"], ["presets", "list"], ["presets", "show", "dc-svhn-pixels"], ["distill"])
+    for number in ("0", "-3"):
+        refused = {run(*command, "--ipc", number, code=1) for command in commands}
+        assert refused == {f"Error: ipc must be at least 1, not {number}"}
+
+
 def test_what_was_measured_is_of_presets_and_says_how() -> None:
     measured = json.loads((files("glad.presets") / MEASURED).read_text())
     assert {key.split()[0] for key in measured} <= {preset.file for preset in all_presets().values()}
@@ -221,7 +238,9 @@ def test_an_unknown_name_and_a_missing_generator_give_one_line(settings: Any) ->
     for command in (["distill", "--preset"], ["presets", "show"]):
         output = run(*command, "dm-cifar-pixels", code=1)
         assert mentions(output, "'dm-cifar-pixels' dm-cifar10-pixels")
-        assert "mtt-imagenet-b-128" in output and "Traceback" not in output
+        assert "mtt-imagenet-b-128" not in output and "Traceback" not in output
+        assert "`glad presets list`" in output
+    assert mentions(run("presets", "show", "xyzzy", code=1), "'xyzzy' list")
     output = run("distill", "--preset", "mtt-imagenet-b-128", code=2)
     assert mentions(output, "StyleGAN-XL ImageNet 128 px safetensors")
     assert "imagenet128.safetensors" in output and "--prior FILE" in output
