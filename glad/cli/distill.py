@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from glad.cli.old_names import OldNames
-from glad.cli.options import PRESET, config_option, progress_bar
+from glad.cli.options import PRESET, SIZES, config_option, progress_bar
 from glad.cli.settings import from_options, old_flags, settings_options
 from glad.cli.source import FILLED, OBJECTIVES, read_class
 from glad.settings.distill import DistillSettings
@@ -37,7 +37,15 @@ Options of the priors (-p) and their defaults:
 
 
 class Distill(OldNames):
-    """The command, whose epilog reads the objectives' sources when help is asked for."""
+    """The command, whose epilog reads the objectives' sources when help is asked for.
+
+    The size of the set is read before other options, since a preset's numbers go by it wherever it stands.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for param in self.params:
+            param.is_eager |= param.name in SIZES
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options of objectives and priors."""

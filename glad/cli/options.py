@@ -13,9 +13,12 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from glad import presets
+from glad.cli import say_first
 from glad.settings.sets import REST
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+SIZES = ("budget", "ipc")
+"""Options that say how large a set is."""
 HUB = "hf://"  # as in glad.data.encoded, which imports torch
 PLAIN_LINES = 10  # lines of progress in a log file
 
@@ -116,25 +119,36 @@ def load_preset(ctx: click.Context, param: click.Parameter, name: str | None) ->
         return file
 
     settings = {**as_defaults(ctx, param, f"preset {name}", preset.settings()), "prior": prior}
-    settings["ipc"] = lambda: None if _has_budget(ctx) else str(preset.ipc[0])
+    settings["ipc"] = lambda: str(preset.ipc[0]) if _number_of(ctx, "budget") is None else None
     for key, value in preset.distill.items():
         if presets.goes_by_ipc(value):
-            settings[key] = lambda key=key: _as_option(preset.settings(_images_per_class(ctx))[key])
+            settings[key] = lambda key=key: _as_option(preset.settings(_size_for(ctx, preset))[key])
     ctx.default_map = {**settings, **(ctx.default_map or {})}
     return name
 
 
-def _has_budget(ctx: click.Context) -> bool:
-    """Whether the size of the set is said as a budget, on the command line or in a file."""
-    return ctx.params.get("budget") is not None or ctx.lookup_default("budget") is not None
+def _size_for(ctx: click.Context, preset: presets.Preset) -> float | None:
+    """The images per class that choose the numbers of ``preset``; said once where it has none for them."""
+    size = next((found for name in SIZES if (found := _number_of(ctx, name)) is not None), None)
+    if size is not None and size > 0:
+        say_note(ctx, preset.remark(size))
+    return size
 
 
-def _images_per_class(ctx: click.Context) -> int | None:
-    """What --ipc is, at a time when options of the command line are processed, and those of files perhaps not yet."""
-    param = next(param for param in ctx.command.params if param.name == "ipc")
-    known = ctx.params.get("ipc")
-    found: int | None = param.type_cast_value(ctx, ctx.lookup_default("ipc")) if known is None else known
-    return found
+def _number_of(ctx: click.Context, name: str) -> float | None:
+    """What ``name`` is, at a time when options of the command line are processed, and those of files perhaps not."""
+    known = ctx.params.get(name)  # click has an object of its own there for what was not given
+    param = next(param for param in ctx.command.params if param.name == name)
+    found: float | None = known if isinstance(known, int | float) else None
+    return param.type_cast_value(ctx, ctx.lookup_default(name)) if found is None else found
+
+
+def say_note(ctx: click.Context, line: str) -> None:
+    """Say ``line``, unless it is empty or has been said, on stderr."""
+    said = ctx.meta.setdefault(__name__, set())
+    if line and line not in said:
+        said.add(line)
+        say_first(f"Note: {line}")
 
 
 def as_defaults(ctx: click.Context, param: click.Parameter, source: str, content: Mapping[Any, Any]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from glad.cli.distill import distill
 from glad.cli.experts import train
+from glad.cli.options import say_note
 from glad.presets import IterationCost, Preset, all_presets, leaves, load
 
 UNMEASURED = "not measured"
@@ -61,21 +62,25 @@ def _list(ipc: int | None) -> None:
         row = [preset.name, settings["objective"], preset.data, preset.images()[1], *shown]
         table.add_row(*map(str, row), *_cells(cost, settings["iterations"]))
     _print(table)
+    if ipc is not None and any(preset.remark(ipc) for preset in all_presets().values()):
+        click.echo(f"Note: presets without settings for {ipc} images per class take those of fewer", err=True)
     click.echo("`glad presets show NAME` shows where the numbers are from, and what to run.")
 
 
 @presets.command()
 @click.argument("name")
 @IPC
-def show(name: str, ipc: int | None) -> None:
+@click.pass_context
+def show(ctx: click.Context, name: str, ipc: int | None) -> None:
     """Show the settings of the preset NAME, where each is from, what it takes, and the commands."""
     preset = load(name)
     settings = preset.settings(ipc)
+    say_note(ctx, preset.remark(settings["ipc"]))
     click.echo(f"{name}: {preset.title}. Published for {_join(preset.ipc)} images per class.")
     table = Table("option", "value", "source")
     given = {**leaves(settings), **{f"experts.{key}": value for key, value in preset.experts.items()}}
     for option, value in given.items():
-        table.add_row(option, str(value), preset.source(option))
+        table.add_row(option, str(value), preset.source(option, settings["ipc"]))
     _print(table)
     if preset.unrecorded:
         click.echo(f"At glad's own default, since what was published is not recorded: {_join(preset.unrecorded)}.")

@@ -13,14 +13,16 @@ A YAML file beside this one is one setting, for every data set that it lists:
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from typing import Any, TypeGuard
 
 import yaml
+
+from glad.runs.formatting import join_words
 
 STORED = {"cifar10": (3, 32), "cifar100": (3, 32), "svhn": (3, 32), "mnist": (1, 28), "fashionmnist": (1, 28)}
 """Channels and side of data sets that a preset takes as they are stored."""
@@ -54,16 +56,34 @@ class Preset:
     needs: str = ""
     note: str = ""
 
-    def settings(self, ipc: int | None = None) -> dict[str, Any]:
-        """What to give to ``glad.distill``; ``ipc`` images per class, or as many as the preset is for first."""
+    def settings(self, ipc: float | None = None) -> dict[str, Any]:
+        """What to give to ``glad.distill``; ``ipc`` images per class, or as many as the preset is for first.
+
+        Where a setting has no number for ``ipc`` it has that for the next smaller one: see ``remark``.
+        """
         ipc = self.ipc[0] if ipc is None else ipc
         chosen = {name: _for_ipc(value, ipc) for name, value in self.distill.items()}
         return {"data": self.data, "ipc": ipc, **chosen}
 
-    def source(self, option: str) -> str:
-        """Who published ``option``, such as ``momentum`` or ``lr.w``; empty for what is no choice of theirs."""
+    def remark(self, ipc: float) -> str:
+        """Whose numbers those of ``ipc`` images per class are, where settings go by them and have none for it."""
+        known = sorted({key for value in self.distill.values() if goes_by_ipc(value) for key in value})
+        if not known or ipc in known:
+            return ""
+        listed = join_words([*map(str, known)])
+        return f"{self.name} has settings for {listed} images per class; {ipc:g} takes those of {_row(known, ipc)}"
+
+    def source(self, option: str, ipc: float | None = None) -> str:
+        """Who published ``option``, such as ``momentum`` or ``lr.w``; empty for what is no choice of theirs.
+
+        Where it is not published for ``ipc``, the source says for how many images per class it is.
+        """
         whole = option.partition(".")[0]
-        return next((source for source, options in self.sources.items() if {option, whole} & {*options}), "")
+        found = next((source for source, options in self.sources.items() if {option, whole} & {*options}), "")
+        known = self.distill.get(whole)
+        if not found or ipc is None or not goes_by_ipc(known) or ipc in known:
+            return found
+        return f"{found}, for {_row(known, ipc)} images per class"
 
     def images(self) -> tuple[int, int]:
         """Channels and side of the images."""
@@ -81,12 +101,17 @@ class Preset:
         return IterationCost(**found) if found else None
 
 
-def _for_ipc(value: Any, ipc: int) -> Any:
+def _for_ipc(value: Any, ipc: float) -> Any:
     """The entry for ``ipc`` of a dict by images per class, or for the next smaller one; anything else as it is."""
-    return value[max((key for key in value if key <= ipc), default=min(value))] if goes_by_ipc(value) else value
+    return value[_row(value, ipc)] if goes_by_ipc(value) else value
 
 
-def goes_by_ipc(value: Any) -> bool:
+def _row(known: Collection[int], ipc: float) -> int:
+    """Of the numbers of images per class that are ``known``, the one that stands for ``ipc``."""
+    return max((key for key in known if key <= ipc), default=min(known))
+
+
+def goes_by_ipc(value: Any) -> TypeGuard[dict[int, Any]]:
     """Whether a value is a dict by images per class."""
     return isinstance(value, dict) and all(isinstance(key, int) for key in value)
 

@@ -234,6 +234,33 @@ def test_a_budget_takes_the_place_of_a_presets_images_per_class(settings: Any, t
         settings("--preset", "dsa-mnist-pixels", "--ipc", "1", "--budget", "1")
 
 
+def test_numbers_follow_the_size_of_the_set_and_unpublished_sizes_are_said(settings: Any) -> None:
+    asked, preset = settings("--preset", "mtt-cifar10-pixels", "--budget", "10"), load("mtt-cifar10-pixels")
+    for name in ("learning_rate", "objective_options", "zca"):
+        assert asked[name] == preset.settings(10)[name]
+    rates = settings("--lr", "pixels=5", "--preset", "mtt-cifar10-pixels", "--ipc", "50")["learning_rate"]
+    assert rates == {"pixels": 5, "step_size": 1e-5}  # those of 50, although --ipc stands behind
+    line = "Note: mtt-cifar10-pixels has settings for 1, 10 and 50 images per class;"
+    for size, taken in (("20", 10), ("60", 50)):
+        for command in (["distill", "--preset"], ["presets", "show"]):
+            result = CliRunner().invoke(main, [*command, "mtt-cifar10-pixels", "--ipc", size])
+            assert result.exit_code == 0 and result.stderr == f"{line} {size} takes those of {taken}\n"
+    result = CliRunner().invoke(main, ["distill", "--preset", "mtt-cifar10-pixels", "--budget", "2.5"])
+    assert result.stderr == f"{line} 2.5 takes those of 1\n"
+    assert mentions(CliRunner().invoke(main, ["presets", "--ipc", "20"]).stderr, "20")
+    for said in (["--ipc", "10"], ["--budget", "50"], []):
+        assert not CliRunner().invoke(main, ["distill", "--preset", "mtt-cifar10-pixels", *said]).stderr
+    assert not CliRunner().invoke(main, ["distill", "--preset", "dm-cifar10-pixels", "--ipc", "20"]).stderr
+
+
+def test_numbers_of_another_size_are_not_shown_as_published_for_this_one() -> None:
+    preset = load("dc-cifar10-pixels")
+    published = preset.source("iterations")
+    assert preset.source("iterations", 10) == preset.source("momentum", 20) == published
+    assert preset.source("iterations", 20) == f"{published}, for 10 images per class"
+    assert f"│ 10000 │ {published}, for 10 images per class │" in run("presets", "show", preset.name, "--ipc", "20")
+
+
 def test_an_unknown_name_and_a_missing_generator_give_one_line(settings: Any) -> None:
     for command in (["distill", "--preset"], ["presets", "show"]):
         output = run(*command, "dm-cifar-pixels", code=1)
