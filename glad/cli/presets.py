@@ -11,7 +11,7 @@ from rich.table import Table
 from glad.cli.distill import distill
 from glad.cli.experts import train
 from glad.cli.options import say_note
-from glad.presets import IterationCost, Preset, all_presets, leaves, load
+from glad.presets import IterationCost, Preset, all_presets, goes_by_ipc, leaves, load
 
 UNMEASURED = "not measured"
 PLAIN_WIDTH = 160  # of a table that goes to a file
@@ -100,9 +100,15 @@ def commands(preset: Preset, ipc: int | None) -> list[str]:
         return [shlex.join(run)]
     shared = {param.name for param in train.params} & {param.name for param in distill.params}
     settings = {name: value for name, value in preset.settings(ipc).items() if name in shared}
-    folder = ["--out", f"experts/{preset.name}"]
-    first = ["glad", "experts", "train", *_options(train, {**settings, **preset.experts}), *folder]
-    return [shlex.join(first), shlex.join([*run, "--experts", folder[1]])]
+    folder = "-".join([f"experts/{preset.name}", *_words_of_experts(preset, settings)])
+    first = ["glad", "experts", "train", *_options(train, {**settings, **preset.experts}), "--out", folder]
+    return [shlex.join(first), shlex.join([*run, "--experts", folder])]
+
+
+def _words_of_experts(preset: Preset, settings: Mapping[str, Any]) -> list[str]:
+    """What tells a preset's experts apart that differ by images per class: ``zca`` for those with it."""
+    chosen = {name: value for name, value in settings.items() if goes_by_ipc(preset.distill.get(name))}
+    return [name if value is True else f"{name}-{value}" for name, value in chosen.items() if value is not False]
 
 
 def _options(command: click.Command, settings: Mapping[str, Any]) -> list[str]:

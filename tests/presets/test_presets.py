@@ -4,7 +4,6 @@ import json
 import shlex
 from itertools import chain
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, get_args
 
 import measure_presets
@@ -12,9 +11,9 @@ import pytest
 import torch
 from click.testing import CliRunner
 from errors import mentions
+from preset_commands import run
 
 from generators.prior import StyleGANPrior
-from glad.cli import main
 from glad.cli.distill import distill
 from glad.cli.experts import train
 from glad.cli.presets import commands
@@ -27,29 +26,9 @@ from glad.presets import MEASURED, all_presets, files, leaves, load
 from glad.priors import PRIORS
 from glad.priors.stylegan import RATES
 from glad.registry import RESERVED, construct, options_of
-from glad.settings.distill import DistillSettings, Initialization
+from glad.settings.distill import Initialization
 
 NAMES = {"data", "objective", "prior"}  # what a preset is about, and no number
-
-
-def run(*arguments: str, code: int = 0) -> str:
-    result = CliRunner().invoke(main, list(arguments))
-    assert result.exit_code == code, (result.output, result.exception)
-    return " ".join(result.output.split())
-
-
-@pytest.fixture
-def settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
-    """``settings(*options)``: what ``glad distill`` asks for, in an empty folder."""
-    monkeypatch.chdir(tmp_path)
-    asked: dict[str, Any] = {}
-
-    def note(settings: DistillSettings, **_: Any) -> SimpleNamespace:
-        asked.update(settings.plain())
-        return SimpleNamespace(path="run")
-
-    monkeypatch.setattr("glad.api.run_distillation", note)
-    return lambda *options: (run("distill", *options), dict(asked))[1]
 
 
 def options(preset: Any) -> set[str]:
@@ -102,18 +81,6 @@ def test_codes_are_of_the_published_layers_and_networks() -> None:
         assert [stage.shape[1] for stage in network.stages(images)] == [128] * depth
 
 
-def test_numbers_go_by_images_per_class() -> None:
-    preset = load("dc-cifar10-pixels")
-    found = [preset.settings(ipc)["iterations"] for ipc in (0, 1, 5, 10, 49, 50, 100)]
-    assert found == [1000, 1000, 1000, 10000, 10000, 50000, 50000]
-    assert load("dsa-cifar10-pixels").settings(10)["iterations"] == 10000
-    assert load("dm-cifar10-pixels").settings(10)["iterations"] == 20000
-    of_mtt = [load("mtt-cifar10-pixels").settings(ipc) for ipc in (1, 10, 50)]
-    assert [found["zca"] for found in of_mtt] == [True, True, False]
-    assert [found["objective_options"]["max_start_epoch"] for found in of_mtt] == [2, 20, 40]
-    assert [found["learning_rate"]["pixels"] for found in of_mtt] == [100, 100, 1000]
-
-
 def test_a_source_has_only_what_it_states() -> None:
     of_ast = load("ast-cifar100-pixels")
     assert "CIFAR-100" in of_ast.source("objective_options.batch_syn")
@@ -140,23 +107,6 @@ def test_all_are_listed_with_what_they_take(monkeypatch: pytest.MonkeyPatch, tmp
     assert output.count("not measured") == len(all_presets()) - 2  # mnist and fashionmnist are of one size
     shown = run("presets", "show", "dc-mnist-pixels", "--ipc", "10")
     assert "Takes: 1.8 s an iteration, 5 hours for 10,000, 2.2 GiB (a machine; by `measure it`)" in shown
-
-
-def test_the_images_per_class_may_stand_before_the_command_and_are_refused_as_by_distill() -> None:
-    assert (
-        run("presets", "list", "--ipc", "10") == run("presets", "--ipc", "10", "list") == run("presets", "--ipc", "10")
-    )
-    shown = run("presets", "show", "mtt-cifar10-pixels", "--ipc", "50")
-    assert (
-        run("presets", "--ipc", "50", "show", "mtt-cifar10-pixels")
-        == shown
-        != run("presets", "show", "mtt-cifar10-pixels")
-    )
-    assert run("presets", "--ipc", "10", "show", "mtt-cifar10-pixels", "--ipc", "50") == shown
-    commands = (["presets"], ["presets", "list"], ["presets", "show", "dc-svhn-pixels"], ["distill"])
-    for number in ("0", "-3"):
-        refused = {run(*command, "--ipc", number, code=1) for command in commands}
-        assert refused == {f"Error: ipc must be at least 1, not {number}"}
 
 
 def test_what_was_measured_is_of_presets_and_says_how() -> None:
@@ -216,49 +166,6 @@ def test_the_command_line_wins_key_by_key_and_a_config_stands_between(settings: 
         asked = settings(*order, "dc-svhn-pixels", *rest, "--momentum", "0.75")
         assert (asked["ipc"], asked["momentum"], asked["learning_rate"]) == (10, 0.75, 3)
         assert (asked["data"], asked["iterations"], asked["augmentation"]) == ("svhn", 10000, "none")
-
-
-@pytest.mark.parametrize("order", [["--ipc", "50", "--preset"], ["--preset"]])
-def test_iterations_follow_the_images_per_class_wherever_they_are_said(order: list[str], settings: Any) -> None:
-    rest = [] if "--ipc" in order else ["--ipc", "50"]
-    assert settings(*order, "dsa-mnist-pixels", *rest)["iterations"] == 50000
-    assert settings(*order, "dsa-mnist-pixels", *rest, "--iterations", "7")["iterations"] == 7
-
-
-def test_a_budget_takes_the_place_of_a_presets_images_per_class(settings: Any, tmp_path: Path) -> None:
-    (tmp_path / "half.yaml").write_text("budget: 0.5\n")
-    for size, said in ((2.0, ["--budget", "2"]), (0.5, ["--config", "half.yaml"])):
-        asked = settings(*said, "--preset", "dsa-mnist-pixels", "--prior", "ddif")
-        assert (asked["ipc"], asked["budget"]) == (None, size) and asked["iterations"] == 1000
-    with pytest.raises(AssertionError, match="give one of them"):
-        settings("--preset", "dsa-mnist-pixels", "--ipc", "1", "--budget", "1")
-
-
-def test_numbers_follow_the_size_of_the_set_and_unpublished_sizes_are_said(settings: Any) -> None:
-    asked, preset = settings("--preset", "mtt-cifar10-pixels", "--budget", "10"), load("mtt-cifar10-pixels")
-    for name in ("learning_rate", "objective_options", "zca"):
-        assert asked[name] == preset.settings(10)[name]
-    rates = settings("--lr", "pixels=5", "--preset", "mtt-cifar10-pixels", "--ipc", "50")["learning_rate"]
-    assert rates == {"pixels": 5, "step_size": 1e-5}  # those of 50, although --ipc stands behind
-    line = "Note: mtt-cifar10-pixels has settings for 1, 10 and 50 images per class;"
-    for size, taken in (("20", 10), ("60", 50)):
-        for command in (["distill", "--preset"], ["presets", "show"]):
-            result = CliRunner().invoke(main, [*command, "mtt-cifar10-pixels", "--ipc", size])
-            assert result.exit_code == 0 and result.stderr == f"{line} {size} takes those of {taken}\n"
-    result = CliRunner().invoke(main, ["distill", "--preset", "mtt-cifar10-pixels", "--budget", "2.5"])
-    assert result.stderr == f"{line} 2.5 takes those of 1\n"
-    assert mentions(CliRunner().invoke(main, ["presets", "--ipc", "20"]).stderr, "20")
-    for said in (["--ipc", "10"], ["--budget", "50"], []):
-        assert not CliRunner().invoke(main, ["distill", "--preset", "mtt-cifar10-pixels", *said]).stderr
-    assert not CliRunner().invoke(main, ["distill", "--preset", "dm-cifar10-pixels", "--ipc", "20"]).stderr
-
-
-def test_numbers_of_another_size_are_not_shown_as_published_for_this_one() -> None:
-    preset = load("dc-cifar10-pixels")
-    published = preset.source("iterations")
-    assert preset.source("iterations", 10) == preset.source("momentum", 20) == published
-    assert preset.source("iterations", 20) == f"{published}, for 10 images per class"
-    assert f"│ 10000 │ {published}, for 10 images per class │" in run("presets", "show", preset.name, "--ipc", "20")
 
 
 def test_an_unknown_name_and_a_missing_generator_give_one_line(settings: Any) -> None:
