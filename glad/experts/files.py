@@ -17,11 +17,13 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from glad.experts import mismatch
 from glad.runs.arithmetic import arithmetic, resume_arithmetic
 from glad.runs.storage import RunError, read_number, read_tensors, write_tensors, writing
 
 DTYPES = {"float32": (torch.float32, "F32"), "bfloat16": (torch.bfloat16, "BF16")}
 KEY = "expert"  # the metadata entry that holds what an expert is, as JSON
+FORM = "data_form"  # the part of it that files of earlier versions lack
 
 
 class ExpertError(RunError):
@@ -81,9 +83,7 @@ class ExpertFile:
         Raises ``ExpertError`` when the file is another expert's.
         """
         if self.partial.exists() and self.state.exists():
-            with self.partial.open("rb") as file:
-                if file.read(len(self.header)) != self.header:
-                    raise ExpertError(f"{self.partial} is of another recipe, network or data: choose another folder")
+            self._take_header()
             tensors, metadata = read_tensors(self.state)
             resume_arithmetic(json.loads(metadata.get("arithmetic", "null")), str(self.partial))
             return int(read_number(metadata, "epoch", self.state)), tensors
@@ -91,6 +91,18 @@ class ExpertFile:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._allocate()
         return None
+
+    def _take_header(self) -> None:
+        """Go on with the header of the partial file, which says less where an earlier version began it."""
+        with self.partial.open("rb") as file:
+            start = file.read(len(self.header))
+        former = {name: value for name, value in self.about.items() if name != FORM}
+        for about in (self.about, former):
+            header = _header(self.rows, self.parameters, self.dtype, about)
+            if start.startswith(header):
+                self.about, self.header = about, header
+                return
+        raise ExpertError(f"{self.partial} is of another recipe, network or data: choose another folder")
 
     def _allocate(self) -> None:
         with self.partial.open("wb") as file:
@@ -153,8 +165,10 @@ class Expert:
 class Experts:
     """The experts of a folder, all of one kind."""
 
-    def __init__(self, folder: Path, needed: Mapping[str, Any] | None = None) -> None:
-        """Open every expert of ``folder``; ``ExpertError`` naming what differs from ``needed``."""
+    def __init__(
+        self, folder: Path, needed: Mapping[str, Any] | None = None, data: Mapping[str, Any] | None = None
+    ) -> None:
+        """Open every expert of ``folder``; ``ExpertError`` naming what differs from ``needed``, and from ``data``."""
         paths = sorted(folder.glob("expert_*.safetensors"))
         if not paths:
             raise ExpertError(f"there are no experts in {folder}: train some with glad experts train --out {folder}")
@@ -162,7 +176,8 @@ class Experts:
         for expert in self.experts:
             for name, value in (needed or {}).items():
                 if (found := expert.about.get(name)) != value:
-                    raise ExpertError(f"{expert.path} was trained with {name} {found}, this run has {value}")
+                    remedy = mismatch.remedy(name, expert.about, data or {})
+                    raise ExpertError(f"{expert.path} was trained with {name} {found}, this run has {value}{remedy}")
 
     def __len__(self) -> int:
         return len(self.experts)

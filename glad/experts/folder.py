@@ -17,7 +17,7 @@ from glad.data.dataset import ImageData, Splits
 from glad.data.splits import open_data
 from glad.evaluation import accuracy
 from glad.experts.files import Expert, ExpertError, Experts
-from glad.experts.plan import Plan, kind, plan
+from glad.experts.plan import Plan, described, kind, plan
 from glad.experts.training import flatten, make_optimizer, train_expert, unflatten
 from glad.rng import rng_for
 from glad.runs.disk import sweep
@@ -148,7 +148,8 @@ def train_plan(plan: Plan, on_epoch: OnEpoch | None = None, settings: ExpertSett
             "fewer, for fewer epochs, or store them in bfloat16"
         )
     _train(plan, missing, on_epoch, settings)
-    experts = Experts(plan.out, kind(plan.splits.train, plan.network, plan.network_options))
+    data = plan.splits.train
+    experts = Experts(plan.out, kind(data, plan.network, plan.network_options), described(data))
     for expert in experts.experts:
         if expert.about["recipe"] != plan.recipe.stored():
             raise ExpertError(f"{expert.path} is of another recipe, {expert.about['recipe']}: choose another folder")
@@ -216,7 +217,7 @@ def open_experts(data: ImageData, settings: DistillSettings) -> Experts | None:
     """The experts that ``settings`` name, if any; ``ExpertError`` when they are not of its data and network."""
     if settings.experts is None:
         return None
-    return Experts(Path(settings.experts), kind(data, settings.network, settings.network_options))
+    return Experts(Path(settings.experts), kind(data, settings.network, settings.network_options), described(data))
 
 
 def experts_digest(experts: Experts) -> str:

@@ -11,7 +11,7 @@ import torch
 from glad.data.augment import strategy_for
 from glad.data.dataset import ImageData, Splits
 from glad.device import pick_device
-from glad.experts.files import ExpertFile, file_size
+from glad.experts.files import FORM, ExpertFile, file_size
 from glad.experts.training import make_optimizer, train_epoch
 from glad.networks.factory import network_factory
 from glad.rng import rng_for
@@ -52,7 +52,7 @@ class Plan:
         shapes = {name: list(p.shape) for name, p in self.make(rng_for(0)).named_parameters()}
         about = {
             **kind(self.splits.train, self.network, self.network_options),
-            "data_name": self.splits.train.name,
+            **described(self.splits.train),
             "recipe": self.recipe.stored(),
             "augmentation": self.augmentation,
             "seed": self.seed,
@@ -84,6 +84,18 @@ class Plan:
 def kind(data: ImageData, network: str, network_options: Mapping[str, Any]) -> dict[str, Any]:
     """What experts and a run must have in common."""
     return {"data": data.digest, "network": network, "network_options": dict(sorted(network_options.items()))}
+
+
+def described(data: ImageData) -> dict[str, Any]:
+    """What data are in words, as experts' files have it: of two digests one sees only that they differ."""
+    form = {
+        "images": len(data),
+        "classes": list(data.classes),
+        "resolution": data.resolution,
+        "channels": data.channels,
+        "zca": data.whitening is not None,
+    }
+    return {"data_name": data.name, FORM: form}
 
 
 def plan(splits: Splits, settings: ExpertSettings) -> Plan:
