@@ -108,7 +108,9 @@ def _torchvision(name: str, root: Path, download: bool) -> Raw:
     except (RuntimeError, OSError, ValueError, EOFError, AssertionError, KeyError) as error:
         raise DataError(
             f"{name} cannot be read from {root / entry.folder} ({' '.join(str(error).split())}): "
-            "put torchvision's files there, name another root (--root), or ask for a download (--download)"
+            "put torchvision's files there, name another root (--root), or download them in Python: "
+            f"glad.load_data({name!r}, root={str(root)!r}, download=True) (of the commands, "
+            "`glad weights train --download` alone does that)"
         ) from error
     parts = {}
     for split, data in zip(("train", "test"), pair, strict=True):

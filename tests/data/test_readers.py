@@ -2,6 +2,7 @@
 
 import struct
 
+import click
 import numpy as np
 import pytest
 import torch
@@ -9,6 +10,7 @@ import torchvision
 from errors import mentions, naming
 from image_files import noise, write_images, write_npz
 
+from glad.cli import main
 from glad.data import embedded, layout, readers
 from glad.data.dataset import DataError
 from glad.data.splits import load_data
@@ -121,6 +123,18 @@ def test_a_missing_data_set_says_where_it_was_looked_for(tmp_path, name):
         load_data(name, root=tmp_path)
     message = str(caught.value)
     assert mentions(message, f"{name} {tmp_path}") and "--download" in message and "\n" not in message
+    assert f"glad.load_data({name!r}, root={str(tmp_path)!r}, download=True)" in message
+    assert "`glad weights train --download` alone" in message  # distill and experts train have no such option
+    with_it = [command for command in ("distill", "experts train", "weights train") if downloads(command)]
+    assert with_it == ["weights train"]
+
+
+def downloads(command):
+    """Whether a command of glad has the option."""
+    found = main
+    for name in command.split():
+        found = found.get_command(click.Context(found), name)
+    return any("--download" in param.opts for param in found.params)
 
 
 class LikeCIFAR:
