@@ -217,6 +217,8 @@ def _distill(
     segment = None if experts is None else experts.segment
     asked = objective or settings.objective
     made, used = resolve_objective(asked, train, resolved.description, segment, settings, device)
+    if experts is not None and made is not objective:  # one that was made elsewhere has its own segments
+        ObjectiveDescription(made).require_usable_experts(experts.epochs)
     used = replace(used, out=str(settings.folder))
     state = _first_state(train, resolved, experts, asked, made, used, device if ranks is None else ranks)
     inputs = _inputs(train, resolved, experts, hash_option_files(asked, used.objective_options))

@@ -182,6 +182,11 @@ class Experts:
     def __len__(self) -> int:
         return len(self.experts)
 
+    @property
+    def epochs(self) -> int:
+        """How many epochs each of them has at least."""
+        return min(expert.epochs for expert in self.experts)
+
     def segment(self, rng: torch.Generator, max_start_epoch: int, length: int, min_start_epoch: int = 0) -> Segment:
         """Draw a segment of ``length`` epochs of a random expert.
 

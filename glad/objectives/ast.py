@@ -19,6 +19,7 @@ from glad.objectives.trajectory import (
     check_options,
     keep_positive,
     relative_distance,
+    require_epochs,
 )
 from glad.objectives.unroll import UNROLLS
 from glad.rng import normal
@@ -90,6 +91,10 @@ class AST:
             perturbation,
         )
         self.step_size = torch.tensor(step_size, requires_grad=True)
+
+    def check_experts(self, epochs: int) -> None:
+        """Refuse experts of so few ``epochs`` that a segment would reach beyond them."""
+        require_epochs("ast", self.max_start_epoch, self.expert_epochs, epochs)
 
     def terms(self, images: Tensor, labels: Tensor, step: Any) -> Iterator[Tensor]:
         """One term: relative squared distances from where the expert was, at the end and on the way."""

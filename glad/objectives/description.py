@@ -94,6 +94,19 @@ class ObjectiveDescription:
         if check is not None:
             check(labels)
 
+    def require_usable_experts(self, epochs: int) -> None:
+        """Refuse experts that the objective cannot follow.
+
+        Args:
+            epochs: How long they were trained; of several the fewest.
+
+        Raises:
+            ValueError: Its method ``check_experts(epochs)``, if it has one, refuses them.
+        """
+        check = getattr(self.objective, "check_experts", None)
+        if check is not None:
+            check(epochs)
+
     def present_names(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """``given`` with present names in place of former ones, and a warning for each."""
         for name in given:

@@ -18,6 +18,7 @@ from glad.objectives.trajectory import (
     check_options,
     keep_positive,
     relative_distance,
+    require_epochs,
 )
 from glad.objectives.unroll import UNROLLS, stop_where_nearest
 
@@ -64,6 +65,10 @@ class MTT:
         self.syn_steps, self.expert_epochs, self.max_start_epoch = syn_steps, expert_epochs, max_start_epoch
         self.batch_syn, self.unroll, self.nearest = batch_syn, UNROLLS[unroll], nearest
         self.step_size = torch.tensor(step_size, requires_grad=True)
+
+    def check_experts(self, epochs: int) -> None:
+        """Refuse experts of so few ``epochs`` that a segment would reach beyond them."""
+        require_epochs(type(self).__name__.lower(), self.max_start_epoch, self.expert_epochs, epochs)
 
     def terms(self, images: Tensor, labels: Tensor, step: Any) -> Iterator[Tensor]:
         """One term: the squared distance from where the expert was, over how far the expert had come."""

@@ -40,6 +40,18 @@ def check_options(objective: str, sizes: Mapping[str, int], step_size: float, un
         raise ValueError(f"{objective}: unroll is one of {', '.join(UNROLLS)}, not {unroll!r}")
 
 
+def require_epochs(objective: str, max_start_epoch: int, expert_epochs: int, epochs: int) -> None:
+    """Raise ``ValueError``, naming the ``objective``, where segments reach beyond experts of so many ``epochs``."""
+    needed = max_start_epoch - 1 + expert_epochs
+    if needed > epochs:
+        latest = epochs + 1 - expert_epochs
+        lower = f"-o max_start_epoch={latest}" if latest > 0 else "fewer -o expert_epochs"
+        raise ValueError(
+            f"{objective}: the experts have {epochs} epochs; starts below max_start_epoch={max_start_epoch} and "
+            f"expert_epochs={expert_epochs} need {needed}: give {lower}, or experts of more epochs (-o epochs={needed})"
+        )
+
+
 def relative_distance(start: Tensor, target: Tensor, weight: float = 1.0) -> Callable[[Tensor], Tensor]:
     """``weight`` times the squared distance of parameters from ``target`` [P], over that of ``start`` from it."""
     scale = weight / (start - target).square().sum()

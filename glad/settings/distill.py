@@ -114,6 +114,9 @@ class DistillSettings(DataSettings):
                 "a representative initialization needs --experts FOLDER: train one with `glad experts train --out "
                 "FOLDER --count 1`"
             )
+        for name, value in (("initialization", "correct"), ("labels", "logits")):
+            if getattr(self, name) == value and self.experts is None:
+                raise ValueError(f"{name} {value} needs experts: name their folder (--experts FOLDER)")
 
     def _set_size(self) -> None:
         """One of ``ipc`` and ``budget``, and not both."""
