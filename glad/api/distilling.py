@@ -18,7 +18,7 @@ from glad.data.splits import open_data
 from glad.device import pick_device
 from glad.distillation import DistillationState, select_learned
 from glad.experts import Experts
-from glad.experts.folder import experts_digest, open_experts
+from glad.experts.folder import experts_digest, open_experts, require_experts_of
 from glad.objectives.base import Objective
 from glad.objectives.description import ObjectiveDescription
 from glad.objectives.resolve import hash_option_files, resolve_learning_rates, resolve_objective
@@ -196,6 +196,7 @@ def run_distillation(
     if place() is not None or settings.offload != "none":
         settings = replace(settings, sharded=True)
     with said_once(settings.rank_timeout), convolutions(settings.conv):
+        require_experts_of(settings, objective)
         splits = open_data(settings, data, Run(settings.folder).data_digest)
         if on_data is not None:
             on_data(splits)

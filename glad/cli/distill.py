@@ -5,11 +5,13 @@ from typing import Any
 
 import click
 
+from glad import presets
 from glad.cli.old_names import OldNames
-from glad.cli.options import PRESET, SIZES, config_option, progress_bar
+from glad.cli.options import PRESET, PRESET_NAME, SIZES, config_option, progress_bar
 from glad.cli.settings import from_options, old_flags, settings_options
 from glad.cli.source import FILLED, OBJECTIVES, read_class
 from glad.settings.distill import DistillSettings
+from glad.settings.experts import MissingExpertsError
 
 
 def _objective_help() -> str:
@@ -64,21 +66,38 @@ class Distill(OldNames):
     "any N.",
 )
 @settings_options(DistillSettings)
-def distill(ranks: int | None, **options: Any) -> None:
+@click.pass_context
+def distill(ctx: click.Context, ranks: int | None, **options: Any) -> None:
     """Distill a data set into a few synthetic images per class.
 
     Without options: the embedded FashionMNIST sample through the embedded generator, matched by DM. A run that was
     interrupted continues when the same command is given again, and ends with the same result.
     """
-    settings = from_options(DistillSettings, options)
+    try:
+        _run(from_options(DistillSettings, options), ranks)
+    except MissingExpertsError as error:
+        name = ctx.meta.get(PRESET_NAME)
+        if name is None or not presets.load(name).experts:
+            raise
+        size = f" --ipc {options['ipc']}" if options["ipc"] else ""
+        raise ValueError(
+            f"{error.what}: `glad presets show {name}{size}` has the command that trains those of the preset and the "
+            "one that names them (--experts FOLDER); what you change of data and network belongs into both"
+        ) from error
+
+
+def _run(settings: DistillSettings, ranks: int | None) -> None:
+    """Run the settings, on so many ranks if they are not None."""
     from glad.api import run_distillation
     from glad.data.inspection import describe
     from glad.ranks.group import place
 
     here = place()
     if ranks is not None and here is None:
+        from glad.experts.folder import require_experts_of
         from glad.ranks.launch import launch
 
+        require_experts_of(settings)
         if not launch(settings, ranks):
             raise SystemExit(1)
         return

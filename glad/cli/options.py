@@ -17,6 +17,7 @@ from glad.cli import say_first
 from glad.settings.sets import REST
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+PRESET_NAME = "glad.preset"  # of a context: what --preset was
 SIZES = ("budget", "ipc")
 """Options that say how large a set is."""
 HUB = "hf://"  # as in glad.data.encoded, which imports torch
@@ -124,6 +125,7 @@ def load_preset(ctx: click.Context, param: click.Parameter, name: str | None) ->
         if presets.goes_by_ipc(value):
             settings[key] = lambda key=key: _as_option(preset.settings(_size_for(ctx, preset))[key])
     ctx.default_map = {**settings, **(ctx.default_map or {})}
+    ctx.meta[PRESET_NAME] = name
     return name
 
 

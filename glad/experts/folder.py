@@ -19,12 +19,14 @@ from glad.evaluation import accuracy
 from glad.experts.files import Expert, ExpertError, Experts
 from glad.experts.plan import Plan, described, kind, plan
 from glad.experts.training import flatten, make_optimizer, train_expert, unflatten
+from glad.objectives import Objective
+from glad.objectives.resolve import require_experts
 from glad.rng import rng_for
 from glad.runs.disk import sweep
 from glad.runs.storage import optimizer_tensors, restore_optimizer
 from glad.settings.data import DSA, Convolutions
 from glad.settings.distill import DistillSettings
-from glad.settings.experts import Dtype, ExpertSettings, RecipeName
+from glad.settings.experts import Dtype, ExpertSettings, MissingExpertsError, RecipeName, training_command
 from glad.settings.objects import name_of
 from glad.settings.spread import TaskSettings
 from glad.settings.types import as_tuple
@@ -211,6 +213,19 @@ def _train_file(plan: Plan, number: int, on_epoch: OnEpoch | None) -> None:
             restore_optimizer(optimizer, state)
 
     train_expert(network, plan.splits.train, plan.recipe, plan.augmentation, key, write, start, restore)
+
+
+def require_experts_of(settings: DistillSettings, objective: Objective | None = None) -> None:
+    """Raise ``MissingExpertsError``, before data are loaded, where a run needs experts and there are none.
+
+    An ``objective`` that was handed in has its own.
+    """
+    if settings.experts is None:
+        if objective is None:
+            require_experts(settings)
+    elif not any(Path(settings.experts).glob("expert_*.safetensors")):
+        remedy = f"train some with `{training_command(settings)}`"
+        raise MissingExpertsError(f"there are no experts in {settings.experts}", remedy)
 
 
 def open_experts(data: ImageData, settings: DistillSettings) -> Experts | None:

@@ -19,6 +19,7 @@ from glad.objectives.description import ObjectiveDescription
 from glad.priors.description import PriorDescription
 from glad.registry import files_among, options_of, read_arguments
 from glad.settings.distill import DistillSettings
+from glad.settings.experts import MissingExpertsError, training_command
 
 FORMER = {"ncfm": "; what was ncfm in earlier versions needs none and is called cf (--objective cf)"}
 """What to add where an objective has the name of another one of earlier versions."""
@@ -111,10 +112,7 @@ def resolve_objective(
     if segment is not None:
         provided["segment"] = segment
     elif _needs_segments(factory):
-        raise ValueError(
-            f"{objective} follows experts, and there are none: train some with `glad experts train --out FOLDER` and "
-            f"name the folder (--experts FOLDER){FORMER.get(objective, '')}"
-        )
+        raise _missing_experts(objective, settings)
     stated = ObjectiveDescription(factory)
     published = stated.options_for_codes if prior.codes else {}
     added = {name: options_of(factory)[name].default for name in stated.added_options}
@@ -126,6 +124,17 @@ def resolve_objective(
         arguments.setdefault("flip", 0.0)  # a mirrored image is another class
     chosen = {name: value for name, value in arguments.items() if name not in provided}
     return _require_methods(factory(**arguments)), replace(settings, objective_options=chosen)
+
+
+def require_experts(settings: DistillSettings) -> None:
+    """Raise ``MissingExpertsError`` where the objective of ``settings`` follows experts and they name none."""
+    if settings.experts is None and _needs_segments(OBJECTIVES.find(settings.objective)):
+        raise _missing_experts(settings.objective, settings)
+
+
+def _missing_experts(objective: str, settings: DistillSettings) -> MissingExpertsError:
+    remedy = f"train some with `{training_command(settings)}` and name the folder (--experts FOLDER)"
+    return MissingExpertsError(f"{objective} follows experts, and there are none", remedy + FORMER.get(objective, ""))
 
 
 def _needs_segments(factory: Callable[..., Any]) -> bool:

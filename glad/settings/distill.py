@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 from glad.settings.data import DSA, Convolutions, DataSettings, at_least_one
+from glad.settings.experts import MissingExpertsError, training_command
 from glad.settings.fields import spelled
 from glad.settings.sets import REST
 
@@ -110,13 +111,14 @@ class DistillSettings(DataSettings):
             raise ValueError(f"rank_timeout must be a number of seconds above 0, not {self.rank_timeout:g}")
         at_least_one(self, "ipc", "candidates", "inversion_steps", "iterations", "chunk", "save_every", "grid_every")
         if self.initialization == "representative" and self.experts is None:
-            raise ValueError(
-                "a representative initialization needs --experts FOLDER: train one with `glad experts train --out "
-                "FOLDER --count 1`"
-            )
+            self._refuse("a representative initialization needs --experts FOLDER")
         for name, value in (("initialization", "correct"), ("labels", "logits")):
             if getattr(self, name) == value and self.experts is None:
-                raise ValueError(f"{name} {value} needs experts: name their folder (--experts FOLDER)")
+                self._refuse(f"{name} {value} needs --experts FOLDER")
+
+    def _refuse(self, what: str) -> NoReturn:
+        """Say the command that trains an expert of the run's data and network."""
+        raise MissingExpertsError(what, f"train one with `{training_command(self, '--count', '1')}`")
 
     def _set_size(self) -> None:
         """One of ``ipc`` and ``budget``, and not both."""

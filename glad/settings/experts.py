@@ -5,12 +5,14 @@ CVPR 2023), ``smooth`` that of AST (Shen et al., 2023): its first epochs count l
 middle. With a ``penalty`` the slope of the logits is held near one, so that the trajectory bends less.
 """
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from glad.settings.data import DSA, Convolutions, DataSettings, at_least_one
-from glad.settings.fields import Settings, spelled
+from glad.settings.fields import Settings, settings_of, spelled
+from glad.settings.objects import is_object
 from glad.settings.spread import TaskSettings
 
 FIRST_CLIP, CLIP_STEP = 0.50, 0.05  # of AST's clipping loss: the factor of the first epoch, and its growth per epoch
@@ -76,6 +78,40 @@ class Recipe(Settings):
     def weight(self, epoch: int) -> float:
         """The factor of the loss in ``epoch``."""
         return min(1.0, FIRST_CLIP + CLIP_STEP * epoch) if self.clipping else 1.0
+
+
+OF_OBJECTIVE = {"ast": "smooth"}
+"""The recipe of the experts that an objective follows, where it is not the default."""
+
+
+class MissingExpertsError(ValueError):
+    """A run needs experts, and there are none: ``what`` is missing, and after a colon what mends it."""
+
+    def __init__(self, what: str, remedy: str) -> None:
+        super().__init__(f"{what}: {remedy}")
+        self.what = what
+
+
+def training_command(settings: Any, *options: str) -> str:
+    """The command that trains experts for a run of ``settings``: on its data, of its network, with ``options``."""
+    words = ["glad", "experts", "train", "--out", settings.experts or "FOLDER", *options]
+    if recipe := OF_OBJECTIVE.get(settings.objective):
+        words += ["--recipe", recipe]
+    shared = {setting.name for setting in settings_of(DataSettings)} | {"network", "network_options"}
+    for setting in settings_of(type(settings)):
+        value = getattr(settings, setting.name)
+        if setting.name in shared and value != setting.default and not is_object(value):
+            words += _as_words(setting.flags[-1], value)
+    return shlex.join(words)
+
+
+def _as_words(flag: str, value: Any) -> list[str]:
+    """An option with its value, once for each of several."""
+    if value is True:
+        return [flag]
+    pairs = [f"{key}={entry}" for key, entry in value.items()] if isinstance(value, Mapping) else value
+    listed = pairs if isinstance(pairs, list | tuple) else [pairs]
+    return [word for entry in listed for word in (flag, str(entry))]
 
 
 RECIPES: dict[str, Recipe] = {
