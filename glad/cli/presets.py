@@ -24,6 +24,12 @@ def _require_images(ctx: click.Context, param: click.Parameter, ipc: int | None)
     return ipc
 
 
+HELD_OUT = (
+    "Unlike what was published, a tenth of the training images is held out for validation: an epoch of CIFAR-10 has "
+    "45,000 images in place of 50,000, and ZCA is fitted to these."
+)
+"""Of every preset: nothing is chosen by test images, so validation images are needed."""
+
 IPC = click.option(
     "--ipc", type=int, callback=_require_images, help="Synthetic images per class.  [default: the preset's first]"
 )
@@ -86,6 +92,7 @@ def show(ctx: click.Context, name: str, ipc: int | None) -> None:
         click.echo(f"At glad's own default, since what was published is not recorded: {_join(preset.unrecorded)}.")
     if preset.note:
         click.echo(f"Note: {preset.note}.")
+    click.echo(HELD_OUT)
     if preset.needs:
         click.echo(f"Needs {preset.needs} as a safetensors file: {settings['prior']} here, or --prior FILE.")
     click.echo(f"Takes: {_sentence(preset.cost(settings['ipc']), settings['iterations'])}.\n")

@@ -122,6 +122,7 @@ def test_show_has_every_setting_with_its_source_and_the_commands() -> None:
     row = "│ learning_rate.step_size │ 1e-06 │ Cazenavette et al., CVPR 2023 (GLaD), published defaults │"
     assert row in output
     assert "objective_options.batch_syn, experts.count" in output
+    assert "a tenth of the training images is held out" in output
     assert "TESLA" in output and "a StyleGAN-XL generator of ImageNet at 128 px" in output
     first, second = commands(load("mtt-imagenet-b-128"), 10)
     assert first in output
