@@ -21,6 +21,7 @@ MADE = [
     (reproduce_ast, "ast_10"),
     (reproduce_cifar10, "cifar10"),
     (reproduce_color, "photographs"),
+    (reproduce_color, "photographs_10"),
     (reproduce_color, "photographs_own"),
     (reproduce_color, "cifar10_codes"),
 ]
