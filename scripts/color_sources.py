@@ -35,7 +35,8 @@ SOURCES = {
         score="macro_accuracy",
         times={
             **dict.fromkeys(("DM, pixels from real images", "DM, codes W+"), 0.3),
-            **dict.fromkeys(("DC, pixels from real images", "MTT, codes W+", "AST, codes W+"), 3.0),
+            **dict.fromkeys(("MTT, codes W+", "AST, codes W+"), 3.0),
+            **dict.fromkeys(("DC, codes W+", *(f"DC, pixels from {start}" for start in STARTS)), 3.0),
         },
     ),
     "cifar10": Source(

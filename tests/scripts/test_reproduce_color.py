@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import reproduce_color as script
@@ -59,6 +60,31 @@ def test_a_row_has_its_images_and_so_many_times_its_rates(row, ipc, images, rate
     assert len(run.read_set()[0]) == 10 * images
     assert run.config["learning_rate"] == pytest.approx(rates)
     assert run.config["prior"] == (script.SOURCES["photographs"].prior if "codes" in row else script.ROWS[row]["prior"])
+
+
+@pytest.mark.parametrize(
+    "ipc, step_size, learned",
+    [(1, None, {"convnet": 0.01, "resnet18": 0.01}), (1, 5e-3, {"resnet18": 0.01}), (10, 5e-3, script.LEARNED[10])],
+)
+def test_networks_learn_at_the_rates_of_their_images_per_class(ipc, step_size, learned, folder, monkeypatch):
+    asked = {}
+    monkeypatch.setattr(script.glad, "evaluate", lambda *_, **options: asked.update(options) or {"cells": []})
+    monkeypatch.setattr(script, "measured", lambda *_: [])
+    run = SimpleNamespace(step_size=step_size, settings=SimpleNamespace(seed=0))
+    assert list(bench(folder, ipc=ipc).evaluate("MTT, codes W+", run, ["convnet"])) == []
+    assert learned.items() <= asked["learning_rate"].items()
+    assert ("convnet" in asked["learning_rate"]) == ("convnet" in learned)
+
+
+@pytest.mark.parametrize(
+    "row, ipc, iterations", [("MTT, codes W+", 1, 100), ("MTT, codes W+", 10, 50), (PIXELS, 10, 200)]
+)
+def test_trajectories_are_matched_half_as_often_at_ten_images_per_class(row, ipc, iterations, folder, monkeypatch):
+    asked = {}
+    monkeypatch.setitem(script.ROWS[row], "iterations", 200 if row == PIXELS else 100)
+    monkeypatch.setattr(script.glad, "distill", lambda **options: asked.update(options))
+    bench(folder, ipc=ipc).distill(row, 0, None)
+    assert asked["iterations"] == iterations
 
 
 class Small:
