@@ -43,6 +43,7 @@ from glad.api.first_set import require_images
 from glad.cli.mistakes import OneLineCommand
 from glad.data.dataset import ImageData
 from glad.device import pick_device
+from glad.experts.files import expert_paths
 from glad.priors.resolve import resolve_prior
 from glad.rng import rng_for
 from glad.runs.image_grid import eight_bit, save_png, sheet
@@ -116,7 +117,8 @@ class Bench:
         if self.ipc > 1 and how in FASTER:
             settings["iterations"] //= 2
         if settings["objective"] in ("mtt", "ast"):
-            self.require_prior(settings["prior"], settings.get("prior_options", {}))
+            if not expert_paths(self.out / "experts"):  # whose training a bad prior would make useless
+                self.require_prior(settings["prior"], settings.get("prior_options", {}))
             settings |= {"experts": self.experts(), "objective_options": self.source.matched}
             settings["learning_rate"]["step_size"] = self.source.step_rate
         return glad.distill(

@@ -32,13 +32,18 @@ def read_results(path: Path, of: Mapping[str, Any] | None = None) -> Any:
     ``of`` is what they have to be of. A file that says something else is refused with ``click.ClickException``; one of
     an older version, which says nothing, is taken.
     """
+    return _checked(path, of)[1]
+
+
+def _checked(path: Path, of: Mapping[str, Any] | None) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What a file of results says it is of, which has to be ``of``, and its rows."""
     known, results = _read(path)
     for name, value in (of or {}).items():
         if (found := known.get(name, value)) != value:
             mend = f"run scripts/{found}.py" if name == "script" else f"take {name} {found}"
             said = f"{path} has results of {name} {found}, not of {value}"
             raise click.ClickException(f"{said}: {mend}, or name another file or folder")
-    return results
+    return known, results
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -62,8 +67,8 @@ def results_to_change(path: Path, of: Mapping[str, Any] | None = None) -> Iterat
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        results = read_results(path, of)
-        known = read_entry(path) | dict(of or {})
+        known, results = _checked(path, of)
+        known |= of or {}
         yield results
         write_json(path, {OF: known, **results} if known else results)
 

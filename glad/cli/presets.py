@@ -12,6 +12,7 @@ from glad.cli.distill import distill
 from glad.cli.experts import train
 from glad.cli.options import say_note
 from glad.presets import IterationCost, Preset, all_presets, goes_by_ipc, leaves, load
+from glad.settings.fields import as_words
 
 UNMEASURED = "not measured"
 PLAIN_WIDTH = 160  # of a table that goes to a file
@@ -121,14 +122,7 @@ def _words_of_experts(preset: Preset, settings: Mapping[str, Any]) -> list[str]:
 def _options(command: click.Command, settings: Mapping[str, Any]) -> list[str]:
     """Settings as ``command`` takes them; those that are False are left out."""
     flags = {param.name: param.opts[-1] for param in command.params}
-    return [word for name, value in settings.items() if value is not False for word in _words(flags[name], value)]
-
-
-def _words(flag: str, value: Any) -> list[str]:
-    """One setting as words of a command."""
-    if isinstance(value, Mapping):
-        return [word for key, entry in value.items() for word in (flag, f"{key}={entry}")]
-    return [flag] if value is True else [flag, str(value)]
+    return [word for name, value in settings.items() if value is not False for word in as_words(flags[name], value)]
 
 
 def _cells(cost: IterationCost | None, iterations: int) -> list[str]:

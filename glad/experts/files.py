@@ -162,6 +162,11 @@ class Expert:
         return self._rows[epoch : epoch + 1][0].float().clone()
 
 
+def expert_paths(folder: Path) -> list[Path]:
+    """The finished experts of a folder, in order."""
+    return sorted(folder.glob("expert_*.safetensors"))
+
+
 class Experts:
     """The experts of a folder, all of one kind."""
 
@@ -169,8 +174,7 @@ class Experts:
         self, folder: Path, needed: Mapping[str, Any] | None = None, data: Mapping[str, Any] | None = None
     ) -> None:
         """Open every expert of ``folder``; ``ExpertError`` naming what differs from ``needed``, and from ``data``."""
-        paths = sorted(folder.glob("expert_*.safetensors"))
-        if not paths:
+        if not (paths := expert_paths(folder)):
             raise ExpertError(f"there are no experts in {folder}: train some with glad experts train --out {folder}")
         self.experts = [Expert(path) for path in paths]
         for expert in self.experts:

@@ -16,7 +16,7 @@ from cuda_ops.conv3x3 import convolutions
 from glad.data.dataset import ImageData, Splits
 from glad.data.splits import open_data
 from glad.evaluation import accuracy
-from glad.experts.files import Expert, ExpertError, Experts
+from glad.experts.files import Expert, ExpertError, Experts, expert_paths
 from glad.experts.plan import Plan, described, kind, plan
 from glad.experts.training import flatten, make_optimizer, train_expert, unflatten
 from glad.objectives import Objective
@@ -223,7 +223,7 @@ def require_experts_of(settings: DistillSettings, objective: Objective | None = 
     if settings.experts is None:
         if objective is None:
             require_experts(settings)
-    elif not any(Path(settings.experts).glob("expert_*.safetensors")):
+    elif not expert_paths(Path(settings.experts)):
         remedy = f"train some with `{training_command(settings)}`"
         raise MissingExpertsError(f"there are no experts in {settings.experts}", remedy)
 

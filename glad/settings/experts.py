@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from glad.settings.data import DSA, Convolutions, DataSettings, at_least_one
-from glad.settings.fields import Settings, settings_of, spelled
+from glad.settings.fields import Settings, as_words, settings_of, spelled
 from glad.settings.objects import is_object
 from glad.settings.spread import TaskSettings
 
@@ -101,17 +101,8 @@ def training_command(settings: Any, *options: str) -> str:
     for setting in settings_of(type(settings)):
         value = getattr(settings, setting.name)
         if setting.name in shared and value != setting.default and not is_object(value):
-            words += _as_words(setting.flags[-1], value)
+            words += as_words(setting.flags[-1], value)
     return shlex.join(words)
-
-
-def _as_words(flag: str, value: Any) -> list[str]:
-    """An option with its value, once for each of several."""
-    if value is True:
-        return [flag]
-    pairs = [f"{key}={entry}" for key, entry in value.items()] if isinstance(value, Mapping) else value
-    listed = pairs if isinstance(pairs, list | tuple) else [pairs]
-    return [word for entry in listed for word in (flag, str(entry))]
 
 
 RECIPES: dict[str, Recipe] = {

@@ -202,3 +202,12 @@ def schema(cls: type) -> dict[str, Any]:
         "required": required,
         "additionalProperties": False,
     }
+
+
+def as_words(flag: str, value: Any) -> list[str]:
+    """A setting as words of a command: its ``flag`` with the value, once for each of several."""
+    if value is True:
+        return [flag]
+    pairs = [f"{key}={entry}" for key, entry in value.items()] if isinstance(value, Mapping) else value
+    listed = pairs if isinstance(pairs, list | tuple) else [pairs]
+    return [word for entry in listed for word in (flag, str(entry))]
