@@ -218,7 +218,7 @@ def print_tables(
 
 @click.command(cls=OneLineCommand)
 @click.argument("images", type=click.Choice(list(SOURCES)))
-@click.option("--out", type=click.Path(path_type=Path), help="Folder of runs and results.  [default: runs/IMAGES]")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder of runs and results.  [default: runs/color-IMAGES]")
 @click.option("--data", help="Where IMAGES are, if not where their name says.")
 @click.option("--root", default="data", show_default=True, help="Where named data sets lie.")
 @click.option("--prior", help="Weights of the generator.")
@@ -258,7 +258,7 @@ def main(
     printed: bool,
 ) -> None:
     """Distill and evaluate, row by row and seed by seed, and print the table."""
-    out, source = out or Path("runs") / images, SOURCES[images]
+    out, source = out or Path("runs") / f"color-{images}", SOURCES[images]
     source = replace(source, data=source.data | ({"data": data} if data else {}), prior=prior or source.prior)
     bench = Bench(source, int(ipc), split, root, out)
     name = f"{images}{'' if ipc == '1' else f'-{ipc}'}-{split}{f'-x{times:g}' if times is not None else ''}.json"
