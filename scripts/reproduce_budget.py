@@ -28,7 +28,6 @@ from results_files import (
 
 import glad
 from glad.cli.mistakes import OneLineCommand
-from glad.evaluation.candidates import of_run
 from glad.settings.evaluate import Baseline, Equal
 
 DATA = "fashionmnist"
@@ -147,6 +146,11 @@ def with_beside(rows: Iterable[str], baselines: Mapping[str, Beside]) -> list[st
     return [*rows, *shown({row: baselines[row] for row in rows if row in baselines})]
 
 
+def images_per_class(run: glad.Run) -> float:
+    """Of the set of a run, on the mean of the classes."""
+    return len(run.read_set()[0]) / len(run.inputs["classes"])
+
+
 def epochs(run: glad.Run, equal: Equal = "numbers") -> int:
     """Of a training on the set, or beside it: as many steps for every row, so fewer passes over more images."""
     return max(1, round(STEPS / math.ceil(IMAGES[equal] * len(run.read_set()[0]) / BATCH)))
@@ -200,8 +204,7 @@ def update(results: Results, row: str, seed: int, run: glad.Run, found: Iterable
         known = results.setdefault(name, {}).setdefault(str(seed), {"accuracy": {}})
         known |= {**one, "accuracy": known["accuracy"] | one["accuracy"]}
         click.echo(f"{name}, seed {seed}: " + ", ".join(f"{n} {spread(v)}" for n, v in one["accuracy"].items()))
-    made = of_run(run)
-    results[row][str(seed)]["images"] = len(made.images) / made.classes
+    results[row][str(seed)]["images"] = images_per_class(run)
 
 
 def cells(results: Results) -> Iterator[list[str]]:

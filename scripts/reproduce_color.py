@@ -24,7 +24,7 @@ import click
 import torch
 from color_rows import FASTER, OBJECTIVES, RATES, ROWS, latents
 from color_sources import SOURCES, STARTS, Source
-from reproduce_budget import LR, REAL, Beside, epochs, evaluated, measured, shown, update, with_beside
+from reproduce_budget import LR, REAL, Beside, epochs, evaluated, images_per_class, measured, shown, update, with_beside
 from results_command import name_of, of_call, picture_path, positive, results_path, said, show
 from results_files import (
     accuracy_cells,
@@ -56,7 +56,7 @@ LEARNED: dict[int, dict[str, float]] = {
     1: dict.fromkeys(NETWORKS, LR),
     10: {"convnet": 0.03, "alexnet": 0.03, "vgg11": 0.03, "resnet18": 0.1},
 }
-"""Rates that networks are trained at by images per class, chosen on validation images of the photographs."""
+"""Rates that networks are trained at, by the least images per class that have them; chosen on validation images."""
 SEEDS, NETWORK_SEEDS = (0, 1, 2), 3
 BASELINES: dict[str, Beside] = {
     "DM, pixels from real images": REAL,
@@ -128,8 +128,9 @@ class Bench:
 
     def evaluate(self, row: str, run: glad.Run, networks: Sequence[str]) -> Iterator[tuple[str, dict[str, Any]]]:
         """The row and the baselines beside it: by network the score in % of every seed, and the bytes per class."""
-        rates = dict(LEARNED[self.ipc])
-        if run.step_size is not None and self.ipc == 1:
+        learned = max(images for images in LEARNED if images <= images_per_class(run))
+        rates = dict(LEARNED[learned])
+        if run.step_size is not None and learned == 1:
             del rates["convnet"]  # which has that of the set; at 10 it is too small for so few steps
         for equal, names in evaluated(row, run.settings.seed, BASELINES):
             found = glad.evaluate(
@@ -218,7 +219,7 @@ def print_tables(
 
 @click.command(cls=OneLineCommand)
 @click.argument("images", type=click.Choice(list(SOURCES)))
-@click.option("--out", type=click.Path(path_type=Path), help="Folder of runs and results.  [default: runs/color-IMAGES]")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder of all that is made.  [default: runs/color-IMAGES]")
 @click.option("--data", help="Where IMAGES are, if not where their name says.")
 @click.option("--root", default="data", show_default=True, help="Where named data sets lie.")
 @click.option("--prior", help="Weights of the generator.")

@@ -63,14 +63,22 @@ def test_a_row_has_its_images_and_so_many_times_its_rates(row, ipc, images, rate
 
 
 @pytest.mark.parametrize(
-    "ipc, step_size, learned",
-    [(1, None, {"convnet": 0.01, "resnet18": 0.01}), (1, 5e-3, {"resnet18": 0.01}), (10, 5e-3, script.LEARNED[10])],
+    "ipc, images, step_size, learned",
+    [
+        (1, 1, None, {"convnet": 0.01, "resnet18": 0.01}),
+        (1, 1, 5e-3, {"resnet18": 0.01}),
+        (1, 4, None, {"convnet": 0.01, "resnet18": 0.01}),
+        (1, 16, None, script.LEARNED[10]),  # at equal numbers
+        (1, 24, 5e-3, script.LEARNED[10]),
+        (10, 10, 5e-3, script.LEARNED[10]),
+    ],
 )
-def test_networks_learn_at_the_rates_of_their_images_per_class(ipc, step_size, learned, folder, monkeypatch):
+def test_networks_learn_at_the_rates_of_a_sets_images_per_class(ipc, images, step_size, learned, folder, monkeypatch):
     asked = {}
     monkeypatch.setattr(script.glad, "evaluate", lambda *_, **options: asked.update(options) or {"cells": []})
     monkeypatch.setattr(script, "measured", lambda *_: [])
     run = SimpleNamespace(step_size=step_size, settings=SimpleNamespace(seed=0))
+    run.read_set, run.inputs = lambda: (torch.zeros(2 * images), None), {"classes": ["a", "b"]}
     assert list(bench(folder, ipc=ipc).evaluate("MTT, codes W+", run, ["convnet"])) == []
     assert learned.items() <= asked["learning_rate"].items()
     assert ("convnet" in asked["learning_rate"]) == ("convnet" in learned)
