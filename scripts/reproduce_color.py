@@ -219,7 +219,7 @@ def print_tables(
 
 @click.command(cls=OneLineCommand)
 @click.argument("images", type=click.Choice(list(SOURCES)))
-@click.option("--out", type=click.Path(path_type=Path), help="Folder of all that is made.  [default: runs/color-IMAGES]")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder of runs.  [default: runs/color-IMAGES]")
 @click.option("--data", help="Where IMAGES are, if not where their name says.")
 @click.option("--root", default="data", show_default=True, help="Where named data sets lie.")
 @click.option("--prior", help="Weights of the generator.")
