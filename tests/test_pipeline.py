@@ -182,6 +182,16 @@ def test_another_run_is_not_overwritten(tmp_path: Path) -> None:
     assert len((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()) == 13
 
 
+def test_a_run_is_not_said_to_have_fewer_iterations_than_it_went_through(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    shorter = [*NARROW[:-4], "--iterations"]
+    invoke("distill", "--prior", "pixels", *shorter, "3", "--out", str(out))
+    before = (out / "config.yaml").read_bytes()
+    message = fails("distill", "--prior", "pixels", *shorter, "2", "--out", str(out))
+    assert mentions(message, "3 iterations 2 --out")
+    assert (out / "config.yaml").read_bytes() == before
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -198,6 +208,9 @@ def test_another_run_is_not_overwritten(tmp_path: Path) -> None:
         (["--ipc", "0"], "ipc 1 0"),
         (["--device", "cuda:77"], "'cuda:77'"),
         (["--lr", "fast"], "'fast' NAME=NUMBER"),
+        (["--lr", "0.1", "--lr", "w=0.2"], "0.1 w=0.2 NAME=NUMBER"),
+        (["--momentum", "nan"], "momentum 0 1 nan"),
+        (["--momentum", "1.5"], "momentum 0 1 1.5"),
         (["--lr", "1e30", *NARROW], "iteration finite learning rates"),
         (["--prior", "pixels", "-p", "init=reel"], "'noise' 'real' 'reel'"),
     ],

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from generators import weights
+from generators.recommendations import read_recommendations
 from generators.training.budget import TimeBudget, plan_feature_steps
 from generators.training.discriminator import Features
 from generators.training.gan import (
@@ -29,6 +30,7 @@ from generators.training.held_out import training_images
 from generators.training.log import Log, draw
 from generators.training.progress import Progress
 from generators.training.settings import LOOSE, TrainingSettings
+from glad.data.augment import transform_names
 from glad.data.dataset import ImageData, Splits
 from glad.runs.arithmetic import arithmetic, resume_arithmetic
 from glad.runs.interrupts import Interrupts, Terminated
@@ -75,7 +77,10 @@ def train_generator(
         DivergedError: a loss that is no number; the last state is kept.
     """
     out, progress = Path(out), progress or Progress()
-    budget = TimeBudget(minutes, steps)  # which says at once what cannot be kept to
+    budget = TimeBudget(minutes, steps)  # which says at once what cannot be kept to, as do the next lines
+    stated_rates = json.dumps(dict(rates or {}))
+    read_recommendations({"learning_rates": stated_rates})
+    transform_names(settings.augment if settings and settings.augment != "auto" else "none")
     data = training_images(splits)
     settings = choose(settings or TrainingSettings(), data)
     reals = Reals(data, settings.conditional)
@@ -85,7 +90,7 @@ def train_generator(
         history = train(n, reals, settings, out, budget, splits, progress)
     except DivergedError as error:
         raise DivergedError(f"{error}: lower --lr or raise --r1; {out} has the last state") from error
-    stated = {"minutes": f"{budget.spent:.0f}", "recipes": history, "learning_rates": json.dumps(dict(rates or {}))}
+    stated = {"minutes": f"{budget.spent:.0f}", "recipes": history, "learning_rates": stated_rates}
     ship(n, reals, settings.batch, out / WEIGHTS, stated)
     return out / WEIGHTS
 

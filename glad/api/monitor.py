@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from glad.data.dataset import ImageData
+from glad.distillation import DistillationError
 from glad.ranks.sharded_set import ShardedSet
 from glad.runs.events import Events
 from glad.runs.folder import Run
@@ -82,6 +83,11 @@ class Monitor:
     def snapshot(self, kind: str, iteration: int) -> None:
         """Write the set as it is now as ``kind`` (``initial`` or ``synset``), and draw it."""
         images, labels = self._rendered()
+        if not bool(images.isfinite().all()):
+            raise DistillationError(
+                f"the images are not finite after {iteration} iterations: lower the learning rates (--lr), and choose "
+                "another --out"
+            )
         latents = self.synset.latents
         if self.events is not None:
             self.run.write_set(kind, images, labels, latents)

@@ -72,6 +72,9 @@ def whole_numbers(
 
 def read_rates(ctx: click.Context, param: click.Parameter, values: Sequence[str]) -> dict[str, float] | float | None:
     """Read ``0.1`` or ``w=0.1 f=10`` into a rate or a dict of rates; later ones win."""
+    if len({"=" in str(value) for value in values}) > 1:
+        mixed = " ".join(map(str, values))
+        raise click.BadParameter(f"{mixed}: give one number for all, or NAME=NUMBER for each", ctx, param)
     rates: dict[str, float] | float | None = None
     for value in above_defaults(ctx, param, values):
         key, equals, text = str(value).rpartition("=")
@@ -203,6 +206,8 @@ def read_seeds(ctx: click.Context, param: click.Parameter, value: Any) -> int | 
         listed = [int(part) for part in str(value).split(",")]
     except ValueError:
         raise click.BadParameter(f"{value!r} is neither a number nor a list such as 0,1,2", ctx, param) from None
+    if twice := [seed for seed in listed if listed.count(seed) > 1]:
+        raise click.BadParameter(f"{value!r} has seed {twice[0]} twice, which is one training", ctx, param)
     return listed if "," in str(value) else listed[0]
 
 

@@ -14,6 +14,7 @@ from generators.license import NOT_RECORDED
 from generators.provenance import Weights
 from glad.runs.arithmetic import arithmetic, resume_arithmetic
 from glad.runs.disk import sweep
+from glad.runs.iterations import require_no_fewer
 from glad.runs.storage import (
     RunError,
     read_json,
@@ -41,9 +42,8 @@ class Run:
 
     ``config.yaml`` the resolved settings, ``inputs.json`` hashes, versions, and source and license of the weights,
     ``metrics.jsonl`` a line per iteration, ``state.safetensors`` where it stands, ``initial.safetensors`` and
-    ``synset.safetensors`` the set before and after, ``grid_*.png`` pictures and
-    ``snapshot_*.safetensors`` their images, ``tensorboard/`` curves, ``results.json``
-    accuracies.
+    ``synset.safetensors`` the set before and after, ``grid_*.png`` pictures and ``snapshot_*.safetensors`` their
+    images, ``tensorboard/`` curves, ``results.json`` accuracies.
     """
 
     path: Path
@@ -153,14 +153,14 @@ class Run:
                 raise RunError(
                     f"{self.path} holds another run ({'; '.join(different)}): ask for that, or choose another --out"
                 )
-        continues = self.state.exists()
-        recorded = self.inputs.get("arithmetic") if continues else None
+        require_no_fewer(settings.iterations, self.path)
+        recorded = self.inputs.get("arithmetic") if (continues := self.state.exists()) else None
         if continues:
             resume_arithmetic(recorded, str(self.path), here)
         inputs = {**inputs, "arithmetic": recorded or {**(here or {}), **arithmetic()}}
         sweep(self.path)  # of what a killed process was writing
-        head = _weights_comment(inputs.get("weights"))
-        write_durably(self.path / "config.yaml", (head + yaml.safe_dump(settings.plain(), sort_keys=False)).encode())
+        text = _weights_comment(inputs.get("weights")) + yaml.safe_dump(settings.plain(), sort_keys=False)
+        write_durably(self.path / "config.yaml", text.encode())
         write_json(self.path / "inputs.json", inputs)
         return continues
 

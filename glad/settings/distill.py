@@ -107,6 +107,8 @@ class DistillSettings(DataSettings):
             object.__setattr__(self, "class_map", {REST: self.class_map})
         super().__post_init__()
         self._set_size()
+        if not 0 <= self.momentum < 1:
+            raise ValueError(f"momentum must be at least 0 and below 1, not {self.momentum:g}")
         if not self.rank_timeout > 0:
             raise ValueError(f"rank_timeout must be a number of seconds above 0, not {self.rank_timeout:g}")
         at_least_one(self, "ipc", "candidates", "inversion_steps", "iterations", "chunk", "save_every", "grid_every")

@@ -5,6 +5,7 @@ from errors import naming
 
 import glad
 from glad.api.monitor import IN_A_ROW, Fading
+from glad.distillation import DistillationError
 
 
 class Flat:
@@ -55,3 +56,19 @@ def test_a_run_whose_images_are_blown_away_says_so(tmp_path):
             device="cpu",
         )
     assert (tmp_path / "synset.safetensors").exists()  # said, not refused
+
+
+class Steep:
+    """Throws the images out of all bounds in one update."""
+
+    def terms(self, images, labels, step):
+        yield images.sum() * 1e15
+
+    def tensors(self):
+        return {}
+
+
+def test_a_set_that_the_last_update_broke_is_no_result(tmp_path):
+    with pytest.raises(DistillationError, match=r"not finite after 1 iterations.*--lr"):
+        glad.distill(prior="pixels", objective=Steep(), learning_rate=1e30, iterations=1, out=tmp_path / "run")
+    assert not (tmp_path / "run" / "synset.safetensors").exists()

@@ -99,3 +99,7 @@ def test_former_names_of_options_are_understood(codes, tmp_path, in_a_file):
     assert "soft labels" in result.stdout
     if not in_a_file:
         assert mentions(result.stderr, "--recipe --label-mode --same --seen")
+
+
+def test_a_seed_that_is_named_twice_is_refused(codes):
+    assert "'4,7,4' has seed 4 twice" in fails("evaluate", codes.path, *COMMAND, "--seeds", "4,7,4")

@@ -18,7 +18,7 @@ NARROW = {"limit": 60, "network_options": {"width": 4}}
 
 def trained(out, **options):
     settings = ExpertSettings(
-        **{**NARROW, **options}, out=str(out), count=1, device="cpu", recipe_options={"epochs": 1, "batch": 20}
+        **{**NARROW, "count": 1, **options}, out=str(out), device="cpu", recipe_options={"epochs": 1, "batch": 20}
     )
     splits = load_data("fashion-mini", limit=settings.limit, classes=settings.classes, zca=settings.zca)
     return expert_run.train_plan(plan(splits, settings))
@@ -40,6 +40,15 @@ def test_what_differs_is_named_with_the_option_that_decides_it(tmp_path):
     assert mentions(refused(tmp_path / "plain", classes=(0, 1), limit=12), "classes 10 T-shirt 2 T-shirt --classes")
     assert mentions(refused(tmp_path / "plain", "letters", limit=50), "data fashion-mini letters images 60 50 --data")
     assert mentions(refused(tmp_path / "plain", network_options={"width": 5}), "'width' 4 'width' 5 --network-option")
+
+
+def test_a_folder_of_other_experts_is_refused_before_any_is_trained_beside_them(tmp_path):
+    out = tmp_path / "experts"
+    trained(out)
+    for options, named in (({"network_options": {"width": 5}}, "network_options"), ({"recipe": "smooth"}, "recipe")):
+        with pytest.raises(ExpertError, match=named):
+            trained(out, count=2, **options)
+        assert [path.name for path in out.iterdir()] == ["expert_000.safetensors"]
 
 
 def test_experts_of_an_earlier_version_are_opened_and_what_they_do_not_say_is_left_open(tmp_path):

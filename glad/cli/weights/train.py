@@ -48,7 +48,9 @@ def train(
     source, settings = from_options(DataSettings, options), from_options(TrainingSettings, options)
     from generators.training.train import train_generator
     from glad.data.splits import open_data
+    from glad.device import pick_device
 
+    pick_device(device)
     splits = open_data(source, download=download, single_class=True)
     with Bars() as bars:
         written = train_generator(
