@@ -77,12 +77,12 @@ def train_generator(
         DivergedError: a loss that is no number; the last state is kept.
     """
     out, progress = Path(out), progress or Progress()
-    budget = TimeBudget(minutes, steps)  # which says at once what cannot be kept to, as do the next lines
+    budget = TimeBudget(minutes, steps)  # which says at once what cannot be kept to
     stated_rates = json.dumps(dict(rates or {}))
-    read_recommendations({"learning_rates": stated_rates})
-    transform_names(settings.augment if settings and settings.augment != "auto" else "none")
+    read_recommendations({"learning_rates": stated_rates})  # as do this and the names of the transforms
     data = training_images(splits)
     settings = choose(settings or TrainingSettings(), data)
+    transform_names(settings.augment)
     reals = Reals(data, settings.conditional)
     out.mkdir(parents=True, exist_ok=True)
     n = start(reals, settings, device)

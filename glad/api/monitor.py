@@ -83,7 +83,7 @@ class Monitor:
     def snapshot(self, kind: str, iteration: int) -> None:
         """Write the set as it is now as ``kind`` (``initial`` or ``synset``), and draw it."""
         images, labels = self._rendered()
-        if not bool(images.isfinite().all()):
+        if iteration and not bool(images.isfinite().all()):  # before any, the first iteration says what is wrong
             raise DistillationError(
                 f"the images are not finite after {iteration} iterations: lower the learning rates (--lr), and choose "
                 "another --out"

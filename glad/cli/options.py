@@ -206,8 +206,6 @@ def read_seeds(ctx: click.Context, param: click.Parameter, value: Any) -> int | 
         listed = [int(part) for part in str(value).split(",")]
     except ValueError:
         raise click.BadParameter(f"{value!r} is neither a number nor a list such as 0,1,2", ctx, param) from None
-    if twice := [seed for seed in listed if listed.count(seed) > 1]:
-        raise click.BadParameter(f"{value!r} has seed {twice[0]} twice, which is one training", ctx, param)
     return listed if "," in str(value) else listed[0]
 
 

@@ -149,7 +149,7 @@ def train_plan(plan: Plan, on_epoch: OnEpoch | None = None, settings: ExpertSett
             f"{len(missing)} experts take {needed / 2**30:.1f} GiB, {plan.out} has {free / 2**30:.1f} GiB left: train "
             "fewer, for fewer epochs, or store them in bfloat16"
         )
-    if expert_paths(plan.out):  # others beside them would spoil the folder
+    if missing and expert_paths(plan.out):  # others beside them would spoil the folder
         _open(plan)
     _train(plan, missing, on_epoch, settings)
     return _open(plan)

@@ -124,6 +124,9 @@ class EvaluateSettings(TaskSettings):
         super().__post_init__()
         if (self.epochs is not None and self.epochs < 1) or not self.seed_list or not self.networks:
             raise ValueError("an evaluation needs at least one network, one seed and one epoch")
+        if len(set(seeds := self.seed_list)) < len(seeds):
+            twice = next(seed for seed in seeds if seeds.count(seed) > 1)
+            raise ValueError(f"{','.join(map(str, seeds))!r} has seed {twice} twice, which is one training")
         at_least_one(self, "full_epochs")
         if not 0 < self.reach <= 1:
             raise ValueError(f"reach is {self.reach}: a share of the full data's accuracy, above 0 and at most 1")

@@ -102,4 +102,6 @@ def test_former_names_of_options_are_understood(codes, tmp_path, in_a_file):
 
 
 def test_a_seed_that_is_named_twice_is_refused(codes):
+    with pytest.raises(ValueError, match="seed 1 twice"):
+        glad.evaluate(codes.path, seeds=(1, 1))
     assert "'4,7,4' has seed 4 twice" in fails("evaluate", codes.path, *COMMAND, "--seeds", "4,7,4")

@@ -31,7 +31,7 @@ def read_json_rates(ctx: click.Context, param: click.Parameter, value: str) -> d
     "--minutes", default=60.0, help="Budget of minutes for all stages of the training, earlier calls included."
 )
 @click.option("--steps", type=int, help="Stop at this step of the generator, if that is earlier.")
-@click.option("--device", default="cpu", help="cpu or cuda.")
+@click.option("--device", default="cpu", help="auto, cpu, cuda, ...")
 @click.option(
     "--rates", default="{}", callback=read_json_rates, help='Learning rates to recommend: {"dm": {"w": 0.1}}.'
 )
@@ -50,7 +50,7 @@ def train(
     from glad.data.splits import open_data
     from glad.device import pick_device
 
-    pick_device(device)
+    device = str(pick_device(device))
     splits = open_data(source, download=download, single_class=True)
     with Bars() as bars:
         written = train_generator(

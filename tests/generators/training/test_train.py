@@ -138,7 +138,6 @@ def test_a_run_that_diverges_says_so_and_keeps_the_last_state(tmp_path):
         (("--steps", "0"), "steps 0 1"),
         (("--rates", '{"dm": 1}'), "rates JSON"),
         (("--rates", '{"dm": {"w": -1}}'), "learning_rates -1.0 dm w"),
-        (("--augment", "flip_bogus"), "bogus flip_bogus color"),
         (("--device", "gpu"), "'gpu' cuda"),
         (("--augment", "hue"), "augmentation 'hue'"),
         (("--resolution", "27"), "--resolution"),
@@ -150,6 +149,20 @@ def test_bad_options_are_one_line(tmp_path, options, said):
     assert result.exit_code
     assert isinstance(result.exception, SystemExit)
     assert mentions(result.output, said)
+
+
+@pytest.mark.parametrize(
+    "options", [("--augment", "flip_bogus"), ("--rates", '{"dm": {"w": -1}}'), ("--device", "gpu")]
+)
+def test_what_can_be_seen_beforehand_is_refused_before_a_folder_is_begun(tmp_path, options):
+    result = run(tmp_path / "out", folder(tmp_path / "data"), *QUICK, *options)
+    assert isinstance(result.exception, SystemExit)
+    assert mentions(result.output, {"--augment": "bogus", "--rates": "learning_rates", "--device": "gpu"}[options[0]])
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_device_may_be_chosen_by_the_machine(tmp_path):
+    assert run(tmp_path / "out", folder(tmp_path / "data"), *QUICK, "--steps", "1", "--device", "auto").exit_code == 0
 
 
 def test_a_damaged_state_is_named(tmp_path):
