@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from glad.settings.fields import Settings, spelled
+from glad.settings.numbers import ABOVE_ZERO, AT_LEAST_ONE, AT_LEAST_ZERO
 
 GROUP = 4  # images of one class that stand together in a batch, so that their spread tells how much a class varies
 LAYERS = 4  # of a generator, at least
@@ -59,6 +60,8 @@ class TrainingSettings(Settings):
             value = getattr(self, name)
             if value is not None and value < least:
                 raise ValueError(f"{name} must be at least {least}, not {value}")
+        ABOVE_ZERO.require_of(self, "channel_base")
+        AT_LEAST_ZERO.require_of(self, "learning_rate", "discriminator_learning_rate", "r1", "guidance")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +81,4 @@ class MeasureSettings(Settings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name, value in vars(self).items():
-            if value < 1:
-                raise ValueError(f"{name} must be at least 1, not {value}")
+        AT_LEAST_ONE.require(vars(self))

@@ -16,6 +16,7 @@ from glad.data.augment import ALL, transform_names
 from glad.networks import require_network
 from glad.networks.network import NORMS
 from glad.registry import Registry, read_option
+from glad.settings.numbers import AT_LEAST_ONE, AT_LEAST_ZERO, SHARE
 
 TRAINING_VERSION = 1
 """The version of the code behind an accuracy: finished trainings of another version are not valid, and are done anew.
@@ -81,12 +82,10 @@ class Protocol:
     """1 draws batches with as many images of each class, for unequal sets; an epoch stays as long as the set."""
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"a protocol's {name} must be at least 1, not {getattr(self, name)}")
-        for name in ("learning_rate_seen", "learning_rate_cross", "momentum", "weight_decay"):
-            if not getattr(self, name) >= 0:
-                raise ValueError(f"a protocol's {name} must be at least 0, not {getattr(self, name)}")
+        AT_LEAST_ONE.require_of(self, "epochs", "batch", of="a protocol's")
+        rates = ("learning_rate_seen", "learning_rate_cross", "learning_rates")
+        AT_LEAST_ZERO.require_of(self, *rates, "weight_decay", of="a protocol's")
+        SHARE.require_of(self, "momentum", of="a protocol's")
         if not 0 <= self.average_decay < 1:
             raise ValueError(f"a protocol's average_decay lies in [0, 1), and is {self.average_decay}")
         for name, known, value in (("norm", NORMS, self.norm), ("schedule", SCHEDULES, self.schedule)):

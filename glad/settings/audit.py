@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from glad.settings.fields import spelled
+from glad.settings.numbers import ABOVE_ZERO, AT_LEAST_ONE
 from glad.settings.spread import TaskSettings
 
 Split = Literal["validation", "test"]
@@ -78,9 +79,8 @@ class AuditSettings(TaskSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("width", "epochs", "set_epochs", "images"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        AT_LEAST_ONE.require_of(self, "width", "epochs", "set_epochs", "images")
+        ABOVE_ZERO.require_of(self, "learning_rate")
         for name, value in self.fail_on.items():
             if name not in NUMBERS:
                 raise ValueError(f"an audit has no number {name!r} to hold to a threshold; it has {', '.join(NUMBERS)}")

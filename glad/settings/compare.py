@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from glad.settings.data import DataSettings
 from glad.settings.fields import Settings, spelled
+from glad.settings.numbers import AT_LEAST_ONE, AT_LEAST_ZERO
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,9 +27,7 @@ class CompareSizes(Settings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("images", "inverted", "steps", "epochs", "width", "chunk"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        AT_LEAST_ONE.require_of(self, "images", "inverted", "steps", "epochs", "width", "chunk")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,3 +45,7 @@ class CompareSettings(DataSettings):
     """``auto``, ``cpu``, ``cuda``, ``cuda:1``, ..."""
     out: str = spelled("runs/priors", path="folder")
     """Folder for compare.json and compare.png."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        AT_LEAST_ZERO.require_of(self, "layer")

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from glad.settings.fields import Settings
+from glad.settings.numbers import AT_LEAST_ONE
 
 Convolutions = Literal["auto", "direct"]
 
@@ -33,13 +34,4 @@ class DataSettings(Settings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("limit", "resolution"):
-            at_least_one(self, name)
-
-
-def at_least_one(settings: Settings, *names: str) -> None:
-    """Raise ``ValueError`` where one of the fields ``names`` is a number below 1; None passes."""
-    for name in names:
-        value = getattr(settings, name)
-        if value is not None and value < 1:
-            raise ValueError(f"{name} must be at least 1, not {value}")
+        AT_LEAST_ONE.require_of(self, "limit", "resolution")

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
-from glad.settings.data import DSA, Convolutions, DataSettings, at_least_one
+from glad.settings.data import DSA, Convolutions, DataSettings
 from glad.settings.experts import MissingExpertsError, training_command
 from glad.settings.fields import spelled
+from glad.settings.numbers import ABOVE_ZERO, AT_LEAST_ONE, AT_LEAST_ZERO, SHARE
 from glad.settings.sets import REST
 
 Balance = Literal["equal", "proportional", "sqrt"]
@@ -107,11 +108,11 @@ class DistillSettings(DataSettings):
             object.__setattr__(self, "class_map", {REST: self.class_map})
         super().__post_init__()
         self._set_size()
-        if not 0 <= self.momentum < 1:
-            raise ValueError(f"momentum must be at least 0 and below 1, not {self.momentum:g}")
-        if not self.rank_timeout > 0:
-            raise ValueError(f"rank_timeout must be a number of seconds above 0, not {self.rank_timeout:g}")
-        at_least_one(self, "ipc", "candidates", "inversion_steps", "iterations", "chunk", "save_every", "grid_every")
+        SHARE.require_of(self, "momentum")
+        ABOVE_ZERO.require_of(self, "rank_timeout")
+        AT_LEAST_ZERO.require_of(self, "learning_rate", "memory")  # at a rate of 0 a tensor stays as it is
+        counts = ("ipc", "candidates", "inversion_steps", "iterations", "chunk", "save_every", "grid_every")
+        AT_LEAST_ONE.require_of(self, *counts)
         if self.initialization == "representative" and self.experts is None:
             self._refuse("a representative initialization needs --experts FOLDER")
         for name, value in (("initialization", "correct"), ("labels", "logits")):

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from glad.settings.data import Convolutions, at_least_one
+from glad.settings.data import Convolutions
 from glad.settings.fields import spelled
+from glad.settings.numbers import AT_LEAST_ONE, AT_LEAST_ZERO
 from glad.settings.sets import REST, Values
 from glad.settings.spread import TaskSettings
 
@@ -127,7 +128,8 @@ class EvaluateSettings(TaskSettings):
         if len(set(seeds := self.seed_list)) < len(seeds):
             twice = next(seed for seed in seeds if seeds.count(seed) > 1)
             raise ValueError(f"{','.join(map(str, seeds))!r} has seed {twice} twice, which is one training")
-        at_least_one(self, "full_epochs")
+        AT_LEAST_ONE.require_of(self, "limit", "resolution", "full_epochs")
+        AT_LEAST_ZERO.require_of(self, "learning_rate")
         if not 0 < self.reach <= 1:
             raise ValueError(f"reach is {self.reach}: a share of the full data's accuracy, above 0 and at most 1")
         if not all(0 < percent <= 100 for percent in self.shares):

@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from glad.settings.data import DSA, Convolutions, DataSettings, at_least_one
+from glad.settings.data import DSA, Convolutions, DataSettings
 from glad.settings.fields import Settings, as_words, settings_of, spelled
+from glad.settings.numbers import ABOVE_ZERO, AT_LEAST_ONE, AT_LEAST_ZERO, SHARE, SWITCH
 from glad.settings.objects import is_object
 from glad.settings.spread import TaskSettings
 
@@ -52,12 +53,11 @@ class Recipe(Settings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("epochs", "batch"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"experts: {name} must be at least 1, not {getattr(self, name)}")
-        for name in ("learning_rate", "drop"):
-            if getattr(self, name) <= 0:
-                raise ValueError(f"experts: {name} must be above 0, not {getattr(self, name)}")
+        AT_LEAST_ONE.require_of(self, "epochs", "batch", of="experts:")
+        ABOVE_ZERO.require_of(self, "learning_rate", "drop", of="experts:")
+        SHARE.require_of(self, "momentum", of="experts:")
+        AT_LEAST_ZERO.require_of(self, "weight_decay", "penalty", of="experts:")
+        SWITCH.require_of(self, "clipping", "balanced", of="experts:")
 
     @property
     def turn(self) -> int:
@@ -144,4 +144,4 @@ class ExpertSettings(TaskSettings, DataSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        at_least_one(self, "count")
+        AT_LEAST_ONE.require_of(self, "count")

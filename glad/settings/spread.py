@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from glad.settings.data import at_least_one
 from glad.settings.fields import Settings, spelled
+from glad.settings.numbers import AT_LEAST_ONE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,7 +19,7 @@ class TaskSettings(Settings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        at_least_one(self, "workers")
+        AT_LEAST_ONE.require_of(self, "workers")
         if self.ray is not None and (not self.ray or "://" in self.ray):
             raise ValueError(
                 f"ray is {self.ray!r}: give local, auto, or HOST:PORT of a cluster, on one of its machines or by `ray "

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from glad.settings.fields import spelled
+from glad.settings.numbers import ABOVE_ZERO
 from glad.settings.spread import TaskSettings
 
 
@@ -39,10 +40,7 @@ class TuneSettings(TaskSettings):
         super().__post_init__()
         if self.minutes is None and self.trials is None:
             raise ValueError("a search needs a budget: --minutes N, or --trials N")
-        for name in ("minutes", "trials", "trial_iterations", "epochs", "seeds"):
-            value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise ValueError(f"{name} must be above 0, not {value}")
+        ABOVE_ZERO.require_of(self, "minutes", "trials", "trial_iterations", "epochs", "seeds")
         if self.ray is not None and self.workers is None:
             raise ValueError(
                 "a search on Ray needs --workers N: so many trials are proposed at once, on which depends what is found"

@@ -89,7 +89,7 @@ def _scalar(name: str, value: Any, kind: type) -> Any:
     if kind in (int, float) and isinstance(value, int | float | str) and not isinstance(value, bool):
         try:
             number = float(value)
-        except ValueError:
+        except (ValueError, OverflowError):
             number = None
         if number is not None and (kind is float or number.is_integer()):
             return kind(number)
