@@ -30,13 +30,13 @@ class StyleGANPrior:
     ``class_ids`` are the generator's numbers for the data's classes. ``frame`` pixels are cut off each side of the
     generator's image before it is resized. ``rand_f`` replaces the start of f by noise of the same mean and deviation;
     ``avg_w`` starts from the class's mean code; ``learn_g`` learns the weights of the layers that are run along with
-    the codes: published options, off at 0. ``truncation`` pulls fresh codes towards the average of their class, by
-    nothing at 1 and altogether at 0. ``conv`` is the type in which the generator's convolutions run, ``float32`` or
-    ``bfloat16``; all else stays float32. ``weights`` is the provenance of the generator, ``learning_rates`` holds the
-    rates of its codes by objective and latent.
+    the codes: published options, on at 1 and off at 0. ``truncation`` pulls fresh codes towards the average of their
+    class, by nothing at 1 and altogether at 0. ``conv`` is the type in which the generator's convolutions run,
+    ``float32`` or ``bfloat16``; all else stays float32. ``weights`` is the provenance of the generator,
+    ``learning_rates`` holds the rates of its codes by objective and latent.
 
-    Raises ``ValueError`` on a space or a layer that the generator lacks, on class numbers beyond its classes and on
-    another type.
+    Raises ``ValueError`` on a space or a layer that the generator lacks, on class numbers beyond its classes, on
+    another type and on published options that are neither 0 nor 1.
     """
 
     def __init__(
@@ -66,6 +66,9 @@ class StyleGANPrior:
             raise ValueError(f"class number {max(class_ids)} is beyond the generator's {known} classes")
         if conv not in CONV_DTYPES:
             raise ValueError(f"convolutions run in {' or '.join(CONV_DTYPES)}, not {conv!r}")
+        for name, switch in {"rand_f": rand_f, "avg_w": avg_w, "learn_g": learn_g}.items():
+            if switch not in (0, 1):
+                raise ValueError(f"{name} of a generator must be 0 or 1, not {switch}")
         generator.synthesis.conv_dtype = CONV_DTYPES[conv]
         self.generator, self.normalize = generator, normalize
         self.resolution, self.channels, self.frame = resolution, channels, frame

@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+import math
 import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
@@ -133,8 +134,8 @@ def read_arguments(
         options: Values, or strings as from a command line, which are read by the parameter's annotation.
 
     Raises:
-        ValueError: An option does not exist, cannot be read or is missing, or a reserved name is asked for that is not
-            handed in.
+        ValueError: An option does not exist, cannot be read, is no finite number or is missing, or a reserved name is
+            asked for that is not handed in.
     """
     parameters = inspect.signature(factory).parameters
     known = {key: p for key, p in options_of(factory).items() if key not in provided}
@@ -143,7 +144,7 @@ def read_arguments(
     if unknown := [option for option in options if option not in known]:
         have = ", ".join(f"{key}={p.default}" for key, p in known.items()) or "none"
         raise ValueError(f"{name} has no option {unknown[0]!r}; its options are: {have}")
-    values = {key: read_option(f"{name}.{key}", value, hints.get(key, str)) for key, value in options.items()}
+    values = read_options(name, options, hints, str)
     needed = [key for key, p in parameters.items() if p.default is p.empty and p.kind not in _VARIABLE]
     if absent := [key for key in needed if key not in values and key not in provided]:
         if absent[0] not in RESERVED:
@@ -155,6 +156,20 @@ def read_arguments(
 
 
 _VARIABLE = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+
+
+def read_options(owner: str, options: Mapping[str, Any], kinds: Mapping[str, Any], otherwise: type) -> dict[str, Any]:
+    """Read the ``options`` of ``owner``, each by its kind among ``kinds``, or as ``otherwise`` where it has none.
+
+    Raises:
+        ValueError: One cannot be read, or is a number that is not finite: no option means anything by one, and the
+            record of a run, which is JSON, has none.
+    """
+    values = {key: read_option(f"{owner}.{key}", value, kinds.get(key, otherwise)) for key, value in options.items()}
+    for key, value in values.items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ValueError(f"option {owner}.{key} must be a finite number, not {value}")
+    return values
 
 
 def read_option(name: str, value: Any, kind: Any) -> Any:

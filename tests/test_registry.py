@@ -115,6 +115,9 @@ def test_options_are_read_by_their_annotation():
         construct(make, {}, {"size": "1e400", "file": "b"})
     with pytest.raises(ValueError, match=naming("make 'file'")):
         construct(make, {}, {"size": 1})
+    for rate in (float("nan"), "inf", "-1e400"):
+        with pytest.raises(ValueError, match=naming("make.rate finite")):
+            construct(make, {}, {"size": 1, "file": "b", "rate": rate})
     assert read_option("x", "none", int | None) is None
 
 

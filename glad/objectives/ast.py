@@ -23,6 +23,7 @@ from glad.objectives.trajectory import (
 )
 from glad.objectives.unroll import UNROLLS
 from glad.rng import normal
+from glad.settings.numbers import AT_LEAST_ZERO, SHARE, SWITCH
 
 
 class AST:
@@ -76,8 +77,12 @@ class AST:
         adaptive: int = 0,
         perturbation: float = 1.0,
     ) -> None:
-        sizes = {"syn_steps": syn_steps, "expert_epochs": expert_epochs, "max_start_epoch": max_start_epoch}
-        check_options("ast", {**sizes, "batch_syn": 1 if batch_syn is None else batch_syn}, step_size, unroll)
+        lengths = {"syn_steps": syn_steps, "expert_epochs": expert_epochs, "max_start_epoch": max_start_epoch}
+        check_options("ast", {**lengths, "batch_syn": batch_syn}, step_size, unroll)
+        SHARE.require({"momentum": momentum}, "ast:")
+        AT_LEAST_ZERO.require({"intermediate": intermediate, "perturbation": perturbation}, "ast:")
+        switches = {"bias_correction": bias_correction, "balance": balance, "adaptive": adaptive}
+        SWITCH.require(switches, "ast:")
         if intermediate and syn_steps < expert_epochs:
             raise ValueError(f"ast: {syn_steps} syn_steps cannot meet each of {expert_epochs} expert_epochs: take more")
         self.segment, self.network, self.augment = segment, network, augment

@@ -11,6 +11,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from glad.settings.numbers import ABOVE_ZERO, AT_LEAST_ZERO
+
 
 class DataDAM:
     """Match class means of attention maps and of features in randomly initialized networks.
@@ -39,7 +41,7 @@ class DataDAM:
     ) -> None:
         if batch < 1:
             raise ValueError(f"datadam needs a batch of at least 1 real image per class, not {batch}")
-        if not power > 0 or balance < 0:
+        if power not in ABOVE_ZERO or balance not in AT_LEAST_ZERO:
             raise ValueError(f"datadam needs power above 0 and balance of at least 0, not {power} and {balance}")
         self.real, self.network, self.augment = real, network, augment
         self.batch, self.power, self.balance = batch, power, balance

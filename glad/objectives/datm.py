@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from glad.objectives.base import SkipIteration
 from glad.objectives.mtt import MTT
+from glad.settings.numbers import AT_LEAST_ONE, AT_LEAST_ZERO
 
 
 class DATM(MTT):
@@ -62,10 +63,8 @@ class DATM(MTT):
                 f"datm: starts from min_start_epoch={min_start_epoch} on, at first before {first}, in the end before "
                 f"max_start_epoch={max_start_epoch}: these numbers must grow"
             )
-        if expansion < 1:
-            raise ValueError(f"datm: expansion must be at least 1, not {expansion}")
-        if skip_above < 0:
-            raise ValueError(f"datm: skip_above must be at least 0, not {skip_above}")
+        AT_LEAST_ONE.require({"expansion": expansion}, "datm:")
+        AT_LEAST_ZERO.require({"skip_above": skip_above}, "datm:")
         self.min_start_epoch, self.first_max_start_epoch = min_start_epoch, first
         self.expansion, self.skip_above = expansion, skip_above
 

@@ -18,6 +18,7 @@ from torch.nn import functional as F
 
 from glad.microbatch import batch_norms, microbatch_size
 from glad.objectives.gradient_distance import DISTANCES
+from glad.settings.numbers import ABOVE_ZERO, SHARE
 
 LOOPS = {1: (1, 1), 10: (10, 50), 20: (20, 25), 30: (30, 20), 40: (40, 15), 50: (50, 10)}
 """Published (outer, inner) for pixels, by images per class."""
@@ -66,7 +67,7 @@ class DC:
                 raise ValueError(f"dc needs {name} to be at least {least}, not {value}")
         if batch_syn < 1:
             raise ValueError(f"dc needs batch_syn to be at least 1, not {batch_syn}")
-        if not net_lr > 0 or not 0 <= net_momentum < 1:
+        if net_lr not in ABOVE_ZERO or net_momentum not in SHARE:
             raise ValueError(f"dc needs net_lr > 0 and 0 <= net_momentum < 1, not {net_lr} and {net_momentum}")
         if distance not in DISTANCES:
             raise ValueError(f"dc has no distance {distance!r}; there are: {', '.join(DISTANCES)}")

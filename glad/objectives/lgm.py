@@ -21,6 +21,7 @@ from torch.nn import functional as F
 from glad.microbatch import batch_norms, microbatch_size
 from glad.objectives.trajectory import with_parameters
 from glad.rng import normal
+from glad.settings.numbers import AT_LEAST_ZERO
 
 ASPECT = 4 / 3  # of a crop, at most; at least its inverse
 
@@ -56,7 +57,7 @@ class LGM:
         smallest_crop: float = 0.08,
         noise: float = 0.2,
     ) -> None:
-        if min(batch, views) < 1 or not noise >= 0:
+        if min(batch, views) < 1 or noise not in AT_LEAST_ZERO:
             raise ValueError(
                 f"lgm needs batch and views of at least 1 and noise of at least 0, not {batch}, {views} and {noise}"
             )

@@ -21,6 +21,7 @@ from glad.objectives.trajectory import (
     require_epochs,
 )
 from glad.objectives.unroll import UNROLLS, stop_where_nearest
+from glad.settings.numbers import SWITCH
 
 
 class MTT:
@@ -59,8 +60,9 @@ class MTT:
         unroll: str = "adjoint",
         nearest: int = 0,
     ) -> None:
-        sizes = {"syn_steps": syn_steps, "expert_epochs": expert_epochs, "max_start_epoch": max_start_epoch}
-        check_options("mtt", {**sizes, "batch_syn": 1 if batch_syn is None else batch_syn}, step_size, unroll)
+        lengths = {"syn_steps": syn_steps, "expert_epochs": expert_epochs, "max_start_epoch": max_start_epoch}
+        check_options(type(self).__name__.lower(), {**lengths, "batch_syn": batch_syn}, step_size, unroll)
+        SWITCH.require({"nearest": nearest}, "mtt:")
         self.segment, self.network, self.augment = segment, network, augment
         self.syn_steps, self.expert_epochs, self.max_start_epoch = syn_steps, expert_epochs, max_start_epoch
         self.batch_syn, self.unroll, self.nearest = batch_syn, UNROLLS[unroll], nearest

@@ -19,6 +19,7 @@ from glad.microbatch import microbatch_size
 from glad.objectives.cf import TINY, squared_gaps
 from glad.objectives.trajectory import with_parameters
 from glad.rng import normal
+from glad.settings.numbers import AT_LEAST_ZERO
 
 SCALE = 300.0  # of the distance beside the calibration, as published
 
@@ -54,7 +55,7 @@ class NCFM:
         phase: float = 0.5,
         calibration: float = 1.0,
     ) -> None:
-        if min(batch, frequencies) < 1 or not 0 <= phase <= 1 or not calibration >= 0:
+        if min(batch, frequencies) < 1 or not 0 <= phase <= 1 or calibration not in AT_LEAST_ZERO:
             raise ValueError(
                 "ncfm needs batch and frequencies of at least 1, phase in [0, 1] and calibration of at least 0, not "
                 f"{batch}, {frequencies}, {phase} and {calibration}"

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from glad.microbatch import microbatch_size
 from glad.objectives.unroll import UNROLLS, Student
+from glad.settings.numbers import ABOVE_ZERO, AT_LEAST_ONE
 
 LEAST_STEP_SIZE = 1e-6  # the learned step size stays above it
 OLD_NAMES = {"alpha": "step_size"}
@@ -29,13 +30,10 @@ def keep_positive(objective: str, step_size: Tensor) -> None:
     step_size.data.clamp_(min=LEAST_STEP_SIZE)
 
 
-def check_options(objective: str, sizes: Mapping[str, int], step_size: float, unroll: str) -> None:
+def check_options(objective: str, sizes: Mapping[str, int | None], step_size: float, unroll: str) -> None:
     """Raise ``ValueError``, naming the ``objective``, for a size below 1, a useless step size or an unknown unroll."""
-    for name, value in sizes.items():
-        if value < 1:
-            raise ValueError(f"{objective}: {name} must be at least 1, not {value}")
-    if not step_size > 0:
-        raise ValueError(f"{objective}: step_size, that of the student, must be above 0, not {step_size}")
+    AT_LEAST_ONE.require(sizes, f"{objective}:")
+    ABOVE_ZERO.require({"step_size": step_size}, f"{objective}:")
     if unroll not in UNROLLS:
         raise ValueError(f"{objective}: unroll is one of {', '.join(UNROLLS)}, not {unroll!r}")
 

@@ -55,7 +55,8 @@ class DDiF:
         layers: int | None = None,
     ) -> None:
         small = resolution <= SMALL
-        width, layers = width if width is not None else 6 if small else 20, layers or (2 if small else 3)
+        width = width if width is not None else 6 if small else 20
+        layers = layers if layers is not None else 2 if small else 3
         if width < 1 or layers < 1:
             raise ValueError(f"ddif needs at least 1 layer of 1 sine, not {layers} of {width}")
         sizes = [2, *[width] * layers, channels]

@@ -207,6 +207,7 @@ def test_no_latents_give_no_images():
         ({"layer": -1}, "-1"),
         ({"conv": "float8"}, "float32 bfloat16 'float8'"),
         ({"class_ids": [0, 3]}, "3 3"),
+        *(({switch: 2}, f"{switch} 0 1 2") for switch in ("rand_f", "avg_w", "learn_g")),
     ],
 )
 def test_errors_name_what_is_wrong(options, message):

@@ -45,7 +45,7 @@ def test_images_are_drawn_to_the_real_ones():
     assert sum(losses[-5:]) < 0.7 * sum(losses[:5])
 
 
-@pytest.mark.parametrize("options", [{"batch": 0}, {"power": 0.0}, {"balance": -1.0}])
+@pytest.mark.parametrize("options", [{"batch": 0}, {"power": 0.0}, {"balance": -1.0}, {"balance": float("nan")}])
 def test_options_are_checked(options):
     with pytest.raises(ValueError, match="datadam needs"):
         DataDAM(real, network, crop, **options)

@@ -56,6 +56,8 @@ def test_segments_start_inside_the_window():
         ({"first_max_start_epoch": 9, "max_start_epoch": 5}, "before 9, in the end before max_start_epoch=5"),
         ({"expansion": 0}, "expansion .* 0"),
         ({"skip_above": -1.0}, "skip_above .* -1"),
+        ({"skip_above": float("nan")}, "skip_above .* nan"),
+        ({"syn_steps": 0}, "datm: syn_steps .* 0"),
     ],
 )
 def test_options_are_checked(options, values):

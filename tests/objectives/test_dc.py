@@ -225,6 +225,7 @@ def test_the_loops_are_the_published_ones_or_those_of_the_nearest_smaller_set(ip
         ({"batch_syn": 0}, "batch_syn 1 0"),
         ({"net_lr": 0.0}, "net_lr > 0 0 <= net_momentum < 1 0.0 0.0"),
         ({"net_momentum": 1.0}, "0.1 1.0"),
+        ({"net_lr": float("inf")}, "net_lr inf"),
         ({"distance": "cosine"}, "'cosine' layers mse cos ours"),
     ],
 )

@@ -116,7 +116,10 @@ def test_views_are_mirrored_crops_of_all_sizes_with_noise():
     assert noisy.std() == pytest.approx(0.2, rel=0.02) and abs(noisy.mean()) < 0.01
 
 
-@pytest.mark.parametrize("wrong", [{"batch": 0}, {"views": 0}, {"noise": -1.0}, {"flip": 2.0}, {"smallest_crop": 0.0}])
+@pytest.mark.parametrize(
+    "wrong",
+    [{"batch": 0}, {"views": 0}, {"noise": -1.0}, {"flip": 2.0}, {"smallest_crop": 0.0}, {"noise": float("inf")}],
+)
 def test_options_are_checked(wrong):
     with pytest.raises(ValueError, match=naming(str(next(iter(wrong.values()))))):
         LGM(real, network, segment, **wrong)

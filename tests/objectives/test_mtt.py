@@ -245,6 +245,24 @@ def test_options_are_checked(kind, options, said):
         kind(segment, network, dsa, **options)
 
 
+@pytest.mark.parametrize(
+    ("kind", "options", "said"),
+    [
+        (MTT, {"nearest": 2}, "mtt: nearest 0 or 1 2"),
+        (AST, {"momentum": 1.0}, "ast: momentum 0 below 1 1.0"),
+        (AST, {"momentum": -0.5}, "ast: momentum 0 below 1 -0.5"),
+        (AST, {"momentum": float("nan")}, "ast: momentum 0 below 1 nan"),
+        (AST, {"intermediate": -1.0}, "ast: intermediate 0 -1.0"),
+        (AST, {"perturbation": -1.0}, "ast: perturbation 0 -1.0"),
+        (AST, {"step_size": float("inf")}, "ast: step_size finite 0 inf"),
+        *((AST, {switch: 2}, f"ast: {switch} 0 or 1 2") for switch in ("bias_correction", "balance", "adaptive")),
+    ],
+)
+def test_numbers_without_sense_are_refused(kind, options, said):
+    with pytest.raises(ValueError, match=naming(said)):
+        kind(segment, network, dsa, **options)
+
+
 def test_fewer_steps_than_meetings_are_refused():
     with pytest.raises(ValueError, match="syn_steps"):
         AST(segment, network, dsa, syn_steps=2, expert_epochs=3)

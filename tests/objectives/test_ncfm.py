@@ -142,7 +142,9 @@ def test_adamw_takes_torchs_step():
     assert torch.equal(ours, theirs) and not torch.equal(ours, start)
 
 
-@pytest.mark.parametrize("wrong", [{"batch": 0}, {"frequencies": 0}, {"phase": 1.5}, {"calibration": -1.0}])
+@pytest.mark.parametrize(
+    "wrong", [{"batch": 0}, {"frequencies": 0}, {"phase": 1.5}, {"calibration": -1.0}, {"calibration": float("inf")}]
+)
 def test_options_are_checked(wrong):
     with pytest.raises(ValueError, match=naming(str(next(iter(wrong.values()))))):
         NCFM(real, network, plain, segment, **wrong)

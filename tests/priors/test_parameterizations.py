@@ -179,6 +179,8 @@ def test_ddifs_first_weights_lie_within_the_published_bounds():
     assert 0.499 < float(first) <= 0.5 and 0.0999 < float(others) <= 0.1  # sqrt(6 / 6) / 10
     with pytest.raises(ValueError, match=naming("ddif 1 layer 0")):
         DDiF(32, 3, CPU, width=0)
+    with pytest.raises(ValueError, match=naming("ddif 1 layer 0 6")):
+        DDiF(32, 3, CPU, layers=0)
 
 
 @pytest.mark.parametrize("layer", [None, 2])
