@@ -221,6 +221,26 @@ def test_a_mistake_gives_one_line(arguments: list[str], message: str, tmp_path: 
     assert "Traceback" not in output
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--lr", "-1"], "learning_rate 0 -1.0"),
+        (["--lr", "w=-1"], "learning_rate.w 0 -1.0"),
+        (["--lr", "nan"], "learning_rate 0 nan"),
+        (["--lr", "inf"], "learning_rate finite 0 inf"),
+        (["--network-option", "width=0"], "convnet: width 1 0"),
+        (["--network", "vit", "--network-option", "heads=0"], "vit: heads 1 0"),
+        (["--objective", "datadam", "-o", "power=nan"], "datadam.power finite nan"),
+        (["-p", "learn_g=2"], "learn_g 0 1 2"),
+        (["-p", "truncation=inf"], "truncation finite inf"),
+    ],
+)
+def test_a_number_without_sense_begins_no_folder(arguments: list[str], message: str, tmp_path: Path) -> None:
+    output = fails("distill", "--device", "cpu", "--out", str(tmp_path / "run"), *arguments)
+    assert mentions(output.splitlines()[-1], message)  # one line, whatever was said of the data before
+    assert not (tmp_path / "run").exists()
+
+
 def test_evaluating_an_unfinished_run_says_so(tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     assert mentions(fails("evaluate", str(tmp_path / "run")), f"{tmp_path}/run")

@@ -13,7 +13,7 @@ from glad.data.dataset import ImageData, Splits
 from glad.device import pick_device
 from glad.experts.files import FORM, ExpertFile, file_size
 from glad.experts.training import make_optimizer, train_epoch
-from glad.networks.factory import network_factory
+from glad.networks.factory import network_factory, require_fitting
 from glad.rng import rng_for
 from glad.settings.data import Convolutions
 from glad.settings.experts import RECIPES, ExpertSettings, Recipe
@@ -99,7 +99,8 @@ def described(data: ImageData) -> dict[str, Any]:
 
 
 def plan(splits: Splits, settings: ExpertSettings) -> Plan:
-    """Experts on the training images of ``splits``; ``ValueError`` for a number of the recipe that does not exist."""
+    """Experts on the training images of ``splits``; ``ValueError`` for a number of recipe or network without sense."""
+    require_fitting(splits.train, settings.network, settings.network_options)
     published = RECIPES[settings.recipe].plain()
     return Plan(
         splits=splits,

@@ -18,7 +18,7 @@ from glad.networks.network import Network
 from glad.networks.resnet import resnet18
 from glad.networks.vgg import vgg11
 from glad.networks.vit import vit
-from glad.registry import Registry, read_option
+from glad.registry import Registry, read_options
 
 __all__ = ["NETWORKS", "Network", "list_networks", "make_network", "register_network"]
 
@@ -138,18 +138,41 @@ def make_network(
         The network. Those of libraries have ``forward`` and ``initialize`` alone.
 
     Raises:
-        ValueError: The name, norm or option is unknown, or the resolution is outside the range.
+        ValueError: The name, norm or option is unknown, an option makes no sense, or the resolution is outside the
+            range.
+    """
+    network = blank_network(name, channels=channels, classes=classes, resolution=resolution, norm=norm, **options)
+    network.to_empty(device="cpu")
+    network.initialize(rng)
+    return network
+
+
+def blank_network(
+    name: str, *, channels: int, classes: int, resolution: int, norm: str = "instance", **options: int
+) -> Network:
+    """Build a network without weights, which takes no memory: enough to see that its options fit.
+
+    Args:
+        name: As in ``make_network``, as are the others.
+        channels: Of the images.
+        classes: Number of logits.
+        resolution: Side of the images in pixels.
+        norm: ``instance``, ``batch`` or ``none``.
+        options: Those of the builder.
+
+    Returns:
+        The network on torch's device ``meta``.
+
+    Raises:
+        ValueError: As of ``make_network``.
     """
     build = find_network(name)
     known = inspect.signature(build).parameters.keys() - {"channels", "classes", "resolution", "norm"}
     if unknown := options.keys() - known:
         raise ValueError(f"network {name} has no option {min(unknown)!r}; known: {', '.join(sorted(known))}")
-    hints = get_type_hints(build)
-    options = {key: read_option(f"{name}.{key}", value, hints.get(key, int)) for key, value in options.items()}
+    options = read_options(name, options, get_type_hints(build), int)
     if not 16 <= resolution <= 512:
         raise ValueError(f"networks take 16 to 512 pixels a side, not {resolution}")
     with torch.device("meta"):  # torch's own initialization would draw from the global random stream
         network: Network = build(channels=channels, classes=classes, resolution=resolution, norm=norm, **options)
-    network.to_empty(device="cpu")
-    network.initialize(rng)
     return network

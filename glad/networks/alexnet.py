@@ -4,6 +4,7 @@ from torch import nn
 
 from glad.networks.convolution import Conv3x3
 from glad.networks.network import Network, stem_padding
+from glad.settings.numbers import AT_LEAST_ONE
 
 
 def alexnet(*, channels: int, classes: int, resolution: int, norm: str, width: int = 128) -> Network:
@@ -11,7 +12,9 @@ def alexnet(*, channels: int, classes: int, resolution: int, norm: str, width: i
 
     Up to 64 pixels the stem is 5×5 with stride 1 and pooling 2×2; above, 11×11 with stride 4 and pooling 3×3 with
     stride 2, and the last map is averaged to at most 6×6. There is no normalization: ``norm`` is without effect.
+    Raises ValueError for a width below 1.
     """
+    AT_LEAST_ONE.require({"width": width}, "alexnet:")
     small = resolution <= 64
     pool = 2 if small else 3
     if small:

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 from cuda_ops import norm_relu_pool
 from glad.networks.convolution import Conv3x3
 from glad.networks.network import Network, norm_layer, stem_padding
+from glad.settings.numbers import AT_LEAST_ONE
 
 
 class NormReLUPool(nn.GroupNorm):
@@ -24,12 +25,14 @@ def convnet(
     """Return ``depth`` blocks of 3×3 convolution, norm, ReLU, 2×2 average pooling, and a linear classifier.
 
     The default depth is 3 below 64 pixels and one more with each doubling: 4 at 64, 5 at 128, 6 at 256, 7 at 512.
-    Raises ValueError when so many poolings would leave a block less than 2×2 pixels to normalize.
+    Raises ValueError for a width or depth below 1, and when so many poolings would leave a block less than 2×2 pixels
+    to normalize.
     """
+    AT_LEAST_ONE.require({"width": width, "depth": depth}, "convnet:")
     depth = max(3, resolution.bit_length() - 3) if depth is None else depth
     padding = stem_padding(3, channels, resolution)
     side = resolution + 2 * (padding - 1)
-    if depth < 1 or side >> depth < 1:
+    if side >> depth < 1:
         raise ValueError(f"a ConvNet of depth {depth} does not fit images of {resolution} pixels")
     blocks = []
     for index in range(depth):

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from glad.data.dataset import ImageData
-from glad.networks import make_network, require_network
+from glad.networks import blank_network, make_network, require_network
 from glad.networks.libraries import library_of
 
 
@@ -20,3 +20,9 @@ def network_factory(data: ImageData, name: str, options: Mapping[str, Any], devi
         require_network("network", name, own=True)
     make = partial(make_network, name, channels=data.channels, classes=len(data.classes), resolution=data.resolution)
     return lambda rng: make(rng=rng, **options).to(device)
+
+
+def require_fitting(data: ImageData, name: str, options: Mapping[str, Any]) -> None:
+    """Raise ``ValueError`` unless a network of these ``options`` can be built for ``data``; none is drawn."""
+    shape = {"channels": data.channels, "classes": len(data.classes), "resolution": data.resolution}
+    blank_network(name, **shape, **options)  # type: ignore[arg-type]

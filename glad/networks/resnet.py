@@ -4,6 +4,7 @@ from torch import Tensor, nn
 
 from glad.networks.convolution import Conv3x3
 from glad.networks.network import Network, norm_layer
+from glad.settings.numbers import AT_LEAST_ONE
 
 
 class _Residual(nn.Module):
@@ -30,8 +31,10 @@ class _Residual(nn.Module):
 def resnet18(*, channels: int, classes: int, resolution: int, norm: str, width: int = 64) -> Network:
     """Return four stages of two residual blocks with (1, 2, 4, 8) × ``width`` channels and global average pooling.
 
-    The stem is 3×3 with stride 1 up to 64 pixels, 7×7 with stride 2 and a max pooling above.
+    The stem is 3×3 with stride 1 up to 64 pixels, 7×7 with stride 2 and a max pooling above. Raises ValueError for a
+    width below 1.
     """
+    AT_LEAST_ONE.require({"width": width}, "resnet18:")
     small = resolution <= 64
     stem = Conv3x3(channels, width, bias=False) if small else nn.Conv2d(channels, width, 7, 2, padding=3, bias=False)
     layers: list[nn.Module] = [stem, norm_layer(norm, width), nn.ReLU()]

@@ -4,14 +4,16 @@ from torch import nn
 
 from glad.networks.convolution import Conv3x3
 from glad.networks.network import Network, norm_layer, stem_padding
+from glad.settings.numbers import AT_LEAST_ONE
 
 
 def vgg11(*, channels: int, classes: int, resolution: int, norm: str, width: int = 64) -> Network:
     """Return five stages of 1, 1, 2, 2, 2 convolutions with (1, 2, 4, 8, 8) × ``width`` channels, each max pooled.
 
     A pooling that would leave the next stage a single pixel (images below 32 pixels) is left out, for instance norm
-    makes zeros of it.
+    makes zeros of it. Raises ValueError for a width below 1.
     """
+    AT_LEAST_ONE.require({"width": width}, "vgg11:")
     padding = stem_padding(3, channels, resolution)
     side = resolution + 2 * (padding - 1)
     blocks, before = [], channels

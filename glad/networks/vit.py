@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from glad.networks.initialization import truncated_normal
 from glad.networks.network import Network
+from glad.settings.numbers import AT_LEAST_ONE
 
 
 class _Patches(nn.Module):
@@ -98,8 +99,9 @@ def vit(
     """Return ``depth`` transformer layers of ``width`` channels on square patches.
 
     The default patch is 4 pixels up to 64, 8 below 128 and 16 from there. ``norm`` is without effect: transformers
-    have layer norm. Raises ValueError when ``heads`` does not divide ``width``.
+    have layer norm. Raises ValueError for a number below 1, and when ``heads`` does not divide ``width``.
     """
+    AT_LEAST_ONE.require({"width": width, "depth": depth, "heads": heads, "patch": patch}, "vit:")
     if width % heads:
         raise ValueError(f"{heads} attention heads do not divide a width of {width}")
     if patch is None:

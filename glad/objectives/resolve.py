@@ -13,7 +13,7 @@ from generators.official import sha256
 from glad.data.augment import augment, strategy_for
 from glad.data.dataset import ImageData
 from glad.members import require_methods
-from glad.networks.factory import network_factory
+from glad.networks.factory import network_factory, require_fitting
 from glad.objectives import OBJECTIVES, Objective
 from glad.objectives.description import ObjectiveDescription
 from glad.priors.description import PriorDescription
@@ -99,7 +99,8 @@ def resolve_objective(
         smallest class is lowered to it, with a warning; an option ``flip`` is 0 where mirrored images change class.
 
     Raises:
-        ValueError: It follows experts and there are none, an option is wrong, or it lacks a method.
+        ValueError: It follows experts and there are none, an option of it or of the network is wrong, or it lacks a
+            method.
     """
     if not isinstance(objective, str):
         return _require_methods(objective), settings
@@ -118,6 +119,8 @@ def resolve_objective(
     added = {name: options_of(factory)[name].default for name in stated.added_options}
     options = {**added, **published, **stated.present_names(settings.objective_options)}
     arguments = read_arguments(factory, provided, options)
+    if "network" in arguments:
+        require_fitting(data, settings.network, settings.network_options)
     if "batch" in options_of(factory):
         arguments["batch"] = _fitting_batch(arguments.get("batch", options_of(factory)["batch"].default), data)
     if "flip" in options_of(factory) and not data.flip:

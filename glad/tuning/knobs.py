@@ -16,6 +16,7 @@ from glad.data.splits import open_data
 from glad.device import pick_device
 from glad.experts import Experts
 from glad.experts.folder import open_experts
+from glad.networks.factory import require_fitting
 from glad.objectives import OBJECTIVES
 from glad.objectives.resolve import resolve_learning_rates
 from glad.priors.resolve import ResolvedPrior, resolve_prior
@@ -138,14 +139,21 @@ def complete(settings: Mapping[str, Any] | DistillSettings) -> DistillSettings:
     return replace(read(DistillSettings, settings, "glad.tune"), out=None)
 
 
-def find_space(settings: DistillSettings, wanted: Sequence[str] | None = None) -> SearchSpace:
+def find_space(
+    settings: DistillSettings,
+    wanted: Sequence[str] | None = None,
+    evaluated: Mapping[str, Mapping[str, int]] | None = None,
+) -> SearchSpace:
     """The knobs that the run of ``settings`` has, or those of them called ``wanted``.
 
     Opens data, prior and experts, and raises what ``glad.distill`` does when they cannot be used; ``ValueError`` when
-    there is nothing to search.
+    there is nothing to search, or when the run's network or one that trials are ``evaluated`` with, options by name,
+    cannot be built for the data.
     """
     factory = OBJECTIVES.find(settings.objective)
     train = open_data(settings).train
+    for name, options in ((settings.network, settings.network_options), *(evaluated or {}).items()):
+        require_fitting(train, name, options)
     resolved = _open(settings, train, layer_of(settings))
     layers = _layers(resolved.description.layers, layer_of(settings))
     rates = {layer_of(settings) is not None: _rates(resolved, factory, settings)}

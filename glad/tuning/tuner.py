@@ -128,7 +128,7 @@ def run_search(
     """Search for better ``settings`` as ``asked``; see ``tune``."""
     folder, minutes, trials = Path(asked.out), asked.minutes, asked.trials
     evaluation = _resolve_evaluation(settings.network, asked)
-    space = find_space(settings, asked.knobs)
+    space = find_space(settings, asked.knobs, evaluation.network_options)
     folder.mkdir(parents=True, exist_ok=True)
     with _hold(folder), open_engine(asked, folder, pick_device(settings.device)) as engine:
         rungs = rungs_of(min(asked.trial_iterations, settings.iterations))

@@ -101,6 +101,20 @@ def test_former_names_of_options_are_understood(codes, tmp_path, in_a_file):
         assert mentions(result.stderr, "--recipe --label-mode --same --seen")
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--lr", "-1"], "learning_rate 0 -1.0"),
+        (["--lr", "vit=nan"], "learning_rate.vit 0 nan"),
+        (["--limit", "0"], "limit 1 0"),
+        (["--network-option", "convnet.width=0"], "convnet: width 1 0"),
+    ],
+)
+def test_a_number_without_sense_is_one_line(codes, options, said):
+    output = fails("evaluate", codes.path, *COMMAND, *options)
+    assert mentions(output, said) and "Traceback" not in output
+
+
 def test_a_seed_that_is_named_twice_is_refused(codes):
     with pytest.raises(ValueError, match="seed 1 twice"):
         glad.evaluate(codes.path, seeds=(1, 1))

@@ -194,6 +194,9 @@ def test_a_plan_says_what_it_takes_and_refuses_what_does_not_fit(splits, tmp_pat
         ({"count": 0}, "count"),
         ({"recipe_options": {"epochs": 0}}, "epochs 1"),
         ({"recipe_options": {"learning_rate": 0.0}}, "learning_rate 0"),
+        ({"recipe_options": {"learning_rate": float("nan")}}, "learning_rate 0 nan"),
+        ({"recipe_options": {"momentum": 1.5}}, "momentum 0 1 1.5"),
+        ({"network_options": {"width": 0}}, "convnet: width 1 0"),
     ],
 )
 def test_plans_are_checked(splits, tmp_path, options, said):

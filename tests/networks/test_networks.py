@@ -157,6 +157,12 @@ def test_batch_norm_starts_from_standard_statistics():
         ("convnet", {"depth": 6}, "depth 6 32"),
         ("vgg11", {"norm": "layer"}, "norm 'layer'"),
         ("vit", {"width": 10}, "4 heads 10"),
+        *((name, {"width": 0}, f"{name}: width 1 0") for name in NETWORKS),
+        *((name, {"width": -1}, f"{name}: width 1 -1") for name in NETWORKS),
+        ("convnet", {"depth": 0}, "convnet: depth 1 0"),
+        *(("vit", {option: 0}, f"vit: {option} 1 0") for option in ("depth", "heads", "patch")),
+        ("vit", {"heads": -4}, "vit: heads 1 -4"),
+        ("convnet", {"width": float("nan")}, "convnet.width nan int"),
     ],
 )
 def test_wrong_requests_are_named(name, changes, message):

@@ -85,6 +85,8 @@ def test_the_winning_settings_are_written_and_run(tmp_path: Path, monkeypatch: p
         (["--trials", "2", "--knob", "momentum"], "'momentum' layer"),
         (["--trials", "2", "--evaluation-option", "width=3"], "width=3 NETWORK.OPTION=NUMBER"),
         (["--trials", "2", "--evaluation-option", "resnet.width=3"], "'resnet'"),
+        (["--trials", "2", "--evaluation-option", "convnet.width=0"], "convnet: width 1 0"),
+        (["--minutes", "inf"], "minutes finite 0 inf"),
         (["--minutes", "1e-9"], "default settings"),
     ],
 )
