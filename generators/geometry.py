@@ -126,13 +126,18 @@ def stem(
     """Layers of an ordinary generator: ``layers`` of them and toRGB, from a cutoff of 2 to ``resolution / 2``.
 
     ``kernel=3, radial=False`` is StyleGAN3-T, ``kernel=1, radial=True`` is R. Raises ``ValueError`` on a resolution
-    that is not a power of two of at least 8 or on fewer than 4 layers.
+    that is not a power of two of at least 8, on fewer than 4 layers or on layers without a channel.
     """
     if resolution < 8 or resolution & (resolution - 1):
         raise ValueError(f"resolution must be a power of two of at least 8, not {resolution}")
     if layers < 4:
         raise ValueError(f"a stem has at least 4 layers, not {layers}")
     signals = _signals(layers, resolution, 2.0, 2**2.1, (channel_base, channel_max), img_channels)
+    if min(signal.channels for signal in signals) < 1:
+        raise ValueError(
+            f"channel_base {channel_base:g} leaves no channel in layers of {resolution} pixels: take more than "
+            f"{resolution // 2}"
+        )
     return [
         _layer(i, signals[max(i - 1, 0)], signals[i], kernel, radial, i == layers, i >= layers - 2)
         for i in range(layers + 1)

@@ -13,6 +13,7 @@ from itertools import islice, pairwise
 from generators.training.discriminator import Features
 from generators.training.gan import Reals, train_features
 from generators.training.settings import TrainingSettings
+from glad.settings.numbers import ABOVE_ZERO
 
 FEATURE_STEPS = 1800  # where there is time for as many
 FEATURE_SHARE = 0.25  # of the minutes, at most, where nobody asked for a number of steps
@@ -32,8 +33,8 @@ class TimeBudget:
     """
 
     def __init__(self, minutes: float, steps: int | None = None, clock: Clock = time.monotonic) -> None:
-        if not minutes > 0:
-            raise ValueError(f"minutes is {minutes}: choose a number above 0")
+        if minutes not in ABOVE_ZERO:
+            raise ValueError(f"minutes is {minutes}: choose a finite number above 0")
         if steps is not None and steps < 1:
             raise ValueError(f"steps is {steps}: choose at least 1, or leave it out")
         self.minutes, self.steps, self.clock = minutes, steps, clock

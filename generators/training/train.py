@@ -84,8 +84,8 @@ def train_generator(
     settings = choose(settings or TrainingSettings(), data)
     transform_names(settings.augment)
     reals = Reals(data, settings.conditional)
-    out.mkdir(parents=True, exist_ok=True)
     n = start(reals, settings, device)
+    out.mkdir(parents=True, exist_ok=True)
     try:
         history = train(n, reals, settings, out, budget, splits, progress)
     except DivergedError as error:

@@ -244,6 +244,7 @@ def weights(**shapes):
         (lambda: geometry.stem(24, 7), "power 8 24"),
         (lambda: geometry.stem(4, 7), "power 8 4"),
         (lambda: geometry.stem(16, 3), "4 layers 3"),
+        (lambda: geometry.stem(16, 7, channel_base=8), "channel_base 8 16 8"),
         (lambda: geometry.superres(geometry.stem(16, 7), 3), "4 head 3"),
         (lambda: geometry.superres([], 7), "previous"),
         (lambda: geometry.from_state_dict({"fc.weight": torch.zeros(1)}), "synthesis layers"),

@@ -135,6 +135,7 @@ def test_a_run_that_diverges_says_so_and_keeps_the_last_state(tmp_path):
     [
         (("--rates", "{"), "rates JSON"),
         (("--minutes", "0"), "minutes 0.0 0"),
+        (("--minutes", "inf"), "minutes inf 0"),
         (("--steps", "0"), "steps 0 1"),
         (("--rates", '{"dm": 1}'), "rates JSON"),
         (("--rates", '{"dm": {"w": -1}}'), "learning_rates -1.0 dm w"),
@@ -152,12 +153,22 @@ def test_bad_options_are_one_line(tmp_path, options, said):
 
 
 @pytest.mark.parametrize(
-    "options", [("--augment", "flip_bogus"), ("--rates", '{"dm": {"w": -1}}'), ("--device", "gpu")]
+    ("option", "value", "said"),
+    [
+        ("--augment", "flip_bogus", "bogus"),
+        ("--rates", '{"dm": {"w": -1}}', "learning_rates"),
+        ("--device", "gpu", "gpu"),
+        ("--lr", "nan", "learning_rate 0 nan"),
+        ("--r1", "-1", "r1 0 -1.0"),
+        ("--guidance", "-1", "guidance 0 -1.0"),
+        ("--channel-base", "-1", "channel_base 0 -1.0"),
+        ("--channel-base", "8", "channel_base 8 16 8"),
+    ],
 )
-def test_what_can_be_seen_beforehand_is_refused_before_a_folder_is_begun(tmp_path, options):
-    result = run(tmp_path / "out", folder(tmp_path / "data"), *QUICK, *options)
+def test_what_can_be_seen_beforehand_is_refused_before_a_folder_is_begun(tmp_path, option, value, said):
+    result = run(tmp_path / "out", folder(tmp_path / "data"), *QUICK, option, value)
     assert isinstance(result.exception, SystemExit)
-    assert mentions(result.output, {"--augment": "bogus", "--rates": "learning_rates", "--device": "gpu"}[options[0]])
+    assert mentions(result.output, said) and "Traceback" not in result.output
     assert not (tmp_path / "out").exists()
 
 
