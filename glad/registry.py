@@ -183,6 +183,8 @@ def read_option(name: str, value: Any, kind: Any) -> Any:
     try:
         if kind is int and float(value) != int(float(value)):
             raise ValueError("not whole")
+        if kind is bool and value not in (0, 1):
+            raise ValueError("neither on nor off")
         return int(float(value)) if kind is int else kind(value) if kind in (float, str, Path) else value
     except (TypeError, ValueError, OverflowError) as error:
         raise ValueError(

@@ -115,6 +115,8 @@ def test_options_are_read_by_their_annotation():
         construct(make, {}, {"size": "1e400", "file": "b"})
     with pytest.raises(ValueError, match=naming("make 'file'")):
         construct(make, {}, {"size": 1})
+    with pytest.raises(ValueError, match=naming("make.on 2 bool")):
+        construct(make, {}, {"size": 1, "file": "b", "on": 2})
     for rate in (float("nan"), "inf", "-1e400"):
         with pytest.raises(ValueError, match=naming("make.rate finite")):
             construct(make, {}, {"size": 1, "file": "b", "rate": rate})
