@@ -23,6 +23,7 @@ from glad.runs.storage import RunError, read_number, read_tensors, write_tensors
 
 DTYPES = {"float32": (torch.float32, "F32"), "bfloat16": (torch.bfloat16, "BF16")}
 KEY = "expert"  # the metadata entry that holds what an expert is, as JSON
+LONGEST = 1 << 24  # bytes of a header that are read; a damaged length would be any number
 FORM = "data_form"  # the part of it that files of earlier versions lack
 
 
@@ -45,6 +46,16 @@ def _header(rows: int, parameters: int, dtype: str, about: Mapping[str, Any]) ->
     text = json.dumps(header, separators=(",", ":")).encode()
     text = text.ljust(-(-len(text) // 8) * 8)  # the numbers stay aligned
     return len(text).to_bytes(8, "little") + text
+
+
+def _stated(header: bytes) -> dict[str, Any]:
+    """What a header says of an expert, and its ``dtype``; nothing where it is damaged."""
+    try:
+        found = json.loads(header)
+        names = {stored: name for name, (_, stored) in DTYPES.items()}
+        return {**json.loads(found["__metadata__"][KEY]), "dtype": names[found["checkpoints"]["dtype"]]}
+    except (ValueError, KeyError, TypeError):
+        return {}
 
 
 def file_size(rows: int, parameters: int, dtype: str, about: Mapping[str, Any]) -> int:
@@ -83,6 +94,7 @@ class ExpertFile:
         Raises ``ExpertError`` when the file is another expert's.
         """
         if self.partial.exists() and self.state.exists():
+            self.require_same()
             self._take_header()
             tensors, metadata = read_tensors(self.state)
             resume_arithmetic(json.loads(metadata.get("arithmetic", "null")), str(self.partial))
@@ -91,6 +103,19 @@ class ExpertFile:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._allocate()
         return None
+
+    def require_same(self) -> None:
+        """Raise ``ExpertError``, naming what differs, where the partial file is that of another training."""
+        if self.partial.exists():
+            with self.partial.open("rb") as file:
+                start = file.read(min(int.from_bytes(file.read(8), "little"), LONGEST))
+            if said := mismatch.difference(_stated(start), {**self.about, "dtype": self.dtype}):
+                raise ExpertError(f"{self.partial} {said}, or delete the file, which is not finished")
+
+    def discard(self) -> None:
+        """Remove the partial file and its state, from which no training can go on."""
+        self.partial.unlink(missing_ok=True)
+        self.state.unlink(missing_ok=True)
 
     def _take_header(self) -> None:
         """Go on with the header of the partial file, which says less where an earlier version began it."""
@@ -102,7 +127,7 @@ class ExpertFile:
             if start.startswith(header):
                 self.about, self.header = about, header
                 return
-        raise ExpertError(f"{self.partial} is of another recipe, network or data: choose another folder")
+        raise ExpertError(f"{self.partial} is of another recipe, network or data: choose another folder (--out FOLDER)")
 
     def _allocate(self) -> None:
         with self.partial.open("wb") as file:
@@ -149,6 +174,12 @@ class Expert:
             self.epochs, self.parameters = self._rows.get_shape()[0] - 1, self._rows.get_shape()[1]
         except (OSError, SafetensorError, KeyError, ValueError) as error:
             raise ExpertError(f"{path} is not an expert that glad wrote: {error}") from error
+
+    @property
+    def dtype(self) -> str:
+        """The number format of the stored parameters, a name in ``DTYPES``."""
+        stored = self._rows.get_dtype()
+        return next(name for name, (_, known) in DTYPES.items() if known == stored)
 
     @property
     def accuracy(self) -> list[float]:

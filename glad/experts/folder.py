@@ -17,6 +17,7 @@ from glad.data.dataset import ImageData, Splits
 from glad.data.splits import open_data
 from glad.evaluation import accuracy
 from glad.experts.files import Expert, ExpertError, Experts, expert_paths
+from glad.experts.mismatch import difference
 from glad.experts.plan import Plan, described, kind, plan
 from glad.experts.training import flatten, make_optimizer, train_expert, unflatten
 from glad.objectives import Objective
@@ -151,17 +152,20 @@ def train_plan(plan: Plan, on_epoch: OnEpoch | None = None, settings: ExpertSett
         )
     if missing and expert_paths(plan.out):  # others beside them would spoil the folder
         _open(plan)
+    for number in missing:  # before one is trained that the others would not fit
+        if plan.path(number).with_suffix(".partial").exists():
+            plan.file(number).require_same()
     _train(plan, missing, on_epoch, settings)
     return _open(plan)
 
 
 def _open(plan: Plan) -> Experts:
-    """The experts of the folder; ``ExpertError`` where one is of another kind or recipe than those of ``plan``."""
+    """The experts of the folder; ``ExpertError`` where one is of another kind or training than those of ``plan``."""
     data = plan.splits.train
     experts = Experts(plan.out, kind(data, plan.network, plan.network_options), described(data))
     for expert in experts.experts:
-        if expert.about["recipe"] != plan.recipe.stored():
-            raise ExpertError(f"{expert.path} is of another recipe, {expert.about['recipe']}: choose another folder")
+        if said := difference({**expert.about, "dtype": expert.dtype}, {**plan.training(), "dtype": plan.dtype}):
+            raise ExpertError(f"{expert.path} {said}")
     return experts
 
 
@@ -219,7 +223,13 @@ def _train_file(plan: Plan, number: int, on_epoch: OnEpoch | None) -> None:
         def restore(optimizer: torch.optim.Optimizer) -> None:
             restore_optimizer(optimizer, state)
 
-    train_expert(network, plan.splits.train, plan.recipe, plan.augmentation, key, write, start, restore)
+    try:
+        train_expert(network, plan.splits.train, plan.recipe, plan.augmentation, key, write, start, restore)
+    except ArithmeticError as error:
+        file.discard()  # it would come to the same loss again, and a training by another recipe is refused beside it
+        folder = " and another folder (--out FOLDER), since this one has finished experts of that rate"
+        removed = "; its unfinished file is removed"
+        raise ArithmeticError(f"{error}{folder if expert_paths(plan.out) else ''}{removed}") from error
 
 
 def require_experts_of(settings: DistillSettings, objective: Objective | None = None) -> None:

@@ -47,15 +47,17 @@ class Plan:
         """Where expert ``number`` lies."""
         return self.out / f"expert_{number:03d}.safetensors"
 
+    def training(self) -> dict[str, Any]:
+        """How each expert is trained, as its file has it."""
+        return {"recipe": self.recipe.stored(), "augmentation": self.augmentation, "seed": self.seed}
+
     def file(self, number: int) -> ExpertFile:
         """The file of expert ``number``."""
         shapes = {name: list(p.shape) for name, p in self.make(rng_for(0)).named_parameters()}
         about = {
             **kind(self.splits.train, self.network, self.network_options),
             **described(self.splits.train),
-            "recipe": self.recipe.stored(),
-            "augmentation": self.augmentation,
-            "seed": self.seed,
+            **self.training(),
             "number": number,
             "parameters": shapes,
         }

@@ -125,6 +125,7 @@ def train_expert(
         loss = train_epoch(network, optimizer, data, recipe, strategy, epoch, key)
         if loss != loss or loss == float("inf"):
             raise ArithmeticError(
-                f"the expert's loss is {loss} in epoch {epoch}: lower its learning rate (-o learning_rate=)"
+                f"the expert's loss is {loss} in epoch {epoch}: give a learning rate below {recipe.learning_rate:g} "
+                "(-o learning_rate=RATE)"
             )
         on_epoch(epoch + 1, network, optimizer)

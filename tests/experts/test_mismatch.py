@@ -9,6 +9,7 @@ from errors import mentions, naming
 from glad.data.splits import load_data
 from glad.experts import folder as expert_run
 from glad.experts.files import FORM, Expert, ExpertError, ExpertFile, Experts
+from glad.experts.mismatch import difference
 from glad.experts.plan import described, kind, plan
 from glad.settings.distill import DistillSettings
 from glad.settings.experts import ExpertSettings
@@ -16,12 +17,11 @@ from glad.settings.experts import ExpertSettings
 NARROW = {"limit": 60, "network_options": {"width": 4}}
 
 
-def trained(out, **options):
-    settings = ExpertSettings(
-        **{**NARROW, "count": 1, **options}, out=str(out), device="cpu", recipe_options={"epochs": 1, "batch": 20}
-    )
+def trained(out, on_epoch=None, **options):
+    recipe = {"epochs": 1, "batch": 20, **options.pop("recipe_options", {})}
+    settings = ExpertSettings(**{**NARROW, "count": 1, **options}, out=str(out), device="cpu", recipe_options=recipe)
     splits = load_data("fashion-mini", limit=settings.limit, classes=settings.classes, zca=settings.zca)
-    return expert_run.train_plan(plan(splits, settings))
+    return expert_run.train_plan(plan(splits, settings), on_epoch)
 
 
 def refused(folder, name="fashion-mini", **options):
@@ -49,6 +49,57 @@ def test_a_folder_of_other_experts_is_refused_before_any_is_trained_beside_them(
         with pytest.raises(ExpertError, match=named):
             trained(out, count=2, **options)
         assert [path.name for path in out.iterdir()] == ["expert_000.safetensors"]
+
+
+OTHERWISE = [
+    ({"augmentation": "none"}, "augmentation scale none --augmentation scale --out"),
+    ({"seed": 3}, "seed 0 3 --seed 0 --out"),
+    ({"dtype": "bfloat16"}, "dtype float32 bfloat16 --dtype float32 --out"),
+    ({"recipe_options": {"learning_rate": 0.5}}, "recipe learning_rate 0.01 0.5 -o learning_rate=0.01 --out"),
+    ({"recipe": "smooth"}, "recipe drop 1.0 0.6 learning_rate 0.01 0.003 -o drop=1.0 -o learning_rate=0.01 --out"),
+]
+
+
+@pytest.mark.parametrize(("options", "said"), OTHERWISE)
+@pytest.mark.parametrize("count", [1, 2])
+def test_experts_that_were_trained_otherwise_are_not_gone_on_with(tmp_path, options, said, count):
+    trained(tmp_path, augmentation="scale")
+    with pytest.raises(ExpertError, match=naming(said)) as error:
+        trained(tmp_path, count=count, **{"augmentation": "scale", **options})
+    assert "\n" not in str(error.value)
+    assert [path.name for path in tmp_path.iterdir()] == ["expert_000.safetensors"]
+    assert len(trained(tmp_path, augmentation="scale", count=count)) == count
+
+
+def stop(number, epoch, accuracy):
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(("options", "said"), OTHERWISE)
+def test_an_unfinished_expert_that_was_trained_otherwise_is_not_gone_on_with(tmp_path, options, said):
+    with pytest.raises(KeyboardInterrupt):
+        trained(tmp_path, stop, augmentation="scale")
+    with pytest.raises(ExpertError, match=naming(f"expert_000.partial {said} delete")):
+        trained(tmp_path, **{"augmentation": "scale", **options})
+    (tmp_path / "expert_000.partial").unlink()
+    assert len(trained(tmp_path, **{"augmentation": "scale", **options})) == 1
+
+
+def test_an_expert_whose_rate_was_too_high_is_trained_again_at_a_lower_one(tmp_path):
+    with pytest.raises(ArithmeticError, match=naming("below 1e+30 -o learning_rate=RATE removed")) as error:
+        trained(tmp_path, recipe_options={"learning_rate": 1e30})
+    assert "--out" not in str(error.value) and not list(tmp_path.iterdir())
+    assert len(trained(tmp_path, recipe_options={"learning_rate": 0.01})) == 1
+    with pytest.MonkeyPatch.context() as patched, pytest.raises(ArithmeticError, match=naming("--out FOLDER removed")):
+        patched.setattr("glad.experts.training.train_epoch", lambda *_: float("nan"))
+        trained(tmp_path, count=2)  # the first one is there, of the rate that was too high for the second
+
+
+def test_what_a_file_does_not_say_of_its_training_is_not_compared():
+    assert not difference({"number": 0}, {"recipe": {"lr": 0.1}, "seed": 3, "dtype": "float32"})
+    stored, asked = {"lr": 0.1, "drop": 0.6}, {"lr": 0.1, "drop": 0.6, "turn": 27}  # turned an epoch earlier
+    assert mentions(difference({"recipe": stored}, {"recipe": asked}), "recipe turn none 27 --out")
+    assert not difference({"recipe": stored}, {"recipe": stored})
 
 
 def test_experts_of_an_earlier_version_are_opened_and_what_they_do_not_say_is_left_open(tmp_path):
