@@ -105,8 +105,8 @@ def distill(
             each at least.
         out: Folder of the run; an existing one with the same settings is continued; runs/NAME if None.
         iterations: Updates of the synthetic set.
-        learning_rate: Learning rate of all latents, or by name (``w``, ``f``, ``pixels``, ``g``); those of the
-            objective and the prior if None.
+        learning_rate: Learning rate of all latents, or by name (``w``, ``f``, ``pixels``, ``g``; ``*`` is any other
+            latent); those of the objective and the prior if None.
         momentum: Momentum of the latents' SGD.
         prior_options: Options of the prior by name.
         class_map: The class of the generator, by name or number, that stands for a class of the data; ``guess`` takes

@@ -7,7 +7,8 @@ import click
 
 from glad import presets
 from glad.cli.old_names import OldNames
-from glad.cli.options import PRESET, PRESET_NAME, SIZES, config_option, progress_bar
+from glad.cli.options import config_option, progress_bar
+from glad.cli.preset_option import EARLY, PRESET, PRESET_NAME
 from glad.cli.settings import from_options, old_flags, settings_options
 from glad.cli.source import FILLED, OBJECTIVES, read_class
 from glad.settings.distill import DistillSettings
@@ -41,13 +42,13 @@ Options of the priors (-p) and their defaults:
 class Distill(OldNames):
     """The command, whose epilog reads the objectives' sources when help is asked for.
 
-    The size of the set is read before other options, since a preset's numbers go by it wherever it stands.
+    The size of the set and the prior are read before other options, since a preset's settings go by them.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         for param in self.params:
-            param.is_eager |= param.name in SIZES
+            param.is_eager |= param.name in EARLY
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options of objectives and priors."""

@@ -12,14 +12,12 @@ import yaml
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from glad import presets
 from glad.cli import say_first
+from glad.cli.source import OBJECTIVES, read_class
 from glad.settings.sets import REST
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-PRESET_NAME = "glad.preset"  # of a context: what --preset was
-SIZES = ("budget", "ipc")
-"""Options that say how large a set is."""
+SHARED = "g"  # the name in rates of a generator's weights, which are no latent
 HUB = "hf://"  # as in glad.data.encoded, which imports torch
 PLAIN_LINES = 10  # lines of progress in a log file
 
@@ -71,7 +69,10 @@ def whole_numbers(
 
 
 def read_rates(ctx: click.Context, param: click.Parameter, values: Sequence[str]) -> dict[str, float] | float | None:
-    """Read ``0.1`` or ``w=0.1 f=10`` into a rate or a dict of rates; later ones win."""
+    """Read ``0.1`` or ``w=0.1 f=10`` into a rate or a dict of rates; later ones win.
+
+    A number is the rate of every latent: rates of --config or --preset stay that are of something else.
+    """
     if len({"=" in str(value) for value in values}) > 1:
         mixed = " ".join(map(str, values))
         raise click.BadParameter(f"{mixed}: give one number for all, or NAME=NUMBER for each", ctx, param)
@@ -82,8 +83,18 @@ def read_rates(ctx: click.Context, param: click.Parameter, values: Sequence[str]
             number = float(text)
         except ValueError:
             raise click.BadParameter(f"{value!r} is neither a number nor NAME=NUMBER", ctx, param) from None
-        rates = {**(rates if isinstance(rates, dict) else {}), key: number} if equals else number
+        named = rates if isinstance(rates, dict) else {}
+        rates = {**named, key: number} if equals else _rate_of_latents(number, named)
     return rates
+
+
+def _rate_of_latents(number: float, below: Mapping[str, float]) -> dict[str, float] | float:
+    """``number`` for every latent, with the rates ``below`` it of what is none."""
+    if not below:
+        return number
+    stated = {name for place in OBJECTIVES.values() for name in read_class(place, ()).tables.get("learning_rates", {})}
+    kept = {name: rate for name, rate in below.items() if name in stated - {"pixels"} | {SHARED}}
+    return {REST: number, **kept} if kept else number
 
 
 def above_defaults(ctx: click.Context, param: click.Parameter, values: Sequence[Any]) -> list[Any]:
@@ -105,49 +116,6 @@ def load_settings(ctx: click.Context, param: click.Parameter, path: Path | None)
     return path
 
 
-def load_preset(ctx: click.Context, param: click.Parameter, name: str | None) -> str | None:
-    """Take a preset's settings as defaults below those of --config.
-
-    Functions among them are called where nothing else says the value: then the images per class are known, and a file
-    that was named instead is not missed.
-    """
-    if name is None:
-        return None
-    preset = presets.load(name)
-
-    def prior() -> str:
-        file = str(preset.distill["prior"])
-        if preset.needs and not Path(file).exists():
-            what = f"{preset.needs} as a safetensors file, and there is no {file} here: name one with --prior FILE"
-            raise click.UsageError(f"{name} needs {what}", ctx)
-        return file
-
-    settings = {**as_defaults(ctx, param, f"preset {name}", preset.settings()), "prior": prior}
-    settings["ipc"] = lambda: str(preset.ipc[0]) if _number_of(ctx, "budget") is None else None
-    for key, value in preset.distill.items():
-        if presets.goes_by_ipc(value):
-            settings[key] = lambda key=key: _as_option(preset.settings(_size_for(ctx, preset))[key])
-    ctx.default_map = {**settings, **(ctx.default_map or {})}
-    ctx.meta[PRESET_NAME] = name
-    return name
-
-
-def _size_for(ctx: click.Context, preset: presets.Preset) -> float | None:
-    """The images per class that choose the numbers of ``preset``; said once where it has none for them."""
-    size = next((found for name in SIZES if (found := _number_of(ctx, name)) is not None), None)
-    if size is not None and size > 0:
-        say_note(ctx, preset.remark(size))
-    return size
-
-
-def _number_of(ctx: click.Context, name: str) -> float | None:
-    """What ``name`` is, at a time when options of the command line are processed, and those of files perhaps not."""
-    known = ctx.params.get(name)  # click has an object of its own there for what was not given
-    param = next(param for param in ctx.command.params if param.name == name)
-    found: float | None = known if isinstance(known, int | float) else None
-    return param.type_cast_value(ctx, ctx.lookup_default(name)) if found is None else found
-
-
 def say_note(ctx: click.Context, line: str) -> None:
     """Say ``line``, unless it is empty or has been said, on stderr."""
     said = ctx.meta.setdefault(__name__, set())
@@ -160,7 +128,7 @@ def as_defaults(ctx: click.Context, param: click.Parameter, source: str, content
     """Settings as click takes defaults; names that the command lacks are refused, and blamed on ``source``."""
     known = {p.name: p for p in ctx.command.params}
     given = {str(name).replace("-", "_"): value for name, value in content.items() if value is not None}
-    settings = {present_name(ctx.command, name, source): _as_option(value) for name, value in given.items()}
+    settings = {present_name(ctx.command, name, source): as_option(value) for name, value in given.items()}
     for name in settings:
         if name not in known or name == param.name:
             near = get_close_matches(name, [k for k in known if k], 1)
@@ -219,7 +187,7 @@ def read_numbers(ctx: click.Context, param: click.Parameter, value: Any) -> list
         raise click.BadParameter(f"{value!r} is no list of numbers such as 1,5,10", ctx, param) from None
 
 
-def _as_option(value: Any) -> Any:
+def as_option(value: Any) -> Any:
     """A YAML value as the command line would give it: mappings become KEY=VALUE lists."""
     if not isinstance(value, dict):
         return value
@@ -243,15 +211,6 @@ def config_option(remark: str = "") -> Callable[[Command], Command]:
 
 
 CONFIG = config_option()
-
-PRESET = click.option(
-    "--preset",
-    metavar="NAME",
-    is_eager=True,
-    expose_value=False,
-    callback=load_preset,
-    help="Published settings of that name (`glad presets` lists them); the command line and --config win.",
-)
 
 
 class Bar:

@@ -70,7 +70,7 @@ def _list(ipc: int | None) -> None:
         table.add_row(*map(str, row), *_cells(cost, settings["iterations"]))
     _print(table)
     if ipc is not None and any(preset.remark(ipc) for preset in all_presets().values()):
-        click.echo(f"Note: presets without settings for {ipc} images per class take those of fewer", err=True)
+        click.echo(f"Note: presets without settings for {ipc} images per class take those of others", err=True)
     click.echo("`glad presets show NAME` shows where the numbers are from, and what to run.")
 
 

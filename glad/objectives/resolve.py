@@ -20,6 +20,7 @@ from glad.priors.description import PriorDescription
 from glad.registry import files_among, options_of, read_arguments
 from glad.settings.distill import DistillSettings
 from glad.settings.experts import MissingExpertsError, training_command
+from glad.settings.sets import REST
 
 FORMER = {"ncfm": "; what was ncfm in earlier versions needs none and is called cf (--objective cf)"}
 """What to add where an objective has the name of another one of earlier versions."""
@@ -41,7 +42,8 @@ def resolve_learning_rates(
             that by which a prior has other rates under one objective than under another.
         made: The objective itself, or its class, with its default ``learning_rates``.
         prior: What the prior says of itself.
-        wanted: The user's rates by name; a single number is the rate of every latent.
+        wanted: The user's rates by name, ``*`` for latents that are not named; a single number is the rate of every
+            latent.
         besides: Names of what else is learned, such as labels.
 
     Returns:
@@ -51,9 +53,11 @@ def resolve_learning_rates(
         ValueError: The user names a rate of what does not exist.
     """
     if isinstance(wanted, int | float):
-        wanted = dict.fromkeys(latents, float(wanted))
+        wanted = {REST: float(wanted)}
     stated = ObjectiveDescription(made)
     wanted = stated.present_names(wanted or {})
+    rest = wanted.pop(REST, None)
+    wanted = wanted if rest is None else {**dict.fromkeys(latents, rest), **wanted}
     known = {**stated.learning_rates, **prior.learning_rates(registered_name(objective))}
     names = [*prior.prior.tensors(), *stated.tensor_names()]
     known_names = list(dict.fromkeys([*latents, *besides, *known, *names, *(name.split("/")[0] for name in names)]))

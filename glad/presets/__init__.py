@@ -66,10 +66,13 @@ class Preset:
         return {"data": self.data, "ipc": ipc, **chosen}
 
     def remark(self, ipc: float) -> str:
-        """Whose numbers those of ``ipc`` images per class are, where settings go by them and have none for it."""
+        """Whose numbers those of ``ipc`` images per class are, where it is published for others only."""
         known = sorted({key for value in self.distill.values() if goes_by_ipc(value) for key in value})
-        if not known or ipc in known:
+        if ipc in known or (not known and self._reaches(ipc)):
             return ""
+        if not known:
+            listed = join_words([*map(str, self.ipc)])
+            return f"{self.name} is published for {listed} images per class; {ipc:g} takes the same numbers"
         listed = join_words([*map(str, known)])
         return f"{self.name} has settings for {listed} images per class; {ipc:g} takes those of {_row(known, ipc)}"
 
@@ -81,9 +84,14 @@ class Preset:
         whole = option.partition(".")[0]
         found = next((source for source, options in self.sources.items() if {option, whole} & {*options}), "")
         known = self.distill.get(whole)
-        if not found or ipc is None or not goes_by_ipc(known) or ipc in known:
+        published = known if goes_by_ipc(known) else self.ipc
+        if not found or ipc is None or ipc in published or (published is self.ipc and self._reaches(ipc)):
             return found
-        return f"{found}, for {_row(known, ipc)} images per class"
+        return f"{found}, for {_row(published, ipc)} images per class"
+
+    def _reaches(self, ipc: float) -> bool:
+        """Whether numbers that are the same for all images per class that were published are so for ``ipc``."""
+        return min(self.ipc) <= ipc <= max(self.ipc)
 
     def images(self) -> tuple[int, int]:
         """Channels and side of the images."""

@@ -44,8 +44,8 @@ class DistillSettings(DataSettings):
     learning_rate: Mapping[str, float] | float | None = spelled(
         None, flags=("--lr", "--learning-rate"), metavar="RATE", old=("lr",)
     )
-    """Learning rate of all latents, or by name (``w``, ``f``, ``pixels``, ``g``); those of the objective and the prior
-    if None."""
+    """Learning rate of all latents, or by name (``w``, ``f``, ``pixels``, ``g``; ``*`` is any other latent); those of
+    the objective and the prior if None."""
     momentum: float = 0.5
     """Momentum of the latents' SGD."""
     prior_options: Mapping[str, Any] = spelled({}, flags=("-p", "--prior-option"))

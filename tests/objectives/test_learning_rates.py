@@ -75,6 +75,8 @@ def test_the_users_rates_go_first():
     assert resolved(prior, "dm", {"w": 5.0})["f"] == 1.0
     found = resolved(prior, "mtt", 0.5)
     assert (found["w"], found["f"], found["step_size"]) == (0.5, 0.5, 1e-5)  # a number is the rate of every latent
+    found = resolved(prior, "mtt", {"*": 0.5, "f": 7.0, "step_size": 1e-6})
+    assert (found["w"], found["f"], found["step_size"]) == (0.5, 7.0, 1e-6) and "*" not in found
 
 
 def test_an_object_of_a_registered_class_has_its_rates():

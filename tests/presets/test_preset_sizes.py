@@ -58,6 +58,22 @@ def test_numbers_of_another_size_are_not_shown_as_published_for_this_one() -> No
 
 
 @pytest.mark.parametrize(
+    ("name", "ipc", "published"), [("ast-cifar10-pixels", 1, 10), ("dm-cifar10", 50, 1), ("dm-cifar10-pixels", 60, 50)]
+)
+def test_numbers_beyond_all_that_was_published_are_said_to_be_of_other_sizes(
+    name: str, ipc: int, published: int, settings: Any
+) -> None:
+    preset = load(name)
+    Path("cifar10.safetensors").touch()
+    for command in (["distill", "--experts", "e", "--preset"], ["presets", "show"]):
+        said = CliRunner().invoke(main, [*command, name, "--ipc", str(ipc)]).stderr
+        assert said == f"Note: {preset.remark(ipc)}\n" and mentions(said, f"{name} {published} {ipc}")
+        assert not CliRunner().invoke(main, [*command, name, "--ipc", str(published)]).stderr
+    assert preset.source("momentum", ipc) == f"{preset.source('momentum')}, for {published} images per class"
+    assert preset.source("momentum", published) == preset.source("momentum")
+
+
+@pytest.mark.parametrize(
     "preset", [preset for preset in all_presets().values() if preset.experts], ids=lambda preset: preset.name
 )
 def test_experts_that_differ_have_folders_that_differ_and_equal_ones_share_theirs(preset: Any) -> None:

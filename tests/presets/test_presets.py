@@ -156,7 +156,11 @@ def test_the_command_line_wins_key_by_key_and_a_config_stands_between(settings: 
     asked = settings("--lr", "step_size=1e-4", "--preset", "mtt-cifar10-pixels", "-o", "syn_steps=30", "--no-zca")
     assert asked["learning_rate"] == {"pixels": 100.0, "step_size": 1e-4} and not asked["zca"]
     assert asked["objective_options"] == {**options, "syn_steps": 30}
-    assert settings("--preset", "mtt-cifar10-pixels", "--lr", "5")["learning_rate"] == 5
+    asked = settings("--preset", "mtt-cifar10-pixels", "--lr", "5")
+    assert asked["learning_rate"] == {"*": 5, "step_size": 1e-7}  # a number is the rate of every latent, and no other's
+    asked = settings("--lr", "5", "--preset", "datm-cifar10-pixels", "--ipc", "10", "--experts", "e")
+    assert asked["learning_rate"] == {"*": 5, "labels": 2.0, "step_size": 1e-5}
+    assert settings("--preset", "dm-cifar10-pixels", "--lr", "5")["learning_rate"] == 5
     (tmp_path / "ten.yaml").write_text("ipc: 10\n")
     for order in (["--config", "ten.yaml", "--preset", "mtt-cifar10-pixels"], ["--preset", "mtt-cifar10-pixels"]):
         asked = settings(*order, *(["--config", "ten.yaml"] if len(order) == 2 else []))
@@ -183,6 +187,22 @@ def test_an_unknown_name_and_a_missing_generator_give_one_line(settings: Any) ->
     assert " at 0x" not in run("distill", "--preset", "dc-imagenet-a-128", "--help")
     Path("imagenet128.safetensors").touch()
     assert settings("--preset", "dm-imagenet-a-128")["prior"] == "imagenet128.safetensors"
+
+
+def test_the_options_of_a_presets_prior_are_left_out_where_the_prior_is_another(settings: Any, tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("prior: clothing-mini\n")
+    for chosen in (["--prior", "clothing-mini"], ["--config", "mine.yaml"]):
+        assert settings(*chosen, "--preset", "mtt-cifar10-pixels")["prior_options"] == {}
+        asked = settings("--preset", "mtt-cifar10-pixels", "-p", "layer=2", *chosen)
+        assert (asked["prior"], asked["prior_options"]) == ("clothing-mini", {"layer": 2})
+    assert settings("--preset", "mtt-cifar10-pixels")["prior_options"] == {"init": "real"}
+    assert settings("--preset", "dc-cifar10-pixels", "-p", "init=noise")["prior_options"] == {"init": "noise"}
+    said = run("distill", "--preset", "mtt-cifar10-pixels", "--prior", "fashion-mini")
+    assert mentions(said, "Note: mtt-cifar10-pixels init=real pixels fashion-mini") and said.count("Note: ") == 1
+    for generator in ("fashion-mini", "my.safetensors", "org/repo:my.safetensors"):  # they have the same options
+        assert settings("--preset", "dm-cifar10", "--prior", generator)["prior_options"] == {"layer": 2}
+    for other in ("pixels", "taesd", "mine:Prior"):
+        assert settings("--preset", "dm-cifar10", "--prior", other)["prior_options"] == {}
 
 
 def test_measuring_is_of_each_file_and_size_once_and_keeps_what_was_there(
