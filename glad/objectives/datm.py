@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from glad.objectives.base import SkipIteration
 from glad.objectives.mtt import MTT
+from glad.objectives.trajectory import require_epochs
 from glad.settings.numbers import AT_LEAST_ONE, AT_LEAST_ZERO
 
 
@@ -61,12 +62,18 @@ class DATM(MTT):
         if not 0 <= min_start_epoch < first <= max_start_epoch:
             raise ValueError(
                 f"datm: starts from min_start_epoch={min_start_epoch} on, at first before {first}, in the end before "
-                f"max_start_epoch={max_start_epoch}: these numbers must grow"
+                f"max_start_epoch={max_start_epoch}: min_start_epoch must be below first_max_start_epoch, which is "
+                "max_start_epoch where it is not given and no more than that"
             )
         AT_LEAST_ONE.require({"expansion": expansion}, "datm:")
         AT_LEAST_ZERO.require({"skip_above": skip_above}, "datm:")
         self.min_start_epoch, self.first_max_start_epoch = min_start_epoch, first
         self.expansion, self.skip_above = expansion, skip_above
+
+    def check_experts(self, epochs: int) -> None:
+        """Refuse experts of so few ``epochs`` that a segment would reach beyond them."""
+        window = {"first_max_start_epoch": self.first_max_start_epoch, "min_start_epoch": self.min_start_epoch}
+        require_epochs("datm", self.max_start_epoch, self.expert_epochs, epochs, window)
 
     def terms(self, images: Tensor, labels: Tensor, step: Any) -> Iterator[Tensor]:
         """One term, MTT's; ``SkipIteration`` where it is above the limit."""

@@ -38,12 +38,20 @@ def check_options(objective: str, sizes: Mapping[str, int | None], step_size: fl
         raise ValueError(f"{objective}: unroll is one of {', '.join(UNROLLS)}, not {unroll!r}")
 
 
-def require_epochs(objective: str, max_start_epoch: int, expert_epochs: int, epochs: int) -> None:
-    """Raise ``ValueError``, naming the ``objective``, where segments reach beyond experts of so many ``epochs``."""
+def require_epochs(
+    objective: str, max_start_epoch: int, expert_epochs: int, epochs: int, window: Mapping[str, int] | None = None
+) -> None:
+    """Raise ``ValueError``, naming the ``objective``, where segments reach beyond experts of so many ``epochs``.
+
+    ``window`` are further options that bound the starts, none of which may be above ``max_start_epoch``.
+    """
     needed = max_start_epoch - 1 + expert_epochs
     if needed > epochs:
-        latest = epochs + 1 - expert_epochs
-        lower = f"-o max_start_epoch={latest}" if latest > 0 else "fewer -o expert_epochs"
+        length = min(expert_epochs, epochs)
+        latest = epochs + 1 - length
+        asked = {"expert_epochs": expert_epochs, "max_start_epoch": max_start_epoch, **(window or {})}
+        fitting = {**dict.fromkeys(asked, latest), "expert_epochs": length, "min_start_epoch": latest - 1}
+        lower = " ".join(f"-o {name}={fitting[name]}" for name, value in asked.items() if value > fitting[name])
         raise ValueError(
             f"{objective}: the experts have {epochs} epochs; starts below max_start_epoch={max_start_epoch} and "
             f"expert_epochs={expert_epochs} need {needed}: give {lower}, or experts of more epochs (-o epochs={needed})"

@@ -1,5 +1,6 @@
 """Experts that are too short, or missing, are refused before anything is computed or written."""
 
+import re
 from types import SimpleNamespace
 
 import pytest
@@ -37,6 +38,25 @@ def test_too_short_experts_are_refused_and_the_corrected_run_begins(experts, tmp
             distill(tmp_path / "run", experts, objective, syn_steps=4, expert_epochs=4, max_start_epoch=1)
     assert not (tmp_path / "run").exists()
     assert distill(tmp_path / "run", experts, objective, **options, syn_steps=4, max_start_epoch=2).path.exists()
+
+
+TOO_LATE = [
+    *[(name, {"max_start_epoch": 9}) for name in ("mtt", "ast", "datm")],
+    *[(name, {"max_start_epoch": 2, "expert_epochs": 7}) for name in ("mtt", "ast", "datm")],
+    ("datm", {"max_start_epoch": 9, "first_max_start_epoch": 7}),
+    ("datm", {"max_start_epoch": 9, "min_start_epoch": 5}),
+    ("datm", {"max_start_epoch": 9, "first_max_start_epoch": 9, "min_start_epoch": 2}),
+    ("datm", {"max_start_epoch": 9, "first_max_start_epoch": 1}),
+]
+
+
+@pytest.mark.parametrize(("objective", "options"), TOO_LATE)
+def test_what_the_message_advises_is_all_that_is_to_be_changed(experts, tmp_path, objective, options):
+    with pytest.raises(ValueError, match="give -o") as error:
+        distill(tmp_path / "run", experts, objective, syn_steps=8, **options)
+    advised = dict(re.findall(r"-o (\w+)=(\d+)", str(error.value).partition(", or ")[0]))
+    assert advised
+    assert distill(tmp_path / "run", experts, objective, **{"syn_steps": 8, **options, **advised}).path.exists()
 
 
 def test_the_shortest_of_the_experts_decides(experts, monkeypatch):

@@ -54,6 +54,7 @@ def test_segments_start_inside_the_window():
     [
         ({"min_start_epoch": 5, "max_start_epoch": 5}, "5 on, at first before 5"),
         ({"first_max_start_epoch": 9, "max_start_epoch": 5}, "before 9, in the end before max_start_epoch=5"),
+        ({"min_start_epoch": 5}, "min_start_epoch must be below first_max_start_epoch, which is max_start_epoch"),
         ({"expansion": 0}, "expansion .* 0"),
         ({"skip_above": -1.0}, "skip_above .* -1"),
         ({"skip_above": float("nan")}, "skip_above .* nan"),
