@@ -1,10 +1,12 @@
 """What names a data set: the settings that distilling, training experts and training priors share."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
-from glad.settings.fields import Settings
+from glad.settings.fields import Settings, as_words, settings_of
 from glad.settings.numbers import AT_LEAST_ONE
+from glad.settings.objects import is_object
 
 Convolutions = Literal["auto", "direct"]
 
@@ -35,3 +37,16 @@ class DataSettings(Settings):
     def __post_init__(self) -> None:
         super().__post_init__()
         AT_LEAST_ONE.require_of(self, "limit", "resolution")
+
+
+def changed_words(settings: Settings, names: Collection[str]) -> list[str]:
+    """The words of a command that give the fields ``names`` of ``settings``, as far as they are not the defaults.
+
+    Data that were handed in as an object have no words.
+    """
+    words = []
+    for setting in settings_of(type(settings)):
+        value = getattr(settings, setting.name)
+        if setting.name in names and value != setting.default and not is_object(value):
+            words += as_words(setting.flags[-1], value)
+    return words

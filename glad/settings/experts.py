@@ -10,10 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from glad.settings.data import DSA, Convolutions, DataSettings
-from glad.settings.fields import Settings, as_words, settings_of, spelled
+from glad.settings.data import DSA, Convolutions, DataSettings, changed_words
+from glad.settings.fields import Settings, settings_of, spelled
 from glad.settings.numbers import ABOVE_ZERO, AT_LEAST_ONE, AT_LEAST_ZERO, SHARE, SWITCH
-from glad.settings.objects import is_object
 from glad.settings.spread import TaskSettings
 
 FIRST_CLIP, CLIP_STEP = 0.50, 0.05  # of AST's clipping loss: the factor of the first epoch, and its growth per epoch
@@ -98,10 +97,7 @@ def training_command(settings: Any, *options: str) -> str:
     if recipe := OF_OBJECTIVE.get(settings.objective):
         words += ["--recipe", recipe]
     shared = {setting.name for setting in settings_of(DataSettings)} | {"network", "network_options"}
-    for setting in settings_of(type(settings)):
-        value = getattr(settings, setting.name)
-        if setting.name in shared and value != setting.default and not is_object(value):
-            words += as_words(setting.flags[-1], value)
+    words += changed_words(settings, shared)
     return shlex.join(words)
 
 

@@ -1,6 +1,7 @@
 """``glad weights train``."""
 
 import json
+import shlex
 from typing import Any
 
 import click
@@ -8,7 +9,8 @@ import click
 from generators.training.settings import TrainingSettings
 from glad.cli.settings import from_options, settings_options
 from glad.cli.weights.bars import Bars
-from glad.settings.data import DataSettings
+from glad.settings.data import DataSettings, changed_words
+from glad.settings.fields import settings_of
 
 
 def read_json_rates(ctx: click.Context, param: click.Parameter, value: str) -> dict[str, dict[str, float]]:
@@ -56,4 +58,9 @@ def train(
         written = train_generator(
             splits, out, settings, minutes=minutes, steps=steps, device=device, rates=rates, progress=bars
         )
-    click.echo(f"{written}: use it with `glad distill --data {source.data} --prior {written}`.")
+    if len(splits.train.classes) == 1:  # which no set is distilled of
+        click.echo(f"{written}: use it with `--prior {written}`.")
+        return
+    others = {setting.name for setting in settings_of(DataSettings)} - {"data"}
+    words = ["glad", "distill", "--data", source.data, *changed_words(source, others), "--prior", str(written)]
+    click.echo(f"{written}: use it with `{shlex.join(words)}`.")

@@ -62,6 +62,7 @@ def test_a_prior_is_trained_from_an_empty_folder(installed: Path, tmp_path: Path
     for seed, name in enumerate("ab"):
         write_images(tmp_path / "my" / "folder" / name, 8, (16, 16), seed=seed)
     said = [glad(installed, tmp_path, *shlex.split(line)[1:]) for line in page()]
-    assert "use it with `glad distill --data my/folder --prior runs/my-prior/generator.safetensors`" in said[0]
+    command = "glad distill --data my/folder --resolution 16 --prior runs/my-prior/generator.safetensors"
+    assert f"use it with `{command}`" in said[0]
     assert (tmp_path / "runs" / "my-prior" / "measured" / "measure.json").exists()
     assert "finished after 2 iterations" in said[-1]

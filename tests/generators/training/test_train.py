@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import signal
 
 import pytest
@@ -42,6 +43,25 @@ def test_the_two_classes_come_apart(tmp_path):
     labels = torch.arange(20) % 2
     images = network(torch.randn(20, gan.Z_DIM, generator=rng_for(3)), labels)
     assert images[labels == 1].mean() > images[labels == 0].mean() + 0.2
+
+
+def test_the_command_that_is_printed_runs_on_the_data_of_the_training(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    data = folder(tmp_path / "my data", ("dark", "middle", "light"))
+    chosen = ["--classes", "dark", "--classes", "light", "--limit", "14", "--resolution", "16", "--drop-duplicates"]
+    said = run("out", data, *QUICK, "--steps", "1", *chosen)
+    assert said.exit_code == 0, said.output
+    _, name, *words = shlex.split(said.output.split("`")[1])
+    assert words[:2] == ["--data", str(data)] and {*chosen} <= {*words}
+    short = ["--iterations", "1", "--network-option", "width=4", "-o", "batch=4", "--device", "cpu", "--out", "run"]
+    found = CliRunner().invoke(main, [name, *words, *short])
+    assert found.exit_code == 0, found.output
+    assert json.loads((tmp_path / "run" / "inputs.json").read_text())["classes"] == ["dark", "light"]
+
+
+def test_no_command_is_printed_where_there_is_one_class(tmp_path):
+    said = run(tmp_path / "out", folder(tmp_path / "data", ("all",)), *QUICK, "--steps", "1")
+    assert said.exit_code == 0 and "use it with `--prior" in said.output
 
 
 @pytest.mark.parametrize("classes", [("dark", "light"), ("all",)])
