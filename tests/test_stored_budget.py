@@ -12,6 +12,7 @@ from generators.weights import EMBEDDED
 from glad.cli import main
 from glad.cli.outcome import say
 from glad.cli.results_tables import results_table
+from glad.data.notices import DataNotice
 from glad.data.splits import load_data
 from glad.evaluation.candidates import of_path, of_run
 from glad.evaluation.rows import set_id
@@ -83,6 +84,17 @@ def test_at_equal_bytes_four_real_images_of_8_bits_stand_against_one_of_32(runs)
     assert [entry["against"] for entry in found["differences"]] == ["set:fred", "random:4", "random:4"]
     again = glad.evaluate(runs["pixels"], **EVALUATION)
     assert [row["id"] for row in again["rows"]] == ["set:pixels", "random:1"]
+
+
+def test_where_a_class_has_fewer_real_images_baselines_are_called_by_those_that_there_are(runs, tmp_path):
+    path = tmp_path / "floats.safetensors"
+    glad.export(runs["fred"], "safetensors", path)  # 12 images of 32 bits: the bytes of 48
+    with pytest.warns(DataNotice, match="fewer than 48 images"):
+        found = glad.evaluate(path, data="fashion-mini", limit=200, **EVALUATION, equal="bytes")
+    row = found["rows"][-1]
+    assert (row["id"], row["label"]) == ("random:20", "random real images, 20 per class")
+    assert found["stored"]["random:20"]["per_class"] == 20 * 785
+    assert found["stored"][set_id("floats")]["real_images"] == [20] * 10
 
 
 @pytest.mark.parametrize(("bits", "images"), [(8, 1), (4, 1), (16, 2)])

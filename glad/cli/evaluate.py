@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from glad.cli.old_names import OldNames
-from glad.cli.options import CONFIG, Bar, SetPath, progress_bar
+from glad.cli.options import CONFIG, Bar, SetPath, progress_bar, say_note
 from glad.cli.settings import from_options, old_flags, settings_options
 from glad.settings.evaluate import EvaluateSettings
 
@@ -16,7 +16,8 @@ from glad.settings.evaluate import EvaluateSettings
 @click.argument("runs", nargs=-1, required=True, type=SetPath())
 @CONFIG
 @settings_options(EvaluateSettings)
-def evaluate(runs: tuple[Path, ...], **options: Any) -> None:
+@click.pass_context
+def evaluate(ctx: click.Context, runs: tuple[Path, ...], **options: Any) -> None:
     """Train networks from scratch on distilled sets and test them.
 
     RUNS are folders of `glad distill`, of one data set. Instead, or beside them: what `glad export` wrote, or a set of
@@ -30,6 +31,9 @@ def evaluate(runs: tuple[Path, ...], **options: Any) -> None:
     from glad.cli.outcome import say
     from glad.evaluation.config import EvaluationConfig
 
+    config = from_options(EvaluationConfig, options)
+    for line in config.unused():
+        say_note(ctx, line)
     with ExitStack() as stack:
         bars: list[Bar] = []
 
@@ -39,5 +43,5 @@ def evaluate(runs: tuple[Path, ...], **options: Any) -> None:
             note = f"{cell['label']}, {cell['network']}, seed {cell['seed']}: {100 * cell['accuracy']:.1f} %"
             bars[0].advance(bars[0].total - left, note)
 
-        results = evaluate_runs(list(runs), from_options(EvaluationConfig, options), on_cell)
+        results = evaluate_runs(list(runs), config, on_cell)
     say(results)

@@ -110,8 +110,18 @@ class Conditions:
     def _row_of(self, candidate: Candidate) -> ResultRow:
         return ResultRow(SET, candidate.name)
 
+    def real_counts(self, candidate: Candidate) -> tuple[int, ...]:
+        """Real images of each class that a set is compared with, as far as the data have so many."""
+        return self._available(candidate.real_counts(self.equal))
+
+    def _available(self, counts: tuple[int, ...]) -> tuple[int, ...]:
+        """``counts`` of each class, or all that there are."""
+        sizes = self.train.labels.bincount(minlength=len(counts)).tolist()
+        return tuple(map(min, counts, sizes))
+
     def _coreset_row(self, method: str, counts: tuple[int, ...]) -> ResultRow:
-        """The row of a selection that has as many images of each class as a set."""
+        """The row of a selection that is to have ``counts`` images of each class, by those that it has."""
+        counts = self._available(counts)
         network = PIXELS if self.teacher is None else self.teacher.settings["network"]
         row = ResultRow(method, features=network if method == "herding" else None)
         return replace(row, ipc=counts[0]) if len(set(counts)) == 1 else replace(row, counts=counts)

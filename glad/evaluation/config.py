@@ -1,5 +1,6 @@
 """The settings of an evaluation: what ``glad.evaluate`` and ``glad evaluate`` are asked for."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,8 @@ from glad.data.dataset import Splits
 from glad.evaluation.protocol import Protocol, resolve_protocol
 from glad.networks import require_network
 from glad.settings.evaluate import UNRECORDED, EvaluateSettings
+
+TEACHER = "convnet"  # where none is named
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,11 +28,23 @@ class EvaluationConfig(EvaluateSettings):
     def __post_init__(self) -> None:
         super().__post_init__()
         resolve_protocol(self.protocol)
-        for name in (*self.networks, *self.network_options):
-            require_network("networks", name)
+        for kind, names in (("networks", self.networks), *self._by_network()):
+            for name in names:
+                require_network(kind, name)
         require_network("seen", self.seen)
         if self.teacher is not None:
             require_network("teacher", self.teacher, own=True)
+
+    def _by_network(self) -> list[tuple[str, list[str]]]:
+        """The settings that go by network, with the names in them."""
+        rates = self.learning_rate if isinstance(self.learning_rate, Mapping) else {}
+        return [("network_options", [*self.network_options]), ("learning_rate", [*rates])]
+
+    def unused(self) -> list[str]:
+        """A line for each setting that names networks which are neither trained nor the teacher; it changes nothing."""
+        trained = {*self.networks, self.teacher or TEACHER}
+        named = [(kind, [name for name in names if name not in trained]) for kind, names in self._by_network()]
+        return [f"{kind} names {', '.join(names)}, which is not evaluated" for kind, names in named if names]
 
     def to_dict(self) -> dict[str, Any]:
         """What results say of the settings, as JSON takes them: enough to ask for the same again."""

@@ -18,7 +18,7 @@ from glad.data.splits import load_data, open_data
 from glad.device import pick_device
 from glad.evaluation.candidates import Candidate, is_run, network_of, of_path, of_run, require_one_data, with_own_names
 from glad.evaluation.conditions import Conditions
-from glad.evaluation.config import EvaluationConfig
+from glad.evaluation.config import TEACHER, EvaluationConfig
 from glad.evaluation.protocol import TRAINING_VERSION, Protocol, resolve_protocol
 from glad.evaluation.teacher import Teacher, open_teacher
 from glad.networks import make_network
@@ -28,7 +28,6 @@ from glad.rng import rng_for
 from glad.runs.folder import Run
 from glad.runs.storage import RunError
 
-TEACHER = "convnet"  # where none is named
 SOURCE = ("root", "classes", "limit", "resolution", "zca", "drop_duplicates")  # of the data, beside its name
 
 

@@ -61,7 +61,7 @@ def _run(evaluation: ResolvedEvaluation, engine: Engine, on_cell: OnCell | None)
         if on_cell is not None:
             on_cell({**cell, "label": rows[cell["row"]].label}, len(missing) - done)
     results = {**asked, **_results(evaluation, rows, cells(wanted))}
-    results["stored"] = stored_sizes(conditions, evaluation.candidates, evaluation.config.equal)
+    results["stored"] = stored_sizes(conditions, evaluation.candidates, evaluation.conditions.real_counts)
     absent = [c.name for c in evaluation.candidates if c.initial is None]
     if absent and BEFORE in config.baselines:
         results["without_before"] = absent

@@ -1,6 +1,6 @@
 """What each row of a table takes to store, so that nobody compares sets of unlike size unawares."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -8,18 +8,19 @@ from glad.evaluation.candidates import Candidate
 from glad.evaluation.conditions import Condition
 from glad.evaluation.rows import BEFORE, HYBRID, SET
 from glad.runs.stored_size import StoredSize, size_of_images
-from glad.settings.evaluate import Equal
 
 
 def stored_sizes(
-    conditions: Mapping[str, Condition], candidates: Sequence[Candidate], equal: Equal
+    conditions: Mapping[str, Condition],
+    candidates: Sequence[Candidate],
+    real_counts: Callable[[Candidate], Sequence[int]],
 ) -> dict[str, dict[str, Any]]:
     """The size of each row that tables show, by its id, as ``results.json`` has it.
 
     Args:
         conditions: By the id of their row.
         candidates: The sets.
-        equal: What baselines have in common with them.
+        real_counts: ``real_counts(candidate)``: real images of each class that it is compared with.
 
     Returns:
         ``per_class``, the bytes of a class on average, of ``latents``, ``shared`` tensors and ``labels`` in all; apart
@@ -33,9 +34,7 @@ def stored_sizes(
         size = _size(condition, candidate)
         if condition.row.shown and size is not None:
             parts = {part: getattr(size, part) for part in ("latents", "shared", "labels", "weights", "per_class")}
-            real = (
-                {"real_images": list(candidate.real_counts(equal))} if candidate and condition.row.kind == SET else {}
-            )
+            real = {"real_images": [*real_counts(candidate)]} if candidate and condition.row.kind == SET else {}
             found[name] = {**parts, **real}
     return found
 

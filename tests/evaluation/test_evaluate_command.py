@@ -74,6 +74,21 @@ def test_protocols_are_printed_and_evaluated_under(codes, tmp_path):
     assert message in fails("evaluate", codes.path, "--protocol", "mine")
 
 
+def test_networks_that_are_not_evaluated_are_refused_or_said(codes, monkeypatch):
+    for option, name in (("--network-option", "network_options"), ("--lr", "learning_rate")):
+        given = "resnet19=0.1" if name == "learning_rate" else "resnet19.width=16"
+        said = fails("evaluate", codes.path, *COMMAND, option, given)
+        assert mentions(said, f"{name} 'resnet19' did you mean 'resnet18'") and "Note" not in said
+    monkeypatch.setattr("glad.api.evaluate_runs", lambda *_: _stop())
+    said = fails("evaluate", codes.path, *COMMAND, "--network-option", "vit.width=16", "--lr", "vgg11=0.1")
+    assert mentions(said, "Note: network_options vit") and mentions(said, "Note: learning_rate vgg11")
+    assert "convnet" not in said
+
+
+def _stop():
+    raise ValueError("far enough")
+
+
 def facts(run):
     (found,) = read([run])
     return found, found.results
