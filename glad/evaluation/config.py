@@ -42,9 +42,10 @@ class EvaluationConfig(EvaluateSettings):
 
     def unused(self) -> list[str]:
         """A line for each setting that names networks which are neither trained nor the teacher; it changes nothing."""
-        trained = {*self.networks, self.teacher or TEACHER}
+        teacher = [self.teacher or TEACHER] if self.soft or self.teacher is not None else []
+        trained = {*self.networks, *teacher}
         named = [(kind, [name for name in names if name not in trained]) for kind, names in self._by_network()]
-        return [f"{kind} names {', '.join(names)}, which is not evaluated" for kind, names in named if names]
+        return [f"{kind} changes nothing for {', '.join(names)}: not evaluated here" for kind, names in named if names]
 
     def to_dict(self) -> dict[str, Any]:
         """What results say of the settings, as JSON takes them: enough to ask for the same again."""
