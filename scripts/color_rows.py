@@ -8,6 +8,7 @@ OBJECTIVES: dict[str, dict[str, Any]] = {
     "DM": {"objective": "dm", "iterations": 200},
     "MTT": {"objective": "mtt", "iterations": 100},
     "AST": {"objective": "ast", "iterations": 100},
+    "By turns": {"objective": "by_turns:DMByTurns", "iterations": 200},
 }
 FASTER = ("MTT", "AST")
 """Half as many iterations are enough for these at 10 images per class, where one takes ten times as long."""
@@ -29,6 +30,7 @@ RATES: dict[str, dict[str, float]] = {
 }
 """Of each kind of latent at 1 image per class; ``Source.times`` them are taken, and ten times as much at 10 per class,
 where ten times the images share a mean. AST's are a third of MTT's, as its sum of losses moves as far."""
+RATES["By turns"] = RATES["DM"]
 LATENTS = {
     "codes": ("w",),
     "codes F_2": ("w", "f"),

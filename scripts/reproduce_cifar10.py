@@ -47,7 +47,9 @@ EVALUATED: dict[str, dict[str, Any]] = {"DC": {"protocol": "dc", "augmentation":
 """How their papers train networks on these rows' sets; the others' train for 1,000 epochs with DSA, as the default."""
 CUT = {"DC": 1000, "DSA": 1000, "DM": 1000, "MTT": 500, "AST": 500}
 """Iterations; published are 1,000 x outer loops of DC and DSA, 20,000 of DM, 5,000 of MTT."""
-EXPERTS, EXPERT_EPOCHS = 3, {1: 4, 10: 22}
+CUT_AT_TEN = {"MTT": 100, "AST": 100}
+"""Iterations that are others at 10 images per class, where a step of the student takes ten times the images."""
+EXPERTS, EXPERT_EPOCHS = {1: 3, 10: 2}, {1: 4, 10: 22}
 """How many, and of how many epochs by images per class: those that the presets' starts need. Published: 100 of 50."""
 PUBLISHED = {
     1: {"DC": 28.3, "DSA": 28.8, "DM": 26.0, "MTT": 46.3},
@@ -66,10 +68,14 @@ Results = dict[str, dict[str, dict[str, list[float]]]]
 def experts(data: str, root: str, zca: bool, ipc: int, out: Path) -> Path:
     """The folder of the experts; trains what is not there."""
     folder = out / ("experts" if ipc == 1 else f"experts-{ipc}")
-    glad.train_experts(
-        data, folder, root=root, zca=zca, count=EXPERTS, recipe="mtt", recipe_options={"epochs": EXPERT_EPOCHS[ipc]}
-    )
+    epochs = {"epochs": EXPERT_EPOCHS[ipc]}
+    glad.train_experts(data, folder, root=root, zca=zca, count=EXPERTS[ipc], recipe="mtt", recipe_options=epochs)
     return folder
+
+
+def iterations(row: str, ipc: int) -> int:
+    """Of a row."""
+    return CUT_AT_TEN.get(row, CUT[row]) if ipc == 10 else CUT[row]
 
 
 def distill(row: str, ipc: int, seed: int, data: str, root: str, out: Path) -> glad.Run:
@@ -78,7 +84,7 @@ def distill(row: str, ipc: int, seed: int, data: str, root: str, out: Path) -> g
     changed = {name: value for name, value in chosen.items() if name != "preset"}
     settings = presets.load(f"{chosen['preset']}-cifar10-pixels").settings(ipc)
     options = settings.get("objective_options", {}) | changed.pop("objective_options", {})
-    settings |= {"data": data, "iterations": CUT[row], "chunk": 1000, "save_every": 20, "seed": seed}
+    settings |= {"data": data, "iterations": iterations(row, ipc), "chunk": 1000, "save_every": 20, "seed": seed}
     settings |= changed | {"objective_options": options}
     if settings["objective"] in ("mtt", "ast"):
         settings["experts"] = experts(data, root, settings.get("zca", False), ipc, out)
@@ -109,7 +115,8 @@ def cells(everything: dict[str, Results]) -> Iterator[list[str]]:
             values = [[value for one in sets for value in one.get(name, [])] for name in NETWORKS]
             if any(values):
                 published = str(PUBLISHED[int(ipc)].get(row, ""))
-                yield [row, ipc, f"{CUT[row]:,}" if row in CUT else "", *map(spread, values), published, str(len(sets))]
+                taken = f"{iterations(row, int(ipc)):,}" if row in CUT else ""
+                yield [row, ipc, taken, *map(spread, values), published, str(len(sets))]
 
 
 def choose(

@@ -8,9 +8,10 @@ cut; finished ones are skipped: a table grows over many calls.
     THP_MEM_ALLOC_ENABLE=1 OMP_NUM_THREADS=1 python scripts/reproduce_color.py photographs --out runs/photographs
     python scripts/reproduce_color.py photographs --out docs/results/photographs.json --table
 
-``photographs`` needs no data and no weights but the embedded ones. ``cifar10`` takes CIFAR-10 from ``--root``, or as
-``--data``, and a generator of it, which ``glad weights train --augment flip`` makes, as ``--prior``. Codes of another
-generator have a folder of their own; ``--table --beside docs/results/photographs.json`` takes them from those pixels.
+``photographs`` needs no data and no weights but the embedded ones, nor does ``photographs-64``, the same at 64 pixels.
+``cifar10`` takes CIFAR-10 from ``--root``, or as ``--data``, and a generator of it, which ``glad weights train
+--augment flip`` makes, as ``--prior``. Codes of another generator have a folder of their own; ``--table --beside
+docs/results/photographs.json`` takes them from those pixels.
 """
 
 import statistics
@@ -79,8 +80,8 @@ class Bench:
     out: Path
 
     def times(self, row: str, times: float | None) -> float:
-        """How many times ``RATES`` a row has: as many as were chosen if None."""
-        return self.source.times.get(row, 1.0) if times is None else times
+        """How many times ``RATES`` a row has: as many as were chosen if None; by turns as many as under DM."""
+        return self.source.times.get(row.replace("By turns", "DM"), 1.0) if times is None else times
 
     def folder(self, row: str, seed: int, times: float | None) -> Path:
         """Where the run of a row lies."""
@@ -164,9 +165,13 @@ def cells(results: Results) -> Iterator[list[str]]:
 
 COMPARED = [
     *((f"{how}, codes W+", f"{how}, pixels from {start}") for how, start in product(OBJECTIVES, STARTS)),
-    *((f"AST, {what}", f"MTT, {what}") for what in ("codes W+", *(f"pixels from {start}" for start in STARTS))),
+    *(
+        (f"{ours}, {what}", f"{theirs}, {what}")
+        for ours, theirs in (("AST", "MTT"), ("By turns", "DM"))
+        for what in ("codes W+", *(f"pixels from {start}" for start in STARTS))
+    ),
 ]
-"""Codes against pixels under each objective, and AST against MTT."""
+"""Codes against pixels under each objective, AST against MTT, and DM through two networks against DM through one."""
 
 
 def differences(results: Results, beside: Results | None = None) -> Iterator[list[str]]:
