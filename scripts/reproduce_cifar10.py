@@ -41,8 +41,9 @@ ROWS: dict[str, dict[str, Any]] = {
 """What a row takes: its preset, and what differs from that. A tenth of MTT's iterations take ten times its rate of the
 images, and one at which the step size moves. AST's settings of one image per class are not published: it has MTT's, and
 this project's own of its student."""
-SHORTER = {"max_start_epoch": 8}
-"""Epochs that segments start below at 10 images per class; published are 20, of experts of 50 epochs."""
+SHORTER = {"max_start_epoch": 8, "batch_syn": 50}
+"""At 10 images per class segments start below epoch 8 (published: 20, of experts of 50), and a step of the student
+takes half of the set, where no size is recorded."""
 AT_TEN: dict[str, dict[str, Any]] = {
     "MTT": {
         "preset": "mtt",
@@ -57,8 +58,8 @@ EVALUATED: dict[str, dict[str, Any]] = {"DC": {"protocol": "dc", "augmentation":
 """How their papers train networks on these rows' sets; the others' train for 1,000 epochs with DSA, as the default."""
 CUT = {"DC": 1000, "DSA": 1000, "DM": 1000, "MTT": 500, "AST": 500}
 """Iterations; published are 1,000 x outer loops of DC and DSA, 20,000 of DM, 5,000 of MTT."""
-CUT_AT_TEN = {"MTT": 100, "AST": 100}
-"""Iterations that are others at 10 images per class, where a step of the student takes ten times the images."""
+CUT_AT_TEN = {"MTT": 120, "AST": 120}
+"""Iterations that are others at 10 images per class, where a step of the student takes five times the images."""
 EXPERTS, EXPERT_EPOCHS = {1: 3, 10: 2}, {1: 4, 10: 10}
 """How many, and of how many epochs by images per class: those that the presets' starts need. Published: 100 of 50."""
 PUBLISHED = {
