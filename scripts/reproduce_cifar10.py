@@ -58,7 +58,7 @@ EVALUATED: dict[str, dict[str, Any]] = {"DC": {"protocol": "dc", "augmentation":
 """How their papers train networks on these rows' sets; the others' train for 1,000 epochs with DSA, as the default."""
 CUT = {"DC": 1000, "DSA": 1000, "DM": 1000, "MTT": 500, "AST": 500}
 """Iterations; published are 1,000 x outer loops of DC and DSA, 20,000 of DM, 5,000 of MTT."""
-CUT_AT_TEN = {"MTT": 120, "AST": 120}
+CUT_AT_TEN = {"MTT": 150, "AST": 150}
 """Iterations that are others at 10 images per class, where a step of the student takes five times the images."""
 EXPERTS, EXPERT_EPOCHS = {1: 3, 10: 2}, {1: 4, 10: 10}
 """How many, and of how many epochs by images per class: those that the presets' starts need. Published: 100 of 50."""

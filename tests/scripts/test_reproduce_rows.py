@@ -45,6 +45,16 @@ def test_ast_has_its_own_published_settings_at_ten_images_per_class(asked, tmp_p
     assert settings["objective_options"]["step_size"] == 1e-2 and settings["objective_options"]["bias_correction"] == 0
 
 
+@pytest.mark.parametrize("row, rate", [("MTT", 1e4), ("AST", 1e3)])
+def test_at_ten_images_of_cifar10_both_students_take_the_same_steps_along_as_many_experts(row, rate, asked, tmp_path):
+    reproduce_cifar10.distill(row, 10, 0, "my/images", "data", tmp_path)
+    settings, (_, trained) = asked["distill"][1], asked["experts"]
+    options = {"syn_steps": 30, "expert_epochs": 2, "max_start_epoch": 8, "batch_syn": 50, "step_size": 1e-2}
+    assert options.items() <= settings["objective_options"].items()
+    assert settings["learning_rate"] == {"pixels": rate, "step_size": 1e-5}
+    assert settings["iterations"] == reproduce_cifar10.CUT_AT_TEN[row] and trained["count"] == 2
+
+
 @pytest.mark.parametrize("row", ["MTT", "AST"])
 @pytest.mark.parametrize("ipc", [1, 10])
 def test_experts_of_cifar10_are_long_enough_for_the_starts_of_the_preset(row, ipc, asked, tmp_path):
