@@ -22,6 +22,7 @@ MADE = [
     (reproduce_cifar10, "cifar10"),
     (reproduce_color, "photographs"),
     (reproduce_color, "photographs_10"),
+    (reproduce_color, "photographs_64"),
     (reproduce_color, "photographs_dc"),
     (reproduce_color, "photographs_own"),
     (reproduce_color, "cifar10_codes"),

@@ -163,7 +163,7 @@ def test_rows_beside_are_of_the_same_images(tmp_path):
         (reproduce_ast, "ast", ["--row", "AST"], ["AST"]),
         (reproduce_budget, "equal_bytes", ["--row", "MTT, FreD"], ["MTT, FreD"]),
         (reproduce_budget, "equal_bytes", ["--row", "DM, codes W"], ["DM, codes W", "codes W before optimization"]),
-        (reproduce_cifar10, "cifar10", ["--row", "MTT"], ["MTT"]),
+        (reproduce_cifar10, "cifar10", ["--row", "MTT"], ["MTT"] * 2),  # at 1 and at 10 images per class
         (reproduce_budget_time, "equal_bytes_time", ["--row", "MTT, FreD"], ["MTT, FreD"] * 4),
         (compare_real_draws, "real_draws_dm", ["--way", "32"], ["32"]),
     ],
