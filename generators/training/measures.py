@@ -19,6 +19,7 @@ from glad.data.dataset import ImageData, Splits
 from glad.evaluation import Protocol, accuracy, evaluate_sets, train_network
 from glad.metrics import NEIGHBORS, diversity, nearest
 from glad.networks import Network, make_network
+from glad.networks.factory import shape_for
 from glad.rng import rng_for
 from glad.runs.image_grid import save_png, sheet
 
@@ -151,8 +152,8 @@ def classification(
 
 def make_extractor(data: ImageData, width: int) -> Network:
     """A fresh ConvNet for features of ``data``."""
-    shape = {"channels": data.channels, "classes": len(data.classes), "resolution": data.resolution}
-    return make_network("convnet", rng=rng_for(SEED, "measure", "features"), norm="instance", width=width, **shape)
+    rng = rng_for(SEED, "measure", "features")
+    return make_network("convnet", rng=rng, norm="instance", width=width, **shape_for(data))
 
 
 def train_extractor(network: Network, measured: MeasuredGenerator, epochs: int, progress: Progress) -> float:

@@ -19,6 +19,7 @@ from glad.evaluation.prior_comparison import BATCH, LR, embed
 from glad.formats import run as run_format
 from glad.formats.distilled import Distilled
 from glad.networks import Network, make_network, require_network
+from glad.networks.factory import shape_for
 from glad.rng import rng_for
 from glad.runs.folder import Run
 from glad.runs.storage import RunError, read_tensors, write_tensors
@@ -152,8 +153,7 @@ class AuditedRun:
     @property
     def shape(self) -> dict[str, int]:
         """Of the images, as networks are made for it."""
-        train = self.train
-        return {"channels": train.channels, "classes": len(train.classes), "resolution": train.resolution}
+        return shape_for(self.train)
 
     def path(self, setup: TrainingSetup, seed: int) -> Path:
         """Where a network is kept: the name is a hash of all that it depends on."""

@@ -15,6 +15,7 @@ from glad.data.dataset import ImageData, Splits
 from glad.evaluation import Protocol, accuracy, train_network
 from glad.metrics import NEIGHBORS, frechet, precision_recall
 from glad.networks import Network, make_network
+from glad.networks.factory import shape_for
 from glad.priors.base import Prior
 from glad.priors.description import PriorDescription
 from glad.priors.inversion import invert
@@ -79,8 +80,9 @@ def _train(
 ) -> Network:
     """A ConvNet after its training on normalized images [n, C, H, W]."""
     key = (seed, STAGE, purpose)
-    shape = {"channels": data.channels, "classes": len(data.classes), "resolution": data.resolution}
-    network = make_network("convnet", rng=rng_for(*key), norm="instance", width=sizes.width, **shape).to(device)
+    network = make_network("convnet", rng=rng_for(*key), norm="instance", width=sizes.width, **shape_for(data)).to(
+        device
+    )
     protocol = Protocol(epochs=sizes.epochs, batch=BATCH, augmentation="flip" if data.flip else "none")
     train_network(network, images.to(device), labels.to(device), key=key, learning_rate=LR, protocol=protocol)
     return network.eval()

@@ -22,7 +22,7 @@ from glad.evaluation.config import TEACHER, EvaluationConfig
 from glad.evaluation.protocol import TRAINING_VERSION, Protocol, resolve_protocol
 from glad.evaluation.teacher import Teacher, open_teacher
 from glad.networks import make_network
-from glad.networks.factory import require_fitting
+from glad.networks.factory import require_fitting, shape_for
 from glad.networks.libraries import library_of, library_version
 from glad.rng import rng_for
 from glad.runs.folder import Run
@@ -126,8 +126,7 @@ class ResolvedEvaluation:
             if library_of(name) is None:
                 require_fitting(train, name, self.options_of(name))
             else:
-                shape = {"channels": train.channels, "classes": len(train.classes), "resolution": train.resolution}
-                made: Any = make_network(name, rng=rng_for("fits", name), **shape, **self.options_of(name))  # type: ignore[arg-type]
+                made: Any = make_network(name, rng=rng_for("fits", name), **shape_for(train), **self.options_of(name))  # type: ignore[arg-type]
                 if made.smallest_map == 1:
                     remedy = f"--network-option {name}.stem=3 keeps them larger"
                     warn_of([f"{name}: images of {train.resolution} pixels become feature maps of one pixel; {remedy}"])
