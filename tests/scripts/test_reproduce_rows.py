@@ -19,40 +19,53 @@ def asked(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "row, objective, rates, options",
+    "row, objective, iterations, rates, options",
     [
-        ("DC", "dc", {"pixels": 0.1}, {"batch": 64, "distance": "layers"}),
-        ("DSA", "dc", {"pixels": 0.1}, {"batch": 64}),
-        ("DM", "dm", {"pixels": 1.0}, {"batch": 256}),
-        ("MTT", "mtt", {"pixels": 1e3, "step_size": 1e-5}, {"syn_steps": 50, "max_start_epoch": 2}),
-        ("AST", "ast", {"pixels": 333.0, "step_size": 1e-5}, {"syn_steps": 50, "max_start_epoch": 2}),
+        ("DC", "dc", 1000, {"pixels": 0.1}, {"batch": 64, "distance": "layers"}),
+        ("DSA", "dc", 1000, {"pixels": 0.1}, {"batch": 64}),
+        ("DM", "dm", 1000, {"pixels": 1.0}, {"batch": 256}),
+        ("MTT", "mtt", 500, {"pixels": 1e3, "step_size": 1e-5}, {"syn_steps": 50, "max_start_epoch": 2}),
+        ("AST", "ast", 500, {"pixels": 333.0, "step_size": 1e-5}, {"syn_steps": 50, "max_start_epoch": 2}),
     ],
 )
-def test_a_row_of_cifar10_is_its_preset_but_for_what_it_names(row, objective, rates, options, asked, tmp_path):
+def test_a_row_of_cifar10_is_its_preset_but_for_what_it_names(
+    row, objective, iterations, rates, options, asked, tmp_path
+):
     reproduce_cifar10.distill(row, 1, 5, "my/images", "data", tmp_path)
     settings = asked["distill"][1]
     assert (settings["objective"], settings["data"], settings["ipc"]) == (objective, "my/images", 1)
-    assert settings["learning_rate"] == rates and settings["iterations"] == reproduce_cifar10.CUT[row]
+    assert settings["learning_rate"] == rates and settings["iterations"] == iterations
     assert options.items() <= settings["objective_options"].items() and "preset" not in settings
     assert ("experts" in asked) == (row in ("MTT", "AST"))
 
 
-def test_ast_has_its_own_published_settings_at_ten_images_per_class(asked, tmp_path):
+def test_ast_at_ten_images_per_class_is_mtt_but_for_its_start_its_rate_and_its_own_student(asked, tmp_path):
+    reproduce_cifar10.distill("MTT", 10, 0, "my/images", "data", tmp_path)
+    mtt = asked["distill"][1]
     reproduce_cifar10.distill("AST", 10, 0, "my/images", "data", tmp_path)
+    ast = asked["distill"][1]
+    assert (ast["objective"], ast["initialization"], ast["zca"]) == ("ast", "representative", True)
+    assert ast["learning_rate"] == {"pixels": 3333.0, "step_size": 1e-5} and ast["prior_options"] == {}
+    changed = {"objective", "initialization", "learning_rate", "prior_options", "out"}
+    assert {name for name in ast | mtt if ast.get(name) != mtt.get(name)} == changed
+
+
+@pytest.mark.parametrize("row", ["DC", "DSA"])
+def test_two_hundred_iterations_at_ten_images_per_class_take_ten_times_the_rate(row, asked, tmp_path):
+    reproduce_cifar10.distill(row, 10, 0, "my/images", "data", tmp_path)
     settings = asked["distill"][1]
-    assert (settings["objective"], settings["initialization"], settings["zca"]) == ("ast", "representative", True)
-    assert settings["learning_rate"] == {"pixels": 1e3, "step_size": 1e-5}
-    assert settings["objective_options"]["step_size"] == 1e-2 and settings["objective_options"]["bias_correction"] == 0
+    assert (settings["iterations"], settings["learning_rate"]) == (200, {"pixels": 1.0})
+    assert settings["objective_options"] == {"batch": 64, "distance": "layers"} and settings["momentum"] == 0.5
 
 
-@pytest.mark.parametrize("row, rate", [("MTT", 1e4), ("AST", 1e3)])
+@pytest.mark.parametrize("row, rate", [("MTT", 1e4), ("AST", 3333.0)])
 def test_at_ten_images_of_cifar10_both_students_take_the_same_steps_along_as_many_experts(row, rate, asked, tmp_path):
     reproduce_cifar10.distill(row, 10, 0, "my/images", "data", tmp_path)
     settings, (_, trained) = asked["distill"][1], asked["experts"]
     options = {"syn_steps": 30, "expert_epochs": 2, "max_start_epoch": 8, "batch_syn": 50, "step_size": 1e-2}
     assert options.items() <= settings["objective_options"].items()
     assert settings["learning_rate"] == {"pixels": rate, "step_size": 1e-5}
-    assert settings["iterations"] == reproduce_cifar10.CUT_AT_TEN[row] and trained["count"] == 2
+    assert settings["iterations"] == 150 and trained["count"] == 2
 
 
 @pytest.mark.parametrize("row", ["MTT", "AST"])
