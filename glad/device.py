@@ -26,6 +26,12 @@ def pick_device(name: str) -> torch.device:
     return device
 
 
+def ran_out_of_memory(error: BaseException) -> bool:
+    """Whether an allocation failed: on a GPU, by torch on this machine (an error without its own class), by Python."""
+    own = isinstance(error, RuntimeError) and "allocate memory" in str(error)
+    return own or isinstance(error, MemoryError | torch.OutOfMemoryError)
+
+
 def keep_freed_memory() -> None:
     """Let the C library keep up to 256 MiB that were freed, for what is allocated next.
 

@@ -1,6 +1,7 @@
 """What went wrong as one clear line: what the command ``glad`` and the scripts share."""
 
 import os
+import re
 import sys
 import warnings
 from collections.abc import Callable
@@ -16,6 +17,11 @@ from glad.runs.interrupts import STATUS, Interrupts, Terminated
 MISTAKES = (ArithmeticError, ValueError, OSError)
 ELSEWHERE = {"glad.runs.storage": "RunError", "glad.distillation": "DistillationError", "glad.ranks.watch": "RankError"}
 """Modules that are imported only where they are needed, and the mistakes that they define."""
+
+LESS_MEMORY = (
+    "Less is taken by smaller batches and networks, and by a smaller --chunk where a generator draws images; "
+    "the command's --help names its own"
+)
 
 
 def is_mistake(error: Exception) -> bool:
@@ -44,12 +50,23 @@ class OneLineCommand(click.Command):
             ctx.exit(130)
         except BrokenPipeError:
             raise  # whoever read the output, `head` say, has enough: click ends without a word
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise  # click's own, such as the end after `--help`
         except Exception as error:
             if getattr(error, "silent", False):  # another rank says it
                 ctx.exit(1)
-            if os.environ.get("GLAD_DEBUG") or not is_mistake(error):
+            if os.environ.get("GLAD_DEBUG") or not (line := line_of(error)):
                 raise
-            raise click.ClickException(_one_line(error)) from error
+            raise click.ClickException(line) from error
+
+
+def line_of(error: Exception) -> str:
+    """What went wrong in one line, for people; nothing where it is a fault of this program."""
+    if is_mistake(error):
+        return _one_line(error)
+    from glad.device import ran_out_of_memory  # which imports torch
+
+    return f"out of memory: {_asked(error)}. {LESS_MEMORY}" if ran_out_of_memory(error) else ""
 
 
 def say_first(line: str) -> None:
@@ -76,3 +93,11 @@ def _one_line(error: BaseException) -> str:
         path = Path(os.fsdecode(error.filename))
         return f"{path}: {reason_of(error, path)}"
     return " ".join(str(error).split())
+
+
+def _asked(error: Exception) -> str:
+    """What was to be allocated: torch tells it in one sentence of several (of a GPU), or in bytes (of this machine)."""
+    text = " ".join(str(error).split()).removeprefix("CUDA out of memory. ")
+    if found := re.search(r"allocate (\d+) bytes", text):
+        return f"{int(found[1]) / 2**30:,.1f} GiB were asked for"
+    return ". ".join(text.split(". ")[:2]) or "no memory is left"

@@ -7,9 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
 import glad.api
+from glad.device import ran_out_of_memory
 from glad.distillation import DistillationError
 from glad.evaluation import set_id
 from glad.settings.distill import DistillSettings
@@ -18,8 +17,6 @@ from glad.tuning.knobs import SearchSpace, Values
 Measure = Callable[[Values, int, Path, Sequence[int]], float]
 """The accuracy of knobs' values after some iterations in a folder, as networks with some seeds find it."""
 LR = 1e-2  # of networks that the run does not distill with: the published 1e-3 is for 1,000 epochs
-FAILURES = (DistillationError, torch.OutOfMemoryError, MemoryError)
-"""What ends a trial and not the search: it diverged, or took more memory than there is."""
 
 
 @dataclass(frozen=True)
@@ -81,11 +78,13 @@ class Measured:
 
 
 def measure_timed(context: Measuring, *key: Any) -> Measured:
-    """Measure, in the process of the task; what ends a trial and not the search is a reason."""
+    """Measure, in the process of the task; divergence and too little memory end a trial, not the search."""
     began, reason, accuracy = context.clock(), "", 0.0
     try:
         accuracy = context.measure(*key)
-    except FAILURES as error:
+    except Exception as error:
+        if not (isinstance(error, DistillationError) or ran_out_of_memory(error)):
+            raise
         reason = " ".join((str(error) or type(error).__name__).split())
     return Measured(accuracy, context.clock() - began, reason)
 
