@@ -89,8 +89,9 @@ def evaluate(
         split: The images that are tested on: ``test``, or ``validation`` for tuning.
         augmentation: DSA transforms joined by ``_``, or ``none``; the protocol's if None.
         protocol: How networks are trained. ``default``: 1000 epochs, cosine, averaged weights. ``dc``: 300 epochs, step
-            decay, as published for DC and DSA. ``glad``: the default at a rate of 1e-3 for every network, as published
-            for GLaD. Or a YAML or JSON file of a protocol's fields, such as `glad protocols default` prints.
+            decay, as published for DC and, with 1000 epochs, for DSA. ``glad``: the default at a rate of 1e-3 for every
+            network (1e-4 for vgg11) on every set, as published for GLaD. Or a YAML or JSON file of a protocol's fields,
+            such as `glad protocols default` prints.
         label_mode: ``hard``: the labels of the set. ``soft``: the probabilities that a teacher trained on the full data
             gives each image, for baselines too; they are stored with a run's set, and exported with it. A set that
             brings soft labels keeps them.

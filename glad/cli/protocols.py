@@ -15,11 +15,11 @@ def protocols(name: str | None) -> None:
     evaluate RUN --protocol my.yaml`. Fields that a file lacks are those of the default protocol.
     """
     from glad.evaluation import list_protocols
-    from glad.evaluation.protocol import resolve_protocol
+    from glad.evaluation.protocol import LATER, resolve_protocol
 
     if name is not None:
         protocol = resolve_protocol(name)[1]
-        fields = {**protocol.to_dict(), "balanced": protocol.balanced}
+        fields = {**protocol.to_dict(), **{flag: getattr(protocol, flag) for flag in LATER}}
         click.echo(yaml.safe_dump(fields, sort_keys=False), nl=False)
         return
     table = Table()

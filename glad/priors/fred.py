@@ -32,7 +32,8 @@ class FreD:
         channels: Channels of an image.
         class_counts: Training images of each class: all of them say which frequencies vary.
         device: Where images are rendered.
-        frequencies: How many are kept; by default the published 64 up to 32 pixels, an eighth of all above.
+        frequencies: How many are kept; by default 64 up to 32 pixels (published for DM and MTT; 32 for DC), an
+            eighth of all above.
     """
 
     def __init__(

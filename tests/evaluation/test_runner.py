@@ -166,3 +166,17 @@ def test_the_published_protocol_of_glad_trains_all_networks_at_one_rate(codes):
     assert PROTOCOLS["glad"].epochs == 1000 and PROTOCOLS["glad"].schedule == "cosine"
     results = evaluate(codes, networks=["convnet", "alexnet"], protocol="glad", seeds=1)
     assert [cell["learning_rate"] for cell in results["cells"]] == [1e-3, 1e-3]
+    assert PROTOCOLS["glad"].learning_rate("vgg11", "convnet") == 1e-4
+
+
+def test_the_published_protocol_of_glad_leaves_a_takes_step_size_where_others_take_it():
+    learned = {name: known.learning_rate("convnet", "convnet", 0.03) for name, known in PROTOCOLS.items()}
+    assert learned == {"default": 0.03, "dc": 0.03, "glad": 1e-3}
+    assert PROTOCOLS["dc"].learning_rate("alexnet", "convnet", 0.03) == 1e-2
+
+
+def test_accuracies_of_earlier_versions_stay_valid_and_those_that_a_new_field_changes_do_not():
+    fields = PROTOCOLS["default"].to_dict()
+    assert not {"balanced", "takes_step_size"} & set(fields)
+    changed = PROTOCOLS["glad"].to_dict()
+    assert changed["takes_step_size"] == 0 and set(changed) == {*fields, "takes_step_size"}

@@ -79,14 +79,14 @@ def test_experts_of_cifar10_are_long_enough_for_the_starts_of_the_preset(row, ip
 
 @pytest.mark.parametrize(
     "row, changes",
-    [("DC", {"protocol": "dc", "augmentation": "none"}), ("DSA", {"protocol": "dc"}), ("MTT", {})],
+    [("DC", {"protocol": "dc", "augmentation": "none"}), ("DSA", {"protocol": "dc", "epochs": 1000}), ("MTT", {})],
 )
 def test_networks_are_trained_as_the_paper_of_the_row_has_it(row, changes, monkeypatch):
     given = {}
     monkeypatch.setattr(glad, "evaluate", lambda *_, **options: given.update(options) or {"rows": [], "cells": []})
     run = SimpleNamespace(settings=SimpleNamespace(seed=0), name="run")
     assert reproduce_cifar10.evaluate(row, run, ["convnet"], "data") == {}
-    assert {name: given[name] for name in ("protocol", "augmentation") if name in given} == changes
+    assert {name: given[name] for name in ("protocol", "augmentation", "epochs") if name in given} == changes
 
 
 @pytest.mark.parametrize(
