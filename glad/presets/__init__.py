@@ -22,7 +22,7 @@ from typing import Any, TypeGuard
 
 import yaml
 
-from glad.runs.formatting import join_words
+from glad.runs.formatting import join_words, plural
 
 STORED = {"cifar10": (3, 32), "cifar100": (3, 32), "svhn": (3, 32), "mnist": (1, 28), "fashionmnist": (1, 28)}
 """Channels and side of data sets that a preset takes as they are stored."""
@@ -87,7 +87,7 @@ class Preset:
         published = known if goes_by_ipc(known) else self.ipc
         if not found or ipc is None or ipc in published or (published is self.ipc and self._reaches(ipc)):
             return found
-        return f"{found}, for {_row(published, ipc)} images per class"
+        return f"{found}, for {plural(_row(published, ipc), 'image')} per class"
 
     def _reaches(self, ipc: float) -> bool:
         """Whether numbers that are the same for all images per class that were published are so for ``ipc``."""
