@@ -149,7 +149,7 @@ def test_a_protocol_that_changed_under_its_name_is_trained_anew(codes, monkeypat
 def test_every_field_of_a_protocol_counts(codes):
     one = {"epochs": 3, "batch": 7, "momentum": 0.5, "weight_decay": 0.0, "average_decay": 0.5, "norm": "none"}
     one |= {"augmentation": "none", "schedule": "step", "learning_rate_seen": 0.02, "learning_rate_cross": 0.03}
-    one |= {"learning_rates": {"vit": 0.5}, "balanced": 1}
+    one |= {"learning_rates": {"vit": 0.5}, "balanced": 1, "takes_step_size": 0}
     assert one.keys() == vars(Protocol()).keys()
     for name, value in one.items():
         changed = resolved(codes, protocol=replace(Protocol(), **{name: value})).settings

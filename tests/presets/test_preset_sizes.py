@@ -69,7 +69,10 @@ def test_numbers_beyond_all_that_was_published_are_said_to_be_of_other_sizes(
         said = CliRunner().invoke(main, [*command, name, "--ipc", str(ipc)]).stderr
         assert said == f"Note: {preset.remark(ipc)}\n" and mentions(said, f"{name} {published} {ipc}")
         assert not CliRunner().invoke(main, [*command, name, "--ipc", str(published)]).stderr
-    assert preset.source("momentum", ipc) == f"{preset.source('momentum')}, for {published} images per class"
+    assert (
+        preset.source("momentum", ipc)
+        == f"{preset.source('momentum')}, for {published} image{'s' * (published != 1)} per class"
+    )
     assert preset.source("momentum", published) == preset.source("momentum")
 
 
