@@ -43,18 +43,19 @@ ROWS: dict[str, dict[str, Any]] = {
 MTT), and what else differs from the preset. A tenth of MTT's iterations take ten times its rate of the images, and one
 at which the step size moves. AST's settings of one image per class are not published: it has MTT's, and this project's
 own of its student."""
+STUDENT_AT_TEN = {"step_size": 1e-2, "max_start_epoch": 8, "batch_syn": 50}
 AT_TEN: dict[str, dict[str, Any]] = {
     "DC": {"iterations": 200, "learning_rate": {"pixels": 1.0}},
     "DSA": {"iterations": 200, "learning_rate": {"pixels": 1.0}},
     "MTT": {
         "iterations": 150,
         "learning_rate": {"pixels": 1e4, "step_size": 1e-5},
-        "objective_options": {"step_size": 1e-2, "max_start_epoch": 8, "batch_syn": 50},
+        "objective_options": STUDENT_AT_TEN,
     },
     "AST": {
         "iterations": 150,
         "learning_rate": {"pixels": 3333.0, "step_size": 1e-5},
-        "objective_options": {"step_size": 1e-2, "max_start_epoch": 8, "batch_syn": 50},
+        "objective_options": STUDENT_AT_TEN,
     },
 }
 """What of a row is another at 10 images per class. Few iterations take higher rates of the images, whose gradient is a

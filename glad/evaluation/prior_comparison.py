@@ -80,9 +80,8 @@ def _train(
 ) -> Network:
     """A ConvNet after its training on normalized images [n, C, H, W]."""
     key = (seed, STAGE, purpose)
-    network = make_network("convnet", rng=rng_for(*key), norm="instance", width=sizes.width, **shape_for(data)).to(
-        device
-    )
+    rng, shape = rng_for(*key), shape_for(data)
+    network = make_network("convnet", rng=rng, norm="instance", width=sizes.width, **shape).to(device)
     protocol = Protocol(epochs=sizes.epochs, batch=BATCH, augmentation="flip" if data.flip else "none")
     train_network(network, images.to(device), labels.to(device), key=key, learning_rate=LR, protocol=protocol)
     return network.eval()

@@ -169,7 +169,7 @@ def test_the_published_protocol_of_glad_trains_all_networks_at_one_rate(codes):
     assert PROTOCOLS["glad"].learning_rate("vgg11", "convnet") == 1e-4
 
 
-def test_the_published_protocol_of_glad_leaves_a_takes_step_size_where_others_take_it():
+def test_the_published_protocol_of_glad_leaves_a_learned_step_size_where_others_take_it():
     learned = {name: known.learning_rate("convnet", "convnet", 0.03) for name, known in PROTOCOLS.items()}
     assert learned == {"default": 0.03, "dc": 0.03, "glad": 1e-3}
     assert PROTOCOLS["dc"].learning_rate("alexnet", "convnet", 0.03) == 1e-2
