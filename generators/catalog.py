@@ -79,7 +79,10 @@ def _official(configuration: Configuration) -> CatalogEntry:
 CATALOG: dict[str, CatalogEntry] = {
     "fashion-mini": _embedded("fashion-mini", 28, "FashionMNIST, training images (MIT license)"),
     "digits-mini": _embedded("digits-mini", 28, "handwritten digits of scikit-learn (UCI, CC BY 4.0)"),
-    "clothing-mini": _embedded("clothing-mini", 32, "photographs of clothing, training images (A. Grigorev, CC0)"),
+    **{
+        name: _embedded(name, resolution, "photographs of clothing, training images (A. Grigorev, CC0)")
+        for name, resolution in (("clothing-mini", 32), ("clothing-mini-64", 64))
+    },
     "random": CatalogEntry(
         name="random",
         resolution=0,
