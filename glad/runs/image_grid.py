@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 SIDE, SMALL = 96, 56  # pixels of a tile, at least: in a grid, on a sheet
 MOST = 20  # rows and columns, at most
-GAP, HEAD, LEFT, FONT = 4, 18, 150, 11
+GAP, HEAD, LEFT, FONT = 4, 18, 150, 11  # LEFT at least, more where a row's name is longer
 CAPTION = 14  # pixels below an image with a soft label
 
 Row = tuple[str, Tensor]
@@ -61,18 +61,20 @@ def grid(pixels: Tensor, labels: Tensor, classes: Sequence[str]) -> Image.Image:
 
 
 def sheet(rows: Sequence[Row]) -> Image.Image:
-    """Draw each row's name and, to the right of it, its images, enlarged without smoothing."""
+    """Draw each row's name, whole, and to the right of it its images, enlarged without smoothing."""
     resolution = rows[0][1].shape[-1]
     side = resolution * -(-SMALL // resolution)
     columns = max(len(images) for _, images in rows)
-    size = (LEFT + columns * (side + GAP), GAP + len(rows) * (side + GAP))
+    font = ImageFont.load_default(FONT)
+    left = max(LEFT, *(math.ceil(font.getlength(name)) + 2 * GAP for name, _ in rows))
+    size = (left + columns * (side + GAP), GAP + len(rows) * (side + GAP))
     canvas = Image.new("RGB", size, "white")
-    draw, font = ImageDraw.Draw(canvas), ImageFont.load_default(FONT)
+    draw = ImageDraw.Draw(canvas)
     for i, (name, images) in enumerate(rows):
         y = GAP + i * (side + GAP)
-        draw.text((GAP, y + (side - FONT) // 2), name[: LEFT // 6], fill="black", font=font)
+        draw.text((GAP, y + (side - FONT) // 2), name, fill="black", font=font)
         for column, image in enumerate(images):
-            canvas.paste(tile(image / 255, side), (LEFT + column * (side + GAP), y))
+            canvas.paste(tile(image / 255, side), (left + column * (side + GAP), y))
     return canvas
 
 
