@@ -10,7 +10,7 @@ import reproduce_color
 from results_files import read_entry, read_results
 
 DOCS = Path(__file__).parents[2] / "docs"
-BESIDE = {"photographs_own": "photographs"}
+BESIDE = {"photographs_own": "photographs", "photographs_64_own": "photographs_64"}
 """Results whose differences are taken to rows of others."""
 FEWEST = {"ast_10": 2, "cifar10_codes_10": 2, "photographs_own": 1}
 """Rows of the tables of fewer than three."""
@@ -23,6 +23,7 @@ MADE = [
     (reproduce_color, "photographs"),
     (reproduce_color, "photographs_10"),
     (reproduce_color, "photographs_64"),
+    (reproduce_color, "photographs_64_own"),
     (reproduce_color, "photographs_dc"),
     (reproduce_color, "photographs_own"),
     (reproduce_color, "cifar10_codes"),
