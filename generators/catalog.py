@@ -43,6 +43,7 @@ class CatalogEntry:
 
 
 _TRAINED_ON = {"imagenet": "ImageNet", "cifar": "CIFAR-10", "ffhq": "FFHQ", "pokemon": "Pokémon"}
+_CLOTHING = "photographs of clothing, training images (A. Grigorev, CC0)"
 _ADDRESS = "https://s3.eu-central-1.amazonaws.com/avg-projects/stylegan_xl/models/{name}.pkl"
 _ON_THE_HUB = {"ffhq256": "public-data/StyleGAN-XL:orig/ffhq256.pkl"}  # seen at d54f493; of the others it is not known
 
@@ -79,10 +80,8 @@ def _official(configuration: Configuration) -> CatalogEntry:
 CATALOG: dict[str, CatalogEntry] = {
     "fashion-mini": _embedded("fashion-mini", 28, "FashionMNIST, training images (MIT license)"),
     "digits-mini": _embedded("digits-mini", 28, "handwritten digits of scikit-learn (UCI, CC BY 4.0)"),
-    **{
-        name: _embedded(name, resolution, "photographs of clothing, training images (A. Grigorev, CC0)")
-        for name, resolution in (("clothing-mini", 32), ("clothing-mini-64", 64))
-    },
+    "clothing-mini": _embedded("clothing-mini", 32, _CLOTHING),
+    "clothing-mini-64": _embedded("clothing-mini-64", 64, _CLOTHING),
     "random": CatalogEntry(
         name="random",
         resolution=0,

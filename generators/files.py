@@ -5,8 +5,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 ASSETS = Path(__file__).parent / "assets"
-NAMES = ("fashion-mini", "digits-mini", "clothing-mini", "clothing-mini-64")
-EMBEDDED = {name: ASSETS / f"{name}.safetensors" for name in NAMES}
+EMBEDDED = {
+    name: ASSETS / f"{name}.safetensors"
+    for name in ("fashion-mini", "digits-mini", "clothing-mini", "clothing-mini-64")
+}
 """Weights that come with the package, by name."""
 BLOCK = 2**22  # bytes that are hashed at a time
 

@@ -148,7 +148,7 @@ class Bench:
         for row in (row for row in ROWS if not row.endswith("equal numbers")):
             run = glad.Run(self.folder(row, SEEDS[0], None))
             if (run.path / "synset.safetensors").exists():
-                rows.append((row.replace("from real images", "from real"), eight_bit(data.pixels(run.read_set()[0]))))
+                rows.append((row, eight_bit(data.pixels(run.read_set()[0]))))
         if not rows:
             raise click.ClickException(f"{self.out} has no finished runs to draw: name their folder as --out")
         save_png(sheet(rows), path)

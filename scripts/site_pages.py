@@ -17,10 +17,7 @@ PAGES = {
     "README.md": "index.md",
     "CONTRIBUTING.md": "CONTRIBUTING.md",
     "CHANGELOG.md": "CHANGELOG.md",
-    **{
-        f"generators/assets/{name}.md": f"cards/{name}.md"
-        for name in ("fashion-mini", "clothing-mini", "clothing-mini-64", "digits-mini")
-    },
+    **{f"generators/assets/{card.name}": f"cards/{card.name}" for card in (ROOT / "generators/assets").glob("*.md")},
 }
 """Where a file of the repository lies on the site; those in ``docs`` keep their names."""
 LINK = re.compile(r"\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)\s]+)\)")

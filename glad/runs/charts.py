@@ -17,7 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-from glad.runs.formatting import count, number, percent
+from glad.runs.formatting import count, number, percent, printable
 
 WIDTH, HEIGHT = 360.0, 220.0  # points
 LEFT, RIGHT, TOP, BOTTOM = 46.0, 10.0, 10.0, 36.0
@@ -25,7 +25,6 @@ POINTS = 300  # of a line, at most
 ROW = 31.0  # height of a bar with the name above it
 BELOW = 20.0  # under the bars
 VALUE = 78.0  # to the right of the bars
-LONGEST = 58  # letters of a name
 COLORS = ("#2f6bc4", "#c2561a", "#2c8a5b", "#8b4bb8", "#a8862a", "#b53f6b")
 ROUND = [1, 2, 2.5, 5, 10]  # steps of ticks
 SOFT, GRID, PLAIN = "#5b5f6b", "#dcdde2", "#9a9ea9"
@@ -52,12 +51,6 @@ class Chart:
             warnings.filterwarnings("ignore", "Glyph .* missing from font")  # of the font that only measures
             self.figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
         return "data:image/svg+xml;base64," + base64.b64encode(buffer.getvalue()).decode()
-
-
-def printable(name: str) -> str:
-    """A name without what XML cannot hold, cut to ``LONGEST`` letters."""
-    name = "".join(letter if letter.isprintable() else "�" for letter in name)
-    return name if len(name) <= LONGEST else name[: LONGEST - 1] + "…"
 
 
 @matplotlib.rc_context(STYLE)

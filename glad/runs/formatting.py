@@ -1,4 +1,4 @@
-"""Numbers as people read them, the same way everywhere on the page."""
+"""Numbers and names as people read them, the same way everywhere on the page and in pictures."""
 
 import math
 from collections.abc import Mapping
@@ -7,6 +7,13 @@ from typing import Any
 Statistic = Mapping[str, Any]
 """``{"mean", "std", "n"}`` of accuracies in [0, 1], as ``glad.evaluation.summarize`` gives them; std may be None."""
 ABSENT = "–"
+LONGEST = 58  # letters of a name
+
+
+def printable(name: str) -> str:
+    """A name without what XML cannot hold, cut to ``LONGEST`` letters."""
+    name = "".join(letter if letter.isprintable() else "�" for letter in name)
+    return name if len(name) <= LONGEST else name[: LONGEST - 1] + "…"
 
 
 def percent(entry: Statistic | None) -> str:

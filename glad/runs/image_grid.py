@@ -10,6 +10,7 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
+from glad.runs.formatting import printable
 from glad.runs.soft_labels import likeliest
 from glad.runs.storage import write_durably
 
@@ -61,16 +62,17 @@ def grid(pixels: Tensor, labels: Tensor, classes: Sequence[str]) -> Image.Image:
 
 
 def sheet(rows: Sequence[Row]) -> Image.Image:
-    """Draw each row's name, whole, and to the right of it its images, enlarged without smoothing."""
+    """Draw each row's name (``printable``) and, to the right of it, its images, enlarged without smoothing."""
     resolution = rows[0][1].shape[-1]
     side = resolution * -(-SMALL // resolution)
     columns = max(len(images) for _, images in rows)
     font = ImageFont.load_default(FONT)
-    left = max(LEFT, *(math.ceil(font.getlength(name)) + 2 * GAP for name, _ in rows))
+    names = [printable(name) for name, _ in rows]
+    left = max(LEFT, *(math.ceil(font.getlength(name)) + 2 * GAP for name in names))
     size = (left + columns * (side + GAP), GAP + len(rows) * (side + GAP))
     canvas = Image.new("RGB", size, "white")
     draw = ImageDraw.Draw(canvas)
-    for i, (name, images) in enumerate(rows):
+    for i, (name, (_, images)) in enumerate(zip(names, rows, strict=True)):
         y = GAP + i * (side + GAP)
         draw.text((GAP, y + (side - FONT) // 2), name, fill="black", font=font)
         for column, image in enumerate(images):

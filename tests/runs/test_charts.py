@@ -84,7 +84,7 @@ def test_names_are_only_text():
     shown = HOSTILE.replace("\x00\n", "��").replace("\ud800", "�")
     lines = charts.curves("Loss", {HOSTILE: [(0, 1.0)], "b" * 200: [(0, 2.0)]})
     rows = charts.bars("vit", [(HOSTILE, "run", 0, {"mean": 0.4, "std": None})], most=1.0)
-    assert {shown, "b" * (charts.LONGEST - 1) + "…"} <= set(texts_of(lines)) and shown in texts_of(rows)
+    assert {shown, "b" * (numbers.LONGEST - 1) + "…"} <= set(texts_of(lines)) and shown in texts_of(rows)
 
 
 @pytest.mark.parametrize(
