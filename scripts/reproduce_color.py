@@ -174,6 +174,11 @@ COMPARED = [
 """Codes against pixels under each objective, AST against MTT, and DM through two networks against DM through one."""
 
 
+def whole(sets: Mapping[str, Any]) -> set[str]:
+    """The distillation seeds of those sets that all networks were trained on."""
+    return {seed for seed, one in sets.items() if set(NETWORKS) <= set(one["accuracy"])}
+
+
 def differences(results: Results, beside: Results | None = None) -> Iterator[list[str]]:
     """What rows are apart, by ``COMPARED``: mean and deviation over distillation seeds of means over networks.
 
@@ -186,11 +191,8 @@ def differences(results: Results, beside: Results | None = None) -> Iterator[lis
         accuracy = both[row][seed]["accuracy"]
         return statistics.mean(statistics.mean(accuracy[name]) for name in names)
 
-    def whole(row: str) -> set[str]:
-        return {seed for seed, one in both.get(row, {}).items() if set(NETWORKS) <= set(one["accuracy"])}
-
     for ours, theirs in COMPARED:
-        if ours in results and (seeds := sorted(whole(ours) & whole(theirs))):
+        if ours in results and (seeds := sorted(whole(both[ours]) & whole(both.get(theirs, {})))):
             columns: list[Iterable[str]] = [*([name] for name in NETWORKS), OTHERS]
             apart = [[mean(ours, seed, names) - mean(theirs, seed, names) for seed in seeds] for names in columns]
             how, what = theirs.split(", ")

@@ -119,9 +119,9 @@ def spread(values: list[float]) -> str:
 
 
 def signed(values: list[float]) -> str:
-    """Mean and deviation of differences."""
+    """Mean and deviation of differences; nothing of no values."""
     words = spread([round(value, 6) for value in values])
-    return words if words.startswith("-") else f"+{words}"
+    return words if not words or words.startswith("-") else f"+{words}"
 
 
 def accuracy_cells(sets: Sequence[Mapping[str, Any]], networks: Iterable[str], others: Collection[str]) -> list[str]:
