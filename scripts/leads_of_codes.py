@@ -1,4 +1,4 @@
-"""The table "Leads of codes over pixels" of docs/RESULTS.md, from the results of reproduce_color.py.
+"""The table "Do codes win in color?" of docs/RESULTS.md, from the results of reproduce_color.py.
 
 One line for each objective on each of the real images in color: what codes in W+ have more than pixels, on ConvNet and
 across architectures, and there also without the trainings in which a network learned nothing. A training that ends
@@ -7,18 +7,16 @@ near chance weighs as much in a mean of three networks as the lead itself.
     python scripts/leads_of_codes.py
 """
 
-import statistics
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import click
 from color_rows import OBJECTIVES
 from color_sources import STARTS
-from reproduce_color import OTHERS, Results, whole
+from reproduce_color import NETWORKS, OTHERS, Results
 from results_command import show
-from results_files import in_form, results_to_show, signed, table_of
+from results_files import apart, in_form, results_to_show, signed, table_of, whole
 
 from glad.cli.mistakes import OneLineCommand
 
@@ -40,6 +38,7 @@ class Compared:
 IMAGES = [
     Compared("photographs, 32 px", 1, "photographs", "photographs"),
     Compared("photographs, 32 px; generator of the same photographs", 1, "photographs_own", "photographs"),
+    Compared("photographs, 32 px; DC at a third of its rates", 1, "photographs_dc", "photographs_dc"),
     Compared("photographs, 32 px", 10, "photographs_10", "photographs_10"),
     Compared("photographs, 64 px; images of 32 px, enlarged", 1, "photographs_64", "photographs_64"),
     Compared("photographs, 64 px", 1, "photographs_64_own", "photographs_64"),
@@ -47,24 +46,10 @@ IMAGES = [
     Compared("CIFAR-10, 32 px", 10, "cifar10_codes_10", "cifar10_codes_10"),
 ]
 COLUMNS = (
-    *("images", "images per class", "objective", "less pixels from", "sets", "ConvNet (seen)"),
+    *("images", "images per class", "objective", "over pixels from", "sets", "ConvNet (seen)"),
     *("cross-architecture", "without trainings that learned nothing", "trainings left"),
 )
-Sets = Mapping[str, Mapping[str, Any]]
-
-
-def leads(ours: Sets, theirs: Sets, seeds: Iterable[str], networks: Iterable[str], least: float = 0.0) -> list[float]:
-    """By distillation seed: the mean over networks of our accuracies less theirs, of trainings from ``least`` on.
-
-    A seed with a network that has no such training is left out.
-    """
-
-    def mean(sets: Sets, seed: str) -> float | None:
-        kept = [[value for value in sets[seed]["accuracy"][name] if value >= least] for name in networks]
-        return statistics.mean(map(statistics.mean, kept)) if all(kept) else None
-
-    both = ((mean(ours, seed), mean(theirs, seed)) for seed in seeds)
-    return [a - b for a, b in both if a is not None and b is not None]
+OF = {"script": "reproduce_color", "split": "test"}
 
 
 def cells(codes: Results, pixels: Results) -> Iterator[list[str]]:
@@ -72,9 +57,9 @@ def cells(codes: Results, pixels: Results) -> Iterator[list[str]]:
     for how in OBJECTIVES:
         for start in STARTS:
             ours, theirs = codes.get(f"{how}, codes W+", {}), pixels.get(f"{how}, pixels from {start}", {})
-            if seeds := sorted(whole(ours) & whole(theirs)):
-                seen, cross = leads(ours, theirs, seeds, ["convnet"]), leads(ours, theirs, seeds, OTHERS)
-                learned = leads(ours, theirs, seeds, OTHERS, NOTHING)
+            if seeds := sorted(whole(ours, NETWORKS) & whole(theirs, NETWORKS)):
+                seen, cross = apart(ours, theirs, seeds, ["convnet"]), apart(ours, theirs, seeds, OTHERS)
+                learned = apart(ours, theirs, seeds, OTHERS, NOTHING)
                 trained = [one[s]["accuracy"][name] for one in (ours, theirs) for s in seeds for name in OTHERS]
                 all_of = [value for found in trained for value in found]
                 kept = f"{sum(value >= NOTHING for value in all_of)} of {len(all_of)}"
@@ -84,10 +69,10 @@ def cells(codes: Results, pixels: Results) -> Iterator[list[str]]:
 def lines(folder: Path) -> Iterator[list[str]]:
     """The lines of the table, under ``COLUMNS``."""
     for images in IMAGES:
-        codes, pixels = (folder / f"{name}.json" for name in (images.codes, images.pixels))
-        found = results_to_show(codes), results_to_show(pixels)
-        with in_form(codes):
-            yield from ([images.name, str(images.per_class), *line] for line in cells(*found))
+        paths = [folder / f"{name}.json" for name in (images.codes, images.pixels)]
+        codes, pixels = (results_to_show(path, OF | {"ipc": images.per_class}) for path in paths)
+        with in_form(paths[0]):
+            yield from ([images.name, str(images.per_class), *line] for line in cells(codes, pixels))
 
 
 @click.command(cls=OneLineCommand)

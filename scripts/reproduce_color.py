@@ -14,7 +14,6 @@ cut; finished ones are skipped: a table grows over many calls.
 docs/results/photographs.json`` takes them from those pixels.
 """
 
-import statistics
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
@@ -29,6 +28,7 @@ from reproduce_budget import LR, REAL, Beside, epochs, evaluated, images_per_cla
 from results_command import name_of, of_call, picture_path, positive, results_path, said, show
 from results_files import (
     accuracy_cells,
+    apart,
     choose,
     in_form,
     lines_to_show,
@@ -37,6 +37,7 @@ from results_files import (
     results_to_change,
     signed,
     table_of,
+    whole,
 )
 
 import glad
@@ -174,11 +175,6 @@ COMPARED = [
 """Codes against pixels under each objective, AST against MTT, and DM through two networks against DM through one."""
 
 
-def whole(sets: Mapping[str, Any]) -> set[str]:
-    """The distillation seeds of those sets that all networks were trained on."""
-    return {seed for seed, one in sets.items() if set(NETWORKS) <= set(one["accuracy"])}
-
-
 def differences(results: Results, beside: Results | None = None) -> Iterator[list[str]]:
     """What rows are apart, by ``COMPARED``: mean and deviation over distillation seeds of means over networks.
 
@@ -186,17 +182,13 @@ def differences(results: Results, beside: Results | None = None) -> Iterator[lis
     taken from those that are ``beside`` where these results lack them.
     """
     both = (beside or {}) | results
-
-    def mean(row: str, seed: str, names: Iterable[str]) -> float:
-        accuracy = both[row][seed]["accuracy"]
-        return statistics.mean(statistics.mean(accuracy[name]) for name in names)
-
-    for ours, theirs in COMPARED:
-        if ours in results and (seeds := sorted(whole(both[ours]) & whole(both.get(theirs, {})))):
+    for names in COMPARED:
+        ours, theirs = (both.get(name, {}) for name in names)
+        if names[0] in results and (seeds := sorted(whole(ours, NETWORKS) & whole(theirs, NETWORKS))):
             columns: list[Iterable[str]] = [*([name] for name in NETWORKS), OTHERS]
-            apart = [[mean(ours, seed, names) - mean(theirs, seed, names) for seed in seeds] for names in columns]
-            how, what = theirs.split(", ")
-            yield [f"{ours} less {what if ours.startswith(how) else how}", str(len(seeds)), *map(signed, apart)]
+            how, what = names[1].split(", ")
+            less = f"{names[0]} less {what if names[0].startswith(how) else how}"
+            yield [less, str(len(seeds)), *(signed(apart(ours, theirs, seeds, column)) for column in columns)]
 
 
 def rows_beside(path: Path, of: Mapping[str, Any]) -> Results:

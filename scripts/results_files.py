@@ -124,6 +124,27 @@ def signed(values: list[float]) -> str:
     return words if not words or words.startswith("-") else f"+{words}"
 
 
+def whole(sets: Mapping[str, Any], networks: Iterable[str]) -> set[str]:
+    """The distillation seeds of those sets that all ``networks`` were trained on."""
+    return {seed for seed, one in sets.items() if set(networks) <= set(one["accuracy"])}
+
+
+def apart(
+    ours: Mapping[str, Any], theirs: Mapping[str, Any], seeds: Iterable[str], networks: Iterable[str], least: float = 0
+) -> list[float]:
+    """By distillation seed: the mean over ``networks`` of our accuracies less theirs, of trainings from ``least`` on.
+
+    A seed with a network that has no such training is left out.
+    """
+
+    def mean(sets: Mapping[str, Any], seed: str) -> float | None:
+        kept = [[value for value in sets[seed]["accuracy"][name] if value >= least] for name in networks]
+        return statistics.mean(map(statistics.mean, kept)) if all(kept) else None
+
+    both = ((mean(ours, seed), mean(theirs, seed)) for seed in seeds)
+    return [a - b for a, b in both if a is not None and b is not None]
+
+
 def accuracy_cells(sets: Sequence[Mapping[str, Any]], networks: Iterable[str], others: Collection[str]) -> list[str]:
     """Of the ``accuracy`` of sets by network: a cell for each of ``networks``, and one of the mean over ``others``.
 

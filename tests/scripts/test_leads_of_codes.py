@@ -3,10 +3,22 @@
 from pathlib import Path
 
 import leads_of_codes
+import reproduce_color
 from click.testing import CliRunner
-from leads_of_codes import COLUMNS, RESULTS, cells, leads, lines
+from leads_of_codes import COLUMNS, RESULTS, cells, lines
+from results_files import apart, read_results
 
 ROOT = Path(__file__).parents[2]
+README = {
+    "one image of pixels, from a real one": "DM, pixels from real images",
+    "FreD, 16 images as frequencies, no generator": "DM, FreD, equal numbers",
+    "24 codes in W of the generator": "DM, codes W, equal numbers",
+    "the same before any optimization": "codes W before optimization, equal numbers",
+    "four real images that k-means chooses (8 bits, as many bytes)": (
+        "real images nearest to k-means centers, equal bytes"
+    ),
+}
+"""Rows of README.md, and what they are in the results."""
 
 
 def sets(*by_seed):
@@ -21,29 +33,39 @@ def test_the_table_of_the_page_is_that_of_the_results():
     assert "\n".join(table) in (ROOT / "docs" / "RESULTS.md").read_text()
 
 
+def test_the_rows_of_the_readme_at_equal_numbers_are_those_of_the_results():
+    found = read_results(RESULTS / "photographs.json"), read_results(RESULTS / "cifar10_codes.json")
+    page = [[cell.strip() for cell in line.split("|")] for line in (ROOT / "README.md").read_text().splitlines()]
+    for words, row in README.items():
+        (written,) = (cells[2:4] for cells in page if cells[1:2] == [words])
+        tables = ({line[0]: f"{line[4]}, {line[-1]}" for line in reproduce_color.cells(one)} for one in found)
+        assert written == [table.get(row, "") for table in tables]
+
+
 def test_the_leads_of_the_readme_are_those_over_pixels_from_noise():
     page = (ROOT / "README.md").read_text()
-    _, *names = next(line for line in page.splitlines() if line.startswith("| codes less pixels |")).split("|")[1:-1]
+    head = next(line for line in page.splitlines() if line.startswith("| over pixels from noise |"))
+    names = [name.strip(" []").split("]")[0] for name in head.split("|")[2:-1]]
     found = {}
     for images, per_class, how, start, *_, cross, _, _ in lines(RESULTS):
         if (per_class, start) == ("1", "noise"):
             found.setdefault(images, {})[how] = cross
     for images in ("photographs, 32 px", "photographs, 64 px", "CIFAR-10, 32 px"):
-        written = [cell.strip() for cell in page.split(f"| {images} |")[1].splitlines()[0].split("|")[:-1]]
-        assert written == [found[images].get(name.strip(), "") for name in names]
+        written = [cell.strip() for cell in page.split(f"\n| {images} |")[1].splitlines()[0].split("|")[:-1]]
+        assert written == [found[images].get(name, "") for name in names]
 
 
 def test_a_training_that_learned_nothing_counts_in_one_column_and_is_left_out_of_the_other():
     codes, pixels = sets((30.0, 30.0), (30.0, 30.0)), sets((24.0, 24.0), (24.0, 10.0))
-    assert leads(codes, pixels, ["0", "1"], ["alexnet"]) == [6, 13]
-    assert leads(codes, pixels, ["0", "1"], ["alexnet"], 12.0) == [6, 6]
+    assert apart(codes, pixels, ["0", "1"], ["alexnet"]) == [6, 13]
+    assert apart(codes, pixels, ["0", "1"], ["alexnet"], 12.0) == [6, 6]
     (line,) = cells({"DM, codes W+": codes}, {"DM, pixels from noise": pixels})
     assert line == ["DM", "noise", "2", "+0.0 ± 0.0", "+3.2 ± 1.6", "+2.0 ± 0.0", "23 of 24"]
 
 
 def test_a_set_on_which_a_network_never_learned_has_no_lead_without_it():
     codes, pixels = sets((30.0, 30.0), (30.0, 30.0)), sets((24.0, 24.0), (10.0, 11.9))
-    assert leads(codes, pixels, ["0", "1"], ["alexnet"], 12.0) == [6]
+    assert apart(codes, pixels, ["0", "1"], ["alexnet"], 12.0) == [6]
     del pixels["0"]
     (line,) = cells({"DM, codes W+": codes}, {"DM, pixels from noise": pixels})
     assert line[4:] == ["+6.3", "", "10 of 12"]
