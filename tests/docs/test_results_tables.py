@@ -12,7 +12,7 @@ from results_files import read_entry, read_results
 DOCS = Path(__file__).parents[2] / "docs"
 BESIDE = {"photographs_own": "photographs", "photographs_64_own": "photographs_64"}
 """Results whose differences are taken to rows of others."""
-FEWEST = {"ast_10": 2, "cifar10_codes_10": 2, "photographs_own": 1}
+FEWEST = {"ast_10": 2, "photographs_own": 1}
 """Rows of the tables of fewer than three."""
 MADE = [
     (reproduce_budget, "equal_bytes"),
