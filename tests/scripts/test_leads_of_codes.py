@@ -45,7 +45,7 @@ def test_the_rows_of_the_readme_at_equal_numbers_are_those_of_the_results():
 def test_the_leads_of_the_readme_are_those_over_pixels_from_noise():
     page = (ROOT / "README.md").read_text()
     head = next(line for line in page.splitlines() if line.startswith("| over pixels from noise |"))
-    names = [name.strip(" []").split("]")[0] for name in head.split("|")[2:-1]]
+    names = [name.strip() for name in head.split("|")[2:-1]]
     found = {}
     for images, per_class, how, start, *_, cross, _, _ in lines(RESULTS):
         if (per_class, start) == ("1", "noise"):
