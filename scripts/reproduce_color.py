@@ -14,7 +14,7 @@ cut; finished ones are skipped: a table grows over many calls.
 docs/results/photographs.json`` takes them from those pixels.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
@@ -182,13 +182,13 @@ def differences(results: Results, beside: Results | None = None) -> Iterator[lis
     taken from those that are ``beside`` where these results lack them.
     """
     both = (beside or {}) | results
-    for names in COMPARED:
-        ours, theirs = (both.get(name, {}) for name in names)
-        if names[0] in results and (seeds := sorted(whole(ours, NETWORKS) & whole(theirs, NETWORKS))):
-            columns: list[Iterable[str]] = [*([name] for name in NETWORKS), OTHERS]
-            how, what = names[1].split(", ")
-            less = f"{names[0]} less {what if names[0].startswith(how) else how}"
-            yield [less, str(len(seeds)), *(signed(apart(ours, theirs, seeds, column)) for column in columns)]
+    columns: list[Collection[str]] = [*([name] for name in NETWORKS), OTHERS]
+    for row, other in COMPARED:
+        ours, theirs = both.get(row, {}), both.get(other, {})
+        if row in results and (seeds := sorted(whole(ours, NETWORKS) & whole(theirs, NETWORKS))):
+            how, what = other.split(", ")
+            less = f"{row} less {what if row.startswith(how) else how}"
+            yield [less, str(len(seeds)), *(signed(apart(ours, theirs, seeds, names)) for names in columns)]
 
 
 def rows_beside(path: Path, of: Mapping[str, Any]) -> Results:

@@ -124,13 +124,17 @@ def signed(values: list[float]) -> str:
     return words if not words or words.startswith("-") else f"+{words}"
 
 
-def whole(sets: Mapping[str, Any], networks: Iterable[str]) -> set[str]:
+def whole(sets: Mapping[str, Any], networks: Collection[str]) -> set[str]:
     """The distillation seeds of those sets that all ``networks`` were trained on."""
     return {seed for seed, one in sets.items() if set(networks) <= set(one["accuracy"])}
 
 
 def apart(
-    ours: Mapping[str, Any], theirs: Mapping[str, Any], seeds: Iterable[str], networks: Iterable[str], least: float = 0
+    ours: Mapping[str, Any],
+    theirs: Mapping[str, Any],
+    seeds: Iterable[str],
+    networks: Collection[str],
+    least: float = 0,
 ) -> list[float]:
     """By distillation seed: the mean over ``networks`` of our accuracies less theirs, of trainings from ``least`` on.
 
@@ -151,8 +155,8 @@ def accuracy_cells(sets: Sequence[Mapping[str, Any]], networks: Iterable[str], o
     Each is mean and deviation over all trainings; the last is over the sets that all of ``others`` were trained on.
     """
     by_network = [[value for one in sets for value in one["accuracy"].get(name, [])] for name in networks]
-    whole = [one["accuracy"] for one in sets if set(others) <= set(one["accuracy"])]
-    cross = [statistics.mean(trained) for one in whole for trained in zip(*(one[n] for n in others), strict=True)]
+    on_all = [one["accuracy"] for one in sets if set(others) <= set(one["accuracy"])]
+    cross = [statistics.mean(trained) for one in on_all for trained in zip(*(one[n] for n in others), strict=True)]
     return [*map(spread, by_network), spread(cross)]
 
 
