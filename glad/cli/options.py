@@ -4,11 +4,13 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 import yaml
+from click.core import ParameterSource
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -73,7 +75,8 @@ def read_rates(ctx: click.Context, param: click.Parameter, values: Sequence[str]
 
     A number is the rate of every latent: rates of --config or --preset stay that are of something else.
     """
-    if len({"=" in str(value) for value in values}) > 1:
+    typed = ctx.get_parameter_source(str(param.name)) is ParameterSource.COMMANDLINE
+    if typed and len({"=" in str(value) for value in values}) > 1:
         mixed = " ".join(map(str, values))
         raise click.BadParameter(f"{mixed}: give one number for all, or NAME=NUMBER for each", ctx, param)
     rates: dict[str, float] | float | None = None
@@ -112,8 +115,23 @@ def load_settings(ctx: click.Context, param: click.Parameter, path: Path | None)
         raise click.BadParameter(f"{path} cannot be read: {' '.join(str(error).split())}", ctx, param) from error
     if not isinstance(content, dict):
         raise click.BadParameter(f"{path} must hold NAME: VALUE lines, not a {type(content).__name__}", ctx, param)
-    ctx.default_map = {**(ctx.default_map or {}), **as_defaults(ctx, param, str(path), content)}
+    ctx.default_map = over(ctx.command, ctx.default_map or {}, as_defaults(ctx, param, str(path), content))
     return path
+
+
+def over(command: click.Command, below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """The defaults of --preset (``below``) and --config; one KEY=VALUE replaces that key and no other.
+
+    Values of a preset may be functions, which click calls where nothing else says the value.
+    """
+    pairs = {p.name for p in command.params if isinstance(p.type, Pairs) or p.callback is read_rates}
+
+    def both(name: str) -> list[Any]:
+        first = below[name]() if callable(below[name]) else below[name]
+        return [*(first if isinstance(first, list) else [] if first is None else [first]), *above[name]]
+
+    shared = pairs & below.keys() & above.keys()
+    return {**below, **above, **{name: partial(both, name) for name in shared}}
 
 
 def say_note(ctx: click.Context, line: str) -> None:

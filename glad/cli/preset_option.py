@@ -6,7 +6,7 @@ import click
 
 from generators import catalog
 from glad import presets
-from glad.cli.options import as_defaults, as_option, say_note
+from glad.cli.options import as_defaults, as_option, over, say_note
 
 PRESET_NAME = "glad.preset"  # of a context: what --preset was
 SIZES = ("budget", "ipc")
@@ -38,7 +38,7 @@ def load_preset(ctx: click.Context, param: click.Parameter, name: str | None) ->
         settings[key] = lambda key=key: as_option(preset.settings(_size_for(ctx, preset))[key])
     if options := preset.distill.get("prior_options"):
         settings["prior_options"] = lambda: as_option(options) if _has_its_prior(ctx, preset) else None
-    ctx.default_map = {**settings, **(ctx.default_map or {})}
+    ctx.default_map = over(ctx.command, settings, ctx.default_map or {})
     ctx.meta[PRESET_NAME] = name
     return name
 
@@ -79,5 +79,5 @@ PRESET = click.option(
     is_eager=True,
     expose_value=False,
     callback=load_preset,
-    help="Published settings of that name (`glad presets` lists them); the command line and --config win.",
+    help="Published settings of that name (`glad presets` lists them); the command line and --config win, key by key.",
 )

@@ -173,6 +173,27 @@ def test_the_command_line_wins_key_by_key_and_a_config_stands_between(settings: 
         assert (asked["data"], asked["iterations"], asked["augmentation"]) == ("svhn", 10000, "none")
 
 
+@pytest.mark.parametrize("last", ["preset", "config"])
+def test_keys_of_a_config_stand_above_a_presets_one_by_one(last: str, settings: Any, tmp_path: Path) -> None:
+    preset, config = ["--preset", "mtt-cifar10-pixels"], ["--config", "mine.yaml"]
+    both = [*config, *preset] if last == "preset" else [*preset, *config]
+    published = settings(*preset)
+    rates, options = published["learning_rate"], published["objective_options"]
+    for content, expected in (
+        ("{step_size: 1.0e-4}", {**rates, "step_size": 1e-4}),
+        ("5", {"*": 5, "step_size": 1e-7}),
+    ):
+        mine = f"objective_options: {{syn_steps: 30}}\nprior_options: {{}}\nlearning_rate: {content}\nclasses: [a, b]\n"
+        (tmp_path / "mine.yaml").write_text(mine)
+        asked = settings(*both)
+        assert asked["objective_options"] == {**options, "syn_steps": 30}
+        assert (asked["learning_rate"], asked["prior_options"]) == (expected, published["prior_options"])
+        assert list(asked["classes"]) == ["a", "b"]
+    asked = settings(*both, "-o", "syn_steps=20", "--lr", "step_size=1")
+    assert asked["objective_options"] == {**options, "syn_steps": 20}
+    assert asked["learning_rate"] == {"*": 5, "step_size": 1.0}
+
+
 def test_an_unknown_name_and_a_missing_generator_give_one_line(settings: Any) -> None:
     for command in (["distill", "--preset"], ["presets", "show"]):
         output = run(*command, "dm-cifar-pixels", code=1)
