@@ -18,7 +18,7 @@ from typing import Any
 
 import click
 from results_command import name_of, of_call, results_path, said, show
-from results_files import lines_to_show, read_results, results_to_change, spread, table_of
+from results_files import accuracy_cells, lines_to_show, read_results, results_to_change, table_of
 
 import glad
 from glad import presets
@@ -79,7 +79,8 @@ NETWORK_SEEDS = 3
 BASELINES = {"random": "random real images", "kmeans": "real images nearest to k-means centers"}
 """Evaluated beside the first set of DM."""
 SHOWN = (*BASELINES.values(), *ROWS)
-COLUMNS = ("row", "images per class", "iterations", *NETWORKS, "published, convnet", "sets")
+TITLES = ("ConvNet (seen)", "AlexNet", "VGG-11", "ResNet-18", "cross-architecture")
+COLUMNS = ("row", "images per class", "iterations", *TITLES, "published, ConvNet", "sets")
 Results = dict[str, dict[str, dict[str, list[float]]]]
 """By row, distillation seed and network: the accuracy in % of every seed of the network."""
 
@@ -128,15 +129,17 @@ def evaluate(row: str, run: glad.Run, networks: Sequence[str], root: str) -> Res
 
 
 def cells(everything: dict[str, Results]) -> Iterator[list[str]]:
-    """The lines of the table, under ``COLUMNS``: mean and deviation over all trainings, beside what was published."""
+    """The lines of the table, under ``COLUMNS``: mean and deviation over all trainings, beside published numbers.
+
+    *Cross-architecture* is the mean over the networks but ConvNet, of sets that all of these were trained on.
+    """
     for ipc, results in everything.items():
         for row in SHOWN:
-            sets = results.get(row, {}).values()
-            values = [[value for one in sets for value in one.get(name, [])] for name in NETWORKS]
-            if any(values):
+            sets = [{"accuracy": one} for one in results.get(row, {}).values()]
+            if any(found := accuracy_cells(sets, NETWORKS, NETWORKS[1:])):
                 published = str(PUBLISHED[int(ipc)].get(row, ""))
                 taken = f"{of_row(row, int(ipc))['iterations']:,}" if row in ROWS else ""
-                yield [row, ipc, taken, *map(spread, values), published, str(len(sets))]
+                yield [row, ipc, taken, *found, published, str(len(sets))]
 
 
 def choose(

@@ -1,6 +1,7 @@
 """A file of results says what it is of, no table is shown as another, and a table shows what was asked for."""
 
 import json
+import statistics
 from pathlib import Path
 
 import click
@@ -210,5 +211,11 @@ def test_a_table_has_the_sets_and_networks_that_were_asked_for():
     assert whole[3] == "3" and part[3] == "1" and part[4:6] == ["", ""] and part[6] and part[6] != whole[6]
     refuse(path, reproduce_color, "photographs", "--out", path, "--seed", "77", "--table")
     cifar = ["--out", RESULTS / "cifar10.json"]
-    assert {len(line) for line in rows(reproduce_cifar10, *cifar, "--network", "convnet", "--ipc", "1")} == {9}
+    assert {len(line) for line in rows(reproduce_cifar10, *cifar, "--network", "convnet", "--ipc", "1")} == {10}
+    (seen,) = rows(reproduce_cifar10, *cifar, "--row", "MTT", "--network", "convnet", "--ipc", "1")
+    (whole,) = rows(reproduce_cifar10, *cifar, "--row", "MTT", "--ipc", "1")
+    found = read_results(RESULTS / "cifar10.json")["1"]["MTT"]["0"]
+    cross = [statistics.mean(one) for one in zip(found["alexnet"], found["vgg11"], found["resnet18"], strict=True)]
+    assert whole[3] == seen[3] and seen[4:8] == [""] * 4
+    assert whole[7] == f"{statistics.mean(cross):.1f} ± {statistics.stdev(cross):.1f}"
     refuse(RESULTS / "cifar10.json", reproduce_cifar10, *cifar, "--seed", "77", "--table")
