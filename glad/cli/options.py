@@ -75,10 +75,8 @@ def read_rates(ctx: click.Context, param: click.Parameter, values: Sequence[str]
 
     A number is the rate of every latent: rates of --config or --preset stay that are of something else.
     """
-    typed = ctx.get_parameter_source(str(param.name)) is ParameterSource.COMMANDLINE
-    if typed and len({"=" in str(value) for value in values}) > 1:
-        mixed = " ".join(map(str, values))
-        raise click.BadParameter(f"{mixed}: give one number for all, or NAME=NUMBER for each", ctx, param)
+    if ctx.get_parameter_source(str(param.name)) is ParameterSource.COMMANDLINE:
+        _refuse_mixed(ctx, param, values)  # of --config and --preset together, which may differ, as_defaults did
     rates: dict[str, float] | float | None = None
     for value in above_defaults(ctx, param, values):
         key, equals, text = str(value).rpartition("=")
@@ -89,6 +87,13 @@ def read_rates(ctx: click.Context, param: click.Parameter, values: Sequence[str]
         named = rates if isinstance(rates, dict) else {}
         rates = {**named, key: number} if equals else _rate_of_latents(number, named)
     return rates
+
+
+def _refuse_mixed(ctx: click.Context, param: click.Parameter, values: Sequence[Any]) -> None:
+    """Refuse rates of one source that are a number for all and of names."""
+    if len({"=" in str(value) for value in values}) > 1:
+        mixed = " ".join(map(str, values))
+        raise click.BadParameter(f"{mixed}: give one number for all, or NAME=NUMBER for each", ctx, param)
 
 
 def _rate_of_latents(number: float, below: Mapping[str, float]) -> dict[str, float] | float:
@@ -155,6 +160,8 @@ def as_defaults(ctx: click.Context, param: click.Parameter, source: str, content
     for name, value in settings.items():
         if known[name].multiple and not isinstance(value, list):
             settings[name] = [value]
+        if known[name].callback is read_rates:
+            _refuse_mixed(ctx, known[name], settings[name])
         if isinstance(known[name].type, click.types.BoolParamType) and not isinstance(value, bool | list):
             settings[name] = str(value)  # 1 and 0 are among the words that click takes; it has no answer to numbers
         # click would make a text of a list, or a traceback; types of our own take lists.

@@ -192,6 +192,9 @@ def test_keys_of_a_config_stand_above_a_presets_one_by_one(last: str, settings: 
     asked = settings(*both, "-o", "syn_steps=20", "--lr", "step_size=1")
     assert asked["objective_options"] == {**options, "syn_steps": 20}
     assert asked["learning_rate"] == {"*": 5, "step_size": 1.0}
+    (tmp_path / "mine.yaml").write_text("learning_rate: [pixels=1, 5]\n")
+    for arguments in (both, config):
+        assert "pixels=1 5: give one number for all" in run("distill", *arguments, code=2)
 
 
 def test_an_unknown_name_and_a_missing_generator_give_one_line(settings: Any) -> None:
